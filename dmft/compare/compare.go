@@ -1,0 +1,374 @@
+// Package compare says how far apart two trajectories of one Problem are, at what rate finite networks approach the
+// infinite-width limit, and whether the two agree.
+//
+// With f_∞ the theory and f_N one network of width N, every distance is a root mean square over times and training points.
+// The error of single networks and the bias of their mean are expected to fall as
+//
+//	E‖f_N − f_∞‖ ∝ N^{-1/2},   ‖E f_N − f_∞‖ ∝ N^{-1}
+//
+// (Bordelon & Pehlevan 2023, arXiv 2304.03408). Both the theory's sampling error and the ensemble's enter every verdict.
+package compare
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+)
+
+// Width compares the ensemble of one width with the theory. Distances are relative to the root mean square of f_∞.
+type Width struct {
+	N           int     `json:"width"`
+	Seeds       int     `json:"seeds"`
+	Error       float64 `json:"error"`            // rms over seeds of ‖f_N − f_∞‖, theory noise removed
+	ErrorStderr float64 `json:"error_stderr"`     // its standard error (jackknife over seeds)
+	Mean        float64 `json:"mean_error"`       // ‖mean f_N − f_∞‖
+	Noise       float64 `json:"mean_error_noise"` // what Mean would be from sampling errors alone
+	Bias        float64 `json:"bias"`             // signed size of E f_N − f_∞ along its direction at the smallest width
+	BiasStderr  float64 `json:"bias_stderr"`      // its standard error
+	Within3     float64 `json:"within_3_stderr"`  // fraction of times and points with |mean f_N − f_∞| < 3 combined standard errors
+	Loss        float64 `json:"loss_error"`       // rms over times of |mean loss − theory| / initial loss
+	Kernel      float64 `json:"kernel_error"`     // ‖mean NTK − theory‖/‖theory‖ over kept times; 0 if none are kept
+	Feature     float64 `json:"feature_error"`    // the same of the feature kernel of the last layer
+	FinalLoss   float64 `json:"final_loss"`       // mean over seeds
+	FinalStderr float64 `json:"final_loss_stderr"`
+}
+
+// Rate is a fitted power law a·N^exponent.
+type Rate struct {
+	Exponent   float64 `json:"exponent"`
+	Lo         float64 `json:"lo"` // 95 % confidence interval
+	Hi         float64 `json:"hi"`
+	Amplitude  float64 `json:"amplitude"`
+	Expected   float64 `json:"expected"`
+	Resolved   bool    `json:"resolved"`   // the data determine the exponent at all
+	Consistent bool    `json:"consistent"` // the interval, widened by Slack, holds Expected
+}
+
+// Slack widens a rate's interval for the next order in 1/N, which the fitted power law leaves out.
+const Slack = 0.1
+
+// String is a verdict such as "−0.49 [−0.53, −0.45], expected −0.5: consistent".
+func (r Rate) String() string {
+	if !r.Resolved {
+		return fmt.Sprintf("not resolved by these widths and seeds (expected %g)", r.Expected)
+	}
+	v := "consistent"
+	if !r.Consistent {
+		v = "NOT consistent"
+	}
+	return fmt.Sprintf("%.2f [%.2f, %.2f], expected %g: %s", r.Exponent, r.Lo, r.Hi, r.Expected, v)
+}
+
+// Report is the comparison of a theory with ensembles of several widths.
+type Report struct {
+	Widths []Width `json:"widths"`
+	Error  Rate    `json:"error_rate"` // of E‖f_N − f_∞‖, expected −1/2
+	Bias   Rate    `json:"bias_rate"`  // of ‖E f_N − f_∞‖, expected −1
+	// The verdict compares the theory with the ensembles extrapolated in 1/N from the two largest widths (the mean of the one
+	// width when there is only one): Distance ≤ 3·Noise + Tolerance.
+	Distance  float64 `json:"distance"`
+	Noise     float64 `json:"noise"`
+	Tolerance float64 `json:"tolerance"`
+	Agree     bool    `json:"agree"`
+	Scale     float64 `json:"scale"` // rms of f_∞, the unit of all distances
+	Steps     int     `json:"steps"` // times compared
+}
+
+// Verdict is the result in words.
+func (r Report) Verdict() string {
+	what := "extrapolated in 1/N"
+	if len(r.Widths) == 1 {
+		what = "of one width"
+	}
+	s := fmt.Sprintf("theory and simulation %s are %.2g apart (relative), sampling errors explain %.2g, tolerance %.2g: ", what, r.Distance, r.Noise, r.Tolerance)
+	if r.Agree {
+		return s + "they agree"
+	}
+	return s + "they DISAGREE"
+}
+
+// New compares theory with ensembles, smallest width first. tolerance is the relative distance allowed beyond three
+// combined standard errors.
+func New(theory *dmft.Trajectory, ensembles []*dmft.Trajectory, tolerance float64) (*Report, error) {
+	if len(ensembles) == 0 {
+		return nil, errors.New("compare: no ensembles to compare the theory with")
+	}
+	sims := append([]*dmft.Trajectory(nil), ensembles...)
+	sort.SliceStable(sims, func(i, j int) bool { return sims[i].Width < sims[j].Width })
+	steps := theory.Steps()
+	for _, s := range sims {
+		if s.FReplicas.Empty() || len(s.F.Shape) != len(theory.F.Shape) || s.F.Shape[1] != theory.F.Shape[1] {
+			return nil, fmt.Errorf("compare: the ensemble of width %d has predictions of shape %v, the theory %v", s.Width, s.F.Shape, theory.F.Shape)
+		}
+		steps = min(steps, s.Steps())
+	}
+	n := steps * (len(theory.F.Data) / theory.Steps())
+	inf, infErr := theory.F.Data[:n], theory.FStderr.Data[:n]
+	r := &Report{Tolerance: tolerance, Scale: rms(inf), Steps: steps}
+	if r.Scale == 0 {
+		r.Scale = 1
+	}
+	infVar := square(infErr)
+	dirs := directions(sims[0], inf)
+	for i, s := range sims {
+		if i > 0 && s.Width == sims[i-1].Width {
+			return nil, fmt.Errorf("compare: two ensembles of width %d", s.Width)
+		}
+		r.Widths = append(r.Widths, r.width(theory, s, inf, infErr, infVar, dirs, i == 0))
+	}
+	r.fit(infErr, dirs)
+	last := len(sims) - 1
+	ext, extErr := sims[last].F.Data[:n], sims[last].FStderr.Data[:n]
+	if last > 0 {
+		n1, n2 := float64(sims[last-1].Width), float64(sims[last].Width)
+		a, b := n2/(n2-n1), n1/(n2-n1)
+		e, ee := make([]float64, n), make([]float64, n)
+		f, fe := sims[last-1].F.Data[:n], sims[last-1].FStderr.Data[:n]
+		for i := range e {
+			e[i] = a*ext[i] - b*f[i]
+			ee[i] = math.Hypot(a*extErr[i], b*fe[i])
+		}
+		ext, extErr = e, ee
+	}
+	r.Distance = rmsDiff(ext, inf) / r.Scale
+	r.Noise = math.Sqrt(square(extErr)+infVar) / r.Scale
+	r.Agree = r.Distance <= 3*r.Noise+tolerance
+	return r, nil
+}
+
+// width compares one ensemble.
+func (r *Report) width(theory, s *dmft.Trajectory, inf, infErr []float64, infVar float64, dirs [][]float64, cross bool) Width {
+	n := len(inf)
+	seeds := s.Replicas
+	w := Width{N: s.Width, Seeds: seeds}
+	sq := make([]float64, seeds)
+	proj := make([]float64, seeds)
+	total := 0.
+	for i := range seeds {
+		f := s.FReplicas.At(i).Data[:n]
+		d := rmsDiff(f, inf)
+		sq[i] = d * d
+		total += sq[i]
+		for half, v := range dirs {
+			weight := 1 / float64(len(dirs))
+			if cross { // a seed is never projected onto a direction it helped to find
+				weight = float64((half + i) % 2)
+			}
+			for j := range f {
+				proj[i] += weight * (f[j] - inf[j]) * v[j]
+			}
+		}
+	}
+	w.Error = math.Sqrt(max(total/float64(seeds)-infVar, 0)) / r.Scale
+	if seeds > 1 && w.Error > 0 {
+		// σ of the mean square, propagated through the root.
+		_, se := meanStderr(sq)
+		w.ErrorStderr = se / (2 * w.Error * r.Scale * r.Scale)
+	}
+	w.Bias, w.BiasStderr = meanStderr(proj)
+	mean, se := s.F.Data[:n], s.FStderr.Data[:n]
+	w.Mean = rmsDiff(mean, inf) / r.Scale
+	w.Noise = math.Sqrt(square(se)+infVar) / r.Scale
+	in := 0
+	for i := range mean {
+		if math.Abs(mean[i]-inf[i]) <= 3*math.Hypot(se[i], infErr[i])+1e-12*r.Scale {
+			in++
+		}
+	}
+	w.Within3 = float64(in) / float64(n)
+	if l0 := math.Abs(theory.Loss[0]); l0 > 0 {
+		w.Loss = rmsDiff(s.Loss[:r.Steps], theory.Loss[:r.Steps]) / l0
+	}
+	w.FinalLoss, w.FinalStderr = s.Loss[r.Steps-1], s.LossStderr[r.Steps-1]
+	w.Kernel = relative(s.NTK, theory.NTK, nil)
+	if !theory.Phi.Empty() && !s.Phi.Empty() {
+		l := theory.Phi.Shape[1] - 1
+		w.Feature = relative(s.Phi, theory.Phi, &l)
+	}
+	return w
+}
+
+// directions are two unit vectors along the bias of the smallest width, each from half of its seeds. Projections of that width's seeds
+// onto the direction of the other half are unbiased; using both for every width keeps them comparable.
+func directions(s *dmft.Trajectory, inf []float64) [][]float64 {
+	var dirs [][]float64
+	for half := range 2 {
+		v := make([]float64, len(inf))
+		count := 0
+		for i := half; i < s.Replicas; i += 2 {
+			count++
+			for j, f := range s.FReplicas.At(i).Data[:len(inf)] {
+				v[j] += f - inf[j]
+			}
+		}
+		norm := 0.
+		for _, x := range v {
+			norm += x * x
+		}
+		if norm = math.Sqrt(norm); count == 0 || norm == 0 {
+			return nil
+		}
+		for j := range v {
+			v[j] /= norm * math.Sqrt(float64(len(inf)))
+		}
+		dirs = append(dirs, v)
+	}
+	return dirs
+}
+
+// fit determines both rates.
+func (r *Report) fit(infErr []float64, dirs [][]float64) {
+	var n, e, se []float64
+	for _, w := range r.Widths {
+		n = append(n, float64(w.N))
+		e = append(e, w.Error)
+		se = append(se, w.ErrorStderr)
+	}
+	r.Error = PowerLaw(n, e, se, 0)
+	r.Error.judge(-0.5)
+	b, sb := make([]float64, len(n)), make([]float64, len(n))
+	for i, w := range r.Widths {
+		b[i], sb[i] = w.Bias/r.Scale, w.BiasStderr/r.Scale
+		r.Widths[i].Bias, r.Widths[i].BiasStderr = b[i], sb[i]
+	}
+	// The theory's own error shifts the bias of every width alike. It is highly correlated in time, so its projection is bounded by
+	// its norm.
+	common := 0.
+	if len(dirs) > 0 {
+		common = math.Sqrt(square(infErr)) / r.Scale
+	}
+	r.Bias = PowerLaw(n, b, sb, common)
+	r.Bias.judge(-1)
+}
+
+func (r *Rate) judge(expected float64) {
+	r.Expected = expected
+	r.Consistent = r.Resolved && r.Lo-Slack <= expected && expected <= r.Hi+Slack
+}
+
+// PowerLaw fits y = a·n^p + δ by least squares with known standard errors se of y and a common shift δ of standard deviation
+// common. The confidence interval is where χ² exceeds its minimum by less than 3.84 (times χ²/dof when that is above one).
+// It is not resolved when fewer than two points are given or the interval is wider than two.
+func PowerLaw(n, y, se []float64, common float64) Rate {
+	var r Rate
+	k := len(n)
+	for i := range n {
+		if !(se[i] > 0) || math.IsNaN(y[i]) {
+			return r
+		}
+	}
+	if k < 2 {
+		return r
+	}
+	chi := func(p float64) (float64, float64) {
+		// Normal equations of (a, δ), scaled at the first point.
+		var saa, sad, sdd, sya, syd float64
+		for i := range n {
+			w := 1 / (se[i] * se[i])
+			x := math.Pow(n[i]/n[0], p)
+			saa += w * x * x
+			sad += w * x
+			sdd += w
+			sya += w * x * y[i]
+			syd += w * y[i]
+		}
+		a, d := sya/saa, 0.
+		if common > 0 {
+			sdd += 1 / (common * common)
+			det := saa*sdd - sad*sad
+			a, d = (sya*sdd-syd*sad)/det, (saa*syd-sad*sya)/det
+		}
+		c := d * d
+		if common > 0 {
+			c /= common * common
+		}
+		for i := range n {
+			q := (y[i] - a*math.Pow(n[i]/n[0], p) - d) / se[i]
+			c += q * q
+		}
+		return c, a
+	}
+	const lo, hi, h = -4., 2., 0.005
+	best, at := math.Inf(1), 0.
+	for p := lo; p <= hi; p += h {
+		if c, _ := chi(p); c < best {
+			best, at = c, p
+		}
+	}
+	limit := best + 3.84*max(1, best/float64(max(k-2, 1)))
+	r.Exponent = at
+	_, a := chi(at)
+	r.Amplitude = a * math.Pow(n[0], -at)
+	r.Lo, r.Hi = at, at
+	for r.Lo > lo {
+		if c, _ := chi(r.Lo - h); c > limit {
+			break
+		}
+		r.Lo -= h
+	}
+	for r.Hi < hi {
+		if c, _ := chi(r.Hi + h); c > limit {
+			break
+		}
+		r.Hi += h
+	}
+	r.Resolved = r.Hi-r.Lo < 2
+	return r
+}
+
+// relative is the Frobenius distance of two recorded kernels over the times both kept, relative to b; layer picks one of
+// the second axis.
+func relative(a, b dmft.Array, layer *int) float64 {
+	if a.Empty() || b.Empty() {
+		return 0
+	}
+	var num, den float64
+	for k := range min(a.Shape[0], b.Shape[0]) {
+		x, y := a.At(k), b.At(k)
+		if layer != nil {
+			x, y = x.At(*layer), y.At(*layer)
+		}
+		for i, v := range y.Data {
+			num += (x.Data[i] - v) * (x.Data[i] - v)
+			den += v * v
+		}
+	}
+	if den == 0 {
+		return 0
+	}
+	return math.Sqrt(num / den)
+}
+
+func square(x []float64) float64 {
+	s := 0.
+	for _, v := range x {
+		s += v * v
+	}
+	return s / float64(max(len(x), 1))
+}
+
+func rms(x []float64) float64 { return math.Sqrt(square(x)) }
+
+func rmsDiff(a, b []float64) float64 {
+	s := 0.
+	for i, v := range a {
+		s += (v - b[i]) * (v - b[i])
+	}
+	return math.Sqrt(s / float64(max(len(a), 1)))
+}
+
+func meanStderr(x []float64) (mean, se float64) {
+	for _, v := range x {
+		mean += v / float64(len(x))
+	}
+	if len(x) < 2 {
+		return mean, 0
+	}
+	for _, v := range x {
+		se += (v - mean) * (v - mean)
+	}
+	return mean, math.Sqrt(se / float64(len(x)-1) / float64(len(x)))
+}

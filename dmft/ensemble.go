@@ -1,0 +1,600 @@
+package dmft
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/ode"
+)
+
+// Run is how a solver is run: what it keeps, where unfinished work is kept, how it reports. The zero value works.
+type Run struct {
+	Record   Record
+	Store    Store                   // nil keeps nothing between runs
+	Progress func(done, total int64) // called now and then, from any goroutine; units are replica-steps
+	Memory   int64                   // bytes that must not be exceeded; 0 is no limit
+	// Checkpoint is the time between checkpoints of unfinished work; 0 is 20 seconds.
+	Checkpoint time.Duration
+}
+
+// Record says what a Trajectory keeps beside f and losses, which are kept at every step.
+type Record struct {
+	Kernels        int  // how many times, evenly spaced from first to last, kernels are kept
+	AutoKernels    bool // choose Kernels from the size: every step if that is small
+	Preactivations int  // how many sites' preactivations are kept at the first and last time
+}
+
+// Store keeps the parts of an unfinished run: finished batches of replicas and checkpoints of unfinished ones.
+type Store interface {
+	Load(name string) (data []byte, ok bool, err error)
+	Save(name string, data []byte) error
+}
+
+// Ensemble is a set of independent replicas of one network: seeds of a finite network, or blocks of sites of the theory.
+// [Train] trains them in batches, each a unit of parallel work and of resuming.
+type Ensemble[T la.Float] struct {
+	Name     string // of its parts in the store
+	Width    int    // neurons or sites of a replica
+	Replicas int
+	Space    Space
+	// Draw fills the first-layer state (see Points.SetWeights) and the readout of one replica.
+	Draw func(replica int, pts *Points[T], in, out la.Mat[T]) error
+	// Hidden makes the hidden matrix W^layer, layer = 1 … L−1, of one replica.
+	Hidden func(replica, layer int) (Matrix[T], error)
+	// MeanField takes the loss at the mean prediction (the theory, where replicas only differ by sampling errors) instead
+	// of the mean of the losses (an ensemble of networks).
+	MeanField bool
+	Run
+}
+
+const (
+	rowsPerBatch  = 2048    // rows of fields that a batch of replicas should have: enough for efficient products, few enough for cache
+	preactColumns = 64      // points whose preactivations are kept
+	divergedAbove = 1e6     // |f| against the scale of the targets
+	autoKernels   = 1001    // AutoKernels keeps at most this many times at every step,
+	autoBytes     = 1 << 28 // and at most this many bytes of kernels
+	thinnedTo     = 50      // or else this many times
+)
+
+var errCheckpoint = errors.New("dmft: a checkpoint does not fit the problem")
+
+// batchSize is how many replicas train together: it depends on the problem alone, never on the machine.
+func (e *Ensemble[T]) batchSize() int {
+	n := max(rowsPerBatch/e.Width, 1)
+	return min(n, max((e.Replicas+1)/2, 1))
+}
+
+// kernelSteps are the steps at which kernels are kept.
+func (r Record) kernelSteps(p *Problem) []int {
+	t := p.Training.Steps + 1
+	n := r.Kernels
+	if r.AutoKernels {
+		np, _, _, c := p.Data.sizes()
+		per := kernelBytes(np, c, p.Network.Depth)
+		n = t
+		if t > autoKernels || int64(t)*per > autoBytes {
+			n = thinnedTo
+		}
+		if int64(n)*per > autoBytes {
+			n = int(autoBytes / per)
+		}
+		if n < 2 {
+			return nil
+		}
+	}
+	if n >= t {
+		n = t
+	}
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return []int{0}
+	}
+	steps := make([]int, n)
+	for i := range steps {
+		steps[i] = int(math.Round(float64(i) * float64(t-1) / float64(n-1)))
+	}
+	return steps
+}
+
+// kernelBytes is the memory of the kernels of one time, mean and spread.
+func kernelBytes(p, c, l int) int64 {
+	pc := int64(p) * int64(c)
+	return 16 * (pc*pc + int64(l)*(pc*pc+int64(p)*int64(p)))
+}
+
+// part is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
+type part struct {
+	Next             int       // step to be recorded next
+	F                []float64 // replica, T, All, C
+	Loss, Test, Norm []float64 // replica, T
+	Kernels          []kernelStats
+	Pre              []float64 // 2×L×n×columns
+	Stepper          []float64
+	Lambda           float64
+	Stats            ode.Stats
+	Bad              *Status // set when the batch stopped early
+}
+
+// kernelStats are running mean and sum of squared deviations over replicas of the kernels of one time.
+type kernelStats struct {
+	N        int
+	Mean, M2 []float64 // NTK, then Φ¹…Φ^L, then G¹…G^L
+}
+
+func (k *kernelStats) add(x []float64) {
+	if k.Mean == nil {
+		k.Mean, k.M2 = make([]float64, len(x)), make([]float64, len(x))
+	}
+	k.N++
+	for i, v := range x {
+		d := v - k.Mean[i]
+		k.Mean[i] += d / float64(k.N)
+		k.M2[i] += d * (v - k.Mean[i])
+	}
+}
+
+// merge adds the statistics of other replicas (Chan, Golub & LeVeque 1979).
+func (k *kernelStats) merge(o kernelStats) {
+	if k.N == 0 {
+		*k = o
+		return
+	}
+	n := float64(k.N + o.N)
+	for i := range k.Mean {
+		d := o.Mean[i] - k.Mean[i]
+		k.Mean[i] += d * float64(o.N) / n
+		k.M2[i] += o.M2[i] + d*d*float64(k.N)*float64(o.N)/n
+	}
+	k.N += o.N
+}
+
+// job is one Train call.
+type job[T la.Float] struct {
+	Ensemble[T]
+	p       *Problem
+	pts     *Points[T]
+	ksteps  []int
+	preSite int // sites per replica whose preactivations are kept
+	done    atomic.Int64
+	total   int64
+	bad     atomic.Int64 // earliest step known to have gone wrong
+}
+
+// Train trains every replica of an ensemble and collects their statistics. The result does not depend on GOMAXPROCS, nor on
+// where a run with a Store was interrupted and resumed. A run that diverges returns the Trajectory up to there
+// and a *StopError.
+func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	if e.Width < 1 || e.Replicas < 1 {
+		return nil, fmt.Errorf("dmft: %d replicas of width %d; both must be at least 1", e.Replicas, e.Width)
+	}
+	if e.Checkpoint == 0 {
+		e.Checkpoint = 20 * time.Second
+	}
+	mem := e.MemoryEstimate(p)
+	if e.Memory > 0 && mem > e.Memory {
+		return nil, &StopError{Status{Code: MemoryLimit, Quantity: fmt.Sprintf("the run needs about %s and the limit is %s", bytesText(mem), bytesText(e.Memory)),
+			Advice: e.memoryAdvice(p)}}
+	}
+	pts, err := newPoints[T](p, e.Space)
+	if err != nil {
+		return nil, err
+	}
+	j := &job[T]{Ensemble: e, p: p, pts: pts, ksteps: e.Record.kernelSteps(p)}
+	j.preSite = min((e.Record.Preactivations+e.Replicas-1)/e.Replicas, e.Width)
+	j.total = int64(e.Replicas) * int64(p.Training.Steps+1)
+	j.bad.Store(math.MaxInt64)
+
+	size := e.batchSize()
+	batches := (e.Replicas + size - 1) / size
+	parts := make([]*part, batches)
+	errs := make([]error, batches)
+	resumed := 0
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	work, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for range min(runtime.GOMAXPROCS(0), batches) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for {
+				b := int(next.Add(1)) - 1
+				if b >= batches || work.Err() != nil {
+					return
+				}
+				parts[b], errs[b] = j.batch(work, b, b*size, min((b+1)*size, e.Replicas))
+				if errs[b] != nil {
+					cancel(errs[b])
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil && StopCode(err) != Interrupted {
+			return nil, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &StopError{Status{Code: Interrupted, Step: int(j.done.Load() * int64(p.Training.Steps+1) / max(j.total, 1)), Quantity: context.Cause(ctx).Error(),
+			Advice: "finished and unfinished parts are kept when there is a run folder; start the same command again to go on"}}
+	}
+	t := j.collect(parts)
+	t.Diagnostics.MemoryBytes = mem
+	t.Diagnostics.BatchReplicas = size
+	t.Diagnostics.ResumedParts = resumed
+	return t, t.Status.Err()
+}
+
+// batch trains replicas [lo, hi).
+func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
+	name := fmt.Sprintf("%s-%03d", j.Name, b)
+	if pt, ok, err := j.loadPart(name); err != nil || ok {
+		if ok {
+			j.advance(int64(hi-lo) * int64(j.p.Training.Steps+1))
+		}
+		return pt, err
+	}
+	nw, pt, st, err := j.start(name, lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	last := time.Now()
+	steps := j.p.Training.Steps
+	j.advance(int64(hi-lo) * int64(pt.Next))
+	for n := pt.Next; n <= steps; n++ {
+		if int64(n) > j.bad.Load() {
+			break // another batch went wrong before this step: nothing later is used
+		}
+		if ctx.Err() != nil || (j.Store != nil && time.Since(last) > j.Checkpoint) {
+			if err := j.checkpoint(name, nw, pt, st); err != nil {
+				return nil, err
+			}
+			if ctx.Err() != nil {
+				return nil, &StopError{Status{Code: Interrupted, Step: n}}
+			}
+			last = time.Now()
+		}
+		nw.Eval(0, float64(n))
+		j.record(nw, pt, n, lo == 0)
+		if pt.Bad = j.trouble(nw, pt, n); pt.Bad != nil {
+			j.fail(n)
+			break
+		}
+		pt.Next = n + 1
+		j.advance(int64(hi - lo))
+		if n == steps {
+			break
+		}
+		if err := st.Step(nw, n); err != nil {
+			pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
+			j.fail(n + 1)
+			break
+		}
+	}
+	pt.Stats, pt.Stepper = st.Stats(), nil
+	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
+		if err := j.save(name, pt); err != nil {
+			return nil, err
+		}
+	}
+	return pt, nil
+}
+
+// fail notes that step n went wrong in some batch.
+func (j *job[T]) fail(n int) {
+	for {
+		old := j.bad.Load()
+		if int64(n) >= old || j.bad.CompareAndSwap(old, int64(n)) {
+			return
+		}
+	}
+}
+
+func (j *job[T]) advance(n int64) {
+	d := j.done.Add(n)
+	if j.Progress != nil {
+		j.Progress(d, j.total)
+	}
+}
+
+// start makes the network of a batch, at its checkpoint if there is one.
+func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper, error) {
+	st, err := ode.NewStepper(j.p.Training.Method, j.p.Training.Steps)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("dmft: training: %w", err)
+	}
+	nw := newNetwork(j.p, j.pts, hi-lo, j.Width)
+	for r := range hi - lo {
+		if err := j.Draw(lo+r, j.pts, nw.rows(nw.regs[0].In, r), nw.rows(nw.regs[0].Out, r)); err != nil {
+			return nil, nil, nil, err
+		}
+		for l := 1; l < nw.l; l++ {
+			if nw.hidden[l-1][r], err = j.Hidden(lo+r, l); err != nil {
+				return nil, nil, nil, err
+			}
+		}
+	}
+	nw.Reserve(st.Registers())
+	t := j.p.Training.Steps + 1
+	pt := &part{
+		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
+		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
+		Kernels: make([]kernelStats, len(j.ksteps)),
+		Pre:     make([]float64, 2*nw.l*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
+	}
+	if j.Store != nil {
+		data, ok, err := j.Store.Load(name + ".checkpoint")
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if ok {
+			dec := gob.NewDecoder(bytes.NewReader(data))
+			fresh := part{}
+			if err = dec.Decode(&fresh); err == nil {
+				if err = nw.load(dec); err == nil {
+					err = st.SetState(fresh.Stepper)
+				}
+			}
+			if err != nil || len(fresh.F) != len(pt.F) || len(fresh.Kernels) != len(pt.Kernels) {
+				return nil, nil, nil, fmt.Errorf("dmft: checkpoint %s: %w; delete the run folder to start over", name, errors.Join(errCheckpoint, err))
+			}
+			return nw, &fresh, st, nil
+		}
+	}
+	if nw.centred {
+		nw.forward(0)
+		copy(nw.f0, nw.f)
+	}
+	return nw, pt, st, nil
+}
+
+func (j *job[T]) checkpoint(name string, nw *network[T], pt *part, st ode.Stepper) error {
+	if j.Store == nil {
+		return nil
+	}
+	pt.Stepper = st.State()
+	var buf bytes.Buffer
+	enc := gob.NewEncoder(&buf)
+	if err := enc.Encode(pt); err != nil {
+		return fmt.Errorf("dmft: checkpoint: %w", err)
+	}
+	if err := nw.save(enc); err != nil {
+		return fmt.Errorf("dmft: checkpoint: %w", err)
+	}
+	return j.Store.Save(name+".checkpoint", buf.Bytes())
+}
+
+func (j *job[T]) loadPart(name string) (*part, bool, error) {
+	if j.Store == nil {
+		return nil, false, nil
+	}
+	data, ok, err := j.Store.Load(name)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	pt := &part{}
+	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(pt); err != nil {
+		return nil, false, fmt.Errorf("dmft: part %s: %w; delete the run folder to start over", name, err)
+	}
+	return pt, true, nil
+}
+
+func (j *job[T]) save(name string, pt *part) error {
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(pt); err != nil {
+		return fmt.Errorf("dmft: part %s: %w", name, err)
+	}
+	return j.Store.Save(name, buf.Bytes())
+}
+
+// record notes the state at step n.
+func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
+	t, all, c := j.p.Training.Steps+1, j.pts.All, j.pts.Outputs
+	for r := range nw.r {
+		f := nw.f[r*c*all : (r+1)*c*all]
+		dst := pt.F[(r*t+n)*all*c:]
+		for m := range all {
+			for k := range c {
+				dst[m*c+k] = f[k*all+m]
+			}
+		}
+		pt.Loss[r*t+n] = nw.loss[r]
+		if j.pts.yt.p > 0 {
+			pt.Test[r*t+n] = j.pts.yt.eval(f[j.pts.Train:], all, nil, nil, 0)
+		}
+		s := 0.
+		for _, v := range nw.rows(nw.regs[0].Out, r).Data {
+			s += float64(v) * float64(v)
+		}
+		pt.Norm[r*t+n] = s / float64(nw.n*c)
+	}
+	if n == 0 {
+		j.preactivations(nw, pt, 0)
+	}
+	if n == t-1 {
+		j.preactivations(nw, pt, 1)
+	}
+	for k, step := range j.ksteps {
+		if step == n {
+			kk := newKernelScratch(nw)
+			for r := range nw.r {
+				pt.Kernels[k].add(kk.of(r))
+			}
+		}
+	}
+	if n == 0 && first {
+		pt.Lambda = math.NaN()
+		if pc := j.pts.Train * c; pc <= 4096 {
+			k := newKernelScratch(nw).of(0)
+			pt.Lambda = largestEigenvalue(k[:pc*pc], pc)
+		}
+	}
+}
+
+// preactivations keeps h of evenly spaced sites of each replica.
+func (j *job[T]) preactivations(nw *network[T], pt *part, which int) {
+	cols := min(j.pts.Train, preactColumns)
+	i := which * nw.l * nw.r * j.preSite * cols
+	for l := range nw.l {
+		for r := range nw.r {
+			for s := range j.preSite {
+				la.Convert(pt.Pre[i:i+cols], nw.h[l].Row(r*nw.n + s*nw.n/j.preSite)[:cols])
+				i += cols
+			}
+		}
+	}
+}
+
+// trouble says whether step n went wrong.
+func (j *job[T]) trouble(nw *network[T], pt *part, n int) *Status {
+	scale := 1.
+	for _, y := range j.pts.y.y {
+		scale = max(scale, math.Abs(y))
+	}
+	worst := 0.
+	for _, v := range nw.f {
+		if a := math.Abs(v); a > worst || math.IsNaN(a) {
+			worst = a
+		}
+	}
+	for _, l := range nw.loss {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			worst = math.NaN()
+		}
+	}
+	var s Status
+	switch {
+	case math.IsNaN(worst) || math.IsInf(worst, 0):
+		s = Status{Code: NotFinite, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
+	case worst > divergedAbove*scale:
+		s = Status{Code: Diverged, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
+	default:
+		return nil
+	}
+	s.Step = n - 1
+	return &s
+}
+
+// diagnose writes the likely cause of a divergence.
+func (j *job[T]) diagnose(lambda float64) string {
+	m := j.p.Training.Method
+	if m.IsFlow() && m.Kind == ode.RK45 {
+		return "the flow itself grows without bound: lower the richness or use a saturating activation"
+	}
+	scale := 1.
+	if j.p.Training.Loss.Mean {
+		scale = 1 / float64(j.pts.Train)
+	}
+	// Largest stable step of the linearised dynamics with heavy-ball momentum: 2(1+μ)/λ_max.
+	limit := 2 * (1 + m.Momentum) / (lambda * scale)
+	if math.IsNaN(lambda) {
+		return fmt.Sprintf("the learning rate η = %g is probably too large; try %.2g", m.LearningRate, m.LearningRate/4)
+	}
+	cause := "above"
+	try := limit / 2
+	if m.LearningRate <= limit {
+		cause = "below, but λ_max grows while features are learned, so it was overtaken"
+		try = m.LearningRate / 4
+	}
+	return fmt.Sprintf("learning rate η = %.4g against the stability limit 2/λ_max = %.4g of the NTK at the start (λ_max = %.4g): %s; try learning_rate %.2g or a smaller richness",
+		m.LearningRate, limit, lambda*scale, cause, try)
+}
+
+// largestEigenvalue of a symmetric positive semi-definite n×n matrix, by power iteration to three digits or so.
+func largestEigenvalue(k []float64, n int) float64 {
+	x, y := make([]float64, n), make([]float64, n)
+	for i := range x {
+		x[i] = 1 + 1/float64(i+2) // not orthogonal to much
+	}
+	a := la.Mat[float64]{Rows: n, Cols: n, Stride: n, Data: k}
+	lambda := 0.
+	for range 100 {
+		la.Gemv(la.N, 1, a, x, 0, y)
+		s := 0.
+		for _, v := range y {
+			s += v * v
+		}
+		s = math.Sqrt(s)
+		if s == 0 || math.IsNaN(s) || math.IsInf(s, 0) {
+			return s
+		}
+		for i, v := range y {
+			x[i] = v / s
+		}
+		if math.Abs(s-lambda) < 1e-4*s && lambda > 0 {
+			return s
+		}
+		lambda = s
+	}
+	return lambda
+}
+
+// MemoryEstimate is about how many bytes a Train call will use.
+func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
+	np, pt, d, c := p.Data.sizes()
+	all, t, l := int64(np+pt), int64(p.Training.Steps+1), int64(p.Network.Depth)
+	var one T
+	word := int64(8)
+	if _, ok := any(one).(float32); ok {
+		word = 4
+	}
+	size := int64(e.batchSize())
+	rows := size * int64(e.Width)
+	batches := (int64(e.Replicas) + size - 1) / size
+	regs := int64(2)
+	if st, err := ode.NewStepper(p.Training.Method, p.Training.Steps); err == nil {
+		regs = int64(st.Registers())
+	}
+	space, err := p.Data.chooseSpace(e.Space)
+	cols, shared := all, int64(np)*all*(8+word)
+	if err == nil && space == InputSpace {
+		cols, shared = int64(d), 2*all*int64(d)*word+int64(np)*int64(np)*8
+	}
+	state := rows * word * (regs*(cols+int64(c)) + l*(2*all+2*int64(np)))
+	state += (l - 1) * size * int64(e.Width) * int64(e.Width) * word * regs
+	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
+	kernels := int64(len(e.Record.kernelSteps(p))) * kernelBytes(np, c, p.Network.Depth)
+	live := min(int64(runtime.GOMAXPROCS(0)), batches)
+	return shared + live*state + record + kernels*(min(batches, 4)+1) + live*kernelBytes(np, c, p.Network.Depth)
+}
+
+func (e *Ensemble[T]) memoryAdvice(p *Problem) string {
+	try := *e
+	lo := 0
+	for w := e.Width; w >= 1; w /= 2 {
+		try.Width = w
+		if try.MemoryEstimate(p) <= e.Memory {
+			lo = w
+			break
+		}
+	}
+	s := "raise the limit, keep fewer kernels (record: {kernels: 10}) or use fewer points"
+	if lo > 0 {
+		s = fmt.Sprintf("width %d would fit; or ", lo) + s
+	}
+	return s
+}
+
+func bytesText(n int64) string {
+	const unit = 1024
+	v, u := float64(n), 0
+	for v >= unit && u < 4 {
+		v, u = v/unit, u+1
+	}
+	return fmt.Sprintf("%.3g %s", v, []string{"B", "KiB", "MiB", "GiB", "TiB"}[u])
+}

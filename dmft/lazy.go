@@ -1,0 +1,220 @@
+package dmft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
+	"github.com/seed39b58f2d/dmft/ode"
+)
+
+// lazyState is the limit γ₀ → 0 of a network, a model linear in its parameters with the static kernel K of initialisation:
+// every output k obeys, for any method linear in gradients,
+//
+//	f = d·q,   ∇d = 0,   ∇q = d·K Δ(f)
+//
+// with d(0) = 1, q(0) = 0. Without weight decay d stays 1 and q is f. With it, and φ homogeneous of degree one, all L+1
+// layers shrink by d and the kernel is d(t)^L d(s)^L K between times t and s.
+type lazyState struct {
+	p       *Problem
+	depth   float64
+	k       la.Mat[float64] // All×Train
+	y, yt   target
+	all, c  int
+	regs    [][]float64 // 1 + c·All: d, then q by output
+	f       []float64   // c×All
+	delta   []float64   // c×Train
+	loss    float64
+	batches *batcher
+}
+
+var _ ode.System = (*lazyState)(nil)
+
+func (s *lazyState) Reserve(n int) {
+	for len(s.regs) < n {
+		s.regs = append(s.regs, make([]float64, 1+s.c*s.all))
+	}
+}
+
+func (s *lazyState) Eval(r int, t float64) {
+	reg := s.regs[r]
+	d := math.Pow(reg[0], s.depth)
+	for i := range s.f {
+		s.f[i] = d * reg[1+i]
+	}
+	mask, n := s.batches.at(int(t))
+	s.loss = s.y.eval(s.f, s.all, s.delta, mask, n)
+	for i := range s.delta {
+		s.delta[i] *= d
+	}
+}
+
+func (s *lazyState) Accumulate(dst int, beta, a float64) {
+	reg := s.regs[dst]
+	if beta == 0 {
+		reg[0] = 0
+	} else {
+		reg[0] *= beta
+	}
+	for k := range s.c {
+		la.Gemv(la.N, a, s.k, s.delta[k*s.y.p:(k+1)*s.y.p], beta, reg[1+k*s.all:1+(k+1)*s.all])
+	}
+}
+
+func (s *lazyState) Combine(dst int, c []float64) {
+	la.Combine(s.regs[dst], c, func(j int) []float64 { return s.regs[j] }, dst)
+}
+
+func (s *lazyState) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
+	return math.Sqrt(errorSum(s.regs[e], s.regs[a], s.regs[b], atol, rtol) / float64(len(s.regs[e])))
+}
+
+// solveLazy follows the static NTK. It is deterministic: no sites, no error bars.
+func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, error) {
+	m := p.Training.Method
+	if m.WeightDecay != 0 && !p.Network.Activation.Homogeneous() {
+		return nil, fmt.Errorf("dmft: with weight decay the lazy kernel of %s changes in time (the preactivations shrink); use the full method, or weight_decay 0, or an activation homogeneous of degree one", p.Network.Activation)
+	}
+	if m.WeightDecay != 0 && p.Network.Kind == ResNet && p.Network.Depth > 1 {
+		return nil, errors.New("dmft: with weight decay the lazy kernel of a residual network changes in time (branches shrink, skips do not); use weight_decay 0 or the full method")
+	}
+	mem := lazyMemory(p)
+	if set.Memory > 0 && mem > set.Memory {
+		return nil, &StopError{Status{Code: MemoryLimit, Quantity: fmt.Sprintf("the run needs about %s and the limit is %s", bytesText(mem), bytesText(set.Memory)), Advice: "raise the limit or use fewer points"}}
+	}
+	np, pt, _, c := p.Data.sizes()
+	all := np + pt
+	joint := kernels.Gram(stack(p.Data.Inputs, p.Data.TestInputs))
+	arch := p.Network.Architecture()
+	ker, err := kernels.NTK(arch, joint)
+	if err != nil {
+		return nil, fmt.Errorf("dmft: lazy kernels: %w", err)
+	}
+	s := &lazyState{p: p, depth: float64(p.Network.Depth), all: all, c: c, k: la.New[float64](all, np),
+		y: target{loss: p.Training.Loss, y: flat(p.Data.Targets), p: np, c: c}, yt: target{loss: p.Training.Loss, c: c},
+		f: make([]float64, c*all), delta: make([]float64, c*np), batches: newBatcher(p.Training.Batch, np)}
+	if pt > 0 {
+		s.yt.y, s.yt.p = flat(p.Data.TestTargets), pt
+	}
+	for i := range all {
+		for j := range np {
+			s.k.Row(i)[j] = ker.NTK.At(i, j)
+		}
+	}
+	st, err := ode.NewStepper(m, p.Training.Steps)
+	if err != nil {
+		return nil, fmt.Errorf("dmft: training: %w", err)
+	}
+	s.Reserve(max(st.Registers(), 1))
+	s.regs[0][0] = 1
+
+	t := p.Training.Steps + 1
+	tr := &Trajectory{Replicas: 1, Time: times(p), F: NewArray(outputShape(c, t, np)...), Status: Status{Code: Finished, Step: p.Training.Steps}}
+	if pt > 0 {
+		tr.FTest = NewArray(outputShape(c, t, pt)...)
+	}
+	for n := range t {
+		if err := ctx.Err(); err != nil {
+			return nil, &StopError{Status{Code: Interrupted, Step: n, Quantity: context.Cause(ctx).Error()}}
+		}
+		s.Eval(0, float64(n))
+		if math.IsNaN(s.loss) || math.IsInf(s.loss, 0) || s.loss > 1e200 {
+			tr.Status = Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is %g at step %d", s.loss, n)}
+			break
+		}
+		for k := range c {
+			for mu := range np {
+				tr.F.At(n).Data[mu*c+k] = s.f[k*all+mu]
+			}
+			for mu := range pt {
+				tr.FTest.At(n).Data[mu*c+k] = s.f[k*all+np+mu]
+			}
+		}
+		tr.Loss = append(tr.Loss, s.loss)
+		if pt > 0 {
+			tr.TestLoss = append(tr.TestLoss, s.yt.eval(s.f[np:], all, nil, nil, 0))
+		}
+		tr.ReadoutNorm = append(tr.ReadoutNorm, s.regs[0][0]*s.regs[0][0])
+		if set.Progress != nil {
+			set.Progress(int64(n+1), int64(t))
+		}
+		if n < t-1 {
+			if err := st.Step(s, n); err != nil {
+				tr.Status = Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
+				break
+			}
+		}
+	}
+	stats := st.Stats()
+	tr.Diagnostics = Diagnostics{Steps: stats.Steps, Rejected: stats.Rejected, Evaluations: stats.Evals, MemoryBytes: mem}
+	tr.FStderr, tr.LossStderr = NewArray(tr.F.Shape...), make([]float64, t)
+	if pt > 0 {
+		tr.FTestStderr, tr.TestLossStderr = NewArray(tr.FTest.Shape...), make([]float64, t)
+	}
+	lazyKernels(p, ker, tr, set.Record.kernelSteps(p), s.y)
+	if pc := np; pc <= 4096 {
+		k := make([]float64, np*np)
+		for i := range np {
+			copy(k[i*np:], s.k.Row(i))
+		}
+		tr.Diagnostics.Lambda = largestEigenvalue(k, np)
+	}
+	if tr.Status.Early() {
+		if tr.Status.Advice == "" {
+			j := job[float64]{p: p, pts: &Points[float64]{Train: np}}
+			tr.Status.Advice = j.diagnose(tr.Diagnostics.Lambda)
+		}
+		tr.truncate(tr.Status.Step + 1)
+	}
+	return tr, tr.Status.Err()
+}
+
+// lazyKernels records the static kernels, the same at every kept time.
+func lazyKernels(p *Problem, ker kernels.Kernels, tr *Trajectory, steps []int, y target) {
+	if len(steps) == 0 {
+		return
+	}
+	np, _, _, c := p.Data.sizes()
+	l, n, pc := p.Network.Depth, len(steps), np*c
+	tr.KernelStep = steps
+	gs := func(lead ...int) []int { return append(outputShape(c, append(lead, np)...), outputShape(c, np)...) }
+	tr.NTK, tr.Phi, tr.G = NewArray(gs(n)...), NewArray(n, l, np, np), NewArray(gs(n, l)...)
+	spread := func(dst []float64, k mat.Symmetric) { // K_μν δ_cc'
+		for i := range np {
+			for j := range np {
+				for a := range c {
+					dst[(i*c+a)*pc+j*c+a] = k.At(i, j)
+				}
+			}
+		}
+	}
+	for k, step := range steps {
+		tr.KernelTime = append(tr.KernelTime, tr.Time[step])
+		spread(tr.NTK.At(k).Data, ker.NTK)
+		for layer := range l {
+			spread(tr.G.At(k).At(layer).Data, ker.G[layer])
+			phi := tr.Phi.At(k).At(layer).Data
+			for i := range np {
+				for j := range np {
+					phi[i*np+j] = ker.Phi[layer].At(i, j)
+				}
+			}
+		}
+	}
+	tr.NTKStderr, tr.PhiStderr, tr.GStderr = NewArray(tr.NTK.Shape...), NewArray(tr.Phi.Shape...), NewArray(tr.G.Shape...)
+	tr.summarise(y, pc, np)
+}
+
+// lazyMemory is about how many bytes the lazy method uses.
+func lazyMemory(p *Problem) int64 {
+	np, pt, _, c := p.Data.sizes()
+	all := int64(np + pt)
+	l := int64(p.Network.Depth)
+	steps := Record{AutoKernels: true}.kernelSteps(p)
+	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(p.Training.Steps+1)*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
+}

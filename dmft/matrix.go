@@ -1,0 +1,86 @@
+package dmft
+
+import (
+	"encoding/gob"
+	"math"
+
+	"github.com/seed39b58f2d/dmft/internal/la"
+)
+
+// Matrix is all that training asks of a hidden weight matrix W: products with it and with its transpose, outer products
+// added to it, linear combinations. A dense N×N matrix ([Dense]) makes the network a finite one. A Gaussian matrix known only through
+// the products already made with it makes it infinitely wide; the loop cannot tell.
+//
+// Like the rest of a network's state a Matrix lives in registers (see ode.System); x and y have one column per point and
+// one row per neuron. Every method takes W in the normalisation W/√N.
+type Matrix[T la.Float] interface {
+	// Reserve makes at least n registers exist, new ones zero.
+	Reserve(n int)
+	// Mul sets dst ← W_r x / √N.
+	Mul(r int, dst, x la.Mat[T])
+	// MulT sets dst ← W_rᵀ y / √N.
+	MulT(r int, dst, y la.Mat[T])
+	// AddOuter sets W_r/√N ← beta·W_r/√N + a·y xᵀ/N.
+	AddOuter(r int, beta, a float64, y, x la.Mat[T])
+	// Combine sets W_dst ← Σ_j c[j] W_j.
+	Combine(dst int, c []float64)
+	// Error returns the sum over elements of (e/(atol + rtol·max(|a|,|b|)))² for registers e, a, b, and their number.
+	Error(e, a, b int, atol, rtol float64) (sum float64, n int)
+	// Save and Load keep and restore every register, bit for bit.
+	Save(enc *gob.Encoder) error
+	Load(dec *gob.Decoder) error
+}
+
+// Dense is the Matrix of a finite network.
+type Dense[T la.Float] struct{ regs []la.Mat[T] }
+
+// NewDense returns a Dense matrix from the N×N elements of W/√N, which it keeps.
+func NewDense[T la.Float](w la.Mat[T]) *Dense[T] { return &Dense[T]{regs: []la.Mat[T]{w}} }
+
+// Reserve implements Matrix.
+func (d *Dense[T]) Reserve(n int) {
+	for len(d.regs) < n {
+		d.regs = append(d.regs, la.New[T](d.regs[0].Rows, d.regs[0].Cols))
+	}
+}
+
+// Mul implements Matrix.
+func (d *Dense[T]) Mul(r int, dst, x la.Mat[T]) { la.Gemm(la.N, la.N, 1, d.regs[r], x, 0, dst) }
+
+// MulT implements Matrix.
+func (d *Dense[T]) MulT(r int, dst, y la.Mat[T]) { la.Gemm(la.T, la.N, 1, d.regs[r], y, 0, dst) }
+
+// AddOuter implements Matrix.
+func (d *Dense[T]) AddOuter(r int, beta, a float64, y, x la.Mat[T]) {
+	w := d.regs[r]
+	la.Gemm(la.N, la.T, T(a/float64(w.Rows)), y, x, T(beta), w)
+}
+
+// Combine implements Matrix.
+func (d *Dense[T]) Combine(dst int, c []float64) {
+	la.Combine(d.regs[dst].Data, c, func(j int) []T { return d.regs[j].Data }, dst)
+}
+
+// Error implements Matrix. W/√N has elements of order 1/√N, so the absolute tolerance is scaled with them.
+func (d *Dense[T]) Error(e, a, b int, atol, rtol float64) (float64, int) {
+	scale := 1 / math.Sqrt(float64(d.regs[0].Rows))
+	return errorSum(d.regs[e].Data, d.regs[a].Data, d.regs[b].Data, atol*scale, rtol), len(d.regs[e].Data)
+}
+
+// Save implements Matrix.
+func (d *Dense[T]) Save(enc *gob.Encoder) error { return enc.Encode(d.regs) }
+
+// Load implements Matrix.
+func (d *Dense[T]) Load(dec *gob.Decoder) error {
+	d.regs = nil
+	return dec.Decode(&d.regs)
+}
+
+func errorSum[T la.Float](e, a, b []T, atol, rtol float64) float64 {
+	s := 0.
+	for i, v := range e {
+		q := float64(v) / (atol + rtol*math.Max(math.Abs(float64(a[i])), math.Abs(float64(b[i]))))
+		s += q * q
+	}
+	return s
+}

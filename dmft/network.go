@@ -1,0 +1,329 @@
+package dmft
+
+import (
+	"encoding/gob"
+	"math"
+
+	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
+	"github.com/seed39b58f2d/dmft/ode"
+)
+
+// network is the state of a batch of replicas of one network and the training loop's right-hand side: the ode.System
+// that every optimiser and integrator moves. Replica r owns rows [r·N, (r+1)·N) of every field. Fields have one column
+// per point, training points first.
+type network[T la.Float] struct {
+	pts     *Points[T]
+	act     kernels.Activation
+	gamma   float64
+	centred bool
+	skip, b float64 // h^{ℓ+1} = skip·h^ℓ + b·W φ(h^ℓ)/√N
+	r, n, l int     // replicas, width, hidden layers
+	batches *batcher
+
+	regs   []register[T]
+	hidden [][]Matrix[T] // layer ℓ = 1…L−1 at index ℓ−1, then replica
+
+	// Of the last Eval. The error-weighted gradient fields e^ℓ_μ = Σ_c Δ_μc g^ℓ_μc are all that a gradient needs.
+	h    []la.Mat[T] // L of rows×All; the first is a view of a register in data space
+	phi  []la.Mat[T] // L of rows×All
+	dphi []la.Mat[T] // L of rows×Train
+	e    []la.Mat[T] // L of rows×Train
+	f    []float64   // replica, output, All; f(θ) − f(θ₀) when centred
+	f0   []float64   // outputs at the start, when centred
+	loss []float64   // replica
+
+	delta  []float64 // replica, output, Train
+	deltaT la.Mat[T] // the same, a row per replica and output
+	fT     la.Mat[T]
+}
+
+// register is one copy of the weights outside hidden matrices.
+type register[T la.Float] struct {
+	In  la.Mat[T] // rows×All fields (data space) or rows×Dim weights (input space)
+	Out la.Mat[T] // rows×Outputs readout w
+}
+
+var _ ode.System = (*network[float64])(nil)
+
+func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int) *network[T] {
+	rows, l := replicas*width, p.Network.Depth
+	nw := &network[T]{
+		pts: pts, act: p.Network.Activation, gamma: p.Richness, centred: p.Training.Centred,
+		r: replicas, n: width, l: l,
+		batches: newBatcher(p.Training.Batch, pts.Train),
+		f:       make([]float64, replicas*pts.Outputs*pts.All),
+		f0:      make([]float64, replicas*pts.Outputs*pts.All),
+		loss:    make([]float64, replicas),
+		delta:   make([]float64, replicas*pts.Outputs*pts.Train),
+		deltaT:  la.New[T](replicas*pts.Outputs, pts.Train),
+		fT:      la.New[T](replicas*pts.Outputs, pts.All),
+		hidden:  make([][]Matrix[T], l-1),
+	}
+	nw.skip, nw.b = p.Network.coefficients()
+	for i := range nw.hidden {
+		nw.hidden[i] = make([]Matrix[T], replicas)
+	}
+	for i := range l {
+		if i > 0 || pts.Space == InputSpace {
+			nw.h = append(nw.h, la.New[T](rows, pts.All))
+		} else {
+			nw.h = append(nw.h, la.Mat[T]{})
+		}
+		nw.phi = append(nw.phi, la.New[T](rows, pts.All))
+		nw.dphi = append(nw.dphi, la.New[T](rows, pts.Train))
+		nw.e = append(nw.e, la.New[T](rows, pts.Train))
+	}
+	nw.Reserve(1)
+	return nw
+}
+
+// rows returns the rows of replica r.
+func (nw *network[T]) rows(m la.Mat[T], r int) la.Mat[T] {
+	return m.Slice(r*nw.n, (r+1)*nw.n, 0, m.Cols)
+}
+
+// train returns the columns of the training points.
+func (nw *network[T]) train(m la.Mat[T]) la.Mat[T] { return m.Slice(0, m.Rows, 0, nw.pts.Train) }
+
+// Reserve implements ode.System.
+func (nw *network[T]) Reserve(n int) {
+	for len(nw.regs) < n {
+		nw.regs = append(nw.regs, register[T]{In: la.New[T](nw.r*nw.n, nw.pts.columns()), Out: la.New[T](nw.r*nw.n, nw.pts.Outputs)})
+	}
+	for _, layer := range nw.hidden {
+		for _, m := range layer {
+			if m != nil {
+				m.Reserve(n)
+			}
+		}
+	}
+}
+
+// Eval implements ode.System: a forward and a backward pass with the weights of register r at step t.
+func (nw *network[T]) Eval(r int, t float64) {
+	nw.forward(r)
+	mask, inBatch := nw.batches.at(int(t))
+	p, c := nw.pts.Train, nw.pts.Outputs
+	for i := range nw.r {
+		f := nw.f[i*c*nw.pts.All : (i+1)*c*nw.pts.All]
+		nw.loss[i] = nw.pts.y.eval(f, nw.pts.All, nw.delta[i*c*p:(i+1)*c*p], mask, inBatch)
+	}
+	la.Convert(nw.deltaT.Data, nw.delta)
+	nw.backward(r, nw.deltaT, nw.e)
+}
+
+// forward computes h, φ, φ′ of every layer and the predictions f.
+func (nw *network[T]) forward(r int) {
+	reg, pts := nw.regs[r], nw.pts
+	switch {
+	case pts.Space == DataSpace:
+		nw.h[0] = reg.In // W⁰x/√D is held itself
+	case pts.csr != nil:
+		pts.csr.fields(nw.h[0], reg.In)
+	default:
+		la.Gemm(la.N, la.N, 1, reg.In, pts.xt, 0, nw.h[0])
+	}
+	nw.activate(0)
+	for l := 1; l < nw.l; l++ {
+		for i, w := range nw.hidden[l-1] {
+			w.Mul(r, nw.rows(nw.h[l], i), nw.rows(nw.phi[l-1], i))
+		}
+		combine2(nw.h[l].Data, T(nw.b), nw.h[l-1].Data, T(nw.skip))
+		nw.activate(l)
+	}
+	// f = w·φ(h^L)/(γ₀N), one row of predictions per replica and output.
+	scale := T(1 / (nw.gamma * float64(nw.n)))
+	top, c := nw.phi[nw.l-1], pts.Outputs
+	for i := range nw.r {
+		phi, out := nw.rows(top, i), nw.rows(reg.Out, i)
+		if c == 1 {
+			la.Gemv(la.T, scale, phi, out.Data, 0, nw.fT.Row(i))
+		} else {
+			la.Gemm(la.T, la.N, scale, out, phi, 0, nw.fT.Slice(i*c, (i+1)*c, 0, pts.All))
+		}
+	}
+	la.Convert(nw.f, nw.fT.Data)
+	if nw.centred {
+		for i := range nw.f {
+			nw.f[i] -= nw.f0[i]
+		}
+	}
+}
+
+// activate computes φ on every point and φ′ on the training points of layer l (from 0).
+func (nw *network[T]) activate(l int) {
+	h, phi, dphi, p := nw.h[l], nw.phi[l], nw.dphi[l], nw.pts.Train
+	if p == nw.pts.All {
+		eval(nw.act, phi.Data, dphi.Data, h.Data)
+		return
+	}
+	for i := range h.Rows {
+		hi, fi := h.Row(i), phi.Row(i)
+		eval(nw.act, fi[:p], dphi.Row(i), hi[:p])
+		eval(nw.act, fi[p:], nil, hi[p:])
+	}
+}
+
+func eval[T la.Float](a kernels.Activation, phi, dphi, h []T) {
+	switch h := any(h).(type) {
+	case []float64:
+		a.Eval(any(phi).([]float64), any(dphi).([]float64), h)
+	case []float32:
+		a.Eval32(any(phi).([]float32), any(dphi).([]float32), h)
+	}
+}
+
+// backward computes, for weights v of the outputs at every training point (a row per replica and output), the fields
+// Σ_c v_c g^ℓ_c of every layer:
+//
+//	g^L = w∘φ′(h^L),   g^ℓ = skip·g^{ℓ+1} + b φ′(h^ℓ)∘W^ℓᵀg^{ℓ+1}/√N
+func (nw *network[T]) backward(r int, v la.Mat[T], e []la.Mat[T]) {
+	out, c, top := nw.regs[r].Out, nw.pts.Outputs, nw.l-1
+	if c == 1 {
+		for i := range nw.r {
+			vi := v.Row(i)
+			for j := i * nw.n; j < (i+1)*nw.n; j++ {
+				w, d, dst := out.Data[j], nw.dphi[top].Row(j), e[top].Row(j)
+				for m, x := range vi {
+					dst[m] = w * x * d[m]
+				}
+			}
+		}
+	} else {
+		for i := range nw.r {
+			la.Gemm(la.N, la.N, 1, nw.rows(out, i), v.Slice(i*c, (i+1)*c, 0, v.Cols), 0, nw.rows(e[top], i))
+		}
+		multiply(e[top].Data, nw.dphi[top].Data)
+	}
+	for l := top - 1; l >= 0; l-- {
+		for i, w := range nw.hidden[l] {
+			w.MulT(r, nw.rows(e[l], i), nw.rows(e[l+1], i))
+		}
+		multiply(e[l].Data, nw.dphi[l].Data)
+		combine2(e[l].Data, T(nw.b), e[l+1].Data, T(nw.skip))
+	}
+}
+
+// Accumulate implements ode.System. In the units of [Problem] the descent directions are
+//
+//	∇W⁰ = γ₀ Σ_μ e¹_μ x_μᵀ/√D  (its action on the points: γ₀ e¹ Kx),  ∇W^ℓ/√N = γ₀ b e^{ℓ+1} φ^ℓᵀ/N,  ∇w = γ₀ Σ_μ Δ_μ φ^L_μ
+func (nw *network[T]) Accumulate(dst int, beta, a float64) {
+	reg, pts, p, c := nw.regs[dst], nw.pts, nw.pts.Train, nw.pts.Outputs
+	ga := T(a * nw.gamma)
+	switch {
+	case pts.Space == DataSpace:
+		la.Gemm(la.N, la.N, ga, nw.e[0], pts.kx, T(beta), reg.In)
+	case pts.csr != nil:
+		pts.csr.accumulate(reg.In, T(beta), ga, nw.e[0])
+	default:
+		la.Gemm(la.N, la.N, ga, nw.e[0], pts.x.Slice(0, p, 0, pts.Dim), T(beta), reg.In)
+	}
+	for l, layer := range nw.hidden {
+		for i, w := range layer {
+			w.AddOuter(dst, beta, a*nw.gamma*nw.b, nw.rows(nw.e[l+1], i), nw.train(nw.rows(nw.phi[l], i)))
+		}
+	}
+	for i := range nw.r {
+		phi, out := nw.train(nw.rows(nw.phi[nw.l-1], i)), nw.rows(reg.Out, i)
+		if c == 1 {
+			la.Gemv(la.N, ga, phi, nw.deltaT.Row(i), T(beta), out.Data)
+		} else {
+			la.Gemm(la.N, la.T, ga, phi, nw.deltaT.Slice(i*c, (i+1)*c, 0, p), T(beta), out)
+		}
+	}
+}
+
+// Combine implements ode.System.
+func (nw *network[T]) Combine(dst int, c []float64) {
+	la.Combine(nw.regs[dst].In.Data, c, func(j int) []T { return nw.regs[j].In.Data }, dst)
+	la.Combine(nw.regs[dst].Out.Data, c, func(j int) []T { return nw.regs[j].Out.Data }, dst)
+	for _, layer := range nw.hidden {
+		for _, w := range layer {
+			w.Combine(dst, c)
+		}
+	}
+}
+
+// ErrorNorm implements ode.System.
+func (nw *network[T]) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
+	x, y, z := nw.regs[e], nw.regs[a], nw.regs[b]
+	sum := errorSum(x.In.Data, y.In.Data, z.In.Data, atol, rtol) + errorSum(x.Out.Data, y.Out.Data, z.Out.Data, atol, rtol)
+	n := len(x.In.Data) + len(x.Out.Data)
+	for _, layer := range nw.hidden {
+		for _, w := range layer {
+			s, k := w.Error(e, a, b, atol, rtol)
+			sum, n = sum+s, n+k
+		}
+	}
+	return math.Sqrt(sum / float64(n))
+}
+
+// save and load keep and restore all that the training loop needs to go on, bit for bit.
+func (nw *network[T]) save(enc *gob.Encoder) error {
+	if err := enc.Encode(nw.regs); err != nil {
+		return err
+	}
+	if err := enc.Encode(nw.f0); err != nil {
+		return err
+	}
+	for _, layer := range nw.hidden {
+		for _, w := range layer {
+			if err := w.Save(enc); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (nw *network[T]) load(dec *gob.Decoder) error {
+	var regs []register[T]
+	if err := dec.Decode(&regs); err != nil {
+		return err
+	}
+	for i, r := range regs {
+		if r.In.Rows != nw.r*nw.n || r.In.Cols != nw.pts.columns() || r.Out.Cols != nw.pts.Outputs || len(r.In.Data) != r.In.Rows*r.In.Cols || len(r.Out.Data) != r.In.Rows*r.Out.Cols {
+			return errCheckpoint
+		}
+		nw.Reserve(i + 1)
+		nw.regs[i] = r
+	}
+	nw.f0 = nil
+	if err := dec.Decode(&nw.f0); err != nil {
+		return err
+	}
+	for _, layer := range nw.hidden {
+		for _, w := range layer {
+			if err := w.Load(dec); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// combine2 sets x ← a·x + b·y.
+func combine2[T la.Float](x []T, a T, y []T, b T) {
+	if a == 1 && b == 0 {
+		return
+	}
+	if b == 0 {
+		for i := range x {
+			x[i] *= a
+		}
+		return
+	}
+	y = y[:len(x)]
+	for i := range x {
+		x[i] = a*x[i] + b*y[i]
+	}
+}
+
+// multiply sets x ← x∘y.
+func multiply[T la.Float](x, y []T) {
+	y = y[:len(x)]
+	for i := range x {
+		x[i] *= y[i]
+	}
+}

@@ -1,0 +1,378 @@
+package dmft
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/james-bowman/sparse"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
+)
+
+// Space is a way of holding a site of the first layer. Both follow the same dynamics to rounding; they differ in cost.
+type Space string
+
+// In data space a site is its preactivations h ∈ R^P on all points, in input space its weights w ∈ R^D.
+const (
+	AutoSpace  Space = ""      // whichever is cheaper per step
+	DataSpace  Space = "data"  // cost P_train·(P_train + P_test) per site and step
+	InputSpace Space = "input" // cost D·(2 P_train + P_test), or the non-zeros of a sparse input matrix
+)
+
+// Points are the inputs of a Problem prepared for a precision: train points first, then test points.
+type Points[T la.Float] struct {
+	Train, All, Dim, Outputs int
+	Space                    Space
+
+	joint  mat.Matrix                  // All×Dim inputs, dense or CSR
+	gram   *mat.SymDense               // train Gram matrix Kx = X Xᵀ/D, for the NTK
+	kx     la.Mat[T]                   // Train×All rows of the joint Gram matrix (data space)
+	x, xt  la.Mat[T]                   // All×Dim inputs/√D and its transpose (input space, dense)
+	csr    *csrRows[T]                 // inputs/√D (input space, sparse)
+	y, yt  target                      // train and test targets
+	factor func() (fieldFactor, error) // how fields are made of independent noise
+}
+
+// csrRows is a sparse matrix by rows.
+type csrRows[T la.Float] struct {
+	ptr, ind []int
+	val      []T
+}
+
+// fieldFactor: fields over all points are z·Fᵀ with z of r independent columns, or z·Xᵀ/√D when f is nil.
+type fieldFactor struct {
+	f    *la.Mat[float64]
+	rank int
+}
+
+// validate checks a Problem and returns what is wrong with it.
+func (p *Problem) validate() error {
+	if p.Data.Inputs == nil || p.Data.Targets == nil {
+		return errors.New("dmft: the problem has no inputs or no targets")
+	}
+	n, d := p.Data.Inputs.Dims()
+	ny, c := p.Data.Targets.Dims()
+	if n == 0 || d == 0 || c == 0 {
+		return fmt.Errorf("dmft: inputs are %d×%d and targets %d×%d; none may be empty", n, d, ny, c)
+	}
+	if n != ny {
+		return fmt.Errorf("dmft: inputs have %d rows and targets %d; there must be one target row per input row", n, ny)
+	}
+	if (p.Data.TestInputs == nil) != (p.Data.TestTargets == nil) {
+		return errors.New("dmft: test inputs and test targets come together or not at all")
+	}
+	if err := p.Training.Loss.check("targets", p.Data.Targets); err != nil {
+		return err
+	}
+	if p.Data.TestInputs != nil {
+		nt, dt := p.Data.TestInputs.Dims()
+		nyt, ct := p.Data.TestTargets.Dims()
+		if dt != d || ct != c || nt != nyt {
+			return fmt.Errorf("dmft: test inputs are %d×%d and test targets %d×%d; expected %d input and %d target columns and as many rows of both", nt, dt, nyt, ct, d, c)
+		}
+		if err := p.Training.Loss.check("test targets", p.Data.TestTargets); err != nil {
+			return err
+		}
+	}
+	for _, m := range []struct {
+		name string
+		m    mat.Matrix
+	}{{"inputs", p.Data.Inputs}, {"targets", p.Data.Targets}, {"test inputs", p.Data.TestInputs}, {"test targets", p.Data.TestTargets}} {
+		if i, j, v := notFinite(m.m); i >= 0 {
+			return fmt.Errorf("dmft: %s row %d, column %d is %g", m.name, i, j, v)
+		}
+	}
+	if !(p.Richness > 0) || math.IsInf(p.Richness, 0) {
+		return fmt.Errorf("dmft: richness γ₀ = %g must be positive and finite; for the limit γ₀ → 0 use the lazy method", p.Richness)
+	}
+	if err := p.Network.validate(); err != nil {
+		return err
+	}
+	t := p.Training
+	if t.Steps < 1 {
+		return fmt.Errorf("dmft: %d training steps; at least 1 is needed", t.Steps)
+	}
+	if err := t.Method.Validate(); err != nil {
+		return fmt.Errorf("dmft: training: %w", err)
+	}
+	if t.Batch.Size < 0 || t.Batch.Size > n {
+		return fmt.Errorf("dmft: mini-batches of %d from %d samples; use 1 to %d", t.Batch.Size, n, n)
+	}
+	if t.Batch.Size > 0 && t.Method.IsFlow() {
+		return errors.New("dmft: gradient flow has no mini-batches; use an optimiser such as gd")
+	}
+	return nil
+}
+
+func (n Network) validate() error {
+	if err := n.Activation.Validate(); err != nil {
+		return fmt.Errorf("dmft: network: %w", err)
+	}
+	switch n.Kind {
+	case TwoLayer:
+		if n.Depth != 1 {
+			return fmt.Errorf("dmft: a two-layer network has depth 1, not %d; use kind mlp or resnet for more hidden layers", n.Depth)
+		}
+	case MLP, ResNet:
+		if n.Depth < 1 {
+			return fmt.Errorf("dmft: network depth %d; at least one hidden layer is needed", n.Depth)
+		}
+	default:
+		return fmt.Errorf("dmft: unknown network kind %q; use %s, %s or %s", n.Kind, TwoLayer, MLP, ResNet)
+	}
+	return nil
+}
+
+// Architecture is the network as the kernel recursions take it.
+func (n Network) Architecture() kernels.Architecture {
+	return kernels.Architecture{Depth: n.Depth, Residual: n.Kind == ResNet, Beta: n.Branch.Beta, Exponent: n.Branch.Exponent, Activation: n.Activation}
+}
+
+// coefficients are s and b of h^{ℓ+1} = s h^ℓ + b W φ(h^ℓ)/√N.
+func (n Network) coefficients() (s, b float64) {
+	if n.Kind != ResNet {
+		return 0, 1
+	}
+	return 1, n.Branch.Beta * math.Pow(float64(n.Depth), -n.Branch.Exponent)
+}
+
+func notFinite(m mat.Matrix) (i, j int, v float64) {
+	bad := func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
+	switch m := m.(type) {
+	case nil:
+	case *sparse.CSR:
+		for i, end := range m.RawMatrix().Indptr[1:] {
+			for k := m.RawMatrix().Indptr[i]; k < end; k++ {
+				if v := m.RawMatrix().Data[k]; bad(v) {
+					return i, m.RawMatrix().Ind[k], v
+				}
+			}
+		}
+	default:
+		if d, ok := m.(*mat.Dense); ok && d == nil {
+			return -1, 0, 0
+		}
+		r, c := m.Dims()
+		for i := range r {
+			for j := range c {
+				if v := m.At(i, j); bad(v) {
+					return i, j, v
+				}
+			}
+		}
+	}
+	return -1, 0, 0
+}
+
+// sizes returns the numbers of train, test points, input dimensions and outputs.
+func (d Data) sizes() (p, pt, dim, c int) {
+	p, dim = d.Inputs.Dims()
+	_, c = d.Targets.Dims()
+	if d.TestInputs != nil {
+		pt, _ = d.TestInputs.Dims()
+	}
+	return p, pt, dim, c
+}
+
+// chooseSpace picks the cheaper way of holding the first layer.
+func (d Data) chooseSpace(want Space) (Space, error) {
+	switch want {
+	case DataSpace, InputSpace:
+		return want, nil
+	case AutoSpace:
+	default:
+		return "", fmt.Errorf("dmft: unknown way %q of holding sites; use %s or %s", want, DataSpace, InputSpace)
+	}
+	p, pt, dim, _ := d.sizes()
+	input := float64(dim) * float64(2*p+pt)
+	if c, ok := d.Inputs.(*sparse.CSR); ok {
+		// Indirect addressing of non-zeros costs about four times a dense product of the same size.
+		perRow := float64(c.NNZ()) / float64(p)
+		input = 4 * perRow * float64(2*p+pt)
+	}
+	if input < float64(p)*float64(p+pt) {
+		return InputSpace, nil
+	}
+	return DataSpace, nil
+}
+
+// newPoints prepares the data of a problem.
+func newPoints[T la.Float](p *Problem, space Space) (*Points[T], error) {
+	space, err := p.Data.chooseSpace(space)
+	if err != nil {
+		return nil, err
+	}
+	np, pt, dim, c := p.Data.sizes()
+	pts := &Points[T]{Train: np, All: np + pt, Dim: dim, Outputs: c, Space: space}
+	pts.y = target{loss: p.Training.Loss, y: flat(p.Data.Targets), p: np, c: c}
+	pts.yt = target{loss: p.Training.Loss, p: 0, c: c}
+	if pt > 0 {
+		pts.yt.y, pts.yt.p = flat(p.Data.TestTargets), pt
+	}
+	pts.factor = func() (fieldFactor, error) { return fieldFactor{rank: dim}, nil }
+	pts.joint = stack(p.Data.Inputs, p.Data.TestInputs)
+	pts.gram = kernels.Gram(p.Data.Inputs)
+	if space == DataSpace {
+		joint := pts.gram
+		if pt > 0 {
+			joint = kernels.Gram(pts.joint)
+		}
+		pts.kx = la.New[T](np, np+pt)
+		for i := range np {
+			for j := range np + pt {
+				pts.kx.Row(i)[j] = T(joint.At(i, j))
+			}
+		}
+		if dim > np+pt {
+			pts.factor = sync.OnceValues(func() (fieldFactor, error) { return factorise(joint) })
+		}
+		return pts, nil
+	}
+	scale := 1 / math.Sqrt(float64(dim))
+	if s, ok := pts.joint.(*sparse.CSR); ok {
+		raw := s.RawMatrix()
+		pts.csr = &csrRows[T]{ptr: raw.Indptr, ind: raw.Ind, val: make([]T, len(raw.Data))}
+		for i, v := range raw.Data {
+			pts.csr.val[i] = T(v * scale)
+		}
+		return pts, nil
+	}
+	pts.x, pts.xt = la.New[T](np+pt, dim), la.New[T](dim, np+pt)
+	for i := range np + pt {
+		for j := range dim {
+			v := T(pts.joint.At(i, j) * scale)
+			pts.x.Row(i)[j], pts.xt.Row(j)[i] = v, v
+		}
+	}
+	return pts, nil
+}
+
+// columns is the number of columns of the first-layer state: one per point or one per input.
+func (pts *Points[T]) columns() int {
+	if pts.Space == DataSpace {
+		return pts.All
+	}
+	return pts.Dim
+}
+
+// SetWeights sets the first-layer state of some neurons from their input weights w (rows×D, float64): the weights
+// themselves in input space, h = W Xᵀ/√D in data space.
+func (pts *Points[T]) SetWeights(dst la.Mat[T], w la.Mat[float64]) {
+	if pts.Space == InputSpace {
+		la.Convert(dst.Data, w.Data)
+		return
+	}
+	h := la.New[float64](w.Rows, pts.All)
+	scale := 1 / math.Sqrt(float64(pts.Dim))
+	if s, ok := pts.joint.(*sparse.CSR); ok {
+		raw := s.RawMatrix()
+		rows := csrRows[float64]{ptr: raw.Indptr, ind: raw.Ind, val: raw.Data}
+		rows.fields(h, w)
+		for i := range h.Data {
+			h.Data[i] *= scale
+		}
+	} else {
+		x := denseView(pts.joint)
+		la.Gemm(la.N, la.T, scale, w, x, 0, h)
+	}
+	la.Convert(dst.Data, h.Data)
+}
+
+// fields sets h ← w·Xᵀ.
+func (c *csrRows[T]) fields(h, w la.Mat[T]) {
+	for i := range w.Rows {
+		wi, hi := w.Row(i), h.Row(i)
+		for m := range hi {
+			var s T
+			for k := c.ptr[m]; k < c.ptr[m+1]; k++ {
+				s += c.val[k] * wi[c.ind[k]]
+			}
+			hi[m] = s
+		}
+	}
+}
+
+// accumulate sets w ← beta·w + a·e·X over the first rows of X.
+func (c *csrRows[T]) accumulate(w la.Mat[T], beta, a T, e la.Mat[T]) {
+	for i := range w.Rows {
+		wi, ei := w.Row(i), e.Row(i)
+		switch beta {
+		case 0:
+			clear(wi)
+		case 1:
+		default:
+			for j := range wi {
+				wi[j] *= beta
+			}
+		}
+		for m, v := range ei {
+			if v == 0 {
+				continue
+			}
+			v *= a
+			for k := c.ptr[m]; k < c.ptr[m+1]; k++ {
+				wi[c.ind[k]] += v * c.val[k]
+			}
+		}
+	}
+}
+
+// flat returns the elements of m by rows.
+func flat(m *mat.Dense) []float64 {
+	v := denseView(m)
+	if v.Stride == v.Cols {
+		return v.Data
+	}
+	out := make([]float64, 0, v.Rows*v.Cols)
+	for i := range v.Rows {
+		out = append(out, v.Row(i)...)
+	}
+	return out
+}
+
+// denseView is m itself when it is dense, a copy otherwise.
+func denseView(m mat.Matrix) la.Mat[float64] {
+	d, ok := m.(*mat.Dense)
+	if !ok {
+		d = mat.DenseCopyOf(m)
+	}
+	r := d.RawMatrix()
+	return la.Mat[float64]{Rows: r.Rows, Cols: r.Cols, Stride: r.Stride, Data: r.Data}
+}
+
+// stack puts test points below train points, keeping sparsity when both are sparse.
+func stack(a, b mat.Matrix) mat.Matrix {
+	if b == nil {
+		return a
+	}
+	ra, d := a.Dims()
+	rb, _ := b.Dims()
+	sa, aok := a.(*sparse.CSR)
+	sb, bok := b.(*sparse.CSR)
+	if aok && bok {
+		x, y := sa.RawMatrix(), sb.RawMatrix()
+		ptr := append([]int(nil), x.Indptr...)
+		for _, p := range y.Indptr[1:] {
+			ptr = append(ptr, p+x.Indptr[ra])
+		}
+		return sparse.NewCSR(ra+rb, d, ptr, append(append([]int(nil), x.Ind...), y.Ind...), append(append([]float64(nil), x.Data...), y.Data...))
+	}
+	out := mat.NewDense(ra+rb, d, nil)
+	out.Slice(0, ra, 0, d).(*mat.Dense).Copy(a)
+	out.Slice(ra, ra+rb, 0, d).(*mat.Dense).Copy(b)
+	return out
+}
+
+// factorise is the pivoted Cholesky factor of the joint Gram matrix.
+func factorise(k mat.Symmetric) (fieldFactor, error) {
+	f, err := gaussian.NewFactor(k.SymmetricDim(), k.At)
+	if err != nil {
+		return fieldFactor{}, fmt.Errorf("dmft: Gram matrix of the inputs: %w", err)
+	}
+	return fieldFactor{f: &f.F, rank: f.Rank}, nil
+}

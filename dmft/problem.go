@@ -1,0 +1,88 @@
+package dmft
+
+import (
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/kernels"
+	"github.com/seed39b58f2d/dmft/ode"
+)
+
+// A Problem is one learning task for one network. Theory ([Solve]) and finite networks (dmft/finite) take the same
+// Problem and follow the same conventions:
+//
+//	h¹_μ      = W⁰ x_μ / √D
+//	h^{ℓ+1}_μ = s·h^ℓ_μ + b·W^ℓ φ(h^ℓ_μ) / √N          ℓ = 1 … L−1
+//	f_μ       = w·φ(h^L_μ) / (γ₀ N)
+//	θ         ← θ + η γ₀² N Σ_μ Δ_μ ∂f_μ/∂θ             Δ_μ = −∂(loss)/∂f_μ
+//
+// with every weight N(0,1) at the start (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 1–4).
+type Problem struct {
+	Data     Data
+	Network  Network
+	Richness float64 // γ₀ > 0: small is lazy (static NTK), of order one learns features at infinite width
+	Training Training
+}
+
+// Data holds the points of a Problem. Inputs may be dense or sparse (github.com/james-bowman/sparse *CSR).
+type Data struct {
+	Inputs      mat.Matrix // P×D
+	Targets     *mat.Dense // P×C
+	TestInputs  mat.Matrix // Pt×D, or nil
+	TestTargets *mat.Dense // Pt×C, or nil
+}
+
+// Kind is the architecture of a network.
+type Kind string
+
+// The architectures.
+const (
+	TwoLayer Kind = "two-layer" // one hidden layer
+	MLP      Kind = "mlp"       // L hidden layers, s = 0, b = 1
+	ResNet   Kind = "resnet"    // L hidden layers, s = 1, b = β L^{−α}
+)
+
+// Network is an architecture.
+type Network struct {
+	Kind       Kind
+	Depth      int // number of hidden layers L; 1 for TwoLayer
+	Activation kernels.Activation
+	Branch     Branch // of a ResNet
+}
+
+// Branch is the scale β L^{−α} of a residual branch: α = ½ is the depth-μP limit, α = 1 the mean-field one.
+type Branch struct {
+	Beta     float64 // β
+	Exponent float64 // α
+}
+
+// LossKind names a loss.
+type LossKind string
+
+// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes.
+const (
+	MSE          LossKind = "mse"           // ½ Σ_c (y − f)²,        Δ = y − f
+	Logistic     LossKind = "logistic"      // Σ_c log(1 + e^{−yf}),  Δ = y/(1 + e^{yf})
+	CrossEntropy LossKind = "cross-entropy" // −Σ_c y log softmax(f), Δ = y − softmax(f)
+)
+
+// Loss is a loss and its reduction over samples: Mean puts 1/P into every printed loss and into Δ.
+type Loss struct {
+	Kind LossKind
+	Mean bool // mean over samples instead of the sum
+}
+
+// Batch asks for mini-batches: a mask on Δ, the same one for theory and every finite network. Samples are
+// shuffled once an epoch by the stream Seed.
+type Batch struct {
+	Size int // samples per step; 0 is full batch
+	Seed uint64
+}
+
+// Training says how a network is trained.
+type Training struct {
+	Method  ode.Method // optimiser or integrator, with its learning rate
+	Steps   int        // number of steps, or of output intervals of a flow
+	Loss    Loss
+	Batch   Batch
+	Centred bool // predict f(θ) − f(θ₀)
+}

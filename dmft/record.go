@@ -1,0 +1,292 @@
+package dmft
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
+)
+
+// kernelScratch computes the kernels of the replicas of a network at its present state.
+type kernelScratch[T la.Float] struct {
+	nw  *network[T]
+	g   [][]la.Mat[T] // output, layer: rows×Train
+	out []float64
+	buf la.Mat[T]
+}
+
+func newKernelScratch[T la.Float](nw *network[T]) *kernelScratch[T] {
+	p, c, l := nw.pts.Train, nw.pts.Outputs, nw.l
+	k := &kernelScratch[T]{nw: nw, buf: la.New[T](p, p), out: make([]float64, p*c*p*c+l*(p*p+p*c*p*c))}
+	v := la.New[T](nw.r*c, p)
+	for o := range c {
+		e := make([]la.Mat[T], l)
+		for i := range e {
+			e[i] = la.New[T](nw.r*nw.n, p)
+		}
+		v.Zero()
+		for r := range nw.r {
+			row := v.Row(r*c + o)
+			for m := range row {
+				row[m] = 1
+			}
+		}
+		nw.backward(0, v, e)
+		k.g = append(k.g, e)
+	}
+	return k
+}
+
+// of returns NTK, Φ¹…Φ^L, G¹…G^L of replica r; element ((μ,c),(ν,c')) of a kernel over outputs is at (μC+c)·PC + νC+c'.
+// The slice is reused by the next call.
+func (k *kernelScratch[T]) of(r int) []float64 {
+	nw := k.nw
+	p, c, l := nw.pts.Train, nw.pts.Outputs, nw.l
+	pc := p * c
+	ntk, phi, g := k.out[:pc*pc], k.out[pc*pc:pc*pc+l*p*p], k.out[pc*pc+l*p*p:]
+	inv := T(1 / float64(nw.n))
+	for i := range l {
+		f := nw.train(nw.rows(nw.phi[i], r))
+		la.Gemm(la.T, la.N, inv, f, f, 0, k.buf)
+		la.Convert(phi[i*p*p:(i+1)*p*p], k.buf.Data)
+		gi := g[i*pc*pc : (i+1)*pc*pc]
+		for a := range c {
+			for b := a; b < c; b++ {
+				la.Gemm(la.T, la.N, inv, nw.rows(k.g[a][i], r), nw.rows(k.g[b][i], r), 0, k.buf)
+				for m := range p {
+					for n := range p {
+						v := float64(k.buf.Data[m*p+n])
+						gi[(m*c+a)*pc+n*c+b] = v
+						gi[(n*c+b)*pc+m*c+a] = v
+					}
+				}
+			}
+		}
+	}
+	// K = Φ^L δ_cc' + G¹∘Kx + b² Σ_ℓ G^{ℓ+1}∘Φ^ℓ
+	b2 := nw.b * nw.b
+	for m := range p {
+		for n := range p {
+			kx := nw.pts.gram.At(m, n)
+			for a := range c {
+				for b := range c {
+					i := (m*c+a)*pc + n*c + b
+					v := g[i] * kx
+					if a == b {
+						v += phi[(l-1)*p*p+m*p+n]
+					}
+					for j := range l - 1 {
+						v += b2 * g[(j+1)*pc*pc+i] * phi[j*p*p+m*p+n]
+					}
+					ntk[i] = v
+				}
+			}
+		}
+	}
+	return k.out
+}
+
+// collect makes the Trajectory of finished parts.
+func (j *job[T]) collect(parts []*part) *Trajectory {
+	p, pt, c, l := j.pts.Train, j.pts.All-j.pts.Train, j.pts.Outputs, j.p.Network.Depth
+	steps := j.p.Training.Steps
+	t, all, reps := steps+1, j.pts.All, j.Replicas
+	tr := &Trajectory{Width: j.Width, Replicas: reps, Status: Status{Code: Finished, Step: steps}}
+	tr.Time = times(j.p)
+	tr.FReplicas, tr.LossReplicas = NewArray(outputShape(c, reps, t, p)...), NewArray(reps, t)
+	test := NewArray(reps, t)
+	if pt > 0 {
+		tr.FTestReplicas = NewArray(outputShape(c, reps, t, pt)...)
+	}
+	norm := make([]float64, t)
+	stats := make([]kernelStats, len(j.ksteps))
+	cols := min(p, preactColumns)
+	if j.preSite > 0 {
+		tr.Preactivations = NewArray(2, l, j.preSite*reps, cols)
+	}
+	r := 0
+	for _, q := range parts {
+		n := len(q.Loss) / t
+		for i := range n {
+			copy(tr.LossReplicas.At(r+i).Data, q.Loss[i*t:(i+1)*t])
+			copy(test.At(r+i).Data, q.Test[i*t:(i+1)*t])
+			for s := range t {
+				norm[s] += q.Norm[i*t+s] / float64(reps)
+				src := q.F[(i*t+s)*all*c : (i*t+s+1)*all*c]
+				copy(tr.FReplicas.At(r+i).At(s).Data, src[:p*c])
+				if pt > 0 {
+					copy(tr.FTestReplicas.At(r+i).At(s).Data, src[p*c:])
+				}
+			}
+		}
+		for k := range stats {
+			if q.Kernels[k].N > 0 {
+				stats[k].merge(q.Kernels[k])
+			}
+		}
+		if j.preSite > 0 {
+			w := n * j.preSite * cols
+			for which := range 2 {
+				for layer := range l {
+					dst := tr.Preactivations.At(which).At(layer).Data[r*j.preSite*cols:]
+					copy(dst[:w], q.Pre[(which*l+layer)*w:])
+				}
+			}
+		}
+		tr.Diagnostics.Steps += q.Stats.Steps
+		tr.Diagnostics.Rejected += q.Stats.Rejected
+		tr.Diagnostics.Evaluations += q.Stats.Evals
+		if q.Bad != nil && (!tr.Status.Early() || q.Bad.Step < tr.Status.Step) {
+			tr.Status = *q.Bad
+		}
+		r += n
+	}
+	tr.ReadoutNorm = norm
+	tr.Diagnostics.Space = j.pts.Space
+	tr.Diagnostics.Lambda = parts[0].Lambda
+	if math.IsNaN(tr.Diagnostics.Lambda) || math.IsInf(tr.Diagnostics.Lambda, 0) {
+		tr.Diagnostics.Lambda = 0
+	}
+	fm, fs := meanStderr(tr.FReplicas)
+	tr.F = Array{Shape: outputShape(c, t, p), Data: fm}
+	tr.FStderr = Array{Shape: outputShape(c, t, p), Data: fs}
+	if pt > 0 {
+		fm, fs := meanStderr(tr.FTestReplicas)
+		tr.FTest = Array{Shape: outputShape(c, t, pt), Data: fm}
+		tr.FTestStderr = Array{Shape: outputShape(c, t, pt), Data: fs}
+	}
+	if j.MeanField {
+		tr.Loss, tr.LossStderr = lossOfMean(j.pts.y, tr.FReplicas, tr.F)
+		if pt > 0 {
+			tr.TestLoss, tr.TestLossStderr = lossOfMean(j.pts.yt, tr.FTestReplicas, tr.FTest)
+		}
+	} else {
+		tr.Loss, tr.LossStderr = meanStderr(tr.LossReplicas)
+		if pt > 0 {
+			tr.TestLoss, tr.TestLossStderr = meanStderr(test)
+		}
+	}
+	j.collectKernels(tr, stats)
+	if tr.Status.Early() {
+		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
+			tr.Status.Advice = j.diagnose(parts[0].Lambda)
+		}
+		tr.truncate(tr.Status.Step + 1)
+	}
+	return tr
+}
+
+func (j *job[T]) collectKernels(tr *Trajectory, stats []kernelStats) {
+	if len(stats) == 0 {
+		return
+	}
+	p, c, l, n := j.pts.Train, j.pts.Outputs, j.p.Network.Depth, len(stats)
+	pc := p * c
+	tr.KernelStep = j.ksteps
+	for _, s := range j.ksteps {
+		tr.KernelTime = append(tr.KernelTime, tr.Time[s])
+	}
+	gs := func(lead ...int) []int { return append(outputShape(c, append(lead, p)...), outputShape(c, p)...) }
+	tr.NTK, tr.NTKStderr = NewArray(gs(n)...), NewArray(gs(n)...)
+	tr.Phi, tr.PhiStderr = NewArray(n, l, p, p), NewArray(n, l, p, p)
+	tr.G, tr.GStderr = NewArray(gs(n, l)...), NewArray(gs(n, l)...)
+	for k, s := range stats {
+		if s.N == 0 {
+			continue // after the step at which the run stopped
+		}
+		split := func(dst [3]Array, src []float64, f func(float64) float64) {
+			for _, a := range dst {
+				d := a.At(k).Data
+				for i := range d {
+					d[i] = f(src[i])
+				}
+				src = src[len(d):]
+			}
+		}
+		split([3]Array{tr.NTK, tr.Phi, tr.G}, s.Mean, func(v float64) float64 { return v })
+		if s.N > 1 {
+			split([3]Array{tr.NTKStderr, tr.PhiStderr, tr.GStderr}, s.M2, func(v float64) float64 {
+				return math.Sqrt(v / float64(s.N-1) / float64(s.N))
+			})
+		}
+	}
+	tr.summarise(j.pts.y, pc, p)
+}
+
+// summarise fills alignment and movement from the kernels.
+func (tr *Trajectory) summarise(y target, pc, p int) {
+	n := len(tr.KernelStep)
+	l := tr.Phi.Shape[1]
+	yy := mat.NewDense(pc, 1, y.y)
+	k0 := mat.NewDense(pc, pc, tr.NTK.At(0).Data)
+	phi := func(k int) *mat.Dense { return mat.NewDense(p, p, tr.Phi.At(k).At(l-1).Data) }
+	for k := range n {
+		kk := mat.NewDense(pc, pc, tr.NTK.At(k).Data)
+		tr.Alignment = append(tr.Alignment, kernels.Alignment(kk, yy))
+		tr.KernelMovement = append(tr.KernelMovement, kernels.Movement(kk, k0))
+		tr.FeatureMovement = append(tr.FeatureMovement, kernels.Movement(phi(k), phi(0)))
+	}
+}
+
+// times are the recorded times of a problem.
+func times(p *Problem) []float64 {
+	t := make([]float64, p.Training.Steps+1)
+	for i := range t {
+		t[i] = float64(i)
+		if p.Training.Method.IsFlow() {
+			t[i] *= p.Training.Method.LearningRate
+		}
+	}
+	return t
+}
+
+// outputShape appends the axis of outputs unless there is only one.
+func outputShape(c int, lead ...int) []int {
+	s := append([]int(nil), lead...)
+	if c > 1 {
+		s = append(s, c)
+	}
+	return s
+}
+
+// lossOfMean is the loss at the mean prediction and its jackknife standard error over replicas.
+func lossOfMean(y target, reps, mean Array) (loss, stderr []float64) {
+	r, t := reps.Shape[0], reps.Shape[1]
+	n := y.p * y.c
+	loss, stderr = make([]float64, t), make([]float64, t)
+	f := make([]float64, n)
+	at := func(v []float64) float64 { // v is (μ, c); eval wants (c, μ)
+		for m := range y.p {
+			for k := range y.c {
+				f[k*y.p+m] = v[m*y.c+k]
+			}
+		}
+		return y.eval(f, y.p, nil, nil, 0)
+	}
+	without := make([]float64, n)
+	left := make([]float64, r)
+	for s := range t {
+		m := mean.At(s).Data
+		loss[s] = at(m)
+		if r < 2 {
+			continue
+		}
+		avg := 0.
+		for i := range r {
+			fi := reps.At(i).At(s).Data
+			for q := range without {
+				without[q] = m[q] + (m[q]-fi[q])/float64(r-1)
+			}
+			left[i] = at(without)
+			avg += left[i] / float64(r)
+		}
+		v := 0.
+		for _, x := range left {
+			v += (x - avg) * (x - avg)
+		}
+		stderr[s] = math.Sqrt(v * float64(r-1) / float64(r))
+	}
+	return loss, stderr
+}

@@ -1,0 +1,199 @@
+package dmft
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/internal/la"
+)
+
+// Approximation is a method of solving the theory.
+type Approximation string
+
+// The methods.
+const (
+	Full Approximation = "full" // the infinite-width limit with feature learning
+	Lazy Approximation = "lazy" // its limit γ₀ → 0: the static NTK
+)
+
+// Sampling is a way of drawing the sites of the theory.
+type Sampling string
+
+// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers.
+const (
+	Matched Sampling = "matched"
+	Plain   Sampling = "plain"
+)
+
+// Settings are the numerical parameters of the theory. Zero values mean the defaults named here.
+type Settings struct {
+	Method   Approximation // Full
+	Samples  int           // sites in all, 4000
+	Blocks   int           // independent blocks they are split into; chosen from Samples and the data
+	Seed     uint64
+	Sampling Sampling // Matched
+	Space    Space    // the cheaper one
+	Run
+}
+
+const (
+	defaultSamples = 4000
+	blockSites     = 500 // sites of a block, unless the data has too many independent fields
+	leastBlocks    = 4   // blocks that an error bar needs
+)
+
+// Solve computes the infinite-width limit of a Problem: sites ("representative neurons") that see each other only through
+// their averages, drawn in independent blocks whose scatter is the error bar. With one hidden layer the limit is the
+// Markov system (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 9–10 without A and B, in discrete time)
+//
+//	h(t+1) = h(t) + ηγ₀ Kx[Δ(t)∘g(t)],  w(t+1) = w(t) + ηγ₀ Σ_μ Δ_μ(t) φ(h_μ(t)),  f = ⟨w φ(h)⟩/γ₀,  g = w φ′(h)
+//
+// with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser.
+//
+// Matched sampling draws half the sites with first and second moments that are exact in every block (gaussian.Matched) and
+// the other half as their partners with h(0) the same and w(0) → −w(0). The pairs make f(0) = 0 exactly for every
+// activation and the block exactly even in γ₀, as the limit is: nothing diverges as γ₀ → 0.
+func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	switch s.Method {
+	case Lazy:
+		return solveLazy(ctx, p, s)
+	case "", Full:
+	default:
+		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s or %s", s.Method, Full, Lazy)
+	}
+	if p.Network.Depth > 1 {
+		return nil, fmt.Errorf("dmft: the theory of %d hidden layers is not part of this version; use depth 1, or the lazy method, which takes any depth", p.Network.Depth)
+	}
+	e, d, err := theoryEnsemble(p, s)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Train(ctx, p, e)
+	if t != nil {
+		t.Diagnostics.Rank, t.Diagnostics.Matched, t.Diagnostics.Notes = d.Rank, d.Matched, append(t.Diagnostics.Notes, d.Notes...)
+	}
+	return t, err
+}
+
+// Estimate is about how many bytes Solve will use.
+func Estimate(p *Problem, s Settings) (int64, error) {
+	if err := p.validate(); err != nil {
+		return 0, err
+	}
+	if s.Method == Lazy {
+		return lazyMemory(p), nil
+	}
+	e, _, err := theoryEnsemble(p, s)
+	if err != nil {
+		return 0, err
+	}
+	return e.MemoryEstimate(p), nil
+}
+
+// theoryEnsemble plans the blocks of the theory.
+func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, error) {
+	var none Ensemble[float64]
+	if s.Samples == 0 {
+		s.Samples = defaultSamples
+	}
+	switch s.Sampling {
+	case "":
+		s.Sampling = Matched
+	case Matched, Plain:
+	default:
+		return none, Diagnostics{}, fmt.Errorf("dmft: unknown sampling %q; use %s or %s", s.Sampling, Matched, Plain)
+	}
+	if s.Samples < 2 || s.Blocks < 0 || 2*s.Blocks > s.Samples {
+		return none, Diagnostics{}, fmt.Errorf("dmft: %d theory samples in %d blocks; each block needs at least two", s.Samples, s.Blocks)
+	}
+	np, pt, dim, c := p.Data.sizes()
+	space, err := p.Data.chooseSpace(s.Space)
+	if err != nil {
+		return none, Diagnostics{}, err
+	}
+	rank := dim // an upper bound on the number of independent fields; exact unless inputs are degenerate
+	if space == DataSpace {
+		rank = min(dim, np+pt)
+	}
+	// Sites a block needs for all fields to be matched within each half, with a margin of two.
+	need := 2 * (2*max(rank, c) + 2)
+	blocks := s.Blocks
+	if blocks == 0 {
+		blocks = max(s.Samples/max(blockSites, need), min(leastBlocks, s.Samples/2))
+	}
+	width := s.Samples / blocks
+	width += width % 2
+	d := Diagnostics{Rank: rank, Matched: rank}
+	if s.Sampling == Plain {
+		d.Matched = 0
+	} else if room := gaussian.Capacity(width / 2); room < max(rank, c) {
+		// A few columns less than what fits: the last ones would not be random any more.
+		d.Matched = min(rank, room*3/4)
+		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites match %d of %d independent input directions; %d samples or more would match all",
+			width, d.Matched, rank, blocks*need))
+	}
+	if blocks == 1 {
+		d.Notes = append(d.Notes, "a single block of sites gives no error bar")
+	}
+	e := Ensemble[float64]{
+		Name: "theory", Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Run: s.Run,
+		Draw: func(block int, pts *Points[float64], in, out la.Mat[float64]) error {
+			rng := rand.New(rand.NewPCG(s.Seed, uint64(block)<<1|1))
+			f, err := pts.factor()
+			if err != nil {
+				return err
+			}
+			if s.Sampling == Plain {
+				drawSites(pts, f, in, out, gaussian.Plain(rng, width, f.rank), gaussian.Plain(rng, width, c))
+				return nil
+			}
+			z, err := matched(rng, width/2, f.rank, d.Matched)
+			if err != nil {
+				return err
+			}
+			r, err := matched(rng, width/2, c, min(c, gaussian.Capacity(width/2)))
+			if err != nil {
+				return err
+			}
+			zz, rr := la.New[float64](width, z.Cols), la.New[float64](width, c)
+			copy(zz.Data, z.Data)
+			copy(zz.Data[len(z.Data):], z.Data)
+			copy(rr.Data, r.Data)
+			for i, v := range r.Data {
+				rr.Data[len(r.Data)+i] = -v
+			}
+			drawSites(pts, f, in, out, zz, rr)
+			return nil
+		},
+	}
+	return e, d, nil
+}
+
+// matched is gaussian noise whose first n columns are moment matched.
+func matched(rng *rand.Rand, rows, cols, n int) (la.Mat[float64], error) {
+	n = min(n, cols)
+	z, err := gaussian.Matched(rng, rows, n)
+	if err != nil || n == cols {
+		return z, err
+	}
+	all := gaussian.Plain(rng, rows, cols)
+	for i := range rows {
+		copy(all.Row(i), z.Row(i))
+	}
+	return all, nil
+}
+
+// drawSites sets the first layer from unit noise z and the readout from r.
+func drawSites(pts *Points[float64], f fieldFactor, in, out, z, r la.Mat[float64]) {
+	copy(out.Data, r.Data)
+	if f.f != nil {
+		la.Gemm(la.N, la.T, 1, z, *f.f, 0, in)
+		return
+	}
+	pts.SetWeights(in, z)
+}

@@ -1,0 +1,213 @@
+package dmft
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Array is a row-major n-dimensional array.
+type Array struct {
+	Shape []int
+	Data  []float64
+}
+
+// NewArray returns a zero array.
+func NewArray(shape ...int) Array {
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	return Array{Shape: shape, Data: make([]float64, n)}
+}
+
+// At returns element i of the first axis, a view.
+func (a Array) At(i int) Array {
+	n := len(a.Data) / max(a.Shape[0], 1)
+	return Array{Shape: a.Shape[1:], Data: a.Data[i*n : (i+1)*n]}
+}
+
+// Empty says whether the array holds nothing (a quantity that was not recorded).
+func (a Array) Empty() bool { return len(a.Data) == 0 }
+
+// Trajectory is what a network did: the result of [Solve] and of finite.Train, the same for both. T is the number of
+// recorded times (steps + 1), K the number of times at which kernels were kept, C the number of outputs; the axes of
+// length C are absent when C = 1. Means are over replicas (blocks of sites of the theory, seeds of a finite network)
+// and Stderr are their standard errors, zero where there is a single replica or no randomness.
+type Trajectory struct {
+	Width    int // neurons or sites of one replica; 0 for a result without sampling
+	Replicas int
+
+	Time []float64 // T: step number (optimisers) or η·step (flows)
+
+	Loss, LossStderr         []float64 // T
+	TestLoss, TestLossStderr []float64 // T, or empty
+	F, FStderr               Array     // T×P[×C]
+	FTest, FTestStderr       Array     // T×Pt[×C], or empty
+	FReplicas                Array     // replicas×T×P[×C]
+	LossReplicas             Array     // replicas×T
+	FTestReplicas            Array     // replicas×T×Pt[×C], or empty
+	ReadoutNorm              []float64 // T: ⟨w²⟩ over sites and outputs
+
+	KernelStep      []int     // K: the steps at which kernels were kept
+	KernelTime      []float64 // K
+	NTK, NTKStderr  Array     // K×P[×C]×P[×C]
+	Phi, PhiStderr  Array     // K×L×P×P: feature kernels Φ^ℓ(t,t)
+	G, GStderr      Array     // K×L×P[×C]×P[×C]: gradient kernels G^ℓ(t,t)
+	Alignment       []float64 // K: of the NTK with the targets, yᵀKy/(‖K‖·‖y‖²)
+	KernelMovement  []float64 // K: ‖K(t) − K(0)‖/‖K(0)‖ of the NTK
+	FeatureMovement []float64 // K: the same of Φ^L
+
+	// Preactivations h^ℓ of some sites at the first and the last time, 2×L×n×min(P, 64).
+	Preactivations Array
+
+	Status      Status
+	Diagnostics Diagnostics
+}
+
+// Diagnostics says how a Trajectory was computed.
+type Diagnostics struct {
+	Space         Space    `json:"space,omitempty"`          // how the first layer was held
+	Rank          int      `json:"rank,omitempty"`           // independent Gaussian fields of the first layer
+	Matched       int      `json:"matched,omitempty"`        // how many of them are moment matched
+	Lambda        float64  `json:"ntk_lambda_max,omitempty"` // largest eigenvalue of the NTK at the start
+	Steps         int      `json:"steps"`                    // steps taken, internal ones of an adaptive method included
+	Rejected      int      `json:"rejected,omitempty"`       // steps an adaptive method rejected
+	Evaluations   int      `json:"evaluations"`              // gradient evaluations
+	MemoryBytes   int64    `json:"memory_estimate_bytes"`    // estimate made before the run
+	Notes         []string `json:"notes,omitempty"`          // what the user should know
+	ResumedParts  int      `json:"-"`                        // parts found finished in the store
+	BatchReplicas int      `json:"replicas_per_batch,omitempty"`
+}
+
+// StatusCode is a way of stopping.
+type StatusCode string
+
+// The ways of stopping.
+const (
+	Finished    StatusCode = "finished"
+	Diverged    StatusCode = "diverged"
+	NotFinite   StatusCode = "not finite"
+	Interrupted StatusCode = "interrupted"
+	MemoryLimit StatusCode = "memory limit"
+)
+
+// Status says how a run ended. Every Status but Finished is also returned as an error.
+type Status struct {
+	Code     StatusCode `json:"code"`
+	Step     int        `json:"step"`               // last step with a usable result
+	Quantity string     `json:"quantity,omitempty"` // what went wrong, with its value
+	Advice   string     `json:"advice,omitempty"`   // the likely cause and what to try
+}
+
+// Early says whether the run stopped before its end.
+func (s Status) Early() bool { return s.Code != Finished && s.Code != "" }
+
+// Err is nil for a finished run.
+func (s Status) Err() error {
+	if !s.Early() {
+		return nil
+	}
+	return &StopError{s}
+}
+
+// StopError is the error of a run that stopped early.
+type StopError struct{ Status Status }
+
+func (e *StopError) Error() string {
+	s := fmt.Sprintf("stopped at step %d: %s", e.Status.Step, e.Status.Code)
+	if e.Status.Quantity != "" {
+		s += ": " + e.Status.Quantity
+	}
+	if e.Status.Advice != "" {
+		s += "; " + e.Status.Advice
+	}
+	return s
+}
+
+// StopCode returns the way of stopping that err reports, or "" if it is another kind of error.
+func StopCode(err error) StatusCode {
+	var s *StopError
+	if errors.As(err, &s) {
+		return s.Status.Code
+	}
+	return ""
+}
+
+// Steps is the number of recorded times T.
+func (t *Trajectory) Steps() int { return len(t.Time) }
+
+// truncate cuts every time series after the first n times (a run that diverged).
+func (t *Trajectory) truncate(n int) {
+	cut := func(s *[]float64) {
+		if len(*s) > n {
+			*s = (*s)[:n]
+		}
+	}
+	for _, s := range []*[]float64{&t.Time, &t.Loss, &t.LossStderr, &t.TestLoss, &t.TestLossStderr, &t.ReadoutNorm} {
+		cut(s)
+	}
+	first := func(a *Array, n int) {
+		if !a.Empty() && a.Shape[0] > n {
+			*a = Array{Shape: append([]int{n}, a.Shape[1:]...), Data: a.Data[:len(a.Data)/a.Shape[0]*n]}
+		}
+	}
+	for _, a := range []*Array{&t.F, &t.FStderr, &t.FTest, &t.FTestStderr} {
+		first(a, n)
+	}
+	for _, a := range []*Array{&t.FReplicas, &t.FTestReplicas, &t.LossReplicas} {
+		if a.Empty() || a.Shape[1] <= n {
+			continue
+		}
+		b := NewArray(append([]int{a.Shape[0], n}, a.Shape[2:]...)...)
+		for r := range a.Shape[0] {
+			copy(b.At(r).Data, a.At(r).Data)
+		}
+		*a = b
+	}
+	k := 0
+	for k < len(t.KernelStep) && t.KernelStep[k] < n {
+		k++
+	}
+	if k < len(t.KernelStep) {
+		t.KernelStep = t.KernelStep[:k]
+		cutK := func(s *[]float64) {
+			if len(*s) > k {
+				*s = (*s)[:k]
+			}
+		}
+		for _, s := range []*[]float64{&t.KernelTime, &t.Alignment, &t.KernelMovement, &t.FeatureMovement} {
+			cutK(s)
+		}
+		for _, a := range []*Array{&t.NTK, &t.NTKStderr, &t.Phi, &t.PhiStderr, &t.G, &t.GStderr} {
+			first(a, k)
+		}
+	}
+}
+
+// meanStderr returns mean and standard error over the first axis of a (replicas×n).
+func meanStderr(a Array) (mean, stderr []float64) {
+	r := a.Shape[0]
+	n := len(a.Data) / max(r, 1)
+	mean, stderr = make([]float64, n), make([]float64, n)
+	for i := range r {
+		for j, v := range a.Data[i*n : (i+1)*n] {
+			mean[j] += v
+		}
+	}
+	for j := range mean {
+		mean[j] /= float64(r)
+	}
+	if r < 2 {
+		return mean, stderr
+	}
+	for i := range r {
+		for j, v := range a.Data[i*n : (i+1)*n] {
+			stderr[j] += (v - mean[j]) * (v - mean[j])
+		}
+	}
+	for j, v := range stderr {
+		stderr[j] = math.Sqrt(v / float64(r-1) / float64(r))
+	}
+	return mean, stderr
+}
