@@ -52,9 +52,10 @@ const (
 //
 // with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser.
 //
-// Matched sampling draws half the sites with first and second moments that are exact in every block (gaussian.Matched) and
-// the other half as their partners with h(0) the same and w(0) → −w(0). The pairs make f(0) = 0 exactly for every
-// activation and the block exactly even in γ₀, as the limit is: nothing diverges as γ₀ → 0.
+// Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds to
+// each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons again), the
+// partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
+// as the limit is: nothing diverges as γ₀ → 0.
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
@@ -120,21 +121,28 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	if space == DataSpace {
 		rank = min(dim, np+pt)
 	}
-	// Sites a block needs for all fields to be matched within each half, with a margin of two.
-	need := 2 * (2*max(rank, c) + 2)
+	copies := 4 // of every independent site, by the signs of h and w
+	if p.Network.Activation.Odd() {
+		copies = 2
+	}
+	if s.Sampling == Plain {
+		copies = 1
+	}
+	// Sites a block needs for all fields to be matched, half as many again so that the last columns are still random.
+	need := copies * (3*max(rank, c)/2 + 2)
 	blocks := s.Blocks
 	if blocks == 0 {
 		blocks = max(s.Samples/max(blockSites, need), min(leastBlocks, s.Samples/2))
 	}
 	width := s.Samples / blocks
-	width += width % 2
+	width = max((width+copies-1)/copies, 2) * copies
 	d := Diagnostics{Rank: rank, Matched: rank}
 	if s.Sampling == Plain {
 		d.Matched = 0
-	} else if room := gaussian.Capacity(width / 2); room < max(rank, c) {
+	} else if room := gaussian.Capacity(width / copies); room < max(rank, c) {
 		// A few columns less than what fits: the last ones would not be random any more.
 		d.Matched = min(rank, room*3/4)
-		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites match %d of %d independent input directions; %d samples or more would match all",
+		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites match %d of %d independent input directions; %d samples or more would match all of them",
 			width, d.Matched, rank, blocks*need))
 	}
 	if blocks == 1 {
@@ -152,26 +160,32 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 				drawSites(pts, f, in, out, gaussian.Plain(rng, width, f.rank), gaussian.Plain(rng, width, c))
 				return nil
 			}
-			z, err := matched(rng, width/2, f.rank, d.Matched)
+			distinct := width / copies
+			z, err := matched(rng, distinct, f.rank, d.Matched)
 			if err != nil {
 				return err
 			}
-			r, err := matched(rng, width/2, c, min(c, gaussian.Capacity(width/2)))
+			r, err := matched(rng, distinct, c, min(c, gaussian.Capacity(distinct)))
 			if err != nil {
 				return err
 			}
-			zz, rr := la.New[float64](width, z.Cols), la.New[float64](width, c)
-			copy(zz.Data, z.Data)
-			copy(zz.Data[len(z.Data):], z.Data)
-			copy(rr.Data, r.Data)
-			for i, v := range r.Data {
-				rr.Data[len(r.Data)+i] = -v
-			}
-			drawSites(pts, f, in, out, zz, rr)
+			drawSites(pts, f, in, out, signs(z, copies, 2), signs(r, copies, 1))
 			return nil
 		},
 	}
 	return e, d, nil
+}
+
+// signs stacks copies of z, the sign changing with every period-th copy.
+func signs(z la.Mat[float64], copies, period int) la.Mat[float64] {
+	out := la.New[float64](copies*z.Rows, z.Cols)
+	for k := range copies {
+		sign := float64(1 - 2*(k/period%2))
+		for i, v := range z.Data {
+			out.Data[k*len(z.Data)+i] = sign * v
+		}
+	}
+	return out
 }
 
 // matched is gaussian noise whose first n columns are moment matched.

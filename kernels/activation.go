@@ -113,6 +113,26 @@ func (a Activation) Homogeneous() bool {
 	return false
 }
 
+// Odd says whether φ(−h) = −φ(h).
+func (a Activation) Odd() bool {
+	switch a.Name {
+	case IdentityName, ErfName, TanhName:
+		return true
+	case LeakyReLUName:
+		return a.Parameter == 1
+	case QuadraticMixName:
+		return a.Parameter == 0
+	case PolynomialName:
+		for i, c := range a.Coefficients {
+			if i%2 == 0 && c != 0 {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
 type float interface{ float32 | float64 }
 
 // Eval sets phi ← φ(h) and dphi ← φ′(h) element by element; either may be nil. The derivative of relu at 0 is 0.

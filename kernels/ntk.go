@@ -158,7 +158,7 @@ func Alignment(k, y *mat.Dense) float64 {
 
 // Movement is ‖K − K₀‖/‖K₀‖ in the Frobenius norm.
 func Movement(k, k0 *mat.Dense) float64 {
-	d := mat.NewDense(0, 0, nil)
+	d := new(mat.Dense)
 	d.Sub(k, k0)
 	den := norm(k0)
 	if den == 0 {
