@@ -218,3 +218,31 @@ func lazyMemory(p *Problem) int64 {
 	steps := Record{AutoKernels: true}.kernelSteps(p)
 	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(p.Training.Steps+1)*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
 }
+
+// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides by their number),
+// and the largest stable learning rate 2(1+μ)/λ_max there, for the squared loss. It returns zeros for more than 4096 points, and for flows
+// no limit.
+func Stability(p *Problem) (lambda, limit float64) {
+	np, _, _, _ := p.Data.sizes()
+	if p.validate() != nil || np > 4096 {
+		return 0, 0
+	}
+	ker, err := kernels.NTK(p.Network.Architecture(), kernels.Gram(p.Data.Inputs))
+	if err != nil {
+		return 0, 0
+	}
+	k := make([]float64, np*np)
+	for i := range np {
+		for j := range np {
+			k[i*np+j] = ker.NTK.At(i, j)
+		}
+	}
+	lambda = largestEigenvalue(k, np)
+	if p.Training.Loss.Mean {
+		lambda /= float64(np)
+	}
+	if lambda > 0 && !p.Training.Method.IsFlow() {
+		limit = 2 * (1 + p.Training.Method.Momentum) / lambda
+	}
+	return lambda, limit
+}

@@ -1,0 +1,226 @@
+// Command dmft computes what neural networks do when they are infinitely wide and still learn features (dynamical mean field theory), trains
+// finite networks on the same problem, and says how well they agree.
+//
+//	dmft quickstart                  the main job on real data in under a minute, nothing to prepare
+//	dmft check FILE                  validate an experiment file, print it with every default filled in
+//	dmft check --schema              every key of an experiment file
+//	dmft solve FILE [--out DIR]      theory only
+//	dmft simulate FILE [--out DIR]   finite networks only
+//	dmft compare FILE [--out DIR]    both, the distances, the figures
+//	dmft figure DIR                  draw the figures of a finished run again
+//
+// Flags work before and after FILE. Tables go to standard output (JSON with --json), progress and errors to standard error. The exit
+// code is 0 for success, 1 for a failure, 2 for bad usage or a bad experiment file, 3 when theory and simulation disagree
+// beyond the stated tolerance, 130 when interrupted with everything saved.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/pprof"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/run"
+)
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitDisagree    = 3
+	exitInterrupted = 130
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+// disagreement is the verdict that theory and simulation are too far apart.
+type disagreement struct{ error }
+
+func main() {
+	os.Exit(realMain(os.Args, os.Stdout, os.Stderr))
+}
+
+func realMain(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	app := newApp(stdout, stderr)
+	err := app.RunContext(ctx, reorder(app, args))
+	code := exitCode(err)
+	if err != nil {
+		fmt.Fprintf(stderr, "dmft: %s\n", strings.TrimPrefix(err.Error(), "dmft: "))
+	}
+	return code
+}
+
+// exitCode maps an error to the exit code of the process.
+func exitCode(err error) int {
+	var usage usageError
+	var files experiment.Errors
+	var points *data.Error
+	var differ disagreement
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), errors.As(err, &files), errors.As(err, &points):
+		return exitUsage
+	case errors.As(err, &differ):
+		return exitDisagree
+	case dmft.StopCode(err) == dmft.Interrupted, errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+func newApp(stdout, stderr io.Writer) *cli.App {
+	jsonFlag := &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"}
+	runFlags := []cli.Flag{
+		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command"},
+		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds"},
+		&cli.StringFlag{Name: "memory", Usage: "largest `SIZE` of memory to use, such as 8GiB; by default nine tenths of the machine's"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
+		jsonFlag,
+	}
+	withFigures := append([]cli.Flag{&cli.BoolFlag{Name: "no-figures", Usage: "draw nothing"}}, runFlags...)
+	app := &cli.App{
+		Name:                   "dmft",
+		Usage:                  "infinitely wide neural networks that learn features, beside finite ones",
+		Version:                run.ThisProgram().Version,
+		Writer:                 stdout,
+		ErrWriter:              stderr,
+		HideHelpCommand:        true,
+		EnableBashCompletion:   true,
+		Suggest:                true,
+		UseShortOptionHandling: false,
+		ExitErrHandler:         func(*cli.Context, error) {}, // realMain reports
+		OnUsageError:           func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
+		Flags:                  []cli.Flag{&cli.StringFlag{Name: "cpuprofile", Usage: "write a CPU profile to `FILE`", Hidden: true}},
+		CommandNotFound:        nil,
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usageError{fmt.Errorf("unknown command %q; see dmft --help", c.Args().First())}
+			}
+			return cli.ShowAppHelp(c)
+		},
+		Commands: []*cli.Command{
+			{
+				Name: "quickstart", Usage: "the main job on real data in under a minute, nothing to prepare", ArgsUsage: " ",
+				Description: "Solves the infinite-width theory of a two-layer network on real images from lazy to rich, trains finite networks of several\n" +
+					"widths and seeds on them, prints how far apart they are and at what rate they approach each other, and draws the figures.\n\n" +
+					"   dmft quickstart --out quickstart",
+				Flags:  withFigures,
+				Action: func(c *cli.Context) error { return quickstart(c) },
+			},
+			{
+				Name: "check", Usage: "validate an experiment file, print it with every default filled in", ArgsUsage: "FILE",
+				Description: "Prints the experiment with defaults, what it will take, and whether the learning rate is stable at the start.\n\n   dmft check experiment.yaml\n   dmft check --schema",
+				Flags:       []cli.Flag{&cli.BoolFlag{Name: "schema", Usage: "print every key of an experiment file"}, jsonFlag},
+				Action:      check,
+			},
+			{
+				Name: "solve", Usage: "theory only", ArgsUsage: "FILE", Description: "   dmft solve experiment.yaml --out theory",
+				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, false) },
+			},
+			{
+				Name: "simulate", Usage: "finite networks only", ArgsUsage: "FILE", Description: "   dmft simulate experiment.yaml --out networks",
+				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, false, true) },
+			},
+			{
+				Name: "compare", Usage: "theory and finite networks, their distances, the figures", ArgsUsage: "FILE", Description: "   dmft compare experiment.yaml --out comparison",
+				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
+			},
+			{
+				Name: "figure", Usage: "draw the figures of a finished run again", ArgsUsage: "DIR", Description: "   dmft figure comparison",
+				Flags: []cli.Flag{jsonFlag}, Action: redraw,
+			},
+		},
+	}
+	app.Before = func(c *cli.Context) error {
+		path := c.String("cpuprofile")
+		if path == "" {
+			return nil
+		}
+		f, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		app.After = func(*cli.Context) error {
+			pprof.StopCPUProfile()
+			return f.Close()
+		}
+		return pprof.StartCPUProfile(f)
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = app.OnUsageError
+	}
+	return app
+}
+
+// reorder moves the flags of a command before its arguments, where the command-line library looks for them: left behind
+// FILE they would silently be taken for arguments.
+func reorder(app *cli.App, args []string) []string {
+	if len(args) < 2 {
+		return args
+	}
+	at := 1
+	for at < len(args) && strings.HasPrefix(args[at], "-") { // global flags
+		if name := strings.TrimLeft(args[at], "-"); name == "cpuprofile" {
+			at++
+		}
+		at++
+	}
+	if at >= len(args) {
+		return args
+	}
+	cmd := app.Command(args[at])
+	if cmd == nil {
+		return args
+	}
+	takesValue := map[string]bool{}
+	for _, f := range cmd.Flags {
+		_, isBool := f.(*cli.BoolFlag)
+		for _, n := range f.Names() {
+			takesValue[n] = !isBool
+		}
+	}
+	var flags, rest []string
+	for i := at + 1; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			rest = append(rest, args[i:]...)
+			i = len(args)
+		case len(a) > 1 && strings.HasPrefix(a, "-"):
+			flags = append(flags, a)
+			if name := strings.TrimLeft(a, "-"); takesValue[name] && i+1 < len(args) {
+				i++
+				flags = append(flags, args[i])
+			}
+		default:
+			rest = append(rest, a)
+		}
+	}
+	return append(append(append([]string{}, args[:at+1]...), flags...), rest...)
+}
+
+// oneFile is the single argument of a command.
+func oneFile(c *cli.Context, what string) (string, error) {
+	switch n := c.NArg(); {
+	case n == 0:
+		return "", usageError{fmt.Errorf("%s needs %s; see dmft %s --help", c.Command.Name, what, c.Command.Name)}
+	case n > 1:
+		return "", usageError{fmt.Errorf("%s takes one argument, %s, and got %d: %s", c.Command.Name, what, n, strings.Join(c.Args().Slice(), " "))}
+	}
+	return c.Args().First(), nil
+}

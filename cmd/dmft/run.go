@@ -1,0 +1,694 @@
+package main
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/compare"
+	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/npy"
+	"github.com/seed39b58f2d/dmft/internal/progress"
+	"github.com/seed39b58f2d/dmft/internal/report"
+	"github.com/seed39b58f2d/dmft/internal/run"
+)
+
+//go:embed quickstart.yaml
+var quickstartYAML []byte
+
+// session is one invocation of a command that runs experiments.
+type session struct {
+	c             *cli.Context
+	mode          string // solve, simulate, compare, quickstart
+	theory, sims  bool
+	base          string // folder that file names in the experiment count from
+	memory        int64
+	progress      *progress.Display
+	printed       io.Writer
+	figures, json bool
+	timing        map[string]float64 // seconds by result file
+}
+
+func newSession(c *cli.Context, theory, sims bool, base string) (*session, error) {
+	s := &session{c: c, mode: c.Command.Name, theory: theory, sims: sims, base: base, printed: c.App.Writer,
+		figures: !c.Bool("no-figures"), json: c.Bool("json")}
+	var err error
+	if s.memory, err = memoryLimit(c.String("memory")); err != nil {
+		return nil, usageError{err}
+	}
+	w := c.App.ErrWriter
+	if c.Bool("quiet") {
+		w = io.Discard
+	}
+	s.progress = progress.New(w)
+	return s, nil
+}
+
+func quickstart(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usageError{fmt.Errorf("quickstart takes no arguments, and got %s", strings.Join(c.Args().Slice(), " "))}
+	}
+	f, err := experiment.Parse("quickstart.yaml", quickstartYAML)
+	if err != nil {
+		return err
+	}
+	s, err := newSession(c, true, true, ".")
+	if err != nil {
+		return err
+	}
+	return s.run(f)
+}
+
+func runFile(c *cli.Context, theory, sims bool) error {
+	path, err := oneFile(c, "an experiment FILE")
+	if err != nil {
+		return err
+	}
+	f, err := experiment.Read(path)
+	if err != nil {
+		return err
+	}
+	s, err := newSession(c, theory, sims, filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return s.run(f)
+}
+
+// run runs every point of an experiment file.
+func (s *session) run(f *experiment.File) error {
+	points := f.Points()
+	out := s.c.String("out")
+	if out == "" {
+		out = points[0].Experiment.Name + "-" + s.mode
+		if s.mode == "quickstart" {
+			out = "dmft-quickstart"
+		}
+	}
+	results := make([]report.Result, 0, len(points))
+	var stopped error
+	if len(points) == 1 {
+		r, err := s.point(out, points[0])
+		if r == nil {
+			return err
+		}
+		results, stopped = append(results, *r), err
+	} else {
+		top, err := s.openProduct(out, f)
+		if err != nil {
+			return err
+		}
+		defer top.Close()
+		for i, p := range points {
+			s.progress.Prefix(fmt.Sprintf("[%d/%d] %s: ", i+1, len(points), p.Label))
+			r, err := s.point(filepath.Join(out, folderName(p.Label)), p)
+			if err != nil && (r == nil || dmft.StopCode(err) == dmft.Interrupted) {
+				return err
+			}
+			if err != nil { // a divergence: the other points still count
+				fmt.Fprintf(s.c.App.ErrWriter, "dmft: %s: %v\n", p.Label, err)
+				stopped = fmt.Errorf("%s: %w", p.Label, err)
+			}
+			results = append(results, *r)
+		}
+		if s.figures {
+			if err := draw(results, filepath.Join(out, "figures")); err != nil {
+				return err
+			}
+		}
+		if err := finishProduct(top, f, s.c); err != nil {
+			return err
+		}
+	}
+	if err := s.print(out, results); err != nil {
+		return err
+	}
+	if stopped != nil {
+		return stopped
+	}
+	return verdict(results)
+}
+
+// openProduct opens the folder of several runs, identified by all of them.
+func (s *session) openProduct(out string, f *experiment.File) (*run.Folder, error) {
+	var all []string
+	for _, p := range f.Points() {
+		all = append(all, p.Experiment.Hash())
+	}
+	hash := s.mode + "-product-" + experiment.HashOf(all)
+	return run.Open(out, f.Points()[0].Experiment.Name, hash, s.c.Bool("force"))
+}
+
+func finishProduct(top *run.Folder, f *experiment.File, c *cli.Context) error {
+	m := run.Manifest{Name: f.Points()[0].Experiment.Name, Command: command(c)}
+	for _, p := range f.Points() {
+		e := run.PointEntry{Folder: folderName(p.Label), Values: map[string]string{}}
+		for _, v := range p.Values {
+			e.Values[v.Key] = v.Value
+		}
+		m.Points = append(m.Points, e)
+	}
+	return top.Finish(m)
+}
+
+// folderName makes a label a folder name.
+func folderName(label string) string {
+	return strings.NewReplacer(", ", "_", "/", "-", " ", "", ":", "-", "\"", "", "\\", "-").Replace(label)
+}
+
+// command is the command line without the path of the program.
+func command(c *cli.Context) []string {
+	return append([]string{"dmft"}, os.Args[min(1, len(os.Args)):]...)
+}
+
+// point runs one experiment in its folder. A run that diverged has both a result and an error.
+func (s *session) point(dir string, p experiment.Point) (*report.Result, error) {
+	e := p.Experiment
+	set, err := e.Load(s.base)
+	if err != nil {
+		return nil, err
+	}
+	problem, err := e.Problem(set)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	folder, err := run.Open(dir, e.Name, s.mode+"-"+e.Hash()+"-"+experiment.DataHash(set), s.c.Bool("force"))
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	np, pt, c := sizes(set)
+	r := &report.Result{Label: p.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
+	if folder.Complete {
+		s.progress.Line("already complete in %s (--force computes it again)", dir)
+		if err := s.load(dir, r); err != nil {
+			return nil, err
+		}
+	} else if err := s.compute(folder, p, problem, set, r); err != nil {
+		return nilUnlessStopped(r, err)
+	}
+	if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 {
+		if r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance); err != nil {
+			return nil, err
+		}
+	}
+	if s.figures && p.Label == "" && !folder.Complete {
+		if err := draw([]report.Result{*r}, folder.Path("figures")); err != nil {
+			return nil, err
+		}
+	}
+	if folder.Complete {
+		m, err := run.ReadManifest(dir)
+		if err != nil {
+			return nil, err
+		}
+		return r, statusError(m.Results)
+	}
+	m := s.manifest(p, r)
+	if err := folder.Finish(m); err != nil {
+		return nil, err
+	}
+	return r, statusError(m.Results)
+}
+
+// nilUnlessStopped hides a result that is not worth showing.
+func nilUnlessStopped(r *report.Result, err error) (*report.Result, error) {
+	if dmft.StopCode(err) == dmft.Interrupted {
+		return r, err
+	}
+	return nil, err
+}
+
+// statusError is the error of the first trajectory that stopped early.
+func statusError(results map[string]run.Result) error {
+	names := make([]string, 0, len(results))
+	for n := range results {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		if st := results[n].Status; st.Early() {
+			return fmt.Errorf("%s: %w", strings.TrimSuffix(n, ".npz"), st.Err())
+		}
+	}
+	return nil
+}
+
+// compute makes the trajectories that are missing in the folder.
+func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.Problem, set *data.Set, r *report.Result) error {
+	e := p.Experiment
+	ctx := s.c.Context
+	if folder.Resumed {
+		s.progress.Line("resuming the run in %s", folder.Dir)
+	}
+	s.seconds(nil)
+	if err := writeData(folder.Path("data.npz"), set); err != nil {
+		return err
+	}
+	common := func(what string, d *dmft.Run) func() {
+		d.Store, d.Memory = folder, s.memory
+		var done func()
+		d.Progress, done = s.progress.Phase(what)
+		return done
+	}
+	save := func(name, replicas string, t *dmft.Trajectory, err error, began time.Time) error {
+		if t == nil {
+			return err
+		}
+		s.timing[name] = time.Since(began).Seconds()
+		return run.WriteTrajectory(folder.Path(name), t, replicas)
+	}
+	if s.theory {
+		set := e.TheorySettings()
+		done := common("theory", &set.Run)
+		began := time.Now()
+		t, err := dmft.Solve(ctx, problem, set)
+		done()
+		if err := save("theory.npz", "blocks", t, err, began); err != nil {
+			return fmt.Errorf("theory: %w", err)
+		}
+		r.Theory = t
+		for _, n := range t.Diagnostics.Notes {
+			s.progress.Line("theory: %s", n)
+		}
+	}
+	if s.sims {
+		widths := slices.Clone(e.Simulation.Widths)
+		slices.Sort(widths)
+		for _, n := range widths {
+			set := e.SimulationSettings(n)
+			done := common(fmt.Sprintf("%d networks of width %d", set.Seeds, n), &set.Run)
+			began := time.Now()
+			t, err := finite.Train(ctx, problem, set)
+			done()
+			if err := save(fmt.Sprintf("simulation-N%d.npz", n), "seeds", t, err, began); err != nil {
+				return fmt.Errorf("width %d: %w", n, err)
+			}
+			r.Sims = append(r.Sims, t)
+		}
+	}
+	return nil
+}
+
+func (s *session) seconds(m map[string]float64) {
+	if m == nil {
+		m = map[string]float64{}
+	}
+	s.timing = m
+}
+
+// load reads the trajectories of a complete folder.
+func (s *session) load(dir string, r *report.Result) error {
+	if s.theory {
+		t, err := run.ReadTrajectory(filepath.Join(dir, "theory.npz"))
+		if err != nil {
+			return err
+		}
+		r.Theory = t
+	}
+	return loadSims(dir, r)
+}
+
+func loadSims(dir string, r *report.Result) error {
+	files, err := filepath.Glob(filepath.Join(dir, "simulation-N*.npz"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		t, err := run.ReadTrajectory(f)
+		if err != nil {
+			return err
+		}
+		r.Sims = append(r.Sims, t)
+	}
+	slices.SortFunc(r.Sims, func(a, b *dmft.Trajectory) int { return a.Width - b.Width })
+	return nil
+}
+
+func (s *session) manifest(p experiment.Point, r *report.Result) run.Manifest {
+	e := p.Experiment
+	m := run.Manifest{Name: e.Name, Command: command(s.c), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
+	add := func(name string, t *dmft.Trajectory) {
+		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: s.timing[name], Diagnostics: t.Diagnostics}
+	}
+	if r.Theory != nil {
+		add("theory.npz", r.Theory)
+	}
+	for _, t := range r.Sims {
+		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
+	}
+	if r.Compare != nil {
+		m.Comparison = r.Compare
+	}
+	return m
+}
+
+func sizes(set *data.Set) (p, pt, c int) {
+	p, _ = set.Inputs.Dims()
+	_, c = set.Targets.Dims()
+	if set.TestInputs != nil {
+		pt, _ = set.TestInputs.Dims()
+	}
+	return p, pt, c
+}
+
+// dataBytes is the size above which inputs are not copied into the run folder.
+const dataBytes = 1 << 28
+
+// writeData keeps the points beside the results.
+func writeData(path string, set *data.Set) error {
+	var out []npy.Named
+	put := func(name string, m mat.Matrix) {
+		if d, ok := m.(*mat.Dense); m == nil || ok && d == nil {
+			return
+		}
+		r, c := m.Dims()
+		if int64(r)*int64(c)*8 > dataBytes {
+			return
+		}
+		a := npy.Array{Shape: []int{r, c}, Data: make([]float64, 0, r*c)}
+		for i := range r {
+			for j := range c {
+				a.Data = append(a.Data, m.At(i, j))
+			}
+		}
+		out = append(out, npy.Named{Name: name, Array: a})
+	}
+	put("inputs", set.Inputs)
+	put("targets", set.Targets)
+	put("test_inputs", set.TestInputs)
+	put("test_targets", set.TestTargets)
+	for name, l := range map[string][]int{"labels": set.Labels, "test_labels": set.TestLabels} {
+		if l == nil {
+			continue
+		}
+		a := npy.Array{Shape: []int{len(l)}}
+		for _, v := range l {
+			a.Data = append(a.Data, float64(v))
+		}
+		out = append(out, npy.Named{Name: name, Array: a})
+	}
+	slices.SortFunc(out, func(a, b npy.Named) int { return strings.Compare(a.Name, b.Name) })
+	return npy.WriteNPZ(path, out)
+}
+
+// draw writes the figures of results into a folder.
+func draw(results []report.Result, dir string) error {
+	figs := report.Figures(results)
+	if len(figs) == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for i := range figs {
+		if _, err := figs[i].Save(filepath.Join(dir, figs[i].Name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// redraw draws the figures of a finished run, one run or several.
+func redraw(c *cli.Context) error {
+	dir, err := oneFile(c, "the DIR of a finished run")
+	if err != nil {
+		return err
+	}
+	m, err := run.ReadManifest(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return usageError{fmt.Errorf("%s holds no manifest.json: it is not a finished run", dir)}
+	}
+	if err != nil {
+		return err
+	}
+	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
+		r := report.Result{Label: label}
+		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
+		if err != nil {
+			return r, err
+		}
+		e := f.Points()[0].Experiment
+		r.Mean, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Training.Loss, e.Training.Optimizer == "flow"
+		if _, err := os.Stat(filepath.Join(dir, "theory.npz")); err == nil {
+			if r.Theory, err = run.ReadTrajectory(filepath.Join(dir, "theory.npz")); err != nil {
+				return r, err
+			}
+		}
+		if err := loadSims(dir, &r); err != nil {
+			return r, err
+		}
+		t := r.Theory
+		if t == nil && len(r.Sims) > 0 {
+			t = r.Sims[0]
+		}
+		if t != nil {
+			r.Points = t.F.Shape[1]
+			if !t.FTest.Empty() {
+				r.TestPoints = t.FTest.Shape[1]
+			}
+		}
+		if r.Theory != nil && len(r.Sims) > 0 {
+			r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance)
+		}
+		return r, err
+	}
+	var results []report.Result
+	if len(m.Points) == 0 {
+		r, err := read(dir, "", m)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	for _, p := range m.Points {
+		sub := filepath.Join(dir, p.Folder)
+		pm, err := run.ReadManifest(sub)
+		if err != nil {
+			return err
+		}
+		r, err := read(sub, strings.ReplaceAll(p.Folder, "_", ", "), pm)
+		if err != nil {
+			return err
+		}
+		results = append(results, r)
+	}
+	if len(report.Figures(results)) == 0 {
+		return fmt.Errorf("%s holds %d runs, too many for one figure; name the folder of one", dir, len(results))
+	}
+	out := filepath.Join(dir, "figures")
+	if err := draw(results, out); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(out, "*"))
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return writeJSON(c.App.Writer, map[string]any{"figures": files})
+	}
+	for _, f := range files {
+		fmt.Fprintln(c.App.Writer, f)
+	}
+	return nil
+}
+
+// print shows the results.
+func (s *session) print(out string, results []report.Result) error {
+	if s.json {
+		var rows []report.Row
+		for _, r := range results {
+			rows = append(rows, r.Rows()...)
+		}
+		doc := map[string]any{"out": out, "results": rows}
+		if s.theory && s.sims {
+			var reports []any
+			for _, r := range results {
+				reports = append(reports, map[string]any{"label": r.Label, "report": r.Compare})
+			}
+			doc["comparison"] = reports
+		}
+		return writeJSON(s.printed, doc)
+	}
+	if err := report.Table(s.printed, results); err != nil {
+		return err
+	}
+	if s.theory && s.sims {
+		fmt.Fprintln(s.printed)
+		if err := report.Distances(s.printed, results); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(s.printed, "\nresults in %s\n", out)
+	return err
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// verdict is an error when theory and simulation disagree.
+func verdict(results []report.Result) error {
+	var bad []string
+	for _, r := range results {
+		if r.Compare != nil && !r.Compare.Agree {
+			s := r.Compare.Verdict()
+			if r.Label != "" {
+				s = r.Label + ": " + s
+			}
+			bad = append(bad, s)
+		}
+	}
+	if bad == nil {
+		return nil
+	}
+	return disagreement{errors.New(strings.Join(bad, "\n"))}
+}
+
+// memoryLimit reads a size such as 8GiB; empty is nine tenths of the machine's memory where that is known.
+func memoryLimit(s string) (int64, error) {
+	if s == "" {
+		b, err := os.ReadFile("/proc/meminfo")
+		if err != nil {
+			return 0, nil
+		}
+		for _, l := range strings.Split(string(b), "\n") {
+			var kb int64
+			if _, err := fmt.Sscanf(l, "MemTotal: %d kB", &kb); err == nil {
+				return kb * 1024 * 9 / 10, nil
+			}
+		}
+		return 0, nil
+	}
+	units := []struct {
+		suffix string
+		factor float64
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1 << 40}, {"B", 1}, {"", 1}}
+	for _, u := range units {
+		if num, ok := strings.CutSuffix(s, u.suffix); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(num), 64)
+			if err != nil || !(v > 0) || math.IsInf(v, 0) {
+				break
+			}
+			return int64(v * u.factor), nil
+		}
+	}
+	return 0, fmt.Errorf("--memory %s is not a size; write for example 8GiB or 500MB", s)
+}
+
+// check validates an experiment file and says what it will take.
+func check(c *cli.Context) error {
+	if c.Bool("schema") {
+		if c.NArg() > 0 {
+			return usageError{errors.New("check --schema takes no file")}
+		}
+		fmt.Fprint(c.App.Writer, experiment.Schema())
+		return nil
+	}
+	path, err := oneFile(c, "an experiment FILE")
+	if err != nil {
+		return err
+	}
+	f, err := experiment.Read(path)
+	if err != nil {
+		return err
+	}
+	points := f.Points()
+	type plan struct {
+		Label        string                `json:"label,omitempty"`
+		Experiment   experiment.Experiment `json:"experiment"`
+		Data         string                `json:"data"`
+		TheoryBytes  int64                 `json:"theory_memory_bytes"`
+		NetworkBytes map[string]int64      `json:"network_memory_bytes"`
+		Lambda       float64               `json:"ntk_lambda_max"`
+		Limit        float64               `json:"learning_rate_limit,omitempty"`
+		Warning      string                `json:"warning,omitempty"`
+	}
+	var plans []plan
+	for i, p := range points {
+		e := p.Experiment
+		set, err := e.Load(filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		problem, err := e.Problem(set)
+		if err != nil {
+			return usageError{err}
+		}
+		pl := plan{Label: p.Label, Experiment: e, Data: set.Description, NetworkBytes: map[string]int64{}}
+		if pl.TheoryBytes, err = dmft.Estimate(problem, e.TheorySettings()); err != nil {
+			return usageError{err}
+		}
+		for _, n := range e.Simulation.Widths {
+			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(problem, e.SimulationSettings(n))
+		}
+		if i < 100 { // the NTK of many points costs more than a check should
+			pl.Lambda, pl.Limit = dmft.Stability(problem)
+			if !problem.Training.Method.IsFlow() && pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
+				pl.Warning = fmt.Sprintf("learning_rate %g is above the stability limit %.3g of the NTK at the start: expect divergence", e.Training.LearningRate, pl.Limit)
+			}
+		}
+		plans = append(plans, pl)
+	}
+	if c.Bool("json") {
+		return writeJSON(c.App.Writer, map[string]any{"file": path, "points": plans})
+	}
+	w := c.App.Writer
+	fmt.Fprintf(w, "# %s is valid", path)
+	if len(points) > 1 {
+		fmt.Fprintf(w, ": %d experiments", len(points))
+	}
+	fmt.Fprintln(w)
+	for _, pl := range plans {
+		if pl.Label != "" {
+			fmt.Fprintf(w, "\n# --- %s\n", pl.Label)
+		}
+		fmt.Fprintf(w, "# %s\n", pl.Data)
+		fmt.Fprintf(w, "# memory: theory about %s", sizeText(pl.TheoryBytes))
+		for _, n := range pl.Experiment.Simulation.Widths {
+			fmt.Fprintf(w, ", width %d %s", n, sizeText(pl.NetworkBytes[strconv.Itoa(n)]))
+		}
+		fmt.Fprintln(w)
+		if pl.Lambda > 0 {
+			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g, learning rates up to %.3g are stable there\n", pl.Lambda, pl.Limit)
+		}
+		if pl.Warning != "" {
+			fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
+		}
+	}
+	fmt.Fprintln(w)
+	_, err = w.Write(points[0].Experiment.YAML())
+	if len(points) > 1 && err == nil {
+		_, err = fmt.Fprintf(w, "# (the first of %d experiments)\n", len(points))
+	}
+	return err
+}
+
+func sizeText(n int64) string {
+	switch v := float64(n); {
+	case v >= 1<<30:
+		return fmt.Sprintf("%.3g GiB", v/(1<<30))
+	case v >= 1<<20:
+		return fmt.Sprintf("%.3g MiB", v/(1<<20))
+	default:
+		return fmt.Sprintf("%.3g KiB", v/(1<<10))
+	}
+}

@@ -1,0 +1,376 @@
+// Package data makes the points of a problem from a description: small real images carried by the program, image files in the IDX
+// and CIFAR-10 formats, arrays in npy and csv files, and generators.
+//
+//	set, err := data.Load(data.Spec{Source: "digits", Classes: []int{0, 1}, Train: 16, Test: 64, Seed: 1}, ".")
+//
+// A description gives the same points on every machine; the training set does not depend on the size of the test set.
+package data
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sort"
+	"strings"
+
+	"github.com/james-bowman/sparse"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/kernels"
+)
+
+// Spec describes a set of points. Which fields count depends on the source.
+type Spec struct {
+	Source      string
+	Path        string // folder of mnist, fashion-mnist, cifar10
+	Inputs      string // files of npy, csv, idx
+	Targets     string
+	TestInputs  string
+	TestTargets string
+	Classes     []int // labelled sources: which classes, in which order; nil is all
+	Train, Test int   // numbers of points; 0 is all there are (files) or none (Test)
+	Seed        uint64
+	Normalize   string // none, sphere or standard; "" is the default of the source
+	Encoding    string // sign, one-hot, centred-one-hot or label; "" is sign for two classes, one-hot for more
+
+	Dimension  int                // generators
+	Degree     int                // parity
+	Polynomial []float64          // single-index: Hermite coefficients
+	Width      int                // teacher
+	Activation kernels.Activation // teacher
+	Modulus    int                // modular-addition
+	Outputs    int                // gaussian, sphere, teacher; 0 means 1
+	Noise      float64            // standard deviation added to training targets of the regression generators
+}
+
+// Set is a set of points.
+type Set struct {
+	Inputs             mat.Matrix // P×D, *mat.Dense or *sparse.CSR
+	Targets            *mat.Dense // P×C
+	TestInputs         mat.Matrix // or nil
+	TestTargets        *mat.Dense // or nil
+	Labels, TestLabels []int      // class (position in Classes) of every point; nil for regression
+	Description        string
+}
+
+// Error is a description that cannot be served: a wrong name or number, a file that is missing or damaged.
+type Error struct {
+	Key string // the key of the description at fault, or ""
+	Err error
+}
+
+func (e *Error) Error() string { return "data: " + e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+func fail(key, format string, args ...any) error {
+	return &Error{Key: key, Err: fmt.Errorf(format, args...)}
+}
+
+// Sources lists the sources.
+func Sources() []string {
+	return []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "modular-addition"}
+}
+
+// The streams of random numbers, so that no choice disturbs another.
+const (
+	streamTrain = iota + 1
+	streamTest
+	streamTeacher
+	streamNoise
+)
+
+func (s Spec) rng(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(s.Seed, stream)) }
+
+// Load makes the points. Relative file names count from base.
+func Load(s Spec, base string) (*Set, error) {
+	if s.Train < 0 || s.Test < 0 {
+		return nil, fail("train", "train and test are numbers of points and cannot be negative (%d, %d)", s.Train, s.Test)
+	}
+	if s.Outputs == 0 {
+		s.Outputs = 1
+	}
+	if s.Noise < 0 || math.IsNaN(s.Noise) || math.IsInf(s.Noise, 0) {
+		return nil, fail("noise", "noise %g must be finite and not negative", s.Noise)
+	}
+	switch s.Normalize {
+	case "", "none", "sphere", "standard":
+	default:
+		return nil, fail("normalize", "unknown normalisation %q; use none, sphere or standard", s.Normalize)
+	}
+	switch s.Encoding {
+	case "", "sign", "one-hot", "centred-one-hot", "label":
+	default:
+		return nil, fail("encoding", "unknown encoding %q; use sign, one-hot, centred-one-hot or label", s.Encoding)
+	}
+	var set *Set
+	var err error
+	switch s.Source {
+	case "digits", "mnist", "fashion-mnist", "idx", "cifar10":
+		if s.Normalize == "" {
+			s.Normalize = "standard"
+		}
+		set, err = s.images(base)
+	case "npy", "csv":
+		set, err = s.files(base)
+	case "gaussian", "sphere", "parity", "single-index", "teacher":
+		set, err = s.generate()
+	case "modular-addition":
+		if s.Normalize == "" {
+			s.Normalize = "sphere"
+		}
+		set, err = s.modular()
+	default:
+		return nil, fail("source", "unknown source %q; use one of %s", s.Source, strings.Join(Sources(), ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.normalise(set); err != nil {
+		return nil, err
+	}
+	p, d := set.Inputs.Dims()
+	set.Description = fmt.Sprintf("%s: %d points of %d inputs", s.Source, p, d)
+	if set.TestInputs != nil {
+		pt, _ := set.TestInputs.Dims()
+		set.Description += fmt.Sprintf(", %d test points", pt)
+	}
+	return set, nil
+}
+
+// labelled are points with classes before any choice.
+type labelled struct {
+	x      func(i int, dst []float64) // writes the inputs of point i
+	d      int
+	labels []int
+	name   string
+}
+
+// images serves the labelled sources: balanced over classes, without replacement.
+func (s Spec) images(base string) (*Set, error) {
+	train, test, err := s.readImages(base)
+	if err != nil {
+		return nil, err
+	}
+	highest := 9
+	if s.Source == "idx" { // classes are whatever the file has
+		highest = 0
+		for _, l := range train.labels {
+			highest = max(highest, l)
+		}
+	}
+	classes := s.Classes
+	if len(classes) == 0 {
+		for c := range highest + 1 {
+			classes = append(classes, c)
+		}
+	}
+	seen := map[int]bool{}
+	for _, c := range classes {
+		if c < 0 || c > highest {
+			return nil, fail("classes", "class %d is outside the range 0 to %d of %s", c, highest, s.Source)
+		}
+		if seen[c] {
+			return nil, fail("classes", "class %d is listed twice", c)
+		}
+		seen[c] = true
+	}
+	if len(classes) < 2 && s.Encoding != "label" {
+		return nil, fail("classes", "one class alone has nothing to tell apart; give at least two")
+	}
+	if s.Train == 0 {
+		return nil, fail("train", "how many training points of %s? give train (and test)", s.Source)
+	}
+	pick, rest, err := choose(train, classes, s.Train, s.rng(streamTrain))
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{}
+	if set.Inputs, set.Labels = gather(train, pick, classes); s.Test > 0 {
+		from := rest
+		if test != nil {
+			from = nil
+			for i := range test.labels {
+				from = append(from, i)
+			}
+		} else {
+			test = train
+		}
+		sub := &labelled{x: test.x, d: test.d, name: test.name, labels: make([]int, len(test.labels))}
+		for i := range sub.labels {
+			sub.labels[i] = -1
+		}
+		for _, i := range from {
+			sub.labels[i] = test.labels[i]
+		}
+		pick, _, err := choose(sub, classes, s.Test, s.rng(streamTest))
+		if err != nil {
+			return nil, err
+		}
+		set.TestInputs, set.TestLabels = gather(sub, pick, classes)
+	}
+	if set.Targets, err = s.encode(set.Labels, len(classes)); err != nil {
+		return nil, err
+	}
+	if set.TestInputs != nil {
+		set.TestTargets, err = s.encode(set.TestLabels, len(classes))
+	}
+	return set, err
+}
+
+// choose draws n points spread evenly over the classes, in random order, and returns the indices not chosen as well.
+func choose(from *labelled, classes []int, n int, rng *rand.Rand) (pick, rest []int, err error) {
+	for k, c := range classes {
+		var have []int
+		for i, l := range from.labels {
+			if l == c {
+				have = append(have, i)
+			}
+		}
+		want := n / len(classes)
+		if k < n%len(classes) {
+			want++
+		}
+		if want > len(have) {
+			return nil, nil, fail("train", "%d points of class %d are asked of %s, which has %d left", want, c, from.name, len(have))
+		}
+		rng.Shuffle(len(have), func(i, j int) { have[i], have[j] = have[j], have[i] })
+		pick = append(pick, have[:want]...)
+		rest = append(rest, have[want:]...)
+	}
+	rng.Shuffle(len(pick), func(i, j int) { pick[i], pick[j] = pick[j], pick[i] })
+	sort.Ints(rest)
+	return pick, rest, nil
+}
+
+func gather(from *labelled, pick, classes []int) (*mat.Dense, []int) {
+	x := mat.NewDense(len(pick), from.d, nil)
+	labels := make([]int, len(pick))
+	for r, i := range pick {
+		from.x(i, x.RawRowView(r))
+		for k, c := range classes {
+			if c == from.labels[i] {
+				labels[r] = k
+			}
+		}
+	}
+	return x, labels
+}
+
+// encode turns classes into targets.
+func (s Spec) encode(labels []int, classes int) (*mat.Dense, error) {
+	enc := s.Encoding
+	if enc == "" {
+		enc = "one-hot"
+		if classes == 2 {
+			enc = "sign"
+		}
+	}
+	n := len(labels)
+	switch enc {
+	case "sign":
+		if classes != 2 {
+			return nil, fail("encoding", "the encoding sign is for two classes, not %d; use one-hot", classes)
+		}
+		y := mat.NewDense(n, 1, nil)
+		for i, l := range labels {
+			y.Set(i, 0, float64(2*l-1))
+		}
+		return y, nil
+	case "label":
+		y := mat.NewDense(n, 1, nil)
+		for i, l := range labels {
+			y.Set(i, 0, float64(l))
+		}
+		return y, nil
+	}
+	y := mat.NewDense(n, classes, nil)
+	for i, l := range labels {
+		for k := range classes {
+			v := 0.
+			if k == l {
+				v = 1
+			}
+			if enc == "centred-one-hot" {
+				v -= 1 / float64(classes)
+			}
+			y.Set(i, k, v)
+		}
+	}
+	return y, nil
+}
+
+// normalise transforms inputs; test inputs by the statistics of the training set.
+func (s Spec) normalise(set *Set) error {
+	switch s.Normalize {
+	case "sphere":
+		for _, x := range []mat.Matrix{set.Inputs, set.TestInputs} {
+			if x == nil {
+				continue
+			}
+			p, d := x.Dims()
+			for i := range p {
+				row := rowOf(x, i)
+				n := 0.
+				for _, v := range row {
+					n += v * v
+				}
+				if n == 0 {
+					return fail("normalize", "input row %d is zero and cannot be put on the sphere", i)
+				}
+				f := math.Sqrt(float64(d) / n)
+				for k := range row {
+					row[k] *= f
+				}
+			}
+		}
+	case "standard":
+		x, ok := set.Inputs.(*mat.Dense)
+		if !ok {
+			return fail("normalize", "normalize: standard would fill a sparse input matrix; use none or sphere")
+		}
+		p, d := x.Dims()
+		mean := make([]float64, d)
+		for i := range p {
+			for j, v := range x.RawRowView(i) {
+				mean[j] += v / float64(p)
+			}
+		}
+		shift := func(m *mat.Dense, scale float64) {
+			r, _ := m.Dims()
+			for i := range r {
+				row := m.RawRowView(i)
+				for j := range row {
+					row[j] = (row[j] - mean[j]) * scale
+				}
+			}
+		}
+		shift(x, 1)
+		n := 0.
+		for i := range p {
+			for _, v := range x.RawRowView(i) {
+				n += v * v
+			}
+		}
+		if n == 0 {
+			return fail("normalize", "all training inputs are the same and cannot be standardised")
+		}
+		scale := math.Sqrt(float64(p*d) / n)
+		x.Scale(scale, x)
+		if t, ok := set.TestInputs.(*mat.Dense); ok {
+			shift(t, scale)
+		}
+	}
+	return nil
+}
+
+// rowOf is the storage of the non-zeros of row i.
+func rowOf(x mat.Matrix, i int) []float64 {
+	switch x := x.(type) {
+	case *mat.Dense:
+		return x.RawRowView(i)
+	case *sparse.CSR:
+		raw := x.RawMatrix()
+		return raw.Data[raw.Indptr[i]:raw.Indptr[i+1]]
+	}
+	panic("data: unknown matrix type")
+}

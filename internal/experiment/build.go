@@ -1,0 +1,119 @@
+package experiment
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"math"
+
+	"github.com/james-bowman/sparse"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/ode"
+)
+
+// Load makes the points of the experiment; files are relative to base.
+func (e Experiment) Load(base string) (*data.Set, error) {
+	d := e.Data
+	return data.Load(data.Spec{
+		Source: d.Source, Path: d.Path, Inputs: d.Inputs, Targets: d.Targets, TestInputs: d.TestInputs, TestTargets: d.TestTargets,
+		Classes: d.Classes, Train: d.Train, Test: d.Test, Seed: d.Seed, Normalize: d.Normalize, Encoding: d.Encoding,
+		Dimension: d.Dimension, Degree: d.Degree, Polynomial: d.Polynomial, Width: d.Width, Activation: d.Activation,
+		Modulus: d.Modulus, Outputs: d.Outputs, Noise: d.Noise,
+	}, base)
+}
+
+// Problem is the problem of the experiment on its points.
+func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
+	if e.Network.Depth == Infinite {
+		return nil, fmt.Errorf("network.depth: infinite is not part of this version")
+	}
+	t := e.Training
+	m := ode.Method{Kind: ode.Kind(t.Optimizer), LearningRate: t.LearningRate, Momentum: t.Momentum, WeightDecay: t.WeightDecay, Tolerance: t.Tolerance}
+	if t.Optimizer == "flow" {
+		m.Kind = ode.Kind(t.Integrator)
+	} else {
+		m.Schedule = ode.Schedule{Kind: ode.ScheduleKind(t.Schedule.Kind), Warmup: t.Schedule.Warmup, Every: t.Schedule.Every, Factor: t.Schedule.Factor, Final: t.Schedule.Final}
+	}
+	return &dmft.Problem{
+		Data: dmft.Data{Inputs: set.Inputs, Targets: set.Targets, TestInputs: set.TestInputs, TestTargets: set.TestTargets},
+		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
+			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent}},
+		Richness: e.Richness,
+		Training: dmft.Training{Method: m, Steps: t.Steps, Loss: dmft.Loss{Kind: dmft.LossKind(t.Loss), Mean: t.Reduction == "mean"},
+			Batch: dmft.Batch{Size: t.BatchSize, Seed: t.BatchSeed}, Centred: t.Centred},
+	}, nil
+}
+
+// TheorySettings are the settings of the theory.
+func (e Experiment) TheorySettings() dmft.Settings {
+	t := e.Theory
+	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed,
+		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
+}
+
+// SimulationSettings are the settings of the finite networks of one width.
+func (e Experiment) SimulationSettings(width int) finite.Settings {
+	s := e.Simulation
+	return finite.Settings{Width: width, Seeds: s.Seeds, Seed: s.Seed, Precision: finite.Precision(s.Precision), Space: space(s.Sites), Run: dmft.Run{Record: e.record()}}
+}
+
+func (e Experiment) record() dmft.Record {
+	r := dmft.Record{Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
+	switch e.Record.Kernels {
+	case AutoKernels:
+		r.Kernels, r.AutoKernels = 0, true
+	case AllKernels:
+		r.Kernels = math.MaxInt
+	}
+	return r
+}
+
+func space(sites string) dmft.Space {
+	if sites == "auto" {
+		return dmft.AutoSpace
+	}
+	return dmft.Space(sites)
+}
+
+// DataHash identifies the points themselves, so that a run folder notices when a data file has changed.
+func DataHash(set *data.Set) string {
+	h := sha256.New()
+	for _, m := range []mat.Matrix{set.Inputs, set.Targets, set.TestInputs, set.TestTargets} {
+		switch m := m.(type) {
+		case nil:
+		case *sparse.CSR:
+			raw := m.RawMatrix()
+			for _, list := range [][]int{raw.Indptr, raw.Ind} {
+				for _, v := range list {
+					writeBits(h, uint64(v))
+				}
+			}
+			for _, v := range raw.Data {
+				writeBits(h, math.Float64bits(v))
+			}
+		case *mat.Dense:
+			if m == nil {
+				continue
+			}
+			r, c := m.Dims()
+			writeBits(h, uint64(r)<<32|uint64(c))
+			buf := make([]byte, 0, 8*c)
+			for i := range r {
+				buf = buf[:0]
+				for _, v := range m.RawRowView(i) {
+					buf = binary.LittleEndian.AppendUint64(buf, math.Float64bits(v))
+				}
+				h.Write(buf)
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+func writeBits(h hash.Hash, v uint64) { _ = binary.Write(h, binary.LittleEndian, v) }

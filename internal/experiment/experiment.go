@@ -1,0 +1,194 @@
+// Package experiment reads experiment files: YAML in, a typed description out, with errors that name file, line, column and what would have
+// been right.
+//
+// One table (fields.go) lists every key with its type, default, range, documentation and the condition under which it applies. Validation,
+// defaults, `dmft check --schema` and the file printed with all defaults filled in come from it. A list in place of a
+// single value makes the file stand for the product of its lists ([File.Points]).
+package experiment
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/seed39b58f2d/dmft/kernels"
+)
+
+// Infinite is the Depth of an infinitely deep network.
+const Infinite = -1
+
+// Values of Record.Kernels that are not numbers.
+const (
+	AutoKernels = -1
+	AllKernels  = -2
+)
+
+// Experiment is one experiment with every default filled in. Fields that do not apply are zero.
+type Experiment struct {
+	Name        string     `json:"name"`
+	Description string     `json:"description,omitempty"`
+	Data        Data       `json:"data"`
+	Network     Network    `json:"network"`
+	Richness    float64    `json:"richness"`
+	Training    Training   `json:"training"`
+	Theory      Theory     `json:"theory"`
+	Simulation  Simulation `json:"simulation"`
+	Record      Record     `json:"record"`
+	Compare     Compare    `json:"compare"`
+}
+
+// Data is the section data.
+type Data struct {
+	Source      string             `json:"source"`
+	Path        string             `json:"path,omitempty"`
+	Inputs      string             `json:"inputs,omitempty"`
+	Targets     string             `json:"targets,omitempty"`
+	TestInputs  string             `json:"test_inputs,omitempty"`
+	TestTargets string             `json:"test_targets,omitempty"`
+	Classes     []int              `json:"classes,omitempty"`
+	Train       int                `json:"train,omitempty"`
+	Test        int                `json:"test,omitempty"`
+	Seed        uint64             `json:"seed,omitempty"`
+	Normalize   string             `json:"normalize,omitempty"`
+	Encoding    string             `json:"encoding,omitempty"`
+	Dimension   int                `json:"dimension,omitempty"`
+	Degree      int                `json:"degree,omitempty"`
+	Polynomial  []float64          `json:"polynomial,omitempty"`
+	Width       int                `json:"width,omitempty"`
+	Activation  kernels.Activation `json:"activation,omitzero"`
+	Modulus     int                `json:"modulus,omitempty"`
+	Outputs     int                `json:"outputs,omitempty"`
+	Noise       float64            `json:"noise,omitempty"`
+}
+
+// Network is the section network.
+type Network struct {
+	Kind       string             `json:"kind"`
+	Depth      int                `json:"depth"` // or Infinite
+	Activation kernels.Activation `json:"activation"`
+	Beta       float64            `json:"branch_beta,omitempty"`
+	Exponent   float64            `json:"branch_exponent,omitempty"`
+}
+
+// Training is the section training.
+type Training struct {
+	Optimizer    string   `json:"optimizer"`
+	LearningRate float64  `json:"learning_rate"`
+	Steps        int      `json:"steps"`
+	Momentum     float64  `json:"momentum,omitempty"`
+	WeightDecay  float64  `json:"weight_decay"`
+	Integrator   string   `json:"integrator,omitempty"`
+	Tolerance    float64  `json:"tolerance,omitempty"`
+	Schedule     Schedule `json:"schedule,omitzero"`
+	BatchSize    int      `json:"batch_size,omitempty"`
+	BatchSeed    uint64   `json:"batch_seed,omitempty"`
+	Loss         string   `json:"loss"`
+	Reduction    string   `json:"reduction"`
+	Centred      bool     `json:"centred"`
+}
+
+// Schedule is training.schedule.
+type Schedule struct {
+	Kind   string  `json:"kind"`
+	Warmup int     `json:"warmup,omitempty"`
+	Every  int     `json:"every,omitempty"`
+	Factor float64 `json:"factor,omitempty"`
+	Final  float64 `json:"final,omitempty"`
+}
+
+// Theory is the section theory.
+type Theory struct {
+	Method    string  `json:"method"`
+	Samples   int     `json:"samples,omitempty"`
+	Blocks    int     `json:"blocks,omitempty"` // 0 is automatic
+	Seed      uint64  `json:"seed"`
+	Sampling  string  `json:"sampling,omitempty"`
+	Sites     string  `json:"sites,omitempty"` // auto, data or input
+	Tolerance float64 `json:"tolerance,omitempty"`
+}
+
+// Simulation is the section simulation.
+type Simulation struct {
+	Widths    []int  `json:"widths"`
+	Seeds     int    `json:"seeds"`
+	Seed      uint64 `json:"seed"`
+	Precision string `json:"precision"`
+	Sites     string `json:"sites"`
+}
+
+// Record is the section record.
+type Record struct {
+	Kernels        int `json:"kernels"` // or AutoKernels, AllKernels
+	Preactivations int `json:"preactivations"`
+}
+
+// Compare is the section compare.
+type Compare struct {
+	Tolerance float64 `json:"tolerance"`
+}
+
+// Error is one thing wrong with a file, at a place.
+type Error struct {
+	File         string
+	Line, Column int
+	Message      string
+	Excerpt      string // the line
+}
+
+func (e Error) Error() string {
+	s := e.File
+	if e.Line > 0 {
+		s += fmt.Sprintf(":%d:%d", e.Line, e.Column)
+	}
+	s += ": " + e.Message
+	if e.Excerpt != "" {
+		s += "\n    " + e.Excerpt + "\n    " + strings.Repeat(" ", max(e.Column-1, 0)) + "^"
+	}
+	return s
+}
+
+// Errors is everything wrong with a file.
+type Errors []Error
+
+func (e Errors) Error() string {
+	s := make([]string, len(e))
+	for i, x := range e {
+		s[i] = x.Error()
+	}
+	return strings.Join(s, "\n")
+}
+
+// Read reads an experiment file.
+func Read(path string) (*File, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Errors{{File: path, Message: strings.TrimPrefix(err.Error(), "open "+path+": ")}}
+	}
+	return Parse(path, src)
+}
+
+// Hash identifies what an experiment computes: every value, default or not, but its name and description.
+func (e Experiment) Hash() string {
+	e.Name, e.Description = "", ""
+	b, err := json.Marshal(e)
+	if err != nil { // only NaN and infinities fail, which no valid experiment holds
+		panic(err)
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:12])
+}
+
+// baseName is the name of an experiment that has none.
+func baseName(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
+
+// HashOf identifies a list of texts.
+func HashOf(parts []string) string {
+	h := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return hex.EncodeToString(h[:12])
+}

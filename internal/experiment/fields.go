@@ -1,0 +1,291 @@
+package experiment
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/seed39b58f2d/dmft/kernels"
+)
+
+// A field is one key of the file.
+type field struct {
+	path     string
+	at       func(*Experiment) any // pointer into the struct; its type is the type of the key
+	required bool
+	def      any                   // default where it applies, of the pointed type
+	choose   func(*Experiment) any // default that depends on fields above, or nil
+	enum     []string
+	min, max float64                  // inclusive range of numbers; both zero: none
+	open     bool                     // min itself is excluded
+	list     bool                     // the value is a list, so it is not swept over
+	when     func(*Experiment) string // why the key does not apply, or ""; fields above in the table are set
+	doc      string
+}
+
+var inf = math.Inf(1)
+
+// Conditions.
+func sources(names ...string) func(*Experiment) string {
+	return func(e *Experiment) string {
+		if slices.Contains(names, e.Data.Source) {
+			return ""
+		}
+		return fmt.Sprintf("the source %s does not use it", e.Data.Source)
+	}
+}
+
+func optimiserOnly(e *Experiment) string {
+	if e.Training.Optimizer == "flow" {
+		return "a flow is continuous in time"
+	}
+	return ""
+}
+
+func resnetOnly(e *Experiment) string {
+	if e.Network.Kind != "resnet" {
+		return "only a resnet has branches"
+	}
+	return ""
+}
+
+func fullOnly(e *Experiment) string {
+	if e.Theory.Method != "full" {
+		return "the lazy method draws no samples"
+	}
+	return ""
+}
+
+func schedule(kinds ...string) func(*Experiment) string {
+	return func(e *Experiment) string {
+		if s := optimiserOnly(e); s != "" {
+			return s
+		}
+		if !slices.Contains(kinds, e.Training.Schedule.Kind) {
+			return fmt.Sprintf("a %s schedule does not use it", e.Training.Schedule.Kind)
+		}
+		return ""
+	}
+}
+
+var (
+	imageSources = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10"}
+	fileSources  = []string{"npy", "csv", "idx"}
+	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher"}
+	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "modular-addition"}
+	labelled     = append([]string{"modular-addition"}, imageSources...)
+)
+
+func needs(source string) func(*Experiment) string { return sources(source) }
+
+// fields is every key, in the order in which it is documented, set and printed. A condition may look at fields above its own.
+var fields = []field{
+	{path: "name", at: func(e *Experiment) any { return &e.Name }, doc: "name of the experiment; the file name without its extension when left out"},
+	{path: "description", at: func(e *Experiment) any { return &e.Description }, def: "", doc: "free text"},
+
+	{path: "data.source", at: func(e *Experiment) any { return &e.Data.Source }, required: true, enum: allSources,
+		doc: "where points come from: digits (carried by the program), image files, arrays, or a generator"},
+	{path: "data.path", at: func(e *Experiment) any { return &e.Data.Path }, required: true, when: sources("mnist", "fashion-mnist", "cifar10"),
+		doc: "folder of the data files, relative to the experiment file: the four IDX files (gzipped or not), or data_batch_1.bin … test_batch.bin"},
+	{path: "data.inputs", at: func(e *Experiment) any { return &e.Data.Inputs }, required: true, when: sources(fileSources...), doc: "file of inputs, P rows of D numbers (npy, csv) or images (idx)"},
+	{path: "data.targets", at: func(e *Experiment) any { return &e.Data.Targets }, def: "", when: sources(fileSources...), doc: "file of targets, P rows of C numbers; for csv the last column of inputs when left out"},
+	{path: "data.test_inputs", at: func(e *Experiment) any { return &e.Data.TestInputs }, def: "", when: sources(fileSources...), doc: "the same for test points"},
+	{path: "data.test_targets", at: func(e *Experiment) any { return &e.Data.TestTargets }, def: "", when: sources(fileSources...), doc: "the same for test points"},
+	{path: "data.classes", at: func(e *Experiment) any { return &e.Data.Classes }, def: []int(nil), min: 0, max: 1e6, list: true, when: sources(imageSources...), doc: "which classes, in which order; all when left out"},
+	{path: "data.dimension", at: func(e *Experiment) any { return &e.Data.Dimension }, required: true, min: 1, max: 1e7, when: sources(generators...), doc: "number of inputs D"},
+	{path: "data.degree", at: func(e *Experiment) any { return &e.Data.Degree }, required: true, min: 1, max: 1e7, when: needs("parity"), doc: "how many of the inputs the parity is over"},
+	{path: "data.polynomial", at: func(e *Experiment) any { return &e.Data.Polynomial }, required: true, list: true, when: needs("single-index"), doc: "Hermite coefficients of the link function, degree 0 first"},
+	{path: "data.width", at: func(e *Experiment) any { return &e.Data.Width }, required: true, min: 1, max: 1e6, when: needs("teacher"), doc: "hidden units of the teacher"},
+	{path: "data.activation", at: func(e *Experiment) any { return &e.Data.Activation }, required: true, when: needs("teacher"), doc: "activation of the teacher, in the forms of network.activation"},
+	{path: "data.modulus", at: func(e *Experiment) any { return &e.Data.Modulus }, required: true, min: 2, max: 4096, when: needs("modular-addition"), doc: "p of a + b mod p"},
+	{path: "data.outputs", at: func(e *Experiment) any { return &e.Data.Outputs }, def: 1, min: 1, max: 1000, when: sources("gaussian", "sphere", "teacher"), doc: "number of outputs C"},
+	{path: "data.noise", at: func(e *Experiment) any { return &e.Data.Noise }, def: 0., min: 0, max: inf, when: sources("gaussian", "sphere", "single-index", "teacher"), doc: "standard deviation of the noise on training targets"},
+	{path: "data.train", at: func(e *Experiment) any { return &e.Data.Train }, def: 0, min: 0, max: 1e9, doc: "number of training points P; 0 is every row (npy, csv)"},
+	{path: "data.test", at: func(e *Experiment) any { return &e.Data.Test }, def: 0, min: 0, max: 1e9, doc: "number of test points; 0 is none, or every row of test_inputs"},
+	{path: "data.seed", at: func(e *Experiment) any { return &e.Data.Seed }, def: uint64(1), doc: "seed of the choice or generation of points"},
+	{path: "data.normalize", at: func(e *Experiment) any { return &e.Data.Normalize }, enum: []string{"none", "sphere", "standard"},
+		choose: func(e *Experiment) any {
+			switch {
+			case slices.Contains(imageSources, e.Data.Source):
+				return "standard"
+			case e.Data.Source == "modular-addition":
+				return "sphere"
+			}
+			return "none"
+		},
+		doc: "none; sphere: every row has |x|² = D; standard: subtract the training mean and divide by one overall deviation. Default: standard for images, sphere for modular-addition, none otherwise"},
+	{path: "data.encoding", at: func(e *Experiment) any { return &e.Data.Encoding }, enum: []string{"sign", "one-hot", "centred-one-hot", "label"}, when: sources(labelled...),
+		choose: func(e *Experiment) any {
+			if len(e.Data.Classes) == 2 {
+				return "sign"
+			}
+			return "one-hot"
+		},
+		doc: "targets of classes: sign (−1, +1), one-hot, centred-one-hot or the class number. Default: sign for two classes, one-hot for more"},
+
+	{path: "network.kind", at: func(e *Experiment) any { return &e.Network.Kind }, required: true, enum: []string{"two-layer", "mlp", "resnet"}, doc: "architecture"},
+	{path: "network.depth", at: func(e *Experiment) any { return (*depth)(&e.Network.Depth) }, required: true, choose: func(e *Experiment) any {
+		if e.Network.Kind == "two-layer" {
+			return depth(1)
+		}
+		return nil
+	}, min: 1, max: 100000, doc: "number of hidden layers L, or infinite (resnet); 1 for two-layer"},
+	{path: "network.activation", at: func(e *Experiment) any { return &e.Network.Activation }, required: true,
+		doc: "φ: one of " + strings.Join(kernels.Names(), ", ") + "; {relu: 1.4142} is a gain, {quadratic-mix: 0.5} its ε, {leaky-relu: 0.1} its slope, {polynomial: [0, 1, 0.3]} its coefficients; long form {name: tanh, gain: 1.25, scale: 0.8} for gain·φ(scale·h)"},
+	{path: "network.branch.beta", at: func(e *Experiment) any { return &e.Network.Beta }, def: 1., min: -inf, max: inf, when: resnetOnly, doc: "β of the residual branch β L^(−α)"},
+	{path: "network.branch.exponent", at: func(e *Experiment) any { return &e.Network.Exponent }, def: 0.5, min: -inf, max: inf, when: resnetOnly, doc: "α of the residual branch: 0.5 depth-μP, 1 mean field"},
+
+	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
+
+	{path: "training.optimizer", at: func(e *Experiment) any { return &e.Training.Optimizer }, def: "gd", enum: []string{"gd", "momentum", "nesterov", "flow"}, doc: "gd: θ ← (1−ηλ)θ + η∇; momentum: v ← μv + ∇, θ ← (1−ηλ)θ + ηv; nesterov; flow: dθ/dt = ∇ − λθ"},
+	{path: "training.learning_rate", at: func(e *Experiment) any { return &e.Training.LearningRate }, required: true, min: 0, max: inf, open: true, doc: "η; for a flow the time between outputs"},
+	{path: "training.steps", at: func(e *Experiment) any { return &e.Training.Steps }, required: true, min: 1, max: 1e8, doc: "number of steps (outputs of a flow)"},
+	{path: "training.momentum", at: func(e *Experiment) any { return &e.Training.Momentum }, required: true, min: 0, max: 0.9999999999, when: func(e *Experiment) string {
+		if e.Training.Optimizer == "momentum" || e.Training.Optimizer == "nesterov" {
+			return ""
+		}
+		return "the optimizer " + e.Training.Optimizer + " has none"
+	}, doc: "μ, in [0, 1)"},
+	{path: "training.weight_decay", at: func(e *Experiment) any { return &e.Training.WeightDecay }, def: 0., min: 0, max: inf, doc: "λ, decoupled from the gradient"},
+	{path: "training.integrator", at: func(e *Experiment) any { return &e.Training.Integrator }, def: "rk45", enum: []string{"rk45", "rk4", "ab2", "ab3", "ab4"}, when: flowOnly, doc: "rk45 adapts its step; the others take one step per output"},
+	{path: "training.tolerance", at: func(e *Experiment) any { return &e.Training.Tolerance }, def: 1e-6, min: 1e-14, max: 0.5, when: func(e *Experiment) string {
+		if s := flowOnly(e); s != "" {
+			return s
+		}
+		if e.Training.Integrator != "rk45" {
+			return "the integrator " + e.Training.Integrator + " has a fixed step"
+		}
+		return ""
+	}, doc: "error per step of rk45"},
+	{path: "training.schedule.kind", at: func(e *Experiment) any { return &e.Training.Schedule.Kind }, def: "constant", enum: []string{"constant", "step", "cosine", "linear", "exponential"}, when: optimiserOnly, doc: "learning-rate schedule: factor^⌊n/every⌋, half a cosine or a line down to final, factor^n"},
+	{path: "training.schedule.warmup", at: func(e *Experiment) any { return &e.Training.Schedule.Warmup }, def: 0, min: 0, max: 1e8, when: optimiserOnly, doc: "steps over which the rate rises linearly first"},
+	{path: "training.schedule.every", at: func(e *Experiment) any { return &e.Training.Schedule.Every }, required: true, min: 1, max: 1e8, when: schedule("step"), doc: "steps between drops"},
+	{path: "training.schedule.factor", at: func(e *Experiment) any { return &e.Training.Schedule.Factor }, required: true, min: 0, open: true, max: 1, when: schedule("step", "exponential"), doc: "factor of a drop"},
+	{path: "training.schedule.final", at: func(e *Experiment) any { return &e.Training.Schedule.Final }, def: 0., min: 0, max: 1, when: schedule("cosine", "linear"), doc: "fraction of the rate left at the last step"},
+	{path: "training.batch.size", at: func(e *Experiment) any { return &e.Training.BatchSize }, def: 0, min: 0, max: 1e9, when: optimiserOnly, doc: "samples per mini-batch; 0 is all"},
+	{path: "training.batch.seed", at: func(e *Experiment) any { return &e.Training.BatchSeed }, def: uint64(1), when: optimiserOnly, doc: "seed of the batches, the same for theory and simulation"},
+	{path: "training.loss.kind", at: func(e *Experiment) any { return &e.Training.Loss }, def: "mse", enum: []string{"mse", "logistic", "cross-entropy"}, doc: "mse ½Σ(y−f)²; logistic with targets ±1; cross-entropy with one-hot targets. `loss: mse` for short"},
+	{path: "training.loss.reduction", at: func(e *Experiment) any { return &e.Training.Reduction }, def: "sum", enum: []string{"sum", "mean"}, doc: "over samples, in every loss printed and in the gradient"},
+	{path: "training.centred", at: func(e *Experiment) any { return &e.Training.Centred }, def: false, doc: "predict f(θ) − f(θ₀)"},
+
+	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, def: "full", enum: []string{"full", "lazy"}, doc: "full feature learning, or the limit γ₀ → 0 (static NTK)"},
+	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, def: 4000, min: 4, max: 1e9, when: fullOnly, doc: "sites in all, split over independent blocks"},
+	{path: "theory.blocks", at: func(e *Experiment) any { return &e.Theory.Blocks }, def: 0, min: 0, max: 1e6, when: fullOnly, doc: "number of blocks; 0 chooses"},
+	{path: "theory.seed", at: func(e *Experiment) any { return &e.Theory.Seed }, def: uint64(1), doc: "seed of the sites"},
+	{path: "theory.sampling", at: func(e *Experiment) any { return &e.Theory.Sampling }, def: "matched", enum: []string{"matched", "plain"}, when: fullOnly, doc: "moment-matched sites in symmetric groups, or independent ones"},
+	{path: "theory.sites", at: func(e *Experiment) any { return &e.Theory.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, when: fullOnly, doc: "hold preactivations on all points (data) or input weights (input)"},
+	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 1e-6, min: 0, max: 1, when: func(e *Experiment) string {
+		if e.Network.Depth == 1 {
+			return "a network with one hidden layer has no hidden matrix"
+		}
+		return fullOnly(e)
+	}, doc: "relative squared norm below which a direction of a hidden layer is dropped (depth above 1)"},
+
+	{path: "simulation.widths", at: func(e *Experiment) any { return &e.Simulation.Widths }, def: []int{256, 1024}, min: 1, max: 1e7, list: true, doc: "widths N of the finite networks"},
+	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},
+	{path: "simulation.seed", at: func(e *Experiment) any { return &e.Simulation.Seed }, def: uint64(1), doc: "seed of the initial weights"},
+	{path: "simulation.precision", at: func(e *Experiment) any { return &e.Simulation.Precision }, def: "float64", enum: []string{"float64", "float32"}, doc: "floating-point format of the networks"},
+	{path: "simulation.sites", at: func(e *Experiment) any { return &e.Simulation.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, doc: "as theory.sites"},
+
+	{path: "record.kernels", at: func(e *Experiment) any { return (*count)(&e.Record.Kernels) }, def: count(AutoKernels), min: 0, max: 1e9, doc: "at how many times kernels are kept, evenly spaced; all; or auto: all if that is small, 50 or fewer if not"},
+	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},
+
+	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
+}
+
+func flowOnly(e *Experiment) string {
+	if e.Training.Optimizer != "flow" {
+		return "only a flow has an integrator"
+	}
+	return ""
+}
+
+// depth is a number of layers or the word infinite.
+type depth int
+
+// count is a number of times or the words all and auto.
+type count int
+
+// applies says why f is not used by e, or "".
+func (f *field) applies(e *Experiment) string {
+	if f.when == nil {
+		return ""
+	}
+	return f.when(e)
+}
+
+// typeName is the type of a key in words.
+func (f *field) typeName() string {
+	switch f.at(&Experiment{}).(type) {
+	case *string:
+		if f.enum != nil {
+			return "one of " + strings.Join(f.enum, ", ")
+		}
+		return "text"
+	case *int:
+		return "whole number" + f.rangeText()
+	case *uint64:
+		return "whole number, 0 or more"
+	case *float64:
+		return "number" + f.rangeText()
+	case *bool:
+		return "true or false"
+	case *[]int:
+		return "list of whole numbers" + f.rangeText()
+	case *[]float64:
+		return "list of numbers"
+	case *depth:
+		return "whole number, 1 or more, or infinite"
+	case *count:
+		return "whole number, 0 or more, or all, or auto"
+	}
+	return "an activation"
+}
+
+func (f *field) rangeText() string {
+	switch {
+	case f.min == 0 && f.max == 0 || math.IsInf(f.min, -1):
+		return ""
+	case math.IsInf(f.max, 1) || f.max >= 1e5:
+		if f.open {
+			return fmt.Sprintf(" above %g", f.min)
+		}
+		return fmt.Sprintf(", %g or more", f.min)
+	case f.open:
+		return fmt.Sprintf(" above %g, up to %g", f.min, f.max)
+	}
+	return fmt.Sprintf(" from %g to %.4g", f.min, f.max)
+}
+
+// Schema documents every key.
+func Schema() string {
+	var b strings.Builder
+	b.WriteString("Keys of an experiment file (YAML). A list in place of a single value runs the product of all lists.\n")
+	section := ""
+	for i := range fields {
+		f := &fields[i]
+		s, _, dotted := strings.Cut(f.path, ".")
+		if dotted && s != section {
+			fmt.Fprintf(&b, "\n%s:\n", s)
+			section = s
+		}
+		if !dotted && section != "" {
+			b.WriteString("\n")
+			section = ""
+		}
+		fmt.Fprintf(&b, "  %s\n      %s", f.path, f.typeName())
+		switch {
+		case f.required && f.when != nil:
+			b.WriteString("; required where it applies")
+		case f.required:
+			b.WriteString("; required")
+		case f.def != nil:
+			if d := render(f.def); d != "" && d != `""` && d != "[]" {
+				fmt.Fprintf(&b, "; default %s", d)
+			}
+		}
+		fmt.Fprintf(&b, "\n      %s\n", f.doc)
+	}
+	return b.String()
+}

@@ -1,0 +1,798 @@
+// Package figure draws figures fit for a paper: plain data in, PNG (300 dpi), SVG and PDF out, the same bytes every time.
+//
+// It is a thin layer over gonum/plot that chooses fonts, colours and ticks, places legends where the data is not, draws logarithmic axes
+// by taking logarithms (so that values at or below zero are gaps, not panics), and turns text in vector formats into outlines, so that
+// mathematical symbols survive every viewer.
+//
+//	fig := figure.Figure{Panels: []figure.Panel{{X: figure.Axis{Label: "step"}, Series: []figure.Series{{X: t, Y: loss}}}}}
+//	files, err := fig.Save("loss")
+package figure
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"regexp"
+	"sort"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/palette"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgpdf"
+	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/seed39b58f2d/dmft/internal/npy"
+)
+
+// Figure is a grid of panels, filled by rows.
+type Figure struct {
+	Title                   string
+	Columns                 int     // 0 is as many as panels, up to 3
+	PanelWidth, PanelHeight float64 // inches; 0 is 3.2 × 2.5
+	Panels                  []Panel
+}
+
+// Panel is one pair of axes.
+type Panel struct {
+	Title      string
+	X, Y       Axis
+	Series     []Series // drawn in this order, later ones on top
+	Histograms []Histogram
+	Heat       *HeatMap
+	NoLegend   bool
+}
+
+// Axis is one axis. Min and Max both zero choose the range from the data.
+type Axis struct {
+	Label    string
+	Log      bool
+	Min, Max float64
+}
+
+// Style is how a series is drawn.
+type Style int
+
+// The styles.
+const (
+	Line Style = iota
+	Dashed
+	Dotted
+	Points    // markers with error bars Lo … Hi
+	Reference // thin grey dashes: a slope or level to compare with
+)
+
+// Series is a curve. Lo and Hi, when given, are a band around lines and error bars of points. A NaN is a gap.
+type Series struct {
+	Label  string
+	X, Y   []float64
+	Lo, Hi []float64
+	Style  Style
+	Color  color.NRGBA // zero is black
+	Width  float64     // points; 0 is 1.2
+}
+
+// Histogram is a density of values; all histograms of a panel share their bins.
+type Histogram struct {
+	Label  string
+	Values []float64
+	Color  color.NRGBA
+	Filled bool
+}
+
+// HeatMap is a matrix of colours: Z[j][i] at (X[i], Y[j]).
+type HeatMap struct {
+	X, Y      []float64
+	Z         [][]float64
+	Label     string // of the colour bar
+	Diverging bool   // colours symmetric about zero
+}
+
+// Palette is colour-blind safe (Okabe & Ito 2008), black first.
+var palette8 = []color.NRGBA{
+	{0, 0, 0, 255}, {0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255}, {86, 180, 233, 255}, {120, 94, 60, 255},
+}
+
+// Color returns colour i of a colour-blind-safe palette; 0 is black.
+func Color(i int) color.NRGBA { return palette8[i%len(palette8)] }
+
+// Sequence returns colour i of n that form a sequence from light to dark blue-green, legible on white.
+func Sequence(i, n int) color.NRGBA {
+	x := 0.5
+	if n > 1 {
+		x = float64(i) / float64(n-1)
+	}
+	return viridisAt(0.78 - 0.68*x)
+}
+
+var viridisRGB = [][3]float64{{68, 1, 84}, {71, 44, 122}, {59, 81, 139}, {44, 113, 142}, {33, 144, 141}, {39, 173, 129}, {92, 200, 99}, {170, 220, 50}, {253, 231, 37}}
+
+func viridisAt(x float64) color.NRGBA { return interpolate(viridisRGB, x) }
+
+func interpolate(rgb [][3]float64, x float64) color.NRGBA {
+	t := math.Max(0, math.Min(1, x)) * float64(len(rgb)-1)
+	i := min(int(t), len(rgb)-2)
+	f := t - float64(i)
+	c := func(k int) uint8 { return uint8(rgb[i][k]*(1-f) + rgb[i+1][k]*f + 0.5) }
+	return color.NRGBA{c(0), c(1), c(2), 255}
+}
+
+// Save draws the figure and writes base.png, base.svg and base.pdf, or the formats named, and returns the file names.
+func (f *Figure) Save(base string, formats ...string) ([]string, error) {
+	if len(formats) == 0 {
+		formats = []string{"png", "svg", "pdf"}
+	}
+	var files []string
+	for _, format := range formats {
+		data, err := f.Render(format)
+		if err != nil {
+			return files, fmt.Errorf("figure %s: %w", base, err)
+		}
+		name := base + "." + format
+		if err := npy.Replace(name, func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		}); err != nil {
+			return files, fmt.Errorf("figure: %w", err)
+		}
+		files = append(files, name)
+	}
+	return files, nil
+}
+
+// Render draws the figure in one format.
+func (f *Figure) Render(format string) (data []byte, err error) {
+	if len(f.Panels) == 0 {
+		return nil, errors.New("no panels")
+	}
+	// gonum/plot reports bad input by panics.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("drawing %s: %v", format, r)
+		}
+	}()
+	cols := f.Columns
+	if cols == 0 {
+		cols = min(len(f.Panels), 3)
+	}
+	rows := (len(f.Panels) + cols - 1) / cols
+	pw, ph := f.PanelWidth, f.PanelHeight
+	if pw == 0 {
+		pw = 3.2
+	}
+	if ph == 0 {
+		ph = 2.5
+	}
+	w, h := vg.Length(float64(cols)*pw)*vg.Inch, vg.Length(float64(rows)*ph)*vg.Inch
+	top := vg.Length(0)
+	if f.Title != "" {
+		top = 16
+		h += top
+	}
+	text, err := newText()
+	if err != nil {
+		return nil, err
+	}
+	plots := make([][]*plot.Plot, rows)
+	for r := range plots {
+		plots[r] = make([]*plot.Plot, cols)
+		for c := range plots[r] {
+			if i := r*cols + c; i < len(f.Panels) {
+				if plots[r][c], err = f.Panels[i].plot(text); err != nil {
+					return nil, fmt.Errorf("panel %d: %w", i+1, err)
+				}
+			}
+		}
+	}
+	paint := func(canvas vg.CanvasSizer) {
+		dc := draw.New(canvas)
+		dc.SetColor(color.White)
+		dc.Fill(dc.Rectangle.Path())
+		if f.Title != "" {
+			sty := text.style(9.5)
+			sty.XAlign, sty.YAlign = draw.XCenter, draw.YTop
+			dc.FillText(sty, vg.Point{X: w / 2, Y: h - 4}, f.Title)
+		}
+		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4, PadLeft: 5, PadRight: 8}
+		canvases := plot.Align(plots, tiles, dc)
+		for r := range plots {
+			for c, p := range plots[r] {
+				if p == nil {
+					continue
+				}
+				p.Draw(canvases[r][c])
+				f.Panels[r*cols+c].bar(text, p, canvases[r][c])
+			}
+		}
+	}
+	var out interface {
+		vg.CanvasSizer
+		vg.CanvasWriterTo
+	}
+	switch format {
+	case "png":
+		out = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(300))}
+		paint(out)
+	case "svg":
+		out = vgsvg.New(w, h)
+		paint(&outlined{CanvasSizer: out})
+	case "pdf":
+		out = vgpdf.New(w, h)
+		paint(&outlined{CanvasSizer: out, pdf: true})
+	default:
+		return nil, fmt.Errorf("unknown format %q; use png, svg or pdf", format)
+	}
+	if text.err != nil {
+		return nil, text.err
+	}
+	var b bytes.Buffer
+	if _, err := out.WriteTo(&b); err != nil {
+		return nil, err
+	}
+	return clean(format, b.Bytes()), nil
+}
+
+var pdfDate = regexp.MustCompile(`/(CreationDate|ModDate) \(D:\d{14}`)
+
+// clean removes what makes files differ from run to run, and a fault of the SVG writer: PNG images labelled as JPEG.
+func clean(format string, b []byte) []byte {
+	switch format {
+	case "pdf": // the same length, so the table of offsets stays right
+		b = pdfDate.ReplaceAll(b, []byte("/$1 (D:20000101000000"))
+	case "svg":
+		b = bytes.ReplaceAll(b, []byte("data:image/jpg;base64,iVBOR"), []byte("data:image/png;base64,iVBOR"))
+		b = bytes.ReplaceAll(b, []byte("<image "), []byte(`<image preserveAspectRatio="none" `))
+	}
+	return b
+}
+
+// plot makes the gonum plot of a panel.
+func (p *Panel) plot(text *texts) (*plot.Plot, error) {
+	g := plot.New()
+	g.Title.Text = p.Title
+	g.Title.TextStyle = text.style(8.5)
+	g.Title.TextStyle.XAlign, g.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
+	g.Title.Padding = 4
+	g.BackgroundColor = nil
+	g.Legend.TextStyle = text.style(6.5)
+	g.Legend.TextStyle.YAlign = draw.YCenter
+	for _, a := range []struct {
+		axis *plot.Axis
+		spec Axis
+	}{{&g.X, p.X}, {&g.Y, p.Y}} {
+		old := a.axis.Label.TextStyle
+		a.axis.Label.Text = a.spec.Label
+		a.axis.Label.TextStyle = text.style(8)
+		a.axis.Label.TextStyle.Rotation, a.axis.Label.TextStyle.XAlign, a.axis.Label.TextStyle.YAlign = old.Rotation, old.XAlign, old.YAlign
+		old = a.axis.Tick.Label
+		a.axis.Tick.Label = text.style(7)
+		a.axis.Tick.Label.XAlign, a.axis.Tick.Label.YAlign = old.XAlign, old.YAlign
+		a.axis.Tick.Length, a.axis.Padding = 3, 0
+		a.axis.LineStyle.Width, a.axis.Tick.LineStyle.Width = 0.6, 0.6
+		if a.spec.Log {
+			a.axis.Tick.Marker = logTicks{}
+		} else {
+			a.axis.Tick.Marker = linearTicks{}
+		}
+	}
+	if p.Heat == nil {
+		grid := plotter.NewGrid()
+		grid.Vertical.Color, grid.Horizontal.Color = color.Gray{235}, color.Gray{235}
+		grid.Vertical.Width, grid.Horizontal.Width = 0.4, 0.4
+		g.Add(grid)
+	}
+	histograms := p.histograms()
+	xr, yr := p.ranges(histograms)
+	var entries []entry
+	if p.Heat != nil {
+		if err := p.heat(g); err != nil {
+			return nil, err
+		}
+	}
+	for i, h := range histograms {
+		entries = append(entries, h.draw(g, p.Histograms[i]))
+	}
+	drawn := len(histograms) > 0 || p.Heat != nil
+	for _, s := range p.Series {
+		e, any, err := s.draw(g, p.X.Log, p.Y.Log, yr[0], yr[1])
+		if err != nil {
+			return nil, err
+		}
+		drawn = drawn || any
+		if s.Label != "" {
+			entries = append(entries, e)
+		}
+	}
+	if !drawn {
+		l, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: (xr[0] + xr[1]) / 2, Y: (yr[0] + yr[1]) / 2}}, Labels: []string{"no data"}})
+		if err != nil {
+			return nil, err
+		}
+		l.TextStyle[0] = text.style(8)
+		l.TextStyle[0].XAlign, l.TextStyle[0].YAlign = draw.XCenter, draw.YCenter
+		g.Add(l)
+	}
+	g.X.Min, g.X.Max, g.Y.Min, g.Y.Max = xr[0], xr[1], yr[0], yr[1]
+	if !p.NoLegend {
+		p.legend(g, entries, histograms)
+	}
+	return g, nil
+}
+
+type entry struct {
+	label string
+	thumb []plot.Thumbnailer
+}
+
+// transform takes the logarithm of a coordinate on a logarithmic axis; what has none is NaN.
+func transform(v float64, log bool) float64 {
+	if !log {
+		return v
+	}
+	if !(v > 0) {
+		return math.NaN()
+	}
+	return math.Log10(v)
+}
+
+// ranges chooses the ranges of both axes in the coordinates that are drawn.
+func (p *Panel) ranges(hist []bins) (x, y [2]float64) {
+	none := [2]float64{math.Inf(1), math.Inf(-1)}
+	x, y = none, none
+	grow := func(r *[2]float64, v float64) {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			r[0], r[1] = math.Min(r[0], v), math.Max(r[1], v)
+		}
+	}
+	ref := [2]float64{math.Inf(1), math.Inf(-1)}
+	for _, s := range p.Series {
+		for i := range s.Y {
+			tx, ty := transform(s.X[i], p.X.Log), transform(s.Y[i], p.Y.Log)
+			if math.IsNaN(tx) || math.IsNaN(ty) {
+				continue
+			}
+			if s.Style == Reference { // does not stretch the axes, unless alone
+				grow(&ref, ty)
+				continue
+			}
+			grow(&x, tx)
+			grow(&y, ty)
+			if s.Lo != nil {
+				hi := transform(s.Hi[i], p.Y.Log)
+				lo := transform(s.Lo[i], p.Y.Log)
+				grow(&y, hi)
+				if !p.Y.Log || lo > ty-1 { // a band that reaches to zero must not
+					grow(&y, lo)
+				}
+			}
+		}
+	}
+	for _, h := range hist {
+		grow(&x, h.edges[0])
+		grow(&x, h.edges[len(h.edges)-1])
+		grow(&y, 0)
+		for _, d := range h.density {
+			grow(&y, d)
+		}
+	}
+	if h := p.Heat; h != nil {
+		dx, dy := cell(h.X), cell(h.Y)
+		grow(&x, h.X[0]-dx/2)
+		grow(&x, h.X[len(h.X)-1]+dx/2)
+		grow(&y, h.Y[0]-dy/2)
+		grow(&y, h.Y[len(h.Y)-1]+dy/2)
+	}
+	finish := func(r [2]float64, a Axis, pad float64) [2]float64 {
+		if a.Min != 0 || a.Max != 0 {
+			return [2]float64{transform(a.Min, a.Log), transform(a.Max, a.Log)}
+		}
+		if r[0] > r[1] {
+			return [2]float64{0, 1}
+		}
+		if span := r[1] - r[0]; span > 1e-12*math.Max(math.Abs(r[0]), math.Abs(r[1])) && span > 0 {
+			return [2]float64{r[0] - pad*span, r[1] + pad*span}
+		}
+		d := math.Max(math.Abs(r[0])*0.1, 0.1)
+		return [2]float64{r[0] - d, r[1] + d}
+	}
+	padY := 0.05
+	if p.Heat != nil {
+		padY = 0
+	}
+	padX := 0.
+	for _, s := range p.Series {
+		if s.Style == Points {
+			padX = 0.05
+		}
+	}
+	bottom := y[0]
+	x, y = finish(x, p.X, padX), finish(y, p.Y, padY)
+	if len(hist) > 0 || bottom == 0 && !p.Y.Log && p.Heat == nil && p.Y.Min == 0 {
+		y[0] = bottom
+	}
+	return x, y
+}
+
+// draw adds a series to a plot.
+func (s Series) draw(g *plot.Plot, logX, logY bool, bottom, top float64) (entry, bool, error) {
+	e := entry{label: s.Label}
+	if len(s.X) != len(s.Y) || (s.Lo != nil && (len(s.Lo) != len(s.Y) || len(s.Hi) != len(s.Y))) {
+		return e, false, fmt.Errorf("series %q: %d x, %d y, %d and %d bounds", s.Label, len(s.X), len(s.Y), len(s.Lo), len(s.Hi))
+	}
+	col := s.Color
+	if col == (color.NRGBA{}) {
+		col = Color(0)
+	}
+	width := s.Width
+	if width == 0 {
+		width = 1.2
+	}
+	type point struct{ x, y, lo, hi float64 }
+	var runs [][]point
+	var run []point
+	for i := range s.Y {
+		q := point{x: transform(s.X[i], logX), y: transform(s.Y[i], logY)}
+		if math.IsNaN(q.x) || math.IsNaN(q.y) || math.IsInf(q.x, 0) || math.IsInf(q.y, 0) {
+			if run != nil {
+				runs, run = append(runs, run), nil
+			}
+			continue
+		}
+		if s.Lo != nil {
+			q.lo, q.hi = transform(s.Lo[i], logY), transform(s.Hi[i], logY)
+			if math.IsNaN(q.lo) || q.lo < bottom {
+				q.lo = bottom
+			}
+			if math.IsNaN(q.hi) {
+				q.hi = q.y
+			}
+			q.hi = math.Min(q.hi, top)
+		}
+		run = append(run, q)
+	}
+	if run != nil {
+		runs = append(runs, run)
+	}
+	style := draw.LineStyle{Color: col, Width: vg.Length(width)}
+	switch s.Style {
+	case Dashed:
+		style.Dashes = []vg.Length{4, 2}
+	case Dotted:
+		style.Dashes = []vg.Length{1, 1.5}
+	case Reference:
+		style.Dashes, style.Width, style.Color = []vg.Length{3, 2}, 0.8, color.Gray{110}
+	}
+	for _, run := range runs {
+		if s.Lo != nil && s.Style != Points && len(run) > 1 {
+			var poly plotter.XYs
+			for _, q := range run {
+				poly = append(poly, plotter.XY{X: q.x, Y: q.hi})
+			}
+			for i := len(run) - 1; i >= 0; i-- {
+				poly = append(poly, plotter.XY{X: run[i].x, Y: run[i].lo})
+			}
+			band, err := plotter.NewPolygon(poly)
+			if err != nil {
+				return e, false, err
+			}
+			faint := col
+			faint.A = 50
+			band.Color, band.LineStyle.Width = faint, 0
+			g.Add(band)
+			if len(e.thumb) == 0 {
+				e.thumb = append(e.thumb, band)
+			}
+		}
+	}
+	for _, run := range runs {
+		var xy plotter.XYs
+		for _, q := range run {
+			xy = append(xy, plotter.XY{X: q.x, Y: q.y})
+		}
+		if s.Style == Points {
+			if s.Lo != nil {
+				var d struct {
+					plotter.XYs
+					plotter.YErrors
+				}
+				d.XYs = xy
+				for _, q := range run {
+					d.YErrors = append(d.YErrors, struct{ Low, High float64 }{q.y - q.lo, q.hi - q.y})
+				}
+				bars, err := plotter.NewYErrorBars(d)
+				if err != nil {
+					return e, false, err
+				}
+				bars.LineStyle.Color, bars.LineStyle.Width, bars.CapWidth = col, 0.8, 3
+				g.Add(bars)
+			}
+			sc, err := plotter.NewScatter(xy)
+			if err != nil {
+				return e, false, err
+			}
+			sc.GlyphStyle = draw.GlyphStyle{Color: col, Radius: 2.2, Shape: draw.CircleGlyph{}}
+			g.Add(sc)
+			if len(e.thumb) == 0 {
+				e.thumb = append(e.thumb, sc)
+			}
+			continue
+		}
+		line := &plotter.Line{XYs: decimate(xy, 1500), LineStyle: style}
+		g.Add(line)
+		if len(e.thumb) < 2 {
+			e.thumb = append(e.thumb, line)
+		}
+	}
+	return e, len(runs) > 0, nil
+}
+
+// decimate keeps the extremes of each of n slices of a long line, which is all that can be seen of it.
+func decimate(xy plotter.XYs, n int) plotter.XYs {
+	if len(xy) <= 4*n {
+		return xy
+	}
+	var out plotter.XYs
+	for k := range n {
+		lo, hi := k*len(xy)/n, (k+1)*len(xy)/n
+		a, b := lo, lo
+		for i := lo; i < hi; i++ {
+			if xy[i].Y < xy[a].Y {
+				a = i
+			}
+			if xy[i].Y > xy[b].Y {
+				b = i
+			}
+		}
+		idx := []int{lo, a, b, hi - 1}
+		sort.Ints(idx)
+		for j, i := range idx {
+			if j == 0 || i != idx[j-1] {
+				out = append(out, xy[i])
+			}
+		}
+	}
+	return out
+}
+
+// bins is a histogram ready to be drawn.
+type bins struct{ edges, density []float64 }
+
+// histograms bins all histograms of the panel alike, from the 0.2 % to the 99.8 % quantile of all values.
+func (p *Panel) histograms() []bins {
+	var all []float64
+	smallest := math.MaxInt
+	for _, h := range p.Histograms {
+		all = append(all, h.Values...)
+		smallest = min(smallest, len(h.Values))
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	sort.Float64s(all)
+	lo, hi := all[len(all)/500], all[len(all)-1-len(all)/500]
+	if hi <= lo {
+		lo, hi = lo-0.5, hi+0.5
+	}
+	n := max(12, min(60, int(2*math.Cbrt(float64(smallest)))))
+	edges := make([]float64, n+1)
+	for i := range edges {
+		edges[i] = lo + (hi-lo)*float64(i)/float64(n)
+	}
+	var out []bins
+	for _, h := range p.Histograms {
+		b := bins{edges, make([]float64, n)}
+		w := 1 / (float64(max(len(h.Values), 1)) * (hi - lo) / float64(n))
+		for _, v := range h.Values {
+			if k := int((v - lo) / (hi - lo) * float64(n)); v >= lo && v <= hi {
+				b.density[min(k, n-1)] += w
+			}
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func (b bins) draw(g *plot.Plot, h Histogram) entry {
+	var xy plotter.XYs
+	xy = append(xy, plotter.XY{X: b.edges[0]})
+	for i, d := range b.density {
+		xy = append(xy, plotter.XY{X: b.edges[i], Y: d}, plotter.XY{X: b.edges[i+1], Y: d})
+	}
+	xy = append(xy, plotter.XY{X: b.edges[len(b.edges)-1]})
+	line := &plotter.Line{XYs: xy, LineStyle: draw.LineStyle{Color: h.Color, Width: 1}}
+	e := entry{label: h.Label}
+	if h.Filled {
+		if poly, err := plotter.NewPolygon(xy); err == nil {
+			faint := h.Color
+			faint.A = 70
+			poly.Color, poly.LineStyle.Width = faint, 0
+			g.Add(poly)
+			e.thumb = append(e.thumb, poly)
+		}
+	}
+	g.Add(line)
+	e.thumb = append(e.thumb, line)
+	return e
+}
+
+// legend places the legend in the corner that covers the least of the data.
+func (p *Panel) legend(g *plot.Plot, entries []entry, hist []bins) {
+	var shown []entry
+	longest := 0
+	for _, e := range entries {
+		if e.label != "" && len(e.thumb) > 0 {
+			shown = append(shown, e)
+			longest = max(longest, len([]rune(e.label)))
+		}
+	}
+	if len(shown) == 0 {
+		return
+	}
+	for _, e := range shown {
+		g.Legend.Add(e.label, e.thumb...)
+	}
+	g.Legend.ThumbnailWidth, g.Legend.Padding = 14, 1
+	// Size as a fraction of a default panel's data area (about 175 × 125 points).
+	w := math.Min(0.95, (float64(longest)*3.7+22)/175)
+	h := math.Min(0.95, float64(len(shown))*9.5/125)
+	best, at := math.Inf(1), 0
+	for corner := range 4 { // top right, top left, bottom right, bottom left
+		left, low := corner%2 == 1, corner/2 == 1
+		inside := func(x, y float64) bool {
+			fx, fy := (x-g.X.Min)/(g.X.Max-g.X.Min), (y-g.Y.Min)/(g.Y.Max-g.Y.Min)
+			if left {
+				fx = 1 - fx
+			}
+			if low {
+				fy = 1 - fy
+			}
+			return fx > 1-w-0.02 && fy > 1-h-0.04 && fy <= 1.02
+		}
+		hits := float64(corner) * 1e-3
+		for _, s := range p.Series {
+			n := 0
+			for i := range s.Y {
+				if x, y := transform(s.X[i], p.X.Log), transform(s.Y[i], p.Y.Log); inside(x, y) {
+					n++
+				}
+			}
+			weight := 1.
+			if s.Style == Reference {
+				weight = 0.2
+			}
+			hits += weight * float64(n) / float64(max(len(s.Y), 1))
+		}
+		for _, b := range hist {
+			n := 0
+			for i, d := range b.density {
+				for f := 0.; f <= 1; f += 0.25 {
+					if inside((b.edges[i]+b.edges[i+1])/2, f*d) {
+						n++
+					}
+				}
+			}
+			hits += float64(n) / float64(5*len(b.density))
+		}
+		if hits < best {
+			best, at = hits, corner
+		}
+	}
+	g.Legend.Left, g.Legend.Top = at%2 == 1, at/2 == 0
+	g.Legend.XOffs, g.Legend.YOffs = -4, -4
+	if g.Legend.Left {
+		g.Legend.XOffs = 4
+	}
+	if !g.Legend.Top {
+		g.Legend.YOffs = 4
+	}
+}
+
+func cell(x []float64) float64 {
+	if len(x) < 2 {
+		return 1
+	}
+	return (x[len(x)-1] - x[0]) / float64(len(x)-1)
+}
+
+type heatGrid struct{ h *HeatMap }
+
+func (g heatGrid) Dims() (c, r int)   { return len(g.h.X), len(g.h.Y) }
+func (g heatGrid) Z(c, r int) float64 { return g.h.Z[r][c] }
+func (g heatGrid) X(c int) float64    { return g.h.X[c] }
+func (g heatGrid) Y(r int) float64    { return g.h.Y[r] }
+
+var divergingRGB = [][3]float64{{33, 102, 172}, {103, 169, 207}, {209, 229, 240}, {247, 247, 247}, {253, 219, 199}, {239, 138, 98}, {178, 24, 43}}
+
+type colors []color.Color
+
+func (c colors) Colors() []color.Color { return c }
+
+var _ palette.Palette = colors(nil)
+
+// scale is the range and the colours of a heat map.
+func (h *HeatMap) scale() (lo, hi float64, pal colors) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, row := range h.Z {
+		for _, v := range row {
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
+				lo, hi = math.Min(lo, v), math.Max(hi, v)
+			}
+		}
+	}
+	if lo > hi {
+		lo, hi = 0, 1
+	}
+	rgb := viridisRGB
+	if h.Diverging {
+		rgb = divergingRGB
+		hi = math.Max(math.Abs(lo), math.Abs(hi))
+		lo = -hi
+	}
+	if hi <= lo {
+		hi = lo + math.Max(math.Abs(lo)*0.1, 1e-12)
+	}
+	for i := range 256 {
+		pal = append(pal, interpolate(rgb, float64(i)/255))
+	}
+	return lo, hi, pal
+}
+
+func (p *Panel) heat(g *plot.Plot) error {
+	h := p.Heat
+	if len(h.Z) != len(h.Y) || len(h.Y) == 0 || len(h.X) == 0 {
+		return fmt.Errorf("heat map of %d rows with %d y and %d x", len(h.Z), len(h.Y), len(h.X))
+	}
+	for _, row := range h.Z {
+		if len(row) != len(h.X) {
+			return fmt.Errorf("heat map row of %d values with %d x", len(row), len(h.X))
+		}
+	}
+	lo, hi, pal := h.scale()
+	hm := plotter.NewHeatMap(heatGrid{h}, pal)
+	hm.Min, hm.Max, hm.NaN = lo, hi, color.Gray{200}
+	hm.Underflow, hm.Overflow = pal[0], pal[len(pal)-1]
+	hm.Rasterized = true
+	g.Add(hm)
+	g.X.LineStyle.Width, g.Y.LineStyle.Width = 0.6, 0.6
+	return nil
+}
+
+// bar draws the colour bar of a heat map inside the right edge of its panel.
+func (p *Panel) bar(text *texts, g *plot.Plot, dc draw.Canvas) {
+	if p.Heat == nil {
+		return
+	}
+	lo, hi, pal := p.Heat.scale()
+	area := g.DataCanvas(dc)
+	w := vg.Length(6)
+	x0 := area.Max.X + 5
+	n := len(pal)
+	for i, c := range pal {
+		y0 := area.Min.Y + vg.Length(i)*(area.Max.Y-area.Min.Y)/vg.Length(n)
+		y1 := area.Min.Y + vg.Length(i+1)*(area.Max.Y-area.Min.Y)/vg.Length(n)
+		dc.FillPolygon(c, []vg.Point{{X: x0, Y: y0}, {X: x0 + w, Y: y0}, {X: x0 + w, Y: y1 + 0.2}, {X: x0, Y: y1 + 0.2}})
+	}
+	sty := text.style(6.5)
+	sty.XAlign, sty.YAlign = draw.XLeft, draw.YCenter
+	for _, t := range (linearTicks{}).Ticks(lo, hi) {
+		if t.Label == "" {
+			continue
+		}
+		y := area.Min.Y + vg.Length((t.Value-lo)/(hi-lo))*(area.Max.Y-area.Min.Y)
+		dc.FillText(sty, vg.Point{X: x0 + w + 2, Y: y}, t.Label)
+	}
+	sty = text.style(7)
+	sty.XAlign, sty.YAlign = draw.XCenter, draw.YBottom
+	dc.FillText(sty, vg.Point{X: x0 + w/2, Y: area.Max.Y + 2}, p.Heat.Label)
+}
+
+// Superscript writes an integer or simple text with Unicode superscripts: "-1/2" is ⁻¹ᐟ².
+func Superscript(s string) string {
+	return strings.NewReplacer("-", "⁻", "+", "⁺", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹", "/", "ᐟ").Replace(s)
+}

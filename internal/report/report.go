@@ -1,0 +1,176 @@
+// Package report turns trajectories into what a person reads: tables and figures of theory against finite networks.
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/compare"
+)
+
+// Result is one experiment's outcome.
+type Result struct {
+	Label   string             `json:"label,omitempty"` // which point of a product
+	Theory  *dmft.Trajectory   `json:"-"`
+	Sims    []*dmft.Trajectory `json:"-"` // smallest width first
+	Compare *compare.Report    `json:"comparison,omitempty"`
+
+	Points, TestPoints, Outputs int
+	Mean                        bool   // losses are means over samples
+	LossName                    string // mse, logistic, cross-entropy
+	Flow                        bool   // time is continuous
+}
+
+// Row is the summary of one trajectory.
+type Row struct {
+	Label           string  `json:"label,omitempty"`
+	What            string  `json:"what"` // "theory" or "N = 256"
+	Width           int     `json:"width,omitempty"`
+	Replicas        int     `json:"replicas"`
+	Steps           int     `json:"steps"`
+	Status          string  `json:"status,omitempty"`
+	Loss            float64 `json:"loss"`
+	LossStderr      float64 `json:"loss_stderr"`
+	InitialLoss     float64 `json:"initial_loss"`
+	TestLoss        float64 `json:"test_loss,omitempty"`
+	TestStderr      float64 `json:"test_loss_stderr,omitempty"`
+	FStderr         float64 `json:"f_stderr"` // root mean square over times and points
+	Alignment       float64 `json:"alignment,omitempty"`
+	KernelMovement  float64 `json:"kernel_movement,omitempty"`
+	FeatureMovement float64 `json:"feature_movement,omitempty"`
+}
+
+// Rows summarises every trajectory of a result at its last step.
+func (r Result) Rows() []Row {
+	var rows []Row
+	add := func(what string, t *dmft.Trajectory) {
+		if t == nil || len(t.Loss) == 0 {
+			return
+		}
+		last := len(t.Loss) - 1
+		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: last, Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0]}
+		if t.Status.Early() {
+			row.Status = string(t.Status.Code)
+		}
+		if len(t.TestLoss) > last {
+			row.TestLoss, row.TestStderr = t.TestLoss[last], t.TestLossStderr[last]
+		}
+		s := 0.
+		for _, v := range t.FStderr.Data {
+			s += v * v
+		}
+		row.FStderr = math.Sqrt(s / float64(max(len(t.FStderr.Data), 1)))
+		if k := len(t.Alignment) - 1; k >= 0 {
+			row.Alignment, row.KernelMovement, row.FeatureMovement = t.Alignment[k], t.KernelMovement[k], t.FeatureMovement[k]
+		}
+		rows = append(rows, row)
+	}
+	add("theory", r.Theory)
+	for _, s := range r.Sims {
+		add(fmt.Sprintf("N = %d", s.Width), s)
+	}
+	return rows
+}
+
+// Table writes the summaries of results for people.
+func Table(w io.Writer, results []Result) error {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
+	labels := false
+	test, kernels := false, false
+	for _, r := range results {
+		labels = labels || r.Label != ""
+		for _, row := range r.Rows() {
+			test, kernels = test || row.TestLoss != 0, kernels || row.KernelMovement != 0 || row.Alignment != 0
+		}
+	}
+	var head []string
+	if labels {
+		head = append(head, "point")
+	}
+	head = append(head, "", "replicas", "steps", "loss", "± s.e.")
+	if test {
+		head = append(head, "test loss", "± s.e.")
+	}
+	if kernels {
+		head = append(head, "NTK alignment", "NTK moved", "Φ moved")
+	}
+	head = append(head, "f: s.e.")
+	fmt.Fprintln(t, strings.Join(head, "\t")+"\t")
+	for _, r := range results {
+		for _, row := range r.Rows() {
+			var f []string
+			if labels {
+				f = append(f, row.Label)
+			}
+			steps := fmt.Sprint(row.Steps)
+			if row.Status != "" {
+				steps += " (" + row.Status + ")"
+			}
+			f = append(f, row.What, fmt.Sprint(row.Replicas), steps, sig(row.Loss), sig(row.LossStderr))
+			if test {
+				f = append(f, sig(row.TestLoss), sig(row.TestStderr))
+			}
+			if kernels {
+				f = append(f, fmt.Sprintf("%.3f", row.Alignment), fmt.Sprintf("%.3f", row.KernelMovement), fmt.Sprintf("%.3f", row.FeatureMovement))
+			}
+			f = append(f, sig(row.FStderr))
+			fmt.Fprintln(t, strings.Join(f, "\t")+"\t")
+		}
+	}
+	return t.Flush()
+}
+
+func sig(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// Distances writes how far finite networks are from the theory, and at what rate they approach it.
+func Distances(w io.Writer, results []Result) error {
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
+	labels := false
+	for _, r := range results {
+		labels = labels || r.Label != ""
+	}
+	head := []string{"width", "seeds", "one network: ‖f_N − f_∞‖", "± s.e.", "mean of seeds", "noise", "within 3 s.e.", "NTK", "Φ"}
+	if labels {
+		head = append([]string{"point"}, head...)
+	}
+	fmt.Fprintln(t, strings.Join(head, "\t")+"\t")
+	for _, r := range results {
+		if r.Compare == nil {
+			continue
+		}
+		for _, x := range r.Compare.Widths {
+			f := []string{fmt.Sprint(x.N), fmt.Sprint(x.Seeds), sig(x.Error), sig(x.ErrorStderr), sig(x.Mean), sig(x.Noise), fmt.Sprintf("%.0f %%", 100*x.Within3), sig(x.Kernel), sig(x.Feature)}
+			if labels {
+				f = append([]string{r.Label}, f...)
+			}
+			fmt.Fprintln(t, strings.Join(f, "\t")+"\t")
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.Compare == nil {
+			continue
+		}
+		prefix := ""
+		if r.Label != "" {
+			prefix = r.Label + ": "
+		}
+		if len(r.Compare.Widths) > 1 {
+			fmt.Fprintf(w, "%serror of one network falls as N^p, p = %s\n", prefix, r.Compare.Error)
+			fmt.Fprintf(w, "%sbias of the mean falls as N^p, p = %s\n", prefix, r.Compare.Bias)
+		}
+		fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Verdict())
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+//go:build !unix
+
+package run
+
+import (
+	"os"
+	"runtime"
+)
+
+// lock only marks the folder: this system has no lock that survives every kind of end of a process and no other.
+func lock(path string) (*os.File, error) { return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644) }
+
+// peakMemory is the memory the runtime has obtained from the system, in bytes.
+func peakMemory() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.Sys)
+}

@@ -1,0 +1,95 @@
+package run
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/internal/npy"
+)
+
+// WriteTrajectory writes a trajectory as an npz with the array names of the run-folder format; replicas names the axis of single runs
+// ("seeds" or "blocks").
+func WriteTrajectory(path string, t *dmft.Trajectory, replicas string) error {
+	return npy.WriteNPZ(path, arrays(t, replicas))
+}
+
+func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
+	var out []npy.Named
+	put := func(name string, a dmft.Array) {
+		if !a.Empty() {
+			out = append(out, npy.Named{Name: name, Array: npy.Array{Shape: a.Shape, Data: a.Data}})
+		}
+	}
+	series := func(name string, v []float64) {
+		put(name, dmft.Array{Shape: []int{len(v)}, Data: v})
+	}
+	series("time", t.Time)
+	series("loss", t.Loss)
+	series("loss_stderr", t.LossStderr)
+	put("f", t.F)
+	put("f_stderr", t.FStderr)
+	series("test_loss", t.TestLoss)
+	series("test_loss_stderr", t.TestLossStderr)
+	put("f_test", t.FTest)
+	put("f_test_stderr", t.FTestStderr)
+	series("readout_norm", t.ReadoutNorm)
+	put("f_"+replicas, t.FReplicas)
+	put("f_test_"+replicas, t.FTestReplicas)
+	put("loss_"+replicas, t.LossReplicas)
+	step := make([]float64, len(t.KernelStep))
+	for i, s := range t.KernelStep {
+		step[i] = float64(s)
+	}
+	series("kernel_step", step)
+	series("kernel_time", t.KernelTime)
+	put("ntk", t.NTK)
+	put("ntk_stderr", t.NTKStderr)
+	put("phi", t.Phi)
+	put("phi_stderr", t.PhiStderr)
+	put("g", t.G)
+	put("g_stderr", t.GStderr)
+	series("alignment", t.Alignment)
+	series("kernel_movement", t.KernelMovement)
+	series("feature_movement", t.FeatureMovement)
+	put("preactivations", t.Preactivations)
+	put("width", dmft.Array{Data: []float64{float64(t.Width)}})
+	put("replicas", dmft.Array{Data: []float64{float64(t.Replicas)}})
+	return out
+}
+
+// ReadTrajectory reads what WriteTrajectory wrote. Status and diagnostics are in the manifest.
+func ReadTrajectory(path string) (*dmft.Trajectory, error) {
+	m, err := npy.ReadNPZ(path)
+	if err != nil {
+		return nil, err
+	}
+	get := func(name string) dmft.Array { return dmft.Array{Shape: m[name].Shape, Data: m[name].Data} }
+	t := &dmft.Trajectory{
+		Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, F: get("f"), FStderr: get("f_stderr"),
+		TestLoss: m["test_loss"].Data, TestLossStderr: m["test_loss_stderr"].Data, FTest: get("f_test"), FTestStderr: get("f_test_stderr"),
+		ReadoutNorm: m["readout_norm"].Data, KernelTime: m["kernel_time"].Data, NTK: get("ntk"), NTKStderr: get("ntk_stderr"),
+		Phi: get("phi"), PhiStderr: get("phi_stderr"), G: get("g"), GStderr: get("g_stderr"), Alignment: m["alignment"].Data,
+		KernelMovement: m["kernel_movement"].Data, FeatureMovement: m["feature_movement"].Data, Preactivations: get("preactivations"),
+	}
+	for _, r := range []string{"seeds", "blocks"} {
+		if _, ok := m["f_"+r]; ok {
+			t.FReplicas, t.FTestReplicas, t.LossReplicas = get("f_"+r), get("f_test_"+r), get("loss_"+r)
+		}
+	}
+	for _, s := range m["kernel_step"].Data {
+		t.KernelStep = append(t.KernelStep, int(s))
+	}
+	scalar := func(name string) int {
+		if d := m[name].Data; len(d) == 1 && !math.IsNaN(d[0]) {
+			return int(d[0])
+		}
+		return 0
+	}
+	t.Width, t.Replicas = scalar("width"), scalar("replicas")
+	if len(t.Time) == 0 || len(t.Loss) != len(t.Time) || t.F.Empty() || t.F.Shape[0] != len(t.Time) {
+		return nil, fmt.Errorf("%s: not a trajectory of this program", filepath.Base(path))
+	}
+	return t, nil
+}
