@@ -251,7 +251,7 @@ func (r *Rate) judge(expected float64) {
 
 // PowerLaw fits y = a·n^p + δ by least squares with known standard errors se of y and a common shift δ of standard deviation
 // common. The confidence interval is where χ² exceeds its minimum by less than 3.84 (times χ²/dof when that is above one).
-// It is not resolved when fewer than two points are given or the interval is wider than two.
+// It is not resolved when fewer than two points are given, when a = 0 fits as well, or when the interval is wider than two.
 func PowerLaw(n, y, se []float64, common float64) Rate {
 	var r Rate
 	k := len(n)
@@ -315,7 +315,21 @@ func PowerLaw(n, y, se []float64, common float64) Rate {
 		}
 		r.Hi += h
 	}
-	r.Resolved = r.Hi-r.Lo < 2
+	// Nothing to fit (a = 0) must be excluded, and the interval must end inside the range searched.
+	nothing := 0.
+	if common > 0 {
+		var w, wy, wyy float64
+		for i := range n {
+			q := 1 / (se[i] * se[i])
+			w, wy, wyy = w+q, wy+q*y[i], wyy+q*y[i]*y[i]
+		}
+		nothing = wyy - wy*wy/(w+1/(common*common))
+	} else {
+		for i := range n {
+			nothing += y[i] * y[i] / (se[i] * se[i])
+		}
+	}
+	r.Resolved = nothing > best+9 && r.Lo > lo+h && r.Hi < hi-h && r.Hi-r.Lo < 2
 	return r
 }
 

@@ -17,6 +17,7 @@ import (
 	"math"
 	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -49,11 +50,12 @@ type Panel struct {
 	NoLegend   bool
 }
 
-// Axis is one axis. Min and Max both zero choose the range from the data.
+// Axis is one axis. Min and Max both zero choose the range from the data; Ticks, when given, are where it is labelled.
 type Axis struct {
 	Label    string
 	Log      bool
 	Min, Max float64
+	Ticks    []float64
 }
 
 // Style is how a series is drawn.
@@ -260,8 +262,9 @@ func (p *Panel) plot(text *texts) (*plot.Plot, error) {
 	g.Title.TextStyle.XAlign, g.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
 	g.Title.Padding = 4
 	g.BackgroundColor = nil
+	old := g.Legend.TextStyle
 	g.Legend.TextStyle = text.style(6.5)
-	g.Legend.TextStyle.YAlign = draw.YCenter
+	g.Legend.TextStyle.XAlign, g.Legend.TextStyle.YAlign = old.XAlign, old.YAlign
 	for _, a := range []struct {
 		axis *plot.Axis
 		spec Axis
@@ -275,7 +278,9 @@ func (p *Panel) plot(text *texts) (*plot.Plot, error) {
 		a.axis.Tick.Label.XAlign, a.axis.Tick.Label.YAlign = old.XAlign, old.YAlign
 		a.axis.Tick.Length, a.axis.Padding = 3, 0
 		a.axis.LineStyle.Width, a.axis.Tick.LineStyle.Width = 0.6, 0.6
-		if a.spec.Log {
+		if a.spec.Ticks != nil {
+			a.axis.Tick.Marker = givenTicks{a.spec}
+		} else if a.spec.Log {
 			a.axis.Tick.Marker = logTicks{}
 		} else {
 			a.axis.Tick.Marker = linearTicks{}
@@ -683,6 +688,10 @@ func (p *Panel) legend(g *plot.Plot, entries []entry, hist []bins) {
 			best, at = hits, corner
 		}
 	}
+	if best > 0.02 && p.Y.Min == 0 && p.Y.Max == 0 { // no corner is free: make room above
+		g.Y.Max += (g.Y.Max - g.Y.Min) * h
+		at = 0
+	}
 	g.Legend.Left, g.Legend.Top = at%2 == 1, at/2 == 0
 	g.Legend.XOffs, g.Legend.YOffs = -4, -4
 	if g.Legend.Left {
@@ -792,7 +801,7 @@ func (p *Panel) bar(text *texts, g *plot.Plot, dc draw.Canvas) {
 	dc.FillText(sty, vg.Point{X: x0 + w/2, Y: area.Max.Y + 2}, p.Heat.Label)
 }
 
-// Superscript writes an integer or simple text with Unicode superscripts: "-1/2" is ⁻¹ᐟ².
-func Superscript(s string) string {
-	return strings.NewReplacer("-", "⁻", "+", "⁺", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹", "/", "ᐟ").Replace(s)
+// Superscript writes an integer in Unicode superscripts.
+func Superscript(n int) string {
+	return strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹").Replace(strconv.Itoa(n))
 }

@@ -169,9 +169,9 @@ func number(v, step float64) string {
 	if e >= 5 || e <= -4 && math.Log10(step) < -4 {
 		digits := max(int(math.Ceil(e-math.Floor(math.Log10(step)+1e-9))), 0)
 		m := strings.TrimRight(strings.TrimRight(strconv.FormatFloat(v/math.Pow(10, e), 'f', digits+1, 64), "0"), ".")
-		s = m + "·10" + Superscript(strconv.Itoa(int(e)))
+		s = m + "·10" + Superscript(int(e))
 		if m == "1" {
-			s = "10" + Superscript(strconv.Itoa(int(e)))
+			s = "10" + Superscript(int(e))
 		}
 	} else {
 		s = strconv.FormatFloat(v, 'f', max(0, int(math.Ceil(-math.Log10(step)-1e-9)))+1, 64)
@@ -233,9 +233,22 @@ func power(m, k int) string {
 	if k >= -2 && k <= 3 && m > 1 || k >= 0 && k <= 1 {
 		return strconv.FormatFloat(float64(m)*math.Pow(10, float64(k)), 'g', 6, 64)
 	}
-	p := "10" + Superscript(strconv.Itoa(k))
+	p := "10" + Superscript(k)
 	if m > 1 {
 		p = strconv.Itoa(m) + "·" + p
 	}
 	return p
+}
+
+// givenTicks labels the values that the axis asks for.
+type givenTicks struct{ Axis }
+
+func (g givenTicks) Ticks(lo, hi float64) []plot.Tick {
+	var ts []plot.Tick
+	for _, v := range g.Axis.Ticks {
+		if x := transform(v, g.Log); x >= lo && x <= hi {
+			ts = append(ts, plot.Tick{Value: x, Label: strings.Replace(strconv.FormatFloat(v, 'g', 6, 64), "-", "−", 1)})
+		}
+	}
+	return ts
 }

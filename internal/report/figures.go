@@ -43,6 +43,21 @@ func (r Result) timeAxis() figure.Axis {
 	return figure.Axis{Label: "step"}
 }
 
+// sameWidths says whether one legend serves all panels.
+func sameWidths(results []Result) bool {
+	for _, r := range results {
+		if len(r.Sims) != len(results[0].Sims) || (r.Theory == nil) != (results[0].Theory == nil) {
+			return false
+		}
+		for i, s := range r.Sims {
+			if s.Width != results[0].Sims[i].Width {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 func (r Result) title() string { return pretty(r.Label) }
 
 // band is a curve of an ensemble with ± two standard errors.
@@ -65,7 +80,7 @@ func limit(t, y, se []float64) figure.Series {
 }
 
 func lossFigure(results []Result) figure.Figure {
-	f := figure.Figure{Columns: len(results)}
+	f := figure.Figure{Title: "Loss; bands: ± 2 standard errors of the mean over seeds (finite N) or blocks (N = ∞)", Columns: len(results)}
 	test := false
 	for _, r := range results {
 		test = test || r.TestPoints > 0
@@ -74,8 +89,8 @@ func lossFigure(results []Result) figure.Figure {
 		if row == 1 && !test {
 			break
 		}
-		for _, r := range results {
-			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name + r.perSample(), Log: true}}
+		for col, r := range results {
+			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name + " per sample", Log: true}, NoLegend: col > 0 && sameWidths(results)}
 			if row == 0 {
 				p.Title = r.title()
 			}
@@ -125,9 +140,7 @@ func lossRange(series []figure.Series) (lo, hi float64) {
 	return lo / pad, hi * pad
 }
 
-// perSample and lossScale bring sums over train and test points of different number to one scale.
-func (r Result) perSample() string { return " per sample" }
-
+// lossScale brings sums over train and test points of different number to one scale.
 func (r Result) lossScale(row int) float64 {
 	n := r.Points
 	if row == 1 {
@@ -151,8 +164,8 @@ func kernelFigure(results []Result) (figure.Figure, bool) {
 	f := figure.Figure{Columns: len(results)}
 	any := false
 	for row, name := range []string{"NTK–target alignment", "NTK movement ‖K − K₀‖/‖K₀‖"} {
-		for _, r := range results {
-			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name}}
+		for col, r := range results {
+			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name}, NoLegend: col > 0 && sameWidths(results)}
 			if row == 0 {
 				p.Title = r.title()
 			}
@@ -182,8 +195,8 @@ func kernelFigure(results []Result) (figure.Figure, bool) {
 func preactivationFigure(results []Result) (figure.Figure, bool) {
 	f := figure.Figure{Columns: len(results)}
 	any := false
-	for _, r := range results {
-		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "preactivation h"}, Y: figure.Axis{Label: "density"}}
+	for col, r := range results {
+		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "preactivation h"}, Y: figure.Axis{Label: "density"}, NoLegend: col > 0 && sameWidths(results)}
 		add := func(t *dmft.Trajectory, label string, color int, filled bool) {
 			if t == nil || t.Preactivations.Empty() {
 				return
@@ -207,23 +220,23 @@ func preactivationFigure(results []Result) (figure.Figure, bool) {
 func widthFigure(results []Result) (figure.Figure, bool) {
 	f := figure.Figure{Columns: len(results)}
 	any := false
-	for _, r := range results {
-		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true}, Y: figure.Axis{Label: "error of f, relative", Log: true}}
+	for col, r := range results {
+		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true}, Y: figure.Axis{Label: "error of f, relative", Log: true}, NoLegend: col > 0 && sameWidths(results)}
 		if r.Compare != nil && len(r.Compare.Widths) > 1 {
 			any = true
 			one := figure.Series{Label: "one network", Style: figure.Points, Color: figure.Color(1)}
 			mean := figure.Series{Label: "mean over seeds", Style: figure.Points, Color: figure.Color(2)}
-			var noise figure.Series
-			noise = figure.Series{Label: "sampling noise of the mean", Style: figure.Dotted, Color: figure.Color(2), Width: 0.9}
+			noise := figure.Series{Label: "sampling noise of the mean", Style: figure.Dotted, Color: figure.Color(2), Width: 0.9}
 			for _, w := range r.Compare.Widths {
 				n := float64(w.N)
+				p.X.Ticks = append(p.X.Ticks, n)
 				one.X, one.Y = append(one.X, n), append(one.Y, w.Error)
 				one.Lo, one.Hi = append(one.Lo, w.Error-2*w.ErrorStderr), append(one.Hi, w.Error+2*w.ErrorStderr)
 				mean.X, mean.Y = append(mean.X, n), append(mean.Y, w.Mean)
 				noise.X, noise.Y = append(noise.X, n), append(noise.Y, w.Noise)
 			}
 			first, last := r.Compare.Widths[0], r.Compare.Widths[len(r.Compare.Widths)-1]
-			slope := figure.Series{Label: "∝ N" + figure.Superscript("-1/2"), Style: figure.Reference}
+			slope := figure.Series{Label: "∝ 1/√N", Style: figure.Reference}
 			// Through the mean of the logarithms of N^{1/2}·error.
 			c := 0.
 			for _, w := range r.Compare.Widths {
