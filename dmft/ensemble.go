@@ -477,17 +477,13 @@ func (j *job[T]) trouble(nw *network[T], pt *part, n int) *Status {
 			worst = math.NaN()
 		}
 	}
-	var s Status
 	switch {
 	case math.IsNaN(worst) || math.IsInf(worst, 0):
-		s = Status{Code: NotFinite, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
+		return &Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
 	case worst > divergedAbove*scale:
-		s = Status{Code: Diverged, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
-	default:
-		return nil
+		return &Status{Code: Diverged, Step: n - 1, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
 	}
-	s.Step = n - 1
-	return &s
+	return nil
 }
 
 // diagnose writes the likely cause of a divergence.

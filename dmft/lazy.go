@@ -67,7 +67,7 @@ func (s *lazyState) Accumulate(dst int, beta, a float64) {
 }
 
 func (s *lazyState) Combine(dst int, c []float64) {
-	la.Combine(s.regs[dst], c, func(j int) []float64 { return s.regs[j] }, dst)
+	la.Combine(dst, c, s.regs)
 }
 
 func (s *lazyState) ErrorNorm(e, a, b int, atol, rtol float64) float64 {

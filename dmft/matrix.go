@@ -32,15 +32,21 @@ type Matrix[T la.Float] interface {
 }
 
 // Dense is the Matrix of a finite network.
-type Dense[T la.Float] struct{ regs []la.Mat[T] }
+type Dense[T la.Float] struct {
+	regs []la.Mat[T]
+	data [][]T // of regs
+}
 
 // NewDense returns a Dense matrix from the N×N elements of W/√N, which it keeps.
-func NewDense[T la.Float](w la.Mat[T]) *Dense[T] { return &Dense[T]{regs: []la.Mat[T]{w}} }
+func NewDense[T la.Float](w la.Mat[T]) *Dense[T] {
+	return &Dense[T]{regs: []la.Mat[T]{w}, data: [][]T{w.Data}}
+}
 
 // Reserve implements Matrix.
 func (d *Dense[T]) Reserve(n int) {
 	for len(d.regs) < n {
-		d.regs = append(d.regs, la.New[T](d.regs[0].Rows, d.regs[0].Cols))
+		w := la.New[T](d.regs[0].Rows, d.regs[0].Cols)
+		d.regs, d.data = append(d.regs, w), append(d.data, w.Data)
 	}
 }
 
@@ -58,7 +64,7 @@ func (d *Dense[T]) AddOuter(r int, beta, a float64, y, x la.Mat[T]) {
 
 // Combine implements Matrix.
 func (d *Dense[T]) Combine(dst int, c []float64) {
-	la.Combine(d.regs[dst].Data, c, func(j int) []T { return d.regs[j].Data }, dst)
+	la.Combine(dst, c, d.data)
 }
 
 // Error implements Matrix. W/√N has elements of order 1/√N, so the absolute tolerance is scaled with them.
@@ -72,8 +78,15 @@ func (d *Dense[T]) Save(enc *gob.Encoder) error { return enc.Encode(d.regs) }
 
 // Load implements Matrix.
 func (d *Dense[T]) Load(dec *gob.Decoder) error {
-	d.regs = nil
-	return dec.Decode(&d.regs)
+	var regs []la.Mat[T]
+	if err := dec.Decode(&regs); err != nil {
+		return err
+	}
+	d.regs, d.data = regs, nil
+	for _, w := range regs {
+		d.data = append(d.data, w.Data)
+	}
+	return nil
 }
 
 func errorSum[T la.Float](e, a, b []T, atol, rtol float64) float64 {

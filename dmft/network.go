@@ -21,8 +21,9 @@ type network[T la.Float] struct {
 	r, n, l int     // replicas, width, hidden layers
 	batches *batcher
 
-	regs   []register[T]
-	hidden [][]Matrix[T] // layer ℓ = 1…L−1 at index ℓ−1, then replica
+	regs      []register[T]
+	ins, outs [][]T         // data of regs
+	hidden    [][]Matrix[T] // layer ℓ = 1…L−1 at index ℓ−1, then replica
 
 	// Of the last Eval. The error-weighted gradient fields e^ℓ_μ = Σ_c Δ_μc g^ℓ_μc are all that a gradient needs.
 	h    []la.Mat[T] // L of rows×All; the first is a view of a register in data space
@@ -90,6 +91,10 @@ func (nw *network[T]) train(m la.Mat[T]) la.Mat[T] { return m.Slice(0, m.Rows, 0
 func (nw *network[T]) Reserve(n int) {
 	for len(nw.regs) < n {
 		nw.regs = append(nw.regs, register[T]{In: la.New[T](nw.r*nw.n, nw.pts.columns()), Out: la.New[T](nw.r*nw.n, nw.pts.Outputs)})
+	}
+	nw.ins, nw.outs = nw.ins[:0], nw.outs[:0]
+	for _, r := range nw.regs {
+		nw.ins, nw.outs = append(nw.ins, r.In.Data), append(nw.outs, r.Out.Data)
 	}
 	for _, layer := range nw.hidden {
 		for _, m := range layer {
@@ -236,8 +241,8 @@ func (nw *network[T]) Accumulate(dst int, beta, a float64) {
 
 // Combine implements ode.System.
 func (nw *network[T]) Combine(dst int, c []float64) {
-	la.Combine(nw.regs[dst].In.Data, c, func(j int) []T { return nw.regs[j].In.Data }, dst)
-	la.Combine(nw.regs[dst].Out.Data, c, func(j int) []T { return nw.regs[j].Out.Data }, dst)
+	la.Combine(dst, c, nw.ins)
+	la.Combine(dst, c, nw.outs)
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			w.Combine(dst, c)
@@ -289,6 +294,7 @@ func (nw *network[T]) load(dec *gob.Decoder) error {
 		nw.Reserve(i + 1)
 		nw.regs[i] = r
 	}
+	nw.Reserve(len(regs)) // takes note of the new data
 	nw.f0 = nil
 	if err := dec.Decode(&nw.f0); err != nil {
 		return err

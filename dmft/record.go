@@ -50,13 +50,22 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 	for i := range l {
 		f := nw.train(nw.rows(nw.phi[i], r))
 		la.Gemm(la.T, la.N, inv, f, f, 0, k.buf)
-		la.Convert(phi[i*p*p:(i+1)*p*p], k.buf.Data)
+		for m := range p { // the products of (m, n) and (n, m) may round differently
+			for n := m; n < p; n++ {
+				v := float64(k.buf.Data[m*p+n])
+				phi[i*p*p+m*p+n], phi[i*p*p+n*p+m] = v, v
+			}
+		}
 		gi := g[i*pc*pc : (i+1)*pc*pc]
 		for a := range c {
 			for b := a; b < c; b++ {
 				la.Gemm(la.T, la.N, inv, nw.rows(k.g[a][i], r), nw.rows(k.g[b][i], r), 0, k.buf)
 				for m := range p {
-					for n := range p {
+					first := 0
+					if a == b {
+						first = m
+					}
+					for n := first; n < p; n++ {
 						v := float64(k.buf.Data[m*p+n])
 						gi[(m*c+a)*pc+n*c+b] = v
 						gi[(n*c+b)*pc+m*c+a] = v

@@ -148,6 +148,9 @@ func newRungeKutta(m Method, tab tableau) *rungeKutta {
 	return r
 }
 
+// maxTries bounds the internal steps between two outputs.
+const maxTries = 20000
+
 func (r *rungeKutta) adaptive() bool { return r.tab.e != nil }
 
 func (r *rungeKutta) Registers() int {
@@ -192,7 +195,8 @@ func (r *rungeKutta) combine(sys System, dst int, h float64, w []float64) {
 }
 
 func (r *rungeKutta) Step(sys System, n int) error {
-	t, end := float64(n)*r.LearningRate, float64(n+1)*r.LearningRate
+	t0, end := float64(n)*r.LearningRate, float64(n+1)*r.LearningRate
+	t := t0
 	r.stats.Evals++
 	field(sys, r.Method, 2, 0, r.coef)
 	if !r.adaptive() {
@@ -205,7 +209,10 @@ func (r *rungeKutta) Step(sys System, n int) error {
 	}
 	errReg := 2 + len(r.tab.b)
 	power := 1 / float64(r.tab.order)
-	for {
+	for tries := 1; ; tries++ {
+		if tries > maxTries {
+			return fmt.Errorf("ode: rk45 needs more than %d steps between times %g and %g to meet tolerance %g (at %g now); loosen the tolerance, or use rk4 if the field has kinks", maxTries, t0, end, r.Tolerance, t)
+		}
 		h, last := r.h, false
 		if t+h*(1+1e-10) >= end {
 			h, last = end-t, true

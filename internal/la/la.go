@@ -120,10 +120,11 @@ func Convert[A, B Float](dst []A, src []B) {
 	}
 }
 
-// Combine sets dst ← Σ_j c[j]·regs[j] over j with c[j] ≠ 0, one pass over memory for each; dst may be one of regs.
-func Combine[F Float](dst []F, c []float64, regs func(j int) []F, self int) {
+// Combine sets regs[self] ← Σ_j c[j]·regs[j] over j with c[j] ≠ 0, one pass over memory for each.
+func Combine[F Float](self int, c []float64, regs [][]F) {
+	dst := regs[self]
 	s := 0.
-	if self >= 0 && self < len(c) {
+	if self < len(c) {
 		s = c[self]
 	}
 	switch s {
@@ -137,7 +138,7 @@ func Combine[F Float](dst []F, c []float64, regs func(j int) []F, self int) {
 	}
 	for j, cj := range c {
 		if j != self && cj != 0 {
-			Axpy(F(cj), regs(j), dst)
+			Axpy(F(cj), regs[j], dst)
 		}
 	}
 }

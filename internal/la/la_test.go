@@ -72,7 +72,7 @@ func products[F Float](t *testing.T, tol float64) {
 	}
 	regs := []Mat[F]{random[F](rng, 1, 3, 3), random[F](rng, 1, 3, 3)}
 	want := 2*regs[0].Data[1] - regs[1].Data[1]
-	Combine(regs[0].Data, []float64{2, -1}, func(j int) []F { return regs[j].Data }, 0)
+	Combine(0, []float64{2, -1}, [][]F{regs[0].Data, regs[1].Data})
 	if math.Abs(float64(regs[0].Data[1]-want)) > tol {
 		t.Errorf("combine: %g, want %g", regs[0].Data[1], want)
 	}
