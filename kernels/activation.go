@@ -219,6 +219,16 @@ func evaluate[T float](a Activation, phi, dphi, h []T) {
 }
 
 func piecewise[T float](phi, h []T, up, down T) {
+	if down == 0 { // 0·(−∞) must be 0
+		for i, x := range h {
+			if x <= 0 {
+				phi[i] = 0
+			} else {
+				phi[i] = up * x
+			}
+		}
+		return
+	}
 	for i, x := range h {
 		if x > 0 {
 			phi[i] = up * x
