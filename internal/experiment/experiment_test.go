@@ -1,0 +1,274 @@
+package experiment
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/seed39b58f2d/dmft/kernels"
+)
+
+const good = `
+name: digits-two-layer
+data: {source: digits, classes: [0, 1], train: 16, test: 64, seed: 1}
+network: {kind: two-layer, activation: tanh}
+richness: 1.0
+training: {optimizer: gd, learning_rate: 0.05, steps: 200, loss: {kind: mse, reduction: sum}}
+theory: {samples: 4000, seed: 1}
+simulation: {widths: [256, 1024], seeds: 8, seed: 1}
+`
+
+func one(t *testing.T, src string) Experiment {
+	t.Helper()
+	f, err := Parse("x.yaml", []byte(src))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, src)
+	}
+	return f.Points()[0].Experiment
+}
+
+// TestDefaults: what is given arrives, what is left out has its default.
+func TestDefaults(t *testing.T) {
+	e := one(t, good)
+	if e.Name != "digits-two-layer" || e.Data.Train != 16 || !reflect.DeepEqual(e.Data.Classes, []int{0, 1}) || e.Richness != 1 || e.Network.Depth != 1 || e.Training.LearningRate != 0.05 ||
+		e.Data.Normalize != "standard" || e.Data.Encoding != "sign" || e.Record.Kernels != AutoKernels || e.Simulation.Precision != "float64" || e.Compare.Tolerance != 0.01 || e.Training.BatchSeed != 1 {
+		t.Errorf("%+v", e)
+	}
+	f, err := Parse("dir/some.yaml", []byte(strings.Replace(good, "name: digits-two-layer\n", "", 1)))
+	if err != nil || f.Points()[0].Experiment.Name != "some" {
+		t.Errorf("default name: %v", err)
+	}
+}
+
+// TestForms: the forms of an activation and of a loss, numbers in every notation.
+func TestForms(t *testing.T) {
+	for form, want := range map[string]kernels.Activation{
+		"relu": {Name: "relu"}, "{relu: 1.4142}": {Name: "relu", Gain: 1.4142}, "{quadratic-mix: 0.5}": {Name: "quadratic-mix", Parameter: 0.5}, "{leaky-relu: 0.1}": {Name: "leaky-relu", Parameter: 0.1},
+		"{polynomial: [0, 1, 3e-1]}": {Name: "polynomial", Coefficients: []float64{0, 1, 0.3}}, "{name: tanh, gain: 1.25, scale: 0.8}": {Name: "tanh", Gain: 1.25, Scale: 0.8},
+		"{name: polynomial, coefficients: [1]}": {Name: "polynomial", Coefficients: []float64{1}}, "{name: leaky-relu, slope: .2, gain: 1}": {Name: "leaky-relu", Parameter: 0.2},
+	} {
+		if e := one(t, strings.Replace(good, "tanh", form, 1)); !reflect.DeepEqual(e.Network.Activation, want) {
+			t.Errorf("%s: %+v", form, e.Network.Activation)
+		}
+	}
+	if e := one(t, strings.Replace(good, "{kind: mse, reduction: sum}", "mse", 1)); e.Training.Loss != "mse" || e.Training.Reduction != "sum" {
+		t.Errorf("short loss: %+v", e.Training)
+	}
+	for text, want := range map[string]float64{"1e-3": 1e-3, "1E2": 100, "+2": 2, ".5": 0.5, "3": 3} {
+		if e := one(t, strings.Replace(good, "richness: 1.0", "richness: "+text, 1)); e.Richness != want {
+			t.Errorf("%s is read as %g", text, e.Richness)
+		}
+	}
+	if e := one(t, strings.Replace(good, "steps: 200", "steps: 1e3", 1)); e.Training.Steps != 1000 {
+		t.Errorf("1e3 steps are %d", e.Training.Steps)
+	}
+	if e := one(t, strings.Replace(good, "kind: two-layer", "kind: resnet, depth: infinite, branch: {exponent: 1}", 1)); e.Network.Depth != Infinite || e.Network.Exponent != 1 || e.Network.Beta != 1 {
+		t.Errorf("%+v", e.Network)
+	}
+}
+
+// TestMistakes: every mistake is reported with its line, column and what would have been right, all of them at once.
+func TestMistakes(t *testing.T) {
+	rep := func(old, new string) string { return strings.Replace(good, old, new, 1) }
+	for _, tc := range []struct {
+		src  string
+		want []string
+	}{
+		{rep("richness: 1.0", "richnes: 1.0"), []string{"x.yaml:5:1: unknown key richnes; did you mean richness?", "the key richness is missing"}[:1]},
+		{rep("learning_rate", "lr"), []string{":6:", "unknown key training.lr"}},
+		{rep("learning_rate", "learning-rate"), []string{"did you mean learning_rate?"}},
+		{rep("train: 16", "training: 16"), []string{"data.training", "did you mean train?"}},
+		{"steps: 3\n" + good, []string{"unknown key steps", "training.steps"}},
+		{rep("steps: 200", "steps: many"), []string{`training.steps is "many"; expected whole number`}},
+		{rep("steps: 200", "steps: 2.5"), []string{`"2.5"; expected whole number`}},
+		{rep("steps: 200", "steps: 010"), []string{`"010"; expected whole number`}},
+		{rep("steps: 200", "steps: 0"), []string{"training.steps is 0; expected a whole number, 1 or more"}},
+		{rep("steps: 200", "steps: 0x10"), []string{"expected whole number"}},
+		{rep("steps: 200", "steps:"), []string{"training.steps has no value"}},
+		{rep("steps: 200", "steps: '200'"), []string{"expected whole number"}},
+		{rep("richness: 1.0", "richness: -1"), []string{"richness is -1; expected a number above 0"}},
+		{rep("richness: 1.0", "richness: .inf"), []string{"expected number"}},
+		{rep("richness: 1.0", "richness: .nan"), []string{"expected number"}},
+		{rep("richness: 1.0", "richness: [1, x]"), []string{`richness is "x"`}},
+		{rep("richness: 1.0", "richness: []"), []string{"an empty list"}},
+		{rep("richness: 1.0", "richness: {a: 1}"), []string{"richness is a mapping"}},
+		{rep("richness: 1.0", "richness: 1\nrichness: 2"), []string{"x.yaml:6:1", "given twice"}},
+		{rep("tanh", "thanh"), []string{`unknown activation "thanh"; did you mean tanh?`}},
+		{rep("tanh", "{relu: big}"), []string{"relu takes a number"}},
+		{rep("tanh", "{relu: 0}"), []string{"gain of relu is zero"}},
+		{rep("tanh", "{polynomial: 3}"), []string{"list of coefficients"}},
+		{rep("tanh", "{name: tanh, gian: 2}"), []string{"unknown key gian; did you mean gain?"}},
+		{rep("kind: two-layer", "kind: two-layers"), []string{"did you mean two-layer?"}},
+		{rep("kind: two-layer", "kind: two-layer, depth: 3"), []string{"two-layer network has depth 1"}},
+		{rep("kind: two-layer", "kind: mlp"), []string{"network.depth is missing"}},
+		{rep("kind: two-layer", "kind: mlp, depth: infinite"), []string{"only a resnet"}},
+		{rep("kind: two-layer", "kind: two-layer, branch: {beta: 2}"), []string{"network.branch.beta does not apply: only a resnet has branches"}},
+		{rep("optimizer: gd", "optimizer: gd, momentum: 0.9"), []string{"training.momentum does not apply"}},
+		{rep("optimizer: gd", "optimizer: momentum"), []string{"training.momentum is missing"}},
+		{rep("optimizer: gd", "optimizer: momentum, momentum: 1"), []string{"from 0 to 1"}},
+		{rep("optimizer: gd", "optimizer: flow, batch: {size: 3}"), []string{"training.batch.size does not apply"}},
+		{rep("optimizer: gd", "optimizer: gd, integrator: rk4"), []string{"only a flow has an integrator"}},
+		{rep("source: digits", "source: digits, dimension: 3"), []string{"data.dimension does not apply: the source digits does not use it"}},
+		{rep("source: digits, classes: [0, 1]", "source: gaussian"), []string{"data.dimension is missing"}},
+		{rep("classes: [0, 1]", "classes: 3"), []string{"expected list of whole numbers"}},
+		{rep("classes: [0, 1]", "classes: [0, 1.5]"), []string{"data.classes holds 1.5"}},
+		{rep("widths: [256, 1024]", "widths: [256, 256]"), []string{"lists a width twice"}},
+		{rep("widths: [256, 1024]", "widths: []"), []string{"an empty list"}},
+		{rep("theory: {samples: 4000, seed: 1}", "theory: 4000"), []string{"theory is a section"}},
+		{rep("richness: 1.0", "richness: &a 1.0"), []string{"anchors"}},
+		{"", []string{"the file is empty"}},
+		{"- 1\n- 2\n", []string{"mapping of keys"}},
+		{"just text", []string{"mapping of keys"}},
+		{good + "---\nname: b\n", []string{"second document"}},
+		{"data:\n\tsource: digits\n", []string{"x.yaml:2:1", "tab"}},
+		{"data: {source: digits", []string{"x.yaml:1:"}},
+		{"richnes: 1\ndata: {sorce: digits}\n", []string{"x.yaml:1:1", "x.yaml:2:8", "did you mean source?"}},
+	} {
+		_, err := Parse("x.yaml", []byte(tc.src))
+		var all Errors
+		if !errors.As(err, &all) {
+			t.Errorf("no error for\n%s", tc.src)
+			continue
+		}
+		for _, w := range tc.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("message\n%v\ndoes not say %q", err, w)
+			}
+		}
+	}
+	_, err := Parse("x.yaml", []byte(rep("richness: 1.0", "  richness: 1.0\n")))
+	if err == nil {
+		t.Error("bad indentation is accepted")
+	}
+	if _, err := Read(filepath.Join(t.TempDir(), "none.yaml")); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("missing file: %v", err)
+	}
+	// The excerpt points at the place.
+	_, err = Parse("x.yaml", []byte(rep("tanh", "thanh")))
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) != 3 || lines[1][strings.Index(lines[2], "^"):strings.Index(lines[2], "^")+5] != "thanh" {
+		t.Errorf("excerpt:\n%v", err)
+	}
+}
+
+// TestProduct: lists make the product, in file order, the last fastest.
+func TestProduct(t *testing.T) {
+	src := strings.Replace(strings.Replace(good, "richness: 1.0", "richness: [0.1, 4]", 1), "activation: tanh", "activation: [relu, {quadratic-mix: 0.5}, erf]", 1)
+	f, err := Parse("x.yaml", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var labels []string
+	for _, p := range f.Points() {
+		labels = append(labels, p.Label)
+	}
+	if len(labels) != 6 || labels[0] != "network.activation=relu, richness=0.1" || labels[1] != "network.activation=relu, richness=4" || labels[5] != "network.activation=erf, richness=4" {
+		t.Errorf("%q", labels)
+	}
+	if e := f.Points()[3].Experiment; e.Richness != 4 || e.Network.Activation.Parameter != 0.5 {
+		t.Errorf("%+v", e)
+	}
+	big := "[" + strings.TrimSuffix(strings.Repeat("1,", 500), ",") + "]"
+	if _, err := Parse("x.yaml", []byte(strings.Replace(strings.Replace(good, "richness: 1.0", "richness: "+big, 1), "steps: 200", "steps: "+big, 1))); err == nil || !strings.Contains(err.Error(), "100000") {
+		t.Errorf("a product of 250,000: %v", err)
+	}
+	// A key that does not apply at one point of the product is an error.
+	if _, err := Parse("x.yaml", []byte(strings.Replace(good, "optimizer: gd", "optimizer: [momentum, gd], momentum: 0.9", 1))); err == nil {
+		t.Error("momentum is accepted for gd")
+	}
+}
+
+// TestRoundTrip: the file printed with every default parses back to the same experiment with the same hash.
+func TestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pick := func(s ...string) string { return rapid.SampledFrom(s).Draw(t, "choice") }
+		src := fmt.Sprintf("name: %s\ndescription: %q\n", pick("a", "'true'", `"1.5"`, "x-y"), rapid.String().Draw(t, "description"))
+		src += "data: " + pick("{source: digits, classes: [3, 8], train: 7}", "{source: parity, dimension: 5, degree: 2, train: 9, test: 2}", "{source: npy, inputs: 'a b.npy', targets: y.npy}",
+			"{source: teacher, dimension: 4, width: 2, activation: {relu: 2}, train: 3, noise: 0.25}", "{source: modular-addition, modulus: 7, train: 5}") + "\n"
+		src += "network: " + pick("{kind: two-layer, activation: tanh}", "{kind: mlp, depth: 3, activation: {name: gelu, gain: 0.5}}", "{kind: resnet, depth: infinite, activation: {polynomial: [0, 1, -0.125]}, branch: {beta: 2}}") + "\n"
+		src += fmt.Sprintf("richness: %g\n", rapid.Float64Range(1e-6, 1e6).Draw(t, "richness"))
+		src += "training: {learning_rate: 0.1, steps: 5, " + pick("optimizer: gd", "optimizer: nesterov, momentum: 0.5, weight_decay: 1e-4", "optimizer: flow, tolerance: 1e-8", "optimizer: flow, integrator: ab3", "schedule: {kind: step, every: 3, factor: 0.1}", "schedule: {kind: cosine, warmup: 2}, batch: {size: 4}", "loss: logistic, centred: true") + "}\n"
+		src += pick("", "theory: {method: lazy}\n", "theory: {blocks: 3, sampling: plain, sites: input}\n") + pick("", "record: {kernels: all}\n", "record: {kernels: 5, preactivations: 0}\n")
+		f, err := Parse("x.yaml", []byte(src))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, src)
+		}
+		e := f.Points()[0].Experiment
+		g, err := Parse("y.yaml", e.YAML())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, e.YAML())
+		}
+		if again := g.Points()[0].Experiment; !reflect.DeepEqual(again, e) || again.Hash() != e.Hash() {
+			t.Fatalf("%+v\n%+v\n%s", e, again, e.YAML())
+		}
+		e2 := e
+		e2.Description, e2.Name = "other", "other"
+		if e2.Hash() != e.Hash() {
+			t.Fatal("the hash depends on the name")
+		}
+		e2.Richness *= 1.0000001
+		if e2.Hash() == e.Hash() {
+			t.Fatal("the hash does not depend on the richness")
+		}
+	})
+}
+
+// TestSchema: every key is documented.
+func TestSchema(t *testing.T) {
+	s := Schema()
+	for _, f := range fields {
+		if !strings.Contains(s, "  "+f.path+"\n") || f.doc == "" {
+			t.Errorf("%s is not documented", f.path)
+		}
+	}
+}
+
+// TestShipped: every experiment file in testdata is valid.
+func TestShipped(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/experiments/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no experiment files: %v", err)
+	}
+	for _, f := range files {
+		if _, err := Read(f); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	files, _ := filepath.Glob("../../testdata/experiments/*.yaml")
+	for _, name := range files {
+		b, _ := os.ReadFile(name)
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		file, err := Parse("x.yaml", src)
+		if err != nil {
+			return
+		}
+		e := file.Points()[0].Experiment
+		g, err := Parse("y.yaml", e.YAML())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, e.YAML())
+		}
+		if !reflect.DeepEqual(g.Points()[0].Experiment, e) {
+			t.Fatalf("%+v\n%s", e, e.YAML())
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	for b.Loop() {
+		if _, err := Parse("x.yaml", []byte(good)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
