@@ -175,7 +175,7 @@ type job[T la.Float] struct {
 // where a run with a Store was interrupted and resumed. A run that diverges returns the Trajectory up to there
 // and a *StopError.
 func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
-	if err := p.validate(); err != nil {
+	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	if e.Width < 1 || e.Replicas < 1 {

@@ -224,7 +224,7 @@ func lazyMemory(p *Problem) int64 {
 // no limit.
 func Stability(p *Problem) (lambda, limit float64) {
 	np, _, _, _ := p.Data.sizes()
-	if p.validate() != nil || np > 4096 {
+	if p.Validate() != nil || np > 4096 {
 		return 0, 0
 	}
 	ker, err := kernels.NTK(p.Network.Architecture(), kernels.Gram(p.Data.Inputs))

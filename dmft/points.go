@@ -50,8 +50,8 @@ type fieldFactor struct {
 	rank int
 }
 
-// validate checks a Problem and returns what is wrong with it.
-func (p *Problem) validate() error {
+// Validate says what is wrong with a problem: shapes, numbers that are not finite, targets that do not suit the loss, settings out of range.
+func (p *Problem) Validate() error {
 	if p.Data.Inputs == nil || p.Data.Targets == nil {
 		return errors.New("dmft: the problem has no inputs or no targets")
 	}

@@ -57,7 +57,7 @@ const (
 // partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
 // as the limit is: nothing diverges as γ₀ → 0.
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
-	if err := p.validate(); err != nil {
+	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	switch s.Method {
@@ -83,7 +83,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 
 // Estimate is about how many bytes Solve will use.
 func Estimate(p *Problem, s Settings) (int64, error) {
-	if err := p.validate(); err != nil {
+	if err := p.Validate(); err != nil {
 		return 0, err
 	}
 	if s.Method == Lazy {

@@ -24,6 +24,7 @@ import (
 	"runtime/pprof"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -89,6 +90,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command"},
 		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds"},
 		&cli.StringFlag{Name: "memory", Usage: "largest `SIZE` of memory to use, such as 8GiB; by default nine tenths of the machine's"},
+		&cli.DurationFlag{Name: "checkpoint", Value: 20 * time.Second, Usage: "time between checkpoints of unfinished work"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 		jsonFlag,
 	}

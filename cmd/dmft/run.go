@@ -187,6 +187,9 @@ func (s *session) point(dir string, p experiment.Point) (*report.Result, error) 
 	if err != nil {
 		return nil, usageError{err}
 	}
+	if err := problem.Validate(); err != nil {
+		return nil, usageError{err}
+	}
 	folder, err := run.Open(dir, e.Name, s.mode+"-"+e.Hash()+"-"+experiment.DataHash(set), s.c.Bool("force"))
 	if err != nil {
 		return nil, err
@@ -261,7 +264,7 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 		return err
 	}
 	common := func(what string, d *dmft.Run) func() {
-		d.Store, d.Memory = folder, s.memory
+		d.Store, d.Memory, d.Checkpoint = folder, s.memory, s.c.Duration("checkpoint")
 		var done func()
 		d.Progress, done = s.progress.Phase(what)
 		return done
