@@ -21,7 +21,6 @@ import (
 	"strings"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/palette"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -46,7 +45,6 @@ type Panel struct {
 	X, Y       Axis
 	Series     []Series // drawn in this order, later ones on top
 	Histograms []Histogram
-	Heat       *HeatMap
 	NoLegend   bool
 }
 
@@ -88,15 +86,7 @@ type Histogram struct {
 	Filled bool
 }
 
-// HeatMap is a matrix of colours: Z[j][i] at (X[i], Y[j]).
-type HeatMap struct {
-	X, Y      []float64
-	Z         [][]float64
-	Label     string // of the colour bar
-	Diverging bool   // colours symmetric about zero
-}
-
-// Palette is colour-blind safe (Okabe & Ito 2008), black first.
+// palette8 is colour-blind safe (Okabe & Ito 2008), black first.
 var palette8 = []color.NRGBA{
 	{0, 0, 0, 255}, {0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255}, {86, 180, 233, 255}, {120, 94, 60, 255},
 }
@@ -209,7 +199,6 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 					continue
 				}
 				p.Draw(canvases[r][c])
-				f.Panels[r*cols+c].bar(text, p, canvases[r][c])
 			}
 		}
 	}
@@ -242,14 +231,10 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 
 var pdfDate = regexp.MustCompile(`/(CreationDate|ModDate) \(D:\d{14}`)
 
-// clean removes what makes files differ from run to run, and a fault of the SVG writer: PNG images labelled as JPEG.
+// clean removes what makes files differ from run to run.
 func clean(format string, b []byte) []byte {
-	switch format {
-	case "pdf": // the same length, so the table of offsets stays right
+	if format == "pdf" { // the same length, so the table of offsets stays right
 		b = pdfDate.ReplaceAll(b, []byte("/$1 (D:20000101000000"))
-	case "svg":
-		b = bytes.ReplaceAll(b, []byte("data:image/jpg;base64,iVBOR"), []byte("data:image/png;base64,iVBOR"))
-		b = bytes.ReplaceAll(b, []byte("<image "), []byte(`<image preserveAspectRatio="none" `))
 	}
 	return b
 }
@@ -286,24 +271,17 @@ func (p *Panel) plot(text *texts) (*plot.Plot, error) {
 			a.axis.Tick.Marker = linearTicks{}
 		}
 	}
-	if p.Heat == nil {
-		grid := plotter.NewGrid()
-		grid.Vertical.Color, grid.Horizontal.Color = color.Gray{235}, color.Gray{235}
-		grid.Vertical.Width, grid.Horizontal.Width = 0.4, 0.4
-		g.Add(grid)
-	}
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{235}, color.Gray{235}
+	grid.Vertical.Width, grid.Horizontal.Width = 0.4, 0.4
+	g.Add(grid)
 	histograms := p.histograms()
 	xr, yr := p.ranges(histograms)
 	var entries []entry
-	if p.Heat != nil {
-		if err := p.heat(g); err != nil {
-			return nil, err
-		}
-	}
 	for i, h := range histograms {
 		entries = append(entries, h.draw(g, p.Histograms[i]))
 	}
-	drawn := len(histograms) > 0 || p.Heat != nil
+	drawn := len(histograms) > 0
 	for _, s := range p.Series {
 		e, any, err := s.draw(g, p.X.Log, p.Y.Log, yr[0], yr[1])
 		if err != nil {
@@ -386,13 +364,6 @@ func (p *Panel) ranges(hist []bins) (x, y [2]float64) {
 			grow(&y, d)
 		}
 	}
-	if h := p.Heat; h != nil {
-		dx, dy := cell(h.X), cell(h.Y)
-		grow(&x, h.X[0]-dx/2)
-		grow(&x, h.X[len(h.X)-1]+dx/2)
-		grow(&y, h.Y[0]-dy/2)
-		grow(&y, h.Y[len(h.Y)-1]+dy/2)
-	}
 	finish := func(r [2]float64, a Axis, pad float64) [2]float64 {
 		if a.Min != 0 || a.Max != 0 {
 			return [2]float64{transform(a.Min, a.Log), transform(a.Max, a.Log)}
@@ -406,10 +377,6 @@ func (p *Panel) ranges(hist []bins) (x, y [2]float64) {
 		d := math.Max(math.Abs(r[0])*0.1, 0.1)
 		return [2]float64{r[0] - d, r[1] + d}
 	}
-	padY := 0.05
-	if p.Heat != nil {
-		padY = 0
-	}
 	padX := 0.
 	for _, s := range p.Series {
 		if s.Style == Points {
@@ -417,8 +384,8 @@ func (p *Panel) ranges(hist []bins) (x, y [2]float64) {
 		}
 	}
 	bottom := y[0]
-	x, y = finish(x, p.X, padX), finish(y, p.Y, padY)
-	if len(hist) > 0 || bottom == 0 && !p.Y.Log && p.Heat == nil && p.Y.Min == 0 {
+	x, y = finish(x, p.X, padX), finish(y, p.Y, 0.05)
+	if len(hist) > 0 || bottom == 0 && !p.Y.Log && p.Y.Min == 0 {
 		y[0] = bottom
 	}
 	return x, y
@@ -700,105 +667,6 @@ func (p *Panel) legend(g *plot.Plot, entries []entry, hist []bins) {
 	if !g.Legend.Top {
 		g.Legend.YOffs = 4
 	}
-}
-
-func cell(x []float64) float64 {
-	if len(x) < 2 {
-		return 1
-	}
-	return (x[len(x)-1] - x[0]) / float64(len(x)-1)
-}
-
-type heatGrid struct{ h *HeatMap }
-
-func (g heatGrid) Dims() (c, r int)   { return len(g.h.X), len(g.h.Y) }
-func (g heatGrid) Z(c, r int) float64 { return g.h.Z[r][c] }
-func (g heatGrid) X(c int) float64    { return g.h.X[c] }
-func (g heatGrid) Y(r int) float64    { return g.h.Y[r] }
-
-var divergingRGB = [][3]float64{{33, 102, 172}, {103, 169, 207}, {209, 229, 240}, {247, 247, 247}, {253, 219, 199}, {239, 138, 98}, {178, 24, 43}}
-
-type colors []color.Color
-
-func (c colors) Colors() []color.Color { return c }
-
-var _ palette.Palette = colors(nil)
-
-// scale is the range and the colours of a heat map.
-func (h *HeatMap) scale() (lo, hi float64, pal colors) {
-	lo, hi = math.Inf(1), math.Inf(-1)
-	for _, row := range h.Z {
-		for _, v := range row {
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				lo, hi = math.Min(lo, v), math.Max(hi, v)
-			}
-		}
-	}
-	if lo > hi {
-		lo, hi = 0, 1
-	}
-	rgb := viridisRGB
-	if h.Diverging {
-		rgb = divergingRGB
-		hi = math.Max(math.Abs(lo), math.Abs(hi))
-		lo = -hi
-	}
-	if hi <= lo {
-		hi = lo + math.Max(math.Abs(lo)*0.1, 1e-12)
-	}
-	for i := range 256 {
-		pal = append(pal, interpolate(rgb, float64(i)/255))
-	}
-	return lo, hi, pal
-}
-
-func (p *Panel) heat(g *plot.Plot) error {
-	h := p.Heat
-	if len(h.Z) != len(h.Y) || len(h.Y) == 0 || len(h.X) == 0 {
-		return fmt.Errorf("heat map of %d rows with %d y and %d x", len(h.Z), len(h.Y), len(h.X))
-	}
-	for _, row := range h.Z {
-		if len(row) != len(h.X) {
-			return fmt.Errorf("heat map row of %d values with %d x", len(row), len(h.X))
-		}
-	}
-	lo, hi, pal := h.scale()
-	hm := plotter.NewHeatMap(heatGrid{h}, pal)
-	hm.Min, hm.Max, hm.NaN = lo, hi, color.Gray{200}
-	hm.Underflow, hm.Overflow = pal[0], pal[len(pal)-1]
-	hm.Rasterized = true
-	g.Add(hm)
-	g.X.LineStyle.Width, g.Y.LineStyle.Width = 0.6, 0.6
-	return nil
-}
-
-// bar draws the colour bar of a heat map inside the right edge of its panel.
-func (p *Panel) bar(text *texts, g *plot.Plot, dc draw.Canvas) {
-	if p.Heat == nil {
-		return
-	}
-	lo, hi, pal := p.Heat.scale()
-	area := g.DataCanvas(dc)
-	w := vg.Length(6)
-	x0 := area.Max.X + 5
-	n := len(pal)
-	for i, c := range pal {
-		y0 := area.Min.Y + vg.Length(i)*(area.Max.Y-area.Min.Y)/vg.Length(n)
-		y1 := area.Min.Y + vg.Length(i+1)*(area.Max.Y-area.Min.Y)/vg.Length(n)
-		dc.FillPolygon(c, []vg.Point{{X: x0, Y: y0}, {X: x0 + w, Y: y0}, {X: x0 + w, Y: y1 + 0.2}, {X: x0, Y: y1 + 0.2}})
-	}
-	sty := text.style(6.5)
-	sty.XAlign, sty.YAlign = draw.XLeft, draw.YCenter
-	for _, t := range (linearTicks{}).Ticks(lo, hi) {
-		if t.Label == "" {
-			continue
-		}
-		y := area.Min.Y + vg.Length((t.Value-lo)/(hi-lo))*(area.Max.Y-area.Min.Y)
-		dc.FillText(sty, vg.Point{X: x0 + w + 2, Y: y}, t.Label)
-	}
-	sty = text.style(7)
-	sty.XAlign, sty.YAlign = draw.XCenter, draw.YBottom
-	dc.FillText(sty, vg.Point{X: x0 + w/2, Y: area.Max.Y + 2}, p.Heat.Label)
 }
 
 // Superscript writes an integer in Unicode superscripts.

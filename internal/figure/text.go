@@ -2,7 +2,6 @@ package figure
 
 import (
 	"fmt"
-	"image"
 	"image/color"
 	"math"
 	"strconv"
@@ -58,8 +57,8 @@ func (t *texts) Lines(s string) []string {
 	return t.Plain.Lines(s)
 }
 
-// outlined is a vector canvas on which text becomes outlines, so that it needs no font where it is read. For PDF it also undoes two faults of
-// the writer: premultiplied colours are taken for straight ones, and images are upside down.
+// outlined is a vector canvas on which text becomes outlines, so that it needs no font where it is read. For PDF it also undoes a fault of
+// the writer: premultiplied colours are taken for straight ones.
 type outlined struct {
 	vg.CanvasSizer
 	pdf bool
@@ -76,20 +75,6 @@ func (o *outlined) SetColor(c color.Color) {
 		}
 	}
 	o.CanvasSizer.SetColor(c)
-}
-
-func (o *outlined) DrawImage(r vg.Rectangle, img image.Image) {
-	if o.pdf {
-		b := img.Bounds()
-		f := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-		for y := range b.Dy() {
-			for x := range b.Dx() {
-				f.Set(x, b.Dy()-1-y, img.At(b.Min.X+x, b.Min.Y+y))
-			}
-		}
-		img = f
-	}
-	o.CanvasSizer.DrawImage(r, img)
 }
 
 func (o *outlined) FillString(f font.Face, pt vg.Point, s string) {

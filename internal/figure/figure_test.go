@@ -1,0 +1,171 @@
+package figure
+
+import (
+	"bytes"
+	"flag"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// sample exercises every kind of drawing.
+func sample() *Figure {
+	var t, y, lo, hi []float64
+	for i := range 60 {
+		x := float64(i)
+		v := math.Exp(-x / 8)
+		t, y, lo, hi = append(t, x), append(y, v), append(lo, v-0.01), append(hi, v+0.01)
+	}
+	y[30] = math.NaN()
+	y[40] = -1
+	var values []float64
+	for i := range 500 {
+		values = append(values, math.Tan(float64(i-250)/200))
+	}
+	return &Figure{Title: "γ₀ = 1, bands ± 2 s.e.", Columns: 2, Panels: []Panel{
+		{Title: "loss", X: Axis{Label: "step"}, Y: Axis{Label: "loss", Log: true}, Series: []Series{{Label: "N = 64", X: t, Y: y, Lo: lo, Hi: hi, Color: Color(1)}, {Label: "N = ∞", X: t, Y: hi, Style: Dashed}}},
+		{Title: "width", X: Axis{Label: "N", Log: true, Ticks: []float64{64, 128, 256}}, Y: Axis{Label: "error", Log: true}, Series: []Series{
+			{Label: "one network", X: []float64{64, 128, 256}, Y: []float64{.1, .07, .05}, Lo: []float64{.08, .06, -.01}, Hi: []float64{.12, .08, .06}, Style: Points, Color: Color(1)},
+			{Label: "∝ 1/√N", X: []float64{64, 256}, Y: []float64{.1, .05}, Style: Reference}}},
+		{Title: "h", X: Axis{Label: "h"}, Y: Axis{Label: "density"}, Histograms: []Histogram{{Label: "start", Values: values, Color: Color(1), Filled: true}, {Label: "end", Values: values[:300], Color: Color(2)}}},
+	}}
+}
+
+// TestGolden compares an SVG with the one that was looked at; regenerate with go test ./internal/figure -update.
+func TestGolden(t *testing.T) {
+	got, err := sample().Render("svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join("testdata", "sample.svg")
+	if *update {
+		if err := os.WriteFile(name, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the figure changed; look at it and run go test ./internal/figure -update")
+	}
+}
+
+// TestFormats: every format is drawn, the same bytes twice, at the size asked for.
+func TestFormats(t *testing.T) {
+	base := filepath.Join(t.TempDir(), "fig")
+	files, err := sample().Save(base)
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%v %v", files, err)
+	}
+	for i, f := range []string{"png", "svg", "pdf"} {
+		first, err := os.ReadFile(files[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := sample().Render(f)
+		if err != nil || !bytes.Equal(first, again) {
+			t.Errorf("%s differs when drawn twice (%v)", f, err)
+		}
+	}
+	b, _ := os.ReadFile(base + ".png")
+	img, err := png.Decode(bytes.NewReader(b))
+	if err != nil || img.Bounds().Dx() != 1920 {
+		t.Errorf("png: %v, %v", err, img.Bounds())
+	}
+	if _, err := sample().Render("gif"); err == nil {
+		t.Error("gif")
+	}
+}
+
+// TestHardData: nothing makes the drawing fail or panic.
+func TestHardData(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	long := make([]float64, 100000)
+	for i := range long {
+		long[i] = math.Sin(float64(i) / 1000)
+	}
+	for name, p := range map[string]Panel{
+		"empty":             {},
+		"empty series":      {Series: []Series{{Label: "x"}}},
+		"one point":         {Series: []Series{{X: []float64{1}, Y: []float64{2}}}},
+		"constant":          {Series: []Series{{X: []float64{1, 2}, Y: []float64{2, 2}}}},
+		"constant zero":     {Series: []Series{{X: []float64{0, 0}, Y: []float64{0, 0}, Lo: []float64{0, 0}, Hi: []float64{0, 0}}}},
+		"all negative, log": {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2}, Y: []float64{-1, -2}}}},
+		"zero, log":         {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2, 3}, Y: []float64{1, 0, 1e-300}, Lo: []float64{0, 0, 0}, Hi: []float64{2, nan, 1}}}},
+		"not finite":        {Series: []Series{{X: []float64{1, 2, nan}, Y: []float64{nan, inf, 1}, Style: Points, Lo: []float64{0, 0, 0}, Hi: []float64{inf, 1, 1}}}},
+		"many decades":      {X: Axis{Log: true}, Y: Axis{Log: true}, Series: []Series{{X: []float64{1e-30, 1e30}, Y: []float64{1e-200, 1e200}}}},
+		"tiny range":        {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 1.001}}}},
+		"huge numbers":      {Series: []Series{{X: []float64{1e9, 3e9}, Y: []float64{-4e15, 7e15}}}},
+		"long":              {Series: []Series{{X: long, Y: long}}},
+		"one value":         {Histograms: []Histogram{{Values: []float64{1}}}},
+		"no values":         {Histograms: []Histogram{{Label: "none"}}},
+	} {
+		for _, f := range []string{"svg", "pdf"} {
+			if _, err := (&Figure{Panels: []Panel{p}}).Render(f); err != nil {
+				t.Errorf("%s, %s: %v", name, f, err)
+			}
+		}
+	}
+}
+
+// TestMistakes: what cannot be drawn is an error that says why.
+func TestMistakes(t *testing.T) {
+	for want, f := range map[string]*Figure{
+		"no panels":        {},
+		"no character '漢'": {Panels: []Panel{{Title: "漢字"}}},
+		"2 x, 1 y":         {Panels: []Panel{{Series: []Series{{X: []float64{1, 2}, Y: []float64{1}}}}}},
+	} {
+		if _, err := f.Render("svg"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// TestTicks: labels are round, few and carry a true minus sign.
+func TestTicks(t *testing.T) {
+	labels := func(ts []string) string { return strings.Join(ts, " ") }
+	lin := func(lo, hi float64) (out []string) {
+		for _, x := range (linearTicks{}).Ticks(lo, hi) {
+			out = append(out, x.Label)
+		}
+		return out
+	}
+	log := func(lo, hi float64) (out []string) {
+		for _, x := range (logTicks{}).Ticks(lo, hi) {
+			if x.Label != "" {
+				out = append(out, x.Label)
+			}
+		}
+		return out
+	}
+	for _, tc := range [][2]string{
+		{labels(lin(0, 1)), "0 0.2 0.4 0.6 0.8 1"},
+		{labels(lin(-3.2, 3.3)), "−2 0 2"},
+		{labels(lin(0, 1e6)), "0 2·10⁵ 4·10⁵ 6·10⁵ 8·10⁵ 10⁶"},
+		{labels(log(-4, 0)), "10⁻⁴ 10⁻³ 10⁻² 10⁻¹ 1"},
+		{labels(log(0, 1)), "1 2 5 10"},
+	} {
+		if tc[0] != tc[1] {
+			t.Errorf("ticks %q, want %q", tc[0], tc[1])
+		}
+	}
+	if n := len(log(-200, 200)); n < 3 || n > 8 {
+		t.Errorf("%d labels over 400 decades", n)
+	}
+}
+
+func BenchmarkSave(b *testing.B) {
+	base := filepath.Join(b.TempDir(), "fig")
+	for b.Loop() {
+		if _, err := sample().Save(base); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
