@@ -187,7 +187,7 @@ func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 			switch {
 			case m == 1 && ((k%every)+every)%every == 0:
 				label = power(1, k)
-			case decades < 0.8 || (decades < 1.6 && (m == 2 || m == 5)):
+			case decades < 0.8 || (decades < 2.2 && (m == 2 || m == 5)):
 				if decades >= 0.5 && m > 5 && m != 7 {
 					break
 				}
