@@ -6,6 +6,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -830,8 +831,12 @@ func (m *memoryStore) Load(name string) ([]byte, bool, error) {
 	return bytes.Clone(d), ok, nil
 }
 
-func (m *memoryStore) Save(name string, data []byte) error {
-	m.parts[name] = bytes.Clone(data)
+func (m *memoryStore) Save(name string, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	m.parts[name] = b.Bytes()
 	m.saved(name)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"runtime"
 	"sync"
@@ -36,7 +37,8 @@ type Record struct {
 // Store keeps the parts of an unfinished run: finished batches of replicas and checkpoints of unfinished ones.
 type Store interface {
 	Load(name string) (data []byte, ok bool, err error)
-	Save(name string, data []byte) error
+	// Save keeps what write writes, all of it or nothing.
+	Save(name string, write func(io.Writer) error) error
 }
 
 // Ensemble is a set of independent replicas of one network: seeds of a finite network, or blocks of sites of the theory.
@@ -118,12 +120,39 @@ type part struct {
 	Next             int       // step to be recorded next
 	F                []float64 // replica, T, All, C
 	Loss, Test, Norm []float64 // replica, T
-	Kernels          []kernelStats
 	Pre              []float64 // 2×L×n×columns
 	Stepper          []float64
 	Lambda           float64
 	Stats            ode.Stats
 	Bad              *Status // set when the batch stopped early
+
+	kernels []kernelStats // by recorded time; encoded one by one, since they may be large
+}
+
+func (p *part) save(enc *gob.Encoder) error {
+	if err := enc.Encode(p); err != nil {
+		return err
+	}
+	for _, k := range p.kernels {
+		if err := enc.Encode(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load reads a part with n recorded times.
+func (p *part) load(dec *gob.Decoder, n int) error {
+	if err := dec.Decode(p); err != nil {
+		return err
+	}
+	p.kernels = make([]kernelStats, n)
+	for i := range p.kernels {
+		if err := dec.Decode(&p.kernels[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // kernelStats are running mean and sum of squared deviations over replicas of the kernels of one time.
@@ -169,6 +198,28 @@ type job[T la.Float] struct {
 	done    atomic.Int64
 	total   int64
 	bad     atomic.Int64 // earliest step known to have gone wrong
+
+	mu     sync.Mutex
+	parts  []*part       // finished ones
+	merged int           // how many of them, from the first, are in stats
+	stats  []kernelStats // of all replicas, by recorded time
+}
+
+// finish takes a part and merges kernels in the order of the batches, whatever the order in which they finish.
+func (j *job[T]) finish(b int, p *part) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.parts[b] = p
+	for j.merged < len(j.parts) && j.parts[j.merged] != nil {
+		q := j.parts[j.merged]
+		for k := range j.stats {
+			if q.kernels[k].N > 0 {
+				j.stats[k].merge(q.kernels[k])
+			}
+		}
+		q.kernels = nil
+		j.merged++
+	}
 }
 
 // Train trains every replica of an ensemble and collects their statistics. The result does not depend on GOMAXPROCS, nor on
@@ -200,9 +251,8 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 
 	size := e.batchSize()
 	batches := (e.Replicas + size - 1) / size
-	parts := make([]*part, batches)
+	j.parts, j.stats = make([]*part, batches), make([]kernelStats, len(j.ksteps))
 	errs := make([]error, batches)
-	resumed := 0
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	work, cancel := context.WithCancelCause(ctx)
@@ -216,10 +266,12 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 				if b >= batches || work.Err() != nil {
 					return
 				}
-				parts[b], errs[b] = j.batch(work, b, b*size, min((b+1)*size, e.Replicas))
-				if errs[b] != nil {
-					cancel(errs[b])
+				p, err := j.batch(work, b, b*size, min((b+1)*size, e.Replicas))
+				if errs[b] = err; err != nil {
+					cancel(err)
+					continue
 				}
+				j.finish(b, p)
 			}
 		}()
 	}
@@ -233,10 +285,9 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 		return nil, &StopError{Status{Code: Interrupted, Step: int(j.done.Load() * int64(p.Training.Steps+1) / max(j.total, 1)), Quantity: context.Cause(ctx).Error(),
 			Advice: "finished and unfinished parts are kept when there is a run folder; start the same command again to go on"}}
 	}
-	t := j.collect(parts)
+	t := j.collect()
 	t.Diagnostics.MemoryBytes = mem
 	t.Diagnostics.BatchReplicas = size
-	t.Diagnostics.ResumedParts = resumed
 	return t, t.Status.Err()
 }
 
@@ -288,7 +339,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 	}
 	pt.Stats, pt.Stepper = st.Stats(), nil
 	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
-		if err := j.save(name, pt); err != nil {
+		if err := j.Store.Save(name, func(w io.Writer) error { return pt.save(gob.NewEncoder(w)) }); err != nil {
 			return nil, err
 		}
 	}
@@ -334,7 +385,7 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	pt := &part{
 		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
 		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
-		Kernels: make([]kernelStats, len(j.ksteps)),
+		kernels: make([]kernelStats, len(j.ksteps)),
 		Pre:     make([]float64, 2*nw.l*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
 	if j.Store != nil {
@@ -345,12 +396,12 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 		if ok {
 			dec := gob.NewDecoder(bytes.NewReader(data))
 			fresh := part{}
-			if err = dec.Decode(&fresh); err == nil {
+			if err = fresh.load(dec, len(j.ksteps)); err == nil {
 				if err = nw.load(dec); err == nil {
 					err = st.SetState(fresh.Stepper)
 				}
 			}
-			if err != nil || len(fresh.F) != len(pt.F) || len(fresh.Kernels) != len(pt.Kernels) {
+			if err != nil || len(fresh.F) != len(pt.F) {
 				return nil, nil, nil, fmt.Errorf("dmft: checkpoint %s: %w; delete the run folder to start over", name, errors.Join(errCheckpoint, err))
 			}
 			return nw, &fresh, st, nil
@@ -368,15 +419,13 @@ func (j *job[T]) checkpoint(name string, nw *network[T], pt *part, st ode.Steppe
 		return nil
 	}
 	pt.Stepper = st.State()
-	var buf bytes.Buffer
-	enc := gob.NewEncoder(&buf)
-	if err := enc.Encode(pt); err != nil {
-		return fmt.Errorf("dmft: checkpoint: %w", err)
-	}
-	if err := nw.save(enc); err != nil {
-		return fmt.Errorf("dmft: checkpoint: %w", err)
-	}
-	return j.Store.Save(name+".checkpoint", buf.Bytes())
+	return j.Store.Save(name+".checkpoint", func(w io.Writer) error {
+		enc := gob.NewEncoder(w)
+		if err := pt.save(enc); err != nil {
+			return err
+		}
+		return nw.save(enc)
+	})
 }
 
 func (j *job[T]) loadPart(name string) (*part, bool, error) {
@@ -388,18 +437,10 @@ func (j *job[T]) loadPart(name string) (*part, bool, error) {
 		return nil, false, err
 	}
 	pt := &part{}
-	if err := gob.NewDecoder(bytes.NewReader(data)).Decode(pt); err != nil {
+	if err := pt.load(gob.NewDecoder(bytes.NewReader(data)), len(j.ksteps)); err != nil {
 		return nil, false, fmt.Errorf("dmft: part %s: %w; delete the run folder to start over", name, err)
 	}
 	return pt, true, nil
-}
-
-func (j *job[T]) save(name string, pt *part) error {
-	var buf bytes.Buffer
-	if err := gob.NewEncoder(&buf).Encode(pt); err != nil {
-		return fmt.Errorf("dmft: part %s: %w", name, err)
-	}
-	return j.Store.Save(name, buf.Bytes())
 }
 
 // record notes the state at step n.
@@ -433,7 +474,7 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 		if step == n {
 			kk := newKernelScratch(nw)
 			for r := range nw.r {
-				pt.Kernels[k].add(kk.of(r))
+				pt.kernels[k].add(kk.of(r))
 			}
 		}
 	}
@@ -566,7 +607,8 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
 	kernels := int64(len(e.Record.kernelSteps(p))) * kernelBytes(np, c, p.Network.Depth)
 	live := min(int64(runtime.GOMAXPROCS(0)), batches)
-	return shared + live*state + record + kernels*(min(batches, 4)+1) + live*kernelBytes(np, c, p.Network.Depth)
+	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
+	return shared + live*state + record + kernels*(live+2) + 3*live*kernelBytes(np, c, p.Network.Depth)
 }
 
 func (e *Ensemble[T]) memoryAdvice(p *Problem) string {

@@ -98,7 +98,8 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 }
 
 // collect makes the Trajectory of finished parts.
-func (j *job[T]) collect(parts []*part) *Trajectory {
+func (j *job[T]) collect() *Trajectory {
+	parts := j.parts
 	p, pt, c, l := j.pts.Train, j.pts.All-j.pts.Train, j.pts.Outputs, j.p.Network.Depth
 	steps := j.p.Training.Steps
 	t, all, reps := steps+1, j.pts.All, j.Replicas
@@ -110,7 +111,6 @@ func (j *job[T]) collect(parts []*part) *Trajectory {
 		tr.FTestReplicas = NewArray(outputShape(c, reps, t, pt)...)
 	}
 	norm := make([]float64, t)
-	stats := make([]kernelStats, len(j.ksteps))
 	cols := min(p, preactColumns)
 	if j.preSite > 0 {
 		tr.Preactivations = NewArray(2, l, j.preSite*reps, cols)
@@ -128,11 +128,6 @@ func (j *job[T]) collect(parts []*part) *Trajectory {
 				if pt > 0 {
 					copy(tr.FTestReplicas.At(r+i).At(s).Data, src[p*c:])
 				}
-			}
-		}
-		for k := range stats {
-			if q.Kernels[k].N > 0 {
-				stats[k].merge(q.Kernels[k])
 			}
 		}
 		if j.preSite > 0 {
@@ -177,7 +172,7 @@ func (j *job[T]) collect(parts []*part) *Trajectory {
 			tr.TestLoss, tr.TestLossStderr = meanStderr(test)
 		}
 	}
-	j.collectKernels(tr, stats)
+	j.collectKernels(tr)
 	if tr.Status.Early() {
 		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
 			tr.Status.Advice = j.diagnose(parts[0].Lambda)
@@ -187,7 +182,8 @@ func (j *job[T]) collect(parts []*part) *Trajectory {
 	return tr
 }
 
-func (j *job[T]) collectKernels(tr *Trajectory, stats []kernelStats) {
+func (j *job[T]) collectKernels(tr *Trajectory) {
+	stats := j.stats
 	if len(stats) == 0 {
 		return
 	}

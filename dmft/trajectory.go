@@ -76,7 +76,6 @@ type Diagnostics struct {
 	Evaluations   int      `json:"evaluations"`              // gradient evaluations
 	MemoryBytes   int64    `json:"memory_estimate_bytes"`    // estimate made before the run
 	Notes         []string `json:"notes,omitempty"`          // what the user should know
-	ResumedParts  int      `json:"-"`                        // parts found finished in the store
 	BatchReplicas int      `json:"replicas_per_batch,omitempty"`
 }
 

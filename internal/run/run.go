@@ -165,20 +165,21 @@ func (f *Folder) Close() error {
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
-// Save keeps a part, behind a checksum. It implements dmft.Store.
-func (f *Folder) Save(name string, data []byte) error {
+// Save keeps a part, followed by its checksum. It implements dmft.Store.
+func (f *Folder) Save(name string, write func(io.Writer) error) error {
 	err := npy.Replace(filepath.Join(f.Dir, partsName, name), func(w io.Writer) error {
-		if _, err := w.Write(binary.LittleEndian.AppendUint64(nil, crc64.Checksum(data, crcTable))); err != nil {
+		sum := crc64.New(crcTable)
+		if err := write(io.MultiWriter(w, sum)); err != nil {
 			return err
 		}
-		_, err := w.Write(data)
+		_, err := w.Write(binary.LittleEndian.AppendUint64(nil, sum.Sum64()))
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("run folder: part %s: %w", name, err)
 	}
-	if base, ok := strings.CutSuffix(name, ".checkpoint"); !ok {
-		return remove(filepath.Join(f.Dir, partsName, base+".checkpoint"))
+	if !strings.HasSuffix(name, ".checkpoint") { // a finished part replaces its checkpoint
+		return remove(filepath.Join(f.Dir, partsName, name+".checkpoint"))
 	}
 	return nil
 }
@@ -192,10 +193,11 @@ func (f *Folder) Load(name string) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("run folder: part %s: %w", name, err)
 	}
-	if len(b) < 8 || binary.LittleEndian.Uint64(b) != crc64.Checksum(b[8:], crcTable) {
+	n := len(b) - 8
+	if n < 0 || binary.LittleEndian.Uint64(b[n:]) != crc64.Checksum(b[:n], crcTable) {
 		return nil, false, nil
 	}
-	return b[8:], true, nil
+	return b[:n], true, nil
 }
 
 var _ dmft.Store = (*Folder)(nil)

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,6 +23,13 @@ func open(t *testing.T, dir, hash string, redo bool) *Folder {
 	return f
 }
 
+func text(s string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, s)
+		return err
+	}
+}
+
 // TestLifeOfAFolder: new, interrupted, resumed, complete, reused, redone.
 func TestLifeOfAFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
@@ -30,7 +38,7 @@ func TestLifeOfAFolder(t *testing.T) {
 		t.Fatalf("%+v", f)
 	}
 	for name, data := range map[string]string{"theory-000": "first", "theory-001.checkpoint": "half"} {
-		if err := f.Save(name, []byte(data)); err != nil {
+		if err := f.Save(name, text(data)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,7 +65,7 @@ func TestLifeOfAFolder(t *testing.T) {
 		t.Errorf("absent part: %v %v", ok, err)
 	}
 	// A finished part replaces its checkpoint.
-	if err := f.Save("theory-001", []byte("whole")); err != nil {
+	if err := f.Save("theory-001", text("whole")); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok, _ := f.Load("theory-001.checkpoint"); ok {
@@ -132,7 +140,7 @@ func TestDamagedPart(t *testing.T) {
 		func(b []byte) []byte { return b[:3] },
 		func(b []byte) []byte { return nil },
 	} {
-		if err := f.Save("p", data); err != nil {
+		if err := f.Save("p", text(string(data))); err != nil {
 			t.Fatal(err)
 		}
 		b, err := os.ReadFile(path)
