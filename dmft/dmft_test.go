@@ -929,6 +929,10 @@ func TestDivergence(t *testing.T) {
 			if !strings.Contains(err.Error(), "2/λ_max") || !strings.Contains(err.Error(), "learning_rate") {
 				t.Errorf("%s %s: the message %q does not name the limit and a remedy", act, name, err)
 			}
+			// The eigenvalue quoted is that of one replica's sampled NTK, off by O(N^{-1/2}) with N = 50.
+			if d := tr.Diagnostics.Lambda/lambda - 1; math.Abs(d) > 0.5 {
+				t.Errorf("%s %s: λ_max %g, want about %g", act, name, tr.Diagnostics.Lambda, lambda)
+			}
 			for _, l := range tr.Loss {
 				if math.IsNaN(l) || math.IsInf(l, 0) {
 					t.Errorf("%s %s: a loss of %g was kept", act, name, l)
