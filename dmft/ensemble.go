@@ -48,10 +48,10 @@ type Ensemble[T la.Float] struct {
 	Width    int    // neurons or sites of a replica
 	Replicas int
 	Space    Space
-	// Draw fills the first-layer state (see Points.SetWeights) and the readout of one replica.
-	Draw func(replica int, pts *Points[T], in, out la.Mat[T]) error
-	// Hidden makes the hidden matrix W^layer, layer = 1 … L−1, of one replica.
-	Hidden func(replica, layer int) (Matrix[T], error)
+	// Draw fills the first-layer state (see Points.SetWeights) and the readout of one replica, and makes its hidden matrices.
+	Draw func(replica int, pts *Points[T], in, out la.Mat[T]) (Hidden[T], error)
+	// Conditioned says that hidden matrices remember what they were multiplied with (the theory).
+	Conditioned bool
 	// MeanField takes the loss at the mean prediction (the theory, where replicas only differ by sampling errors) instead
 	// of the mean of the losses (an ensemble of networks).
 	MeanField bool
@@ -123,6 +123,8 @@ type part struct {
 	Pre              []float64 // 2×L×n×columns
 	Stepper          []float64
 	Lambda           float64
+	Ranks            [][2]int
+	Dropped          float64
 	Stats            ode.Stats
 	Bad              *Status // set when the batch stopped early
 
@@ -321,6 +323,9 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 			last = time.Now()
 		}
 		nw.Eval(0, float64(n))
+		if err := nw.err(); err != nil {
+			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
+		}
 		j.record(nw, pt, n, lo == 0)
 		if pt.Bad = j.trouble(nw, pt, n); pt.Bad != nil {
 			j.fail(n)
@@ -338,6 +343,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 		}
 	}
 	pt.Stats, pt.Stepper = st.Stats(), nil
+	pt.Ranks, pt.Dropped = nw.ranks()
 	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
 		if err := j.Store.Save(name, func(w io.Writer) error { return pt.save(gob.NewEncoder(w)) }); err != nil {
 			return nil, err
@@ -369,16 +375,13 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("dmft: training: %w", err)
 	}
-	nw := newNetwork(j.p, j.pts, hi-lo, j.Width)
+	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, j.Conditioned && j.p.Network.Depth > 1)
 	for r := range hi - lo {
-		if err := j.Draw(lo+r, j.pts, nw.rows(nw.regs[0].In, r), nw.rows(nw.regs[0].Out, r)); err != nil {
+		h, err := j.Draw(lo+r, j.pts, nw.rows(nw.regs[0].In, r), nw.rows(nw.regs[0].Out, r))
+		if err != nil {
 			return nil, nil, nil, err
 		}
-		for l := 1; l < nw.l; l++ {
-			if nw.hidden[l-1][r], err = j.Hidden(lo+r, l); err != nil {
-				return nil, nil, nil, err
-			}
-		}
+		nw.setHidden(r, h)
 	}
 	nw.Reserve(st.Registers())
 	t := j.p.Training.Steps + 1

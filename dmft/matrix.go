@@ -20,15 +20,26 @@ type Matrix[T la.Float] interface {
 	Mul(r int, dst, x la.Mat[T])
 	// MulT sets dst ← W_rᵀ y / √N.
 	MulT(r int, dst, y la.Mat[T])
-	// AddOuter sets W_r/√N ← beta·W_r/√N + a·y xᵀ/N.
+	// AddOuter sets W_r/√N ← beta·W_r/√N + a·y xᵀ/N; x is the first columns of the last Mul's x.
 	AddOuter(r int, beta, a float64, y, x la.Mat[T])
 	// Combine sets W_dst ← Σ_j c[j] W_j.
 	Combine(dst int, c []float64)
 	// Error returns the sum over elements of (e/(atol + rtol·max(|a|,|b|)))² for registers e, a, b, and their number.
 	Error(e, a, b int, atol, rtol float64) (sum float64, n int)
+	// Err is the first error of a product, nil for a matrix that cannot fail.
+	Err() error
 	// Save and Load keep and restore every register, bit for bit.
 	Save(enc *gob.Encoder) error
 	Load(dec *gob.Decoder) error
+}
+
+// Hidden are the hidden matrices W¹ … W^{L−1} of one replica, and what they share that must be kept with them.
+type Hidden[T la.Float] struct {
+	Matrices []Matrix[T]
+	Shared   []interface {
+		Save(enc *gob.Encoder) error
+		Load(dec *gob.Decoder) error
+	}
 }
 
 // Dense is the Matrix of a finite network.
@@ -72,6 +83,9 @@ func (d *Dense[T]) Error(e, a, b int, atol, rtol float64) (float64, int) {
 	scale := 1 / math.Sqrt(float64(d.regs[0].Rows))
 	return errorSum(d.regs[e].Data, d.regs[a].Data, d.regs[b].Data, atol*scale, rtol), len(d.regs[e].Data)
 }
+
+// Err implements Matrix.
+func (d *Dense[T]) Err() error { return nil }
 
 // Save implements Matrix.
 func (d *Dense[T]) Save(enc *gob.Encoder) error { return enc.Encode(d.regs) }

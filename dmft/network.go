@@ -24,15 +24,18 @@ type network[T la.Float] struct {
 	regs      []register[T]
 	ins, outs [][]T         // data of regs
 	hidden    [][]Matrix[T] // layer ℓ = 1…L−1 at index ℓ−1, then replica
+	drawn     []Hidden[T]   // by replica
 
 	// Of the last Eval. The error-weighted gradient fields e^ℓ_μ = Σ_c Δ_μc g^ℓ_μc are all that a gradient needs.
-	h    []la.Mat[T] // L of rows×All; the first is a view of a register in data space
-	phi  []la.Mat[T] // L of rows×All
-	dphi []la.Mat[T] // L of rows×Train
-	e    []la.Mat[T] // L of rows×Train
-	f    []float64   // replica, output, All; f(θ) − f(θ₀) when centred
-	f0   []float64   // outputs at the start, when centred
-	loss []float64   // replica
+	h    []la.Mat[T]   // L of rows×All; the first is a view of a register in data space
+	phi  []la.Mat[T]   // L of rows×All
+	dphi []la.Mat[T]   // L of rows×Train
+	e    []la.Mat[T]   // L of rows×Train
+	g    [][]la.Mat[T] // output, layer: the fields g^ℓ_c, kept where products with them have a memory (see perOutput)
+	unit []la.Mat[T]   // output: weights that select it
+	f    []float64     // replica, output, All; f(θ) − f(θ₀) when centred
+	f0   []float64     // outputs at the start, when centred
+	loss []float64     // replica
 
 	delta  []float64 // replica, output, Train
 	deltaT la.Mat[T] // the same, a row per replica and output
@@ -47,7 +50,10 @@ type register[T la.Float] struct {
 
 var _ ode.System = (*network[float64])(nil)
 
-func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int) *network[T] {
+// newNetwork makes the state of replicas. With perOutput gradients are propagated for each output by itself rather than summed with weights Δ: a
+// conditioned Gaussian matrix remembers what it was multiplied with, and must see the same fields whether or not kernels, which need
+// them by output, are recorded.
+func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int, perOutput bool) *network[T] {
 	rows, l := replicas*width, p.Network.Depth
 	nw := &network[T]{
 		pts: pts, act: p.Network.Activation, gamma: p.Richness, centred: p.Training.Centred,
@@ -60,6 +66,7 @@ func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int) *ne
 		deltaT:  la.New[T](replicas*pts.Outputs, pts.Train),
 		fT:      la.New[T](replicas*pts.Outputs, pts.All),
 		hidden:  make([][]Matrix[T], l-1),
+		drawn:   make([]Hidden[T], replicas),
 	}
 	nw.skip, nw.b = p.Network.coefficients()
 	for i := range nw.hidden {
@@ -75,8 +82,66 @@ func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int) *ne
 		nw.dphi = append(nw.dphi, la.New[T](rows, pts.Train))
 		nw.e = append(nw.e, la.New[T](rows, pts.Train))
 	}
+	if perOutput {
+		for c := range pts.Outputs {
+			g := make([]la.Mat[T], l)
+			for i := range g {
+				g[i] = la.New[T](rows, pts.Train)
+			}
+			nw.g, nw.unit = append(nw.g, g), append(nw.unit, unitWeights[T](replicas, pts.Outputs, pts.Train, c))
+		}
+	}
 	nw.Reserve(1)
 	return nw
+}
+
+// unitWeights are the weights of the outputs that select output o: a row per replica and output.
+func unitWeights[T la.Float](replicas, outputs, points, o int) la.Mat[T] {
+	v := la.New[T](replicas*outputs, points)
+	for r := range replicas {
+		row := v.Row(r*outputs + o)
+		for m := range row {
+			row[m] = 1
+		}
+	}
+	return v
+}
+
+// setHidden gives replica r its hidden matrices.
+func (nw *network[T]) setHidden(r int, h Hidden[T]) {
+	nw.drawn[r] = h
+	for l, m := range h.Matrices {
+		nw.hidden[l][r] = m
+	}
+}
+
+// ranks are the directions that each hidden matrix has seen, the most over replicas; nil for dense ones.
+func (nw *network[T]) ranks() (ranks [][2]int, dropped float64) {
+	for _, layer := range nw.hidden {
+		var most [2]int
+		for _, w := range layer {
+			if g, ok := w.(interface{ Ranks() (int, int, float64) }); ok {
+				f, b, d := g.Ranks()
+				most, dropped = [2]int{max(most[0], f), max(most[1], b)}, max(dropped, d)
+			}
+		}
+		if most != [2]int{} {
+			ranks = append(ranks, most)
+		}
+	}
+	return ranks, dropped
+}
+
+// err is the first error of a hidden matrix.
+func (nw *network[T]) err() error {
+	for _, layer := range nw.hidden {
+		for _, w := range layer {
+			if err := w.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rows returns the rows of replica r.
@@ -115,7 +180,30 @@ func (nw *network[T]) Eval(r int, t float64) {
 		nw.loss[i] = nw.pts.y.eval(f, nw.pts.All, nw.delta[i*c*p:(i+1)*c*p], mask, inBatch)
 	}
 	la.Convert(nw.deltaT.Data, nw.delta)
-	nw.backward(r, nw.deltaT, nw.e)
+	if nw.g == nil {
+		nw.backward(r, nw.deltaT, nw.e)
+		return
+	}
+	for o := range c {
+		nw.backward(r, nw.unit[o], nw.g[o])
+		for l, e := range nw.e {
+			for i := range nw.r {
+				v := nw.deltaT.Row(i*c + o)
+				for j := i * nw.n; j < (i+1)*nw.n; j++ {
+					dst, g := e.Row(j), nw.g[o][l].Row(j)
+					if o == 0 {
+						for m, x := range v {
+							dst[m] = x * g[m]
+						}
+					} else {
+						for m, x := range v {
+							dst[m] += x * g[m]
+						}
+					}
+				}
+			}
+		}
+	}
 }
 
 // forward computes h, φ, φ′ of every layer and the predictions f.
@@ -279,6 +367,13 @@ func (nw *network[T]) save(enc *gob.Encoder) error {
 			}
 		}
 	}
+	for _, h := range nw.drawn {
+		for _, s := range h.Shared {
+			if err := s.Save(enc); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -302,6 +397,13 @@ func (nw *network[T]) load(dec *gob.Decoder) error {
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			if err := w.Load(dec); err != nil {
+				return err
+			}
+		}
+	}
+	for _, h := range nw.drawn {
+		for _, s := range h.Shared {
+			if err := s.Load(dec); err != nil {
 				return err
 			}
 		}

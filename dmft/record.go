@@ -20,20 +20,16 @@ type kernelScratch[T la.Float] struct {
 func newKernelScratch[T la.Float](nw *network[T]) *kernelScratch[T] {
 	p, c, l := nw.pts.Train, nw.pts.Outputs, nw.l
 	k := &kernelScratch[T]{nw: nw, buf: la.New[T](p, p), out: make([]float64, p*c*p*c+l*(p*p+p*c*p*c))}
-	v := la.New[T](nw.r*c, p)
+	if nw.g != nil { // the last Eval has them
+		k.g = nw.g
+		return k
+	}
 	for o := range c {
 		e := make([]la.Mat[T], l)
 		for i := range e {
 			e[i] = la.New[T](nw.r*nw.n, p)
 		}
-		v.Zero()
-		for r := range nw.r {
-			row := v.Row(r*c + o)
-			for m := range row {
-				row[m] = 1
-			}
-		}
-		nw.backward(0, v, e)
+		nw.backward(0, unitWeights[T](nw.r, c, p, o), e)
 		k.g = append(k.g, e)
 	}
 	return k
@@ -139,6 +135,14 @@ func (j *job[T]) collect() *Trajectory {
 				}
 			}
 		}
+		for l, k := range q.Ranks {
+			if l == len(tr.Diagnostics.Ranks) {
+				tr.Diagnostics.Ranks = append(tr.Diagnostics.Ranks, k)
+			}
+			r := &tr.Diagnostics.Ranks[l]
+			r[0], r[1] = max(r[0], k[0]), max(r[1], k[1])
+		}
+		tr.Diagnostics.Dropped = max(tr.Diagnostics.Dropped, q.Dropped)
 		tr.Diagnostics.Steps += q.Stats.Steps
 		tr.Diagnostics.Rejected += q.Stats.Rejected
 		tr.Diagnostics.Evaluations += q.Stats.Evals

@@ -2,8 +2,8 @@ package dmft
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
@@ -16,6 +16,9 @@ type Approximation string
 const (
 	Full Approximation = "full" // the infinite-width limit with feature learning
 	Lazy Approximation = "lazy" // its limit γ₀ → 0: the static NTK
+	// GradientIndependence leaves out the response functions A and B of deep networks, as if forward and backward weights were
+	// independent at the start. It is exact with one hidden layer, and wrong by tens of per cent beyond.
+	GradientIndependence Approximation = "gradient-independence"
 )
 
 // Sampling is a way of drawing the sites of the theory.
@@ -35,13 +38,20 @@ type Settings struct {
 	Seed     uint64
 	Sampling Sampling // Matched
 	Space    Space    // the cheaper one
+	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is dropped; 0 chooses it
+	// from Samples, so that what is dropped matters less than the sampling error.
+	Tolerance float64
 	Run
+
+	sites int  // of a block, when they had to be grown
+	last  bool // grown as far as they will be
 }
 
 const (
 	defaultSamples = 4000
 	blockSites     = 500 // sites of a block, unless the data has too many independent fields
 	leastBlocks    = 4   // blocks that an error bar needs
+	mostGrowth     = 3   // times that blocks of deep networks are doubled to fit their noise
 )
 
 // Solve computes the infinite-width limit of a Problem: sites ("representative neurons") that see each other only through
@@ -50,7 +60,8 @@ const (
 //
 //	h(t+1) = h(t) + ηγ₀ Kx[Δ(t)∘g(t)],  w(t+1) = w(t) + ηγ₀ Σ_μ Δ_μ(t) φ(h_μ(t)),  f = ⟨w φ(h)⟩/γ₀,  g = w φ′(h)
 //
-// with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser.
+// with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser. In deep networks the hidden matrices are conditioned Gaussian matrices
+// (gaussian.Matrix), which carry the response functions of the theory: one sweep in time, linear in the number of steps, no fixed point.
 //
 // Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds to
 // each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons again), the
@@ -63,18 +74,24 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	switch s.Method {
 	case Lazy:
 		return solveLazy(ctx, p, s)
-	case "", Full:
+	case "", Full, GradientIndependence:
 	default:
-		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s or %s", s.Method, Full, Lazy)
-	}
-	if p.Network.Depth > 1 {
-		return nil, fmt.Errorf("dmft: the theory of %d hidden layers is not part of this version; use depth 1, or the lazy method, which takes any depth", p.Network.Depth)
+		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s, %s or %s", s.Method, Full, Lazy, GradientIndependence)
 	}
 	e, d, err := theoryEnsemble(p, s)
 	if err != nil {
 		return nil, err
 	}
 	t, err := Train(ctx, p, e)
+	// The ranks of deep networks are known only when the blocks have run: blocks that cannot match all noise are grown.
+	for grown := 0; errors.Is(err, gaussian.ErrFull); grown++ {
+		s.sites = 2 * e.Width
+		s.last = grown == mostGrowth
+		if e, d, err = theoryEnsemble(p, s); err != nil {
+			return nil, err
+		}
+		t, err = Train(ctx, p, e)
+	}
 	if t != nil {
 		t.Diagnostics.Rank, t.Diagnostics.Matched, t.Diagnostics.Notes = d.Rank, d.Matched, append(t.Diagnostics.Notes, d.Notes...)
 	}
@@ -135,6 +152,10 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		blocks = max(s.Samples/max(blockSites, need), min(leastBlocks, s.Samples/2))
 	}
 	width := s.Samples / blocks
+	if s.sites > 0 { // grown: keep the number of sites where that leaves enough blocks
+		width = s.sites
+		blocks = max(s.Samples/width, leastBlocks)
+	}
 	width = max((width+copies-1)/copies, 2) * copies
 	d := Diagnostics{Rank: rank, Matched: rank}
 	if s.Sampling == Plain {
@@ -145,61 +166,68 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites match %d of %d independent input directions; %d samples or more would match all of them",
 			width, d.Matched, rank, blocks*need))
 	}
+	if s.sites > 0 {
+		d.Notes = append(d.Notes, fmt.Sprintf("blocks were grown to %d sites, %d in all, to match the noise of every direction", width, width*blocks))
+	}
 	if blocks == 1 {
 		d.Notes = append(d.Notes, "a single block of sites gives no error bar")
 	}
+	tol := s.Tolerance
+	if tol == 0 {
+		if tol = min(max(2/float64(s.Samples), 1e-6), 1e-2); p.Network.Activation.Linear() {
+			tol = 1e-20 // few directions, and nothing but rounding to lose
+		}
+	}
+	depth := p.Network.Depth
+	limit := -1
+	switch {
+	case s.Sampling == Plain:
+		limit = 0
+	case d.Matched < rank:
+		limit = d.Matched
+	}
 	e := Ensemble[float64]{
-		Name: "theory", Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Run: s.Run,
-		Draw: func(block int, pts *Points[float64], in, out la.Mat[float64]) error {
-			rng := rand.New(rand.NewPCG(s.Seed, uint64(block)<<1|1))
+		Name: fmt.Sprintf("theory-S%d", width), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
+		Draw: func(block int, pts *Points[float64], in, out la.Mat[float64]) (Hidden[float64], error) {
+			var h Hidden[float64]
 			f, err := pts.factor()
 			if err != nil {
-				return err
+				return h, err
 			}
-			if s.Sampling == Plain {
-				drawSites(pts, f, in, out, gaussian.Plain(rng, width, f.rank), gaussian.Plain(rng, width, c))
-				return nil
+			// One pool of forward and one of backward noise per kind of site: a layer's in an MLP, that of all layers in a residual network.
+			fwd, bwd := make([]*gaussian.Pool, depth), make([]*gaussian.Pool, depth)
+			for l := range depth {
+				if l > 0 && p.Network.Kind == ResNet {
+					fwd[l], bwd[l] = fwd[0], bwd[0]
+					continue
+				}
+				stream := uint64(block)<<20 | uint64(l)<<1
+				fwd[l] = gaussian.NewPool(s.Seed, stream, width, copies, 2, limit)
+				bwd[l] = gaussian.NewPool(s.Seed, stream|1, width, copies, 1, limit)
+				if depth > 1 && limit < 0 && !s.last && s.Blocks == 0 {
+					fwd[l].Strict()
+					bwd[l].Strict()
+				}
+				h.Shared = append(h.Shared, fwd[l], bwd[l])
 			}
-			distinct := width / copies
-			z, err := matched(rng, distinct, f.rank, d.Matched)
+			z, err := fwd[0].Draw(f.rank)
 			if err != nil {
-				return err
+				return h, err
 			}
-			r, err := matched(rng, distinct, c, min(c, gaussian.Capacity(distinct)))
+			r, err := bwd[depth-1].Draw(c)
 			if err != nil {
-				return err
+				return h, err
 			}
-			drawSites(pts, f, in, out, signs(z, copies, 2), signs(r, copies, 1))
-			return nil
+			drawSites(pts, f, in, out, z, r)
+			for l := 1; l < depth; l++ {
+				w := gaussian.NewMatrix(width, tol, fwd[l], bwd[l-1])
+				w.NoResponse = s.Method == GradientIndependence
+				h.Matrices = append(h.Matrices, w)
+			}
+			return h, nil
 		},
 	}
 	return e, d, nil
-}
-
-// signs stacks copies of z, the sign changing with every period-th copy.
-func signs(z la.Mat[float64], copies, period int) la.Mat[float64] {
-	out := la.New[float64](copies*z.Rows, z.Cols)
-	for k := range copies {
-		sign := float64(1 - 2*(k/period%2))
-		for i, v := range z.Data {
-			out.Data[k*len(z.Data)+i] = sign * v
-		}
-	}
-	return out
-}
-
-// matched is gaussian noise whose first n columns are moment matched.
-func matched(rng *rand.Rand, rows, cols, n int) (la.Mat[float64], error) {
-	n = min(n, cols)
-	z, err := gaussian.Matched(rng, rows, n)
-	if err != nil || n == cols {
-		return z, err
-	}
-	all := gaussian.Plain(rng, rows, cols)
-	for i := range rows {
-		copy(all.Row(i), z.Row(i))
-	}
-	return all, nil
 }
 
 // drawSites sets the first layer from unit noise z and the readout from r.

@@ -70,6 +70,8 @@ type Diagnostics struct {
 	Space         Space    `json:"space,omitempty"`          // how the first layer was held
 	Rank          int      `json:"rank,omitempty"`           // independent Gaussian fields of the first layer
 	Matched       int      `json:"matched,omitempty"`        // how many of them are moment matched
+	Ranks         [][2]int `json:"ranks,omitempty"`          // directions of x and y seen by each hidden matrix, the most over blocks
+	Dropped       float64  `json:"dropped,omitempty"`        // largest relative mean square of a direction dropped
 	Lambda        float64  `json:"ntk_lambda_max,omitempty"` // largest eigenvalue of the NTK at the start
 	Steps         int      `json:"steps"`                    // steps taken, internal ones of an adaptive method included
 	Rejected      int      `json:"rejected,omitempty"`       // steps an adaptive method rejected

@@ -113,6 +113,9 @@ func (a Activation) Homogeneous() bool {
 	return false
 }
 
+// Linear says whether φ(h) ∝ h.
+func (a Activation) Linear() bool { return a.Odd() && a.Homogeneous() }
+
 // Odd says whether φ(−h) = −φ(h).
 func (a Activation) Odd() bool {
 	switch a.Name {

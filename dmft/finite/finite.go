@@ -66,21 +66,22 @@ func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 	}
 	return dmft.Ensemble[T]{
 		Name: fmt.Sprintf("simulation-N%d", s.Width), Width: s.Width, Replicas: max(s.Seeds, 1), Space: s.Space, Run: s.Run,
-		Draw: func(seed int, pts *dmft.Points[T], in, out la.Mat[T]) error {
+		Draw: func(seed int, pts *dmft.Points[T], in, out la.Mat[T]) (dmft.Hidden[T], error) {
 			rng := stream(seed, 0)
 			r := gaussian.Plain(rng, out.Rows, out.Cols)
 			la.Convert(out.Data, r.Data)
 			pts.SetWeights(in, gaussian.Plain(rng, s.Width, pts.Dim))
-			return nil
-		},
-		Hidden: func(seed, layer int) (dmft.Matrix[T], error) {
-			w := la.New[T](s.Width, s.Width)
-			rng := stream(seed, layer)
+			var h dmft.Hidden[T]
 			scale := 1 / math.Sqrt(float64(s.Width))
-			for i := range w.Data {
-				w.Data[i] = T(rng.NormFloat64() * scale)
+			for layer := 1; layer < p.Network.Depth; layer++ {
+				w := la.New[T](s.Width, s.Width)
+				rng := stream(seed, layer)
+				for i := range w.Data {
+					w.Data[i] = T(rng.NormFloat64() * scale)
+				}
+				h.Matrices = append(h.Matrices, dmft.NewDense(w))
 			}
-			return dmft.NewDense(w), nil
+			return h, nil
 		},
 	}
 }

@@ -13,6 +13,7 @@
 package gaussian
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -53,6 +54,8 @@ func Matched(rng *rand.Rand, rows, cols int) (la.Mat[float64], error) {
 	}
 	return z, nil
 }
+
+var errEigen = errors.New("gaussian: the eigenvalues of a sample covariance do not converge; a field is not finite")
 
 // centre subtracts from each column its mean.
 func centre(z la.Mat[float64]) {

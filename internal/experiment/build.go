@@ -53,7 +53,7 @@ func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 // TheorySettings are the settings of the theory.
 func (e Experiment) TheorySettings() dmft.Settings {
 	t := e.Theory
-	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed,
+	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance,
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
 }
 

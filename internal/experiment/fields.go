@@ -51,7 +51,7 @@ func resnetOnly(e *Experiment) string {
 }
 
 func fullOnly(e *Experiment) string {
-	if e.Theory.Method != "full" {
+	if e.Theory.Method == "lazy" {
 		return "the lazy method draws no samples"
 	}
 	return ""
@@ -169,18 +169,18 @@ var fields = []field{
 	{path: "training.loss.reduction", at: func(e *Experiment) any { return &e.Training.Reduction }, def: "sum", enum: []string{"sum", "mean"}, doc: "over samples, in every loss printed and in the gradient"},
 	{path: "training.centred", at: func(e *Experiment) any { return &e.Training.Centred }, def: false, doc: "predict f(θ) − f(θ₀)"},
 
-	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, def: "full", enum: []string{"full", "lazy"}, doc: "full feature learning, or the limit γ₀ → 0 (static NTK)"},
+	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, def: "full", enum: []string{"full", "lazy", "gradient-independence"}, doc: "full feature learning; the limit γ₀ → 0 (static NTK); or the approximation without response functions"},
 	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, def: 4000, min: 4, max: 1e9, when: fullOnly, doc: "sites in all, split over independent blocks"},
 	{path: "theory.blocks", at: func(e *Experiment) any { return &e.Theory.Blocks }, def: 0, min: 0, max: 1e6, when: fullOnly, doc: "number of blocks; 0 chooses"},
 	{path: "theory.seed", at: func(e *Experiment) any { return &e.Theory.Seed }, def: uint64(1), doc: "seed of the sites"},
 	{path: "theory.sampling", at: func(e *Experiment) any { return &e.Theory.Sampling }, def: "matched", enum: []string{"matched", "plain"}, when: fullOnly, doc: "moment-matched sites in symmetric groups, or independent ones"},
 	{path: "theory.sites", at: func(e *Experiment) any { return &e.Theory.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, when: fullOnly, doc: "hold preactivations on all points (data) or input weights (input)"},
-	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 1e-6, min: 0, max: 1, when: func(e *Experiment) string {
+	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 0., min: 0, max: 1, when: func(e *Experiment) string {
 		if e.Network.Depth == 1 {
 			return "a network with one hidden layer has no hidden matrix"
 		}
 		return fullOnly(e)
-	}, doc: "relative squared norm below which a direction of a hidden layer is dropped (depth above 1)"},
+	}, doc: "relative squared norm below which a direction of a hidden layer's fields is dropped (depth above 1); 0 chooses"},
 
 	{path: "simulation.widths", at: func(e *Experiment) any { return &e.Simulation.Widths }, def: []int{256, 1024}, min: 1, max: 1e7, list: true, doc: "widths N of the finite networks"},
 	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},

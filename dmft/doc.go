@@ -1,0 +1,14 @@
+// Package dmft solves the dynamical mean field theory of feature-learning networks: what a network does when it is infinitely wide and the
+// richness γ₀ keeps it learning features. A [Problem] is data, a network and its training; [Solve] returns its infinite-width limit and
+// finite.Train the behaviour of explicit networks, both as a [Trajectory].
+//
+// Training a network asks four things of a weight matrix: products with it and with its transpose, outer products added to it, linear
+// combinations ([Matrix]). One training loop ([Train]) serves every width: with dense matrices it trains a finite network, with sites drawn from the
+// Gaussian measure of initialisation it solves the limit. In the conventions of [Problem], with Δ_μ = −∂(loss)/∂f_μ,
+//
+//	h¹(t+1) = h¹(t) + ηγ₀ Kx[Δ(t)∘g¹(t)]      w(t+1) = w(t) + ηγ₀ Σ_μ Δ_μ(t) φ(h^L_μ(t))      f = ⟨w φ(h^L)⟩/γ₀
+//	K = Φ^L + G¹∘Kx + b² Σ_ℓ G^{ℓ+1}∘Φ^ℓ       Φ^ℓ = ⟨φ(h^ℓ)φ(h^ℓ)⟩,  G^ℓ = ⟨g^ℓ g^ℓ⟩
+//
+// (Bordelon & Pehlevan 2022, arXiv 2205.09653). Averages ⟨·⟩ are over sites, drawn in independent blocks whose scatter is the error bar of every
+// result.
+package dmft

@@ -1,0 +1,134 @@
+package gaussian
+
+import (
+	"encoding/gob"
+	"errors"
+	"math/rand/v2"
+
+	"github.com/seed39b58f2d/dmft/internal/la"
+)
+
+// Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is orthonormal to the columns
+// drawn before, so the sample second moments of everything linear in the noise are exact.
+//
+// Sites come in groups of copies with the same distinct noise up to signs: copy k carries the sign (−1)^⌊k/period⌋.
+type Pool struct {
+	rng    *rand.Rand
+	src    *rand.PCG
+	rows   int // distinct sites
+	copies int
+	period int
+	limit  int             // columns that are matched at most
+	z      la.Mat[float64] // columns drawn so far that later ones must be orthogonal to, rows × cap
+	n      int             // how many
+	plain  int             // columns drawn without matching because the limit was reached
+	strict bool
+}
+
+// ErrFull is the error of a strict pool that is asked for more columns than it can match.
+var ErrFull = errors.New("gaussian: more independent noise columns are needed than fit over the sites")
+
+// Strict makes Draw fail with ErrFull rather than draw columns that are not matched.
+func (p *Pool) Strict() { p.strict = true }
+
+// NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit columns are matched, all that fit when limit is
+// negative; none when it is zero.
+func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
+	src := rand.NewPCG(seed, stream)
+	p := &Pool{rng: rand.New(src), src: src, rows: sites / copies, copies: copies, period: period}
+	room := Capacity(p.rows)
+	p.limit = room
+	if limit >= 0 {
+		p.limit = min(limit, room)
+	}
+	return p
+}
+
+// Drawn is how many columns were drawn, and how many of them without matching.
+func (p *Pool) Drawn() (all, unmatched int) { return p.n + p.plain, p.plain }
+
+// Draw returns k more columns over all sites.
+func (p *Pool) Draw(k int) (la.Mat[float64], error) {
+	m := min(k, p.limit-p.n)
+	if m < k && p.strict {
+		return la.Mat[float64]{}, ErrFull
+	}
+	fresh := Plain(p.rng, p.rows, k)
+	if m > 0 {
+		p.reserve(p.n + m)
+		old, add := p.z.Slice(0, p.rows, 0, p.n), p.z.Slice(0, p.rows, p.n, p.n+m)
+		for i := range p.rows {
+			copy(add.Row(i), fresh.Row(i)[:m])
+		}
+		r := la.New[float64](p.n, m)
+		for range 2 { // orthogonal to what was drawn, among each other, and again for rounding
+			if p.n > 0 {
+				la.Gemm(la.T, la.N, 1/float64(p.rows), old, add, 0, r)
+				la.Gemm(la.N, la.N, -1, old, r, 1, add)
+			}
+			centre(add)
+			if err := whiten(add); err != nil {
+				return la.Mat[float64]{}, err
+			}
+		}
+		for i := range p.rows {
+			copy(fresh.Row(i)[:m], add.Row(i))
+		}
+		p.n += m
+	}
+	p.plain += k - max(m, 0)
+	return signs(fresh, p.copies, p.period), nil
+}
+
+// reserve makes room for n columns.
+func (p *Pool) reserve(n int) {
+	if n <= p.z.Cols {
+		return
+	}
+	z := la.New[float64](p.rows, min(max(n, 2*p.z.Cols, 32), p.limit))
+	for i := range p.z.Rows {
+		copy(z.Row(i), p.z.Row(i)[:p.n])
+	}
+	p.z = z
+}
+
+// signs stacks copies of z, the sign changing with every period-th copy.
+func signs(z la.Mat[float64], copies, period int) la.Mat[float64] {
+	out := la.New[float64](copies*z.Rows, z.Cols)
+	for k := range copies {
+		sign := float64(1 - 2*(k/period%2))
+		for i, v := range z.Data {
+			out.Data[k*len(z.Data)+i] = sign * v
+		}
+	}
+	return out
+}
+
+// Save and Load keep and restore the pool, the state of its random stream included.
+func (p *Pool) Save(enc *gob.Encoder) error {
+	state, err := p.src.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	if err := enc.Encode(state); err != nil {
+		return err
+	}
+	if err := enc.Encode([2]int{p.n, p.plain}); err != nil {
+		return err
+	}
+	return enc.Encode(p.z)
+}
+
+// Load implements the other half of Save.
+func (p *Pool) Load(dec *gob.Decoder) error {
+	var state []byte
+	var n [2]int
+	var z la.Mat[float64]
+	for _, v := range []any{&state, &n, &z} {
+		if err := dec.Decode(v); err != nil {
+			return err
+		}
+	}
+	p.n, p.plain, p.z = n[0], n[1], z
+	return p.src.UnmarshalBinary(state)
+}
