@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,16 +37,24 @@ func Names() []string {
 
 // Validate says what is wrong with an activation.
 func (a Activation) Validate() error {
-	known := false
-	for _, n := range Names() {
-		known = known || n == a.Name
+	if !slices.Contains(Names(), a.Name) {
+		hint := ""
+		if n := nearest(a.Name, Names()); n != "" {
+			hint = fmt.Sprintf(" (did you mean %s?)", n)
+		}
+		return fmt.Errorf("kernels: unknown activation %q%s; use one of %s", a.Name, hint, strings.Join(Names(), ", "))
 	}
-	if !known {
-		return fmt.Errorf("kernels: unknown activation %q; use one of %s", a.Name, strings.Join(Names(), ", "))
+	for _, v := range []struct {
+		what  string
+		value float64
+	}{{"gain", a.Gain}, {"scale", a.Scale}, {"parameter", a.Parameter}} {
+		if !finite(v.value) {
+			return fmt.Errorf("kernels: the %s of activation %s is %g; it must be finite", v.what, a.Name, v.value)
+		}
 	}
-	for _, v := range append([]float64{a.Gain, a.Scale, a.Parameter}, a.Coefficients...) {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("kernels: activation %s has a parameter %g", a.Name, v)
+	for k, c := range a.Coefficients {
+		if !finite(c) {
+			return fmt.Errorf("kernels: coefficient %d of the polynomial activation is %g; it must be finite", k, c)
 		}
 	}
 	if a.Name == PolynomialName && len(a.Coefficients) == 0 {
@@ -58,6 +67,42 @@ func (a Activation) Validate() error {
 		return fmt.Errorf("kernels: the activation %s has no parameter", a.Name)
 	}
 	return nil
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// nearest returns the one of names with the smallest edit distance to s, letter case apart, or "" when none is within half the length
+// of s: a wild guess helps nobody.
+func nearest(s string, names []string) string {
+	s = strings.ToLower(s)
+	best, at := len(s)/2+1, ""
+	for _, n := range names {
+		if d := distance(s, n); d < best {
+			best, at = d, n
+		}
+	}
+	return at
+}
+
+// distance is the Levenshtein distance: insertions, deletions and substitutions of bytes.
+func distance(s, t string) int {
+	row := make([]int, len(t)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(s) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(t) {
+			d := diagonal
+			if s[i] != t[j] {
+				d++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(d, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(t)]
 }
 
 // String names the activation with the parameters that differ from their defaults.
@@ -134,162 +179,4 @@ func (a Activation) Odd() bool {
 		return true
 	}
 	return false
-}
-
-type float interface{ float32 | float64 }
-
-// Eval sets phi ← φ(h) and dphi ← φ′(h) element by element; either may be nil. The derivative of relu at 0 is 0.
-func (a Activation) Eval(phi, dphi, h []float64) { evaluate(a, phi, dphi, h) }
-
-// Eval32 is Eval in single precision.
-func (a Activation) Eval32(phi, dphi, h []float32) { evaluate(a, phi, dphi, h) }
-
-// Value is φ(h).
-func (a Activation) Value(h float64) float64 {
-	var v [1]float64
-	a.Eval(v[:], nil, []float64{h})
-	return v[0]
-}
-
-// Derivative is φ′(h).
-func (a Activation) Derivative(h float64) float64 {
-	var v [1]float64
-	a.Eval(nil, v[:], []float64{h})
-	return v[0]
-}
-
-// evaluate has one tight loop per base function, over value and derivative together where they share work.
-func evaluate[T float](a Activation, phi, dphi, h []T) {
-	gain, scale := a.gain(), a.scale()
-	if phi != nil {
-		phi = phi[:len(h)]
-	}
-	if dphi != nil {
-		dphi = dphi[:len(h)]
-	}
-	// Gain and scale of the piecewise linear functions are one factor; the others go through f, which returns base value and
-	// derivative.
-	switch a.Name {
-	case IdentityName:
-		g := T(gain * scale)
-		for i, x := range h {
-			if phi != nil {
-				phi[i] = g * x
-			}
-			if dphi != nil {
-				dphi[i] = g
-			}
-		}
-	case ReLUName, LeakyReLUName:
-		up, down := T(gain*scale), T(0)
-		if a.Name == LeakyReLUName {
-			down = T(gain * scale * a.Parameter)
-		}
-		if scale < 0 { // mirrored
-			up, down = down, up
-		}
-		if phi != nil {
-			piecewise(phi, h, up, down)
-		}
-		if dphi != nil {
-			slopes(dphi, h, up, down)
-		}
-	case TanhName:
-		smooth(phi, dphi, h, gain, scale, func(x float64) (float64, float64) {
-			t := math.Tanh(x)
-			return t, (1 - t) * (1 + t)
-		})
-	case ErfName:
-		smooth(phi, dphi, h, gain, scale, erfBase)
-	case GELUName:
-		smooth(phi, dphi, h, gain, scale, geluBase)
-	case SoftplusName:
-		smooth(phi, dphi, h, gain, scale, softplusBase)
-	case QuadraticMixName:
-		e := a.Parameter
-		smooth(phi, dphi, h, gain, scale, func(x float64) (float64, float64) { return x + e/2*x*x, 1 + e*x })
-	case PolynomialName:
-		c := a.Coefficients
-		smooth(phi, dphi, h, gain, scale, func(x float64) (float64, float64) {
-			p, d := 0., 0.
-			for k := len(c) - 1; k >= 0; k-- {
-				d = d*x + p
-				p = p*x + c[k]
-			}
-			return p, d
-		})
-	}
-}
-
-func piecewise[T float](phi, h []T, up, down T) {
-	if down == 0 { // 0·(−∞) must be 0
-		for i, x := range h {
-			if x <= 0 {
-				phi[i] = 0
-			} else {
-				phi[i] = up * x
-			}
-		}
-		return
-	}
-	for i, x := range h {
-		if x > 0 {
-			phi[i] = up * x
-		} else {
-			phi[i] = down * x
-		}
-	}
-}
-
-func slopes[T float](dphi, h []T, up, down T) {
-	for i, x := range h {
-		switch {
-		case x > 0:
-			dphi[i] = up
-		case x <= 0:
-			dphi[i] = down
-		default:
-			dphi[i] = x // NaN
-		}
-	}
-}
-
-const invSqrt2Pi = 0.39894228040143267793994605993438
-
-func erfBase(x float64) (float64, float64) {
-	return math.Erf(x / math.Sqrt2), 2 * invSqrt2Pi * math.Exp(-x*x/2)
-}
-
-func geluBase(x float64) (float64, float64) {
-	switch {
-	case math.IsInf(x, 1):
-		return x, 1
-	case math.IsInf(x, -1):
-		return 0, 0
-	}
-	cdf := math.Erfc(-x/math.Sqrt2) / 2
-	return x * cdf, cdf + x*invSqrt2Pi*math.Exp(-x*x/2)
-}
-
-func softplusBase(x float64) (float64, float64) {
-	// Both from e = e^{−|x|}, without overflow.
-	e := math.Exp(-math.Abs(x))
-	v := math.Max(x, 0) + math.Log1p(e)
-	if x >= 0 {
-		return v, 1 / (1 + e)
-	}
-	return v, e / (1 + e)
-}
-
-func smooth[T float](phi, dphi, h []T, gain, scale float64, f func(float64) (float64, float64)) {
-	ds := gain * scale
-	for i, x := range h {
-		v, d := f(scale * float64(x))
-		if phi != nil {
-			phi[i] = T(gain * v)
-		}
-		if dphi != nil {
-			dphi[i] = T(ds * d)
-		}
-	}
 }
