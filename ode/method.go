@@ -3,6 +3,7 @@ package ode
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Kind names an optimiser or an integrator of the gradient flow.
@@ -20,7 +21,11 @@ const (
 	RK45     Kind = "rk45"     // Dormand–Prince 5(4) with step rejection
 )
 
-// A Method is one optimiser or integrator with its parameters. The zero value of everything but Kind and LearningRate works.
+// kinds numbers the methods in saved states: append only.
+var kinds = [...]Kind{GD, Momentum, Nesterov, AB2, AB3, AB4, RK4, RK45}
+
+// A Method is one optimiser or integrator with its parameters, all in the equations of the package comment. The zero value of everything but
+// Kind and LearningRate works.
 type Method struct {
 	Kind         Kind
 	LearningRate float64  // η; for a flow the interval of time between outputs
@@ -59,9 +64,7 @@ func (m Method) Order() int {
 
 // Validate says what is wrong with a method.
 func (m Method) Validate() error {
-	switch m.Kind {
-	case GD, Momentum, Nesterov, AB2, AB3, AB4, RK4, RK45:
-	default:
+	if !slices.Contains(kinds[:], m.Kind) {
 		return fmt.Errorf("ode: unknown method %q; use gd, momentum, nesterov, ab2, ab3, ab4, rk4 or rk45", m.Kind)
 	}
 	if !(m.LearningRate > 0) || math.IsInf(m.LearningRate, 0) {
@@ -139,7 +142,7 @@ func (s Schedule) validate() error {
 	return nil
 }
 
-// Rate is the multiplier of the learning rate at step n of steps.
+// Rate is the multiplier of the learning rate at step n = 0 … steps−1. Beyond the last step it stays at its last value, for Cosine and Linear.
 func (s Schedule) Rate(n, steps int) float64 {
 	if n < s.Warmup {
 		return float64(n+1) / float64(s.Warmup+1)
@@ -147,11 +150,11 @@ func (s Schedule) Rate(n, steps int) float64 {
 	n, steps = n-s.Warmup, steps-s.Warmup
 	x := 0.
 	if steps > 1 {
-		x = float64(n) / float64(steps-1)
+		x = math.Min(float64(n)/float64(steps-1), 1)
 	}
 	switch s.Kind {
 	case StepDecay:
-		return math.Pow(s.Factor, float64(n/s.Every))
+		return math.Pow(s.Factor, float64(n/max(s.Every, 1)))
 	case Exponential:
 		return math.Pow(s.Factor, float64(n))
 	case Cosine:
