@@ -1,9 +1,12 @@
 // Package experiment reads experiment files: YAML in, a typed description out, with errors that name file, line, column and what would have
 // been right.
 //
-// One table (fields.go) lists every key with its type, default, range, documentation and the condition under which it applies. Validation,
-// defaults, `dmft check --schema` and the file printed with all defaults filled in come from it. A list in place of a
-// single value makes the file stand for the product of its lists ([File.Points]).
+//	f, err := experiment.Read("digits.yaml") // err is of type Errors: everything wrong with the file
+//	for _, p := range f.Points() { … p.Label, p.Experiment … }
+//
+// One table (fields.go) lists every key with its type, default, range, documentation and the condition under which it applies; a second one
+// (rules.go) says how keys go together. Validation, defaults, [Schema], [JSONSchema] and the file printed with all defaults filled in
+// ([Experiment.YAML]) come from them. A list in place of a single value makes the file stand for the product of its lists ([File.Points]).
 package experiment
 
 import (
@@ -14,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/seed39b58f2d/dmft/kernels"
 )
@@ -134,9 +138,9 @@ type Compare struct {
 // Error is one thing wrong with a file, at a place.
 type Error struct {
 	File         string
-	Line, Column int
+	Line, Column int // from 1, columns in characters; Line 0 when the file could not be read
 	Message      string
-	Excerpt      string // the line
+	Excerpt      string // the line; empty when the error is about the whole file
 }
 
 func (e Error) Error() string {
@@ -146,9 +150,30 @@ func (e Error) Error() string {
 	}
 	s += ": " + e.Message
 	if e.Excerpt != "" {
-		s += "\n    " + e.Excerpt + "\n    " + strings.Repeat(" ", max(e.Column-1, 0)) + "^"
+		text, caret := excerpt(e.Excerpt, e.Column)
+		s += "\n    " + text + "\n    " + caret
 	}
 	return s
+}
+
+// excerpt is the part of a line around a column that fits on a terminal, without characters that a terminal would obey, and the caret below it.
+func excerpt(line string, column int) (text, caret string) {
+	const before, width = 80, 120
+	c := []rune(line)
+	for i, v := range c {
+		if !unicode.IsPrint(v) {
+			c[i] = ' '
+		}
+	}
+	at := min(max(column-1, 0), len(c))
+	head, tail := "", ""
+	if len(c) > width && at > before {
+		c, at, head = c[at-before:], before, "…"
+	}
+	if len(c) > width {
+		c, tail = c[:width], "…"
+	}
+	return head + strings.TrimRight(string(c), " ") + tail, strings.Repeat(" ", len([]rune(head))+at) + "^"
 }
 
 // Errors is everything wrong with a file.
@@ -184,7 +209,7 @@ func (e Experiment) Hash() string {
 
 // baseName is the name of an experiment that has none.
 func baseName(path string) string {
-	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	return folderSafe(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
 }
 
 // HashOf identifies a list of texts.

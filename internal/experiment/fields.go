@@ -15,58 +15,100 @@ type field struct {
 	at       func(*Experiment) any // pointer into the struct; its type is the type of the key
 	required bool
 	def      any                   // default where it applies, of the pointed type
-	choose   func(*Experiment) any // default that depends on fields above, or nil
+	choose   func(*Experiment) any // default that depends on the key from, or nil
+	from     string
 	enum     []string
-	min, max float64                  // inclusive range of numbers; both zero: none
-	open     bool                     // min itself is excluded
-	list     bool                     // the value is a list, so it is not swept over
-	when     func(*Experiment) string // why the key does not apply, or ""; fields above in the table are set
+	min, max float64   // inclusive range of numbers; both zero: none
+	open     bool      // min itself is excluded
+	below    bool      // max itself is excluded
+	list     bool      // the value is a list, so it is not swept over
+	single   bool      // sweeping over it would compute the same thing again
+	when     condition // where the key applies
 	doc      string
+}
+
+// A condition says where a key applies. It looks at no other keys than those in on: with one of them missing or unreadable it is not asked, so
+// that one mistake is not reported as several.
+type condition struct {
+	on  []string
+	doc string                   // "with …", for the documentation
+	why func(*Experiment) string // why the key does not apply, or ""
 }
 
 var inf = math.Inf(1)
 
 // Conditions.
-func sources(names ...string) func(*Experiment) string {
-	return func(e *Experiment) string {
+func sources(names ...string) condition {
+	return condition{[]string{"data.source"}, "with source " + strings.Join(names, ", "), func(e *Experiment) string {
 		if slices.Contains(names, e.Data.Source) {
 			return ""
 		}
 		return fmt.Sprintf("the source %s does not use it", e.Data.Source)
-	}
+	}}
 }
 
-func optimiserOnly(e *Experiment) string {
+var optimiserOnly = condition{[]string{"training.optimizer"}, "with optimizer gd, momentum, nesterov", func(e *Experiment) string {
 	if e.Training.Optimizer == "flow" {
 		return "a flow is continuous in time"
 	}
 	return ""
-}
+}}
 
-func resnetOnly(e *Experiment) string {
+var momentumOnly = condition{[]string{"training.optimizer"}, "with optimizer momentum, nesterov", func(e *Experiment) string {
+	if e.Training.Optimizer == "momentum" || e.Training.Optimizer == "nesterov" {
+		return ""
+	}
+	return "the optimizer " + e.Training.Optimizer + " has none"
+}}
+
+var flowOnly = condition{[]string{"training.optimizer"}, "with optimizer flow", func(e *Experiment) string {
+	if e.Training.Optimizer != "flow" {
+		return "only a flow has an integrator"
+	}
+	return ""
+}}
+
+var adaptiveOnly = condition{[]string{"training.optimizer", "training.integrator"}, "with optimizer flow and integrator rk45", func(e *Experiment) string {
+	if s := flowOnly.why(e); s != "" {
+		return s
+	}
+	if e.Training.Integrator != "rk45" {
+		return "the integrator " + e.Training.Integrator + " has a fixed step"
+	}
+	return ""
+}}
+
+var resnetOnly = condition{[]string{"network.kind"}, "with kind resnet", func(e *Experiment) string {
 	if e.Network.Kind != "resnet" {
 		return "only a resnet has branches"
 	}
 	return ""
-}
+}}
 
-func fullOnly(e *Experiment) string {
+var sampledOnly = condition{[]string{"theory.method"}, "unless the method is lazy", func(e *Experiment) string {
 	if e.Theory.Method == "lazy" {
 		return "the lazy method draws no samples"
 	}
 	return ""
-}
+}}
 
-func schedule(kinds ...string) func(*Experiment) string {
-	return func(e *Experiment) string {
-		if s := optimiserOnly(e); s != "" {
+var deepOnly = condition{[]string{"theory.method", "network.depth"}, "with network.depth above 1, unless the method is lazy", func(e *Experiment) string {
+	if e.Network.Depth == 1 {
+		return "a network with one hidden layer has no hidden matrix"
+	}
+	return sampledOnly.why(e)
+}}
+
+func schedule(kinds ...string) condition {
+	return condition{[]string{"training.optimizer", "training.schedule.kind"}, "with schedule.kind " + strings.Join(kinds, ", "), func(e *Experiment) string {
+		if s := optimiserOnly.why(e); s != "" {
 			return s
 		}
 		if !slices.Contains(kinds, e.Training.Schedule.Kind) {
 			return fmt.Sprintf("a %s schedule does not use it", e.Training.Schedule.Kind)
 		}
 		return ""
-	}
+	}}
 }
 
 var (
@@ -77,34 +119,32 @@ var (
 	labelled     = append([]string{"modular-addition"}, imageSources...)
 )
 
-func needs(source string) func(*Experiment) string { return sources(source) }
-
 // fields is every key, in the order in which it is documented, set and printed. A condition may look at fields above its own.
 var fields = []field{
-	{path: "name", at: func(e *Experiment) any { return &e.Name }, doc: "name of the experiment; the file name without its extension when left out"},
-	{path: "description", at: func(e *Experiment) any { return &e.Description }, def: "", doc: "free text"},
+	{path: "name", at: func(e *Experiment) any { return &e.Name }, single: true, doc: "name of the experiment; the file name without its extension when left out"},
+	{path: "description", at: func(e *Experiment) any { return &e.Description }, def: "", single: true, doc: "free text"},
 
 	{path: "data.source", at: func(e *Experiment) any { return &e.Data.Source }, required: true, enum: allSources,
 		doc: "where points come from: digits (carried by the program), image files, arrays, or a generator"},
 	{path: "data.path", at: func(e *Experiment) any { return &e.Data.Path }, required: true, when: sources("mnist", "fashion-mnist", "cifar10"),
 		doc: "folder of the data files, relative to the experiment file: the four IDX files (gzipped or not), or data_batch_1.bin … test_batch.bin"},
 	{path: "data.inputs", at: func(e *Experiment) any { return &e.Data.Inputs }, required: true, when: sources(fileSources...), doc: "file of inputs, P rows of D numbers (npy, csv) or images (idx)"},
-	{path: "data.targets", at: func(e *Experiment) any { return &e.Data.Targets }, def: "", when: sources(fileSources...), doc: "file of targets, P rows of C numbers; for csv the last column of inputs when left out"},
+	{path: "data.targets", at: func(e *Experiment) any { return &e.Data.Targets }, def: "", when: sources(fileSources...), doc: "file of targets, P rows of C numbers (npy, csv) or labels (idx); for csv the last column of inputs when left out"},
 	{path: "data.test_inputs", at: func(e *Experiment) any { return &e.Data.TestInputs }, def: "", when: sources(fileSources...), doc: "the same for test points"},
 	{path: "data.test_targets", at: func(e *Experiment) any { return &e.Data.TestTargets }, def: "", when: sources(fileSources...), doc: "the same for test points"},
 	{path: "data.classes", at: func(e *Experiment) any { return &e.Data.Classes }, def: []int(nil), min: 0, max: 1e6, list: true, when: sources(imageSources...), doc: "which classes, in which order; all when left out"},
 	{path: "data.dimension", at: func(e *Experiment) any { return &e.Data.Dimension }, required: true, min: 1, max: 1e7, when: sources(generators...), doc: "number of inputs D"},
-	{path: "data.degree", at: func(e *Experiment) any { return &e.Data.Degree }, required: true, min: 1, max: 1e7, when: needs("parity"), doc: "how many of the inputs the parity is over"},
-	{path: "data.polynomial", at: func(e *Experiment) any { return &e.Data.Polynomial }, required: true, list: true, when: needs("single-index"), doc: "Hermite coefficients of the link function, degree 0 first"},
-	{path: "data.width", at: func(e *Experiment) any { return &e.Data.Width }, required: true, min: 1, max: 1e6, when: needs("teacher"), doc: "hidden units of the teacher"},
-	{path: "data.activation", at: func(e *Experiment) any { return &e.Data.Activation }, required: true, when: needs("teacher"), doc: "activation of the teacher, in the forms of network.activation"},
-	{path: "data.modulus", at: func(e *Experiment) any { return &e.Data.Modulus }, required: true, min: 2, max: 4096, when: needs("modular-addition"), doc: "p of a + b mod p"},
+	{path: "data.degree", at: func(e *Experiment) any { return &e.Data.Degree }, required: true, min: 1, max: 1e7, when: sources("parity"), doc: "how many of the inputs the parity is over"},
+	{path: "data.polynomial", at: func(e *Experiment) any { return &e.Data.Polynomial }, required: true, list: true, when: sources("single-index"), doc: "Hermite coefficients of the link function, degree 0 first"},
+	{path: "data.width", at: func(e *Experiment) any { return &e.Data.Width }, required: true, min: 1, max: 1e6, when: sources("teacher"), doc: "hidden units of the teacher"},
+	{path: "data.activation", at: func(e *Experiment) any { return &e.Data.Activation }, required: true, when: sources("teacher"), doc: "activation of the teacher, in the forms of network.activation"},
+	{path: "data.modulus", at: func(e *Experiment) any { return &e.Data.Modulus }, required: true, min: 2, max: 4096, when: sources("modular-addition"), doc: "p of a + b mod p"},
 	{path: "data.outputs", at: func(e *Experiment) any { return &e.Data.Outputs }, def: 1, min: 1, max: 1000, when: sources("gaussian", "sphere", "teacher"), doc: "number of outputs C"},
 	{path: "data.noise", at: func(e *Experiment) any { return &e.Data.Noise }, def: 0., min: 0, max: inf, when: sources("gaussian", "sphere", "single-index", "teacher"), doc: "standard deviation of the noise on training targets"},
-	{path: "data.train", at: func(e *Experiment) any { return &e.Data.Train }, def: 0, min: 0, max: 1e9, doc: "number of training points P; 0 is every row (npy, csv)"},
+	{path: "data.train", at: func(e *Experiment) any { return &e.Data.Train }, def: 0, min: 0, max: 1e9, doc: "number of training points P; for npy and csv 0 is every row, other sources need it"},
 	{path: "data.test", at: func(e *Experiment) any { return &e.Data.Test }, def: 0, min: 0, max: 1e9, doc: "number of test points; 0 is none, or every row of test_inputs"},
 	{path: "data.seed", at: func(e *Experiment) any { return &e.Data.Seed }, def: uint64(1), doc: "seed of the choice or generation of points"},
-	{path: "data.normalize", at: func(e *Experiment) any { return &e.Data.Normalize }, enum: []string{"none", "sphere", "standard"},
+	{path: "data.normalize", at: func(e *Experiment) any { return &e.Data.Normalize }, enum: []string{"none", "sphere", "standard"}, from: "data.source",
 		choose: func(e *Experiment) any {
 			switch {
 			case slices.Contains(imageSources, e.Data.Source):
@@ -115,7 +155,7 @@ var fields = []field{
 			return "none"
 		},
 		doc: "none; sphere: every row has |x|² = D; standard: subtract the training mean and divide by one overall deviation. Default: standard for images, sphere for modular-addition, none otherwise"},
-	{path: "data.encoding", at: func(e *Experiment) any { return &e.Data.Encoding }, enum: []string{"sign", "one-hot", "centred-one-hot", "label"}, when: sources(labelled...),
+	{path: "data.encoding", at: func(e *Experiment) any { return &e.Data.Encoding }, enum: []string{"sign", "one-hot", "centred-one-hot", "label"}, when: sources(labelled...), from: "data.classes",
 		choose: func(e *Experiment) any {
 			if len(e.Data.Classes) == 2 {
 				return "sign"
@@ -125,7 +165,7 @@ var fields = []field{
 		doc: "targets of classes: sign (−1, +1), one-hot, centred-one-hot or the class number. Default: sign for two classes, one-hot for more"},
 
 	{path: "network.kind", at: func(e *Experiment) any { return &e.Network.Kind }, required: true, enum: []string{"two-layer", "mlp", "resnet"}, doc: "architecture"},
-	{path: "network.depth", at: func(e *Experiment) any { return (*depth)(&e.Network.Depth) }, required: true, choose: func(e *Experiment) any {
+	{path: "network.depth", at: func(e *Experiment) any { return (*depth)(&e.Network.Depth) }, required: true, from: "network.kind", choose: func(e *Experiment) any {
 		if e.Network.Kind == "two-layer" {
 			return depth(1)
 		}
@@ -141,23 +181,10 @@ var fields = []field{
 	{path: "training.optimizer", at: func(e *Experiment) any { return &e.Training.Optimizer }, def: "gd", enum: []string{"gd", "momentum", "nesterov", "flow"}, doc: "gd: θ ← (1−ηλ)θ + η∇; momentum: v ← μv + ∇, θ ← (1−ηλ)θ + ηv; nesterov; flow: dθ/dt = ∇ − λθ"},
 	{path: "training.learning_rate", at: func(e *Experiment) any { return &e.Training.LearningRate }, required: true, min: 0, max: inf, open: true, doc: "η; for a flow the time between outputs"},
 	{path: "training.steps", at: func(e *Experiment) any { return &e.Training.Steps }, required: true, min: 1, max: 1e8, doc: "number of steps (outputs of a flow)"},
-	{path: "training.momentum", at: func(e *Experiment) any { return &e.Training.Momentum }, required: true, min: 0, max: 0.9999999999, when: func(e *Experiment) string {
-		if e.Training.Optimizer == "momentum" || e.Training.Optimizer == "nesterov" {
-			return ""
-		}
-		return "the optimizer " + e.Training.Optimizer + " has none"
-	}, doc: "μ, in [0, 1)"},
+	{path: "training.momentum", at: func(e *Experiment) any { return &e.Training.Momentum }, required: true, min: 0, max: 1, below: true, when: momentumOnly, doc: "μ, in [0, 1)"},
 	{path: "training.weight_decay", at: func(e *Experiment) any { return &e.Training.WeightDecay }, def: 0., min: 0, max: inf, doc: "λ, decoupled from the gradient"},
 	{path: "training.integrator", at: func(e *Experiment) any { return &e.Training.Integrator }, def: "rk45", enum: []string{"rk45", "rk4", "ab2", "ab3", "ab4"}, when: flowOnly, doc: "rk45 adapts its step; the others take one step per output"},
-	{path: "training.tolerance", at: func(e *Experiment) any { return &e.Training.Tolerance }, def: 1e-6, min: 1e-14, max: 0.5, when: func(e *Experiment) string {
-		if s := flowOnly(e); s != "" {
-			return s
-		}
-		if e.Training.Integrator != "rk45" {
-			return "the integrator " + e.Training.Integrator + " has a fixed step"
-		}
-		return ""
-	}, doc: "error per step of rk45"},
+	{path: "training.tolerance", at: func(e *Experiment) any { return &e.Training.Tolerance }, def: 1e-6, min: 1e-14, max: 0.5, when: adaptiveOnly, doc: "error per step of rk45"},
 	{path: "training.schedule.kind", at: func(e *Experiment) any { return &e.Training.Schedule.Kind }, def: "constant", enum: []string{"constant", "step", "cosine", "linear", "exponential"}, when: optimiserOnly, doc: "learning-rate schedule: factor^⌊n/every⌋, half a cosine or a line down to final, factor^n"},
 	{path: "training.schedule.warmup", at: func(e *Experiment) any { return &e.Training.Schedule.Warmup }, def: 0, min: 0, max: 1e8, when: optimiserOnly, doc: "steps over which the rate rises linearly first"},
 	{path: "training.schedule.every", at: func(e *Experiment) any { return &e.Training.Schedule.Every }, required: true, min: 1, max: 1e8, when: schedule("step"), doc: "steps between drops"},
@@ -170,17 +197,12 @@ var fields = []field{
 	{path: "training.centred", at: func(e *Experiment) any { return &e.Training.Centred }, def: false, doc: "predict f(θ) − f(θ₀)"},
 
 	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, def: "full", enum: []string{"full", "lazy", "gradient-independence"}, doc: "full feature learning; the limit γ₀ → 0 (static NTK); or the approximation without response functions"},
-	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, def: 4000, min: 4, max: 1e9, when: fullOnly, doc: "sites in all, split over independent blocks"},
-	{path: "theory.blocks", at: func(e *Experiment) any { return &e.Theory.Blocks }, def: 0, min: 0, max: 1e6, when: fullOnly, doc: "number of blocks; 0 chooses"},
+	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, def: 4000, min: 4, max: 1e9, when: sampledOnly, doc: "sites in all, split over independent blocks"},
+	{path: "theory.blocks", at: func(e *Experiment) any { return &e.Theory.Blocks }, def: 0, min: 0, max: 1e6, when: sampledOnly, doc: "number of blocks; 0 chooses"},
 	{path: "theory.seed", at: func(e *Experiment) any { return &e.Theory.Seed }, def: uint64(1), doc: "seed of the sites"},
-	{path: "theory.sampling", at: func(e *Experiment) any { return &e.Theory.Sampling }, def: "matched", enum: []string{"matched", "plain"}, when: fullOnly, doc: "moment-matched sites in symmetric groups, or independent ones"},
-	{path: "theory.sites", at: func(e *Experiment) any { return &e.Theory.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, when: fullOnly, doc: "hold preactivations on all points (data) or input weights (input)"},
-	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 0., min: 0, max: 1, when: func(e *Experiment) string {
-		if e.Network.Depth == 1 {
-			return "a network with one hidden layer has no hidden matrix"
-		}
-		return fullOnly(e)
-	}, doc: "relative squared norm below which a direction of a hidden layer's fields is dropped (depth above 1); 0 chooses"},
+	{path: "theory.sampling", at: func(e *Experiment) any { return &e.Theory.Sampling }, def: "matched", enum: []string{"matched", "plain"}, when: sampledOnly, doc: "moment-matched sites in symmetric groups, or independent ones"},
+	{path: "theory.sites", at: func(e *Experiment) any { return &e.Theory.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, when: sampledOnly, doc: "hold preactivations on all points (data) or input weights (input)"},
+	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 0., min: 0, max: 1, when: deepOnly, doc: "relative squared norm below which a direction of a hidden layer's fields is dropped (depth above 1); 0 chooses"},
 
 	{path: "simulation.widths", at: func(e *Experiment) any { return &e.Simulation.Widths }, def: []int{256, 1024}, min: 1, max: 1e7, list: true, doc: "widths N of the finite networks"},
 	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},
@@ -194,13 +216,6 @@ var fields = []field{
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 }
 
-func flowOnly(e *Experiment) string {
-	if e.Training.Optimizer != "flow" {
-		return "only a flow has an integrator"
-	}
-	return ""
-}
-
 // depth is a number of layers or the word infinite.
 type depth int
 
@@ -209,10 +224,10 @@ type count int
 
 // applies says why f is not used by e, or "".
 func (f *field) applies(e *Experiment) string {
-	if f.when == nil {
+	if f.when.why == nil {
 		return ""
 	}
-	return f.when(e)
+	return f.when.why(e)
 }
 
 // typeName is the type of a key in words.
@@ -243,10 +258,20 @@ func (f *field) typeName() string {
 	return "an activation"
 }
 
+// itemName is the type of the items of a list in words.
+func (f *field) itemName() string {
+	if _, ok := f.at(&Experiment{}).(*[]int); ok {
+		return "whole number" + f.rangeText()
+	}
+	return "number"
+}
+
 func (f *field) rangeText() string {
 	switch {
 	case f.min == 0 && f.max == 0 || math.IsInf(f.min, -1):
 		return ""
+	case f.below:
+		return fmt.Sprintf(", at least %g and below %g", f.min, f.max)
 	case math.IsInf(f.max, 1) || f.max >= 1e5:
 		if f.open {
 			return fmt.Sprintf(" above %g", f.min)
@@ -256,36 +281,4 @@ func (f *field) rangeText() string {
 		return fmt.Sprintf(" above %g, up to %g", f.min, f.max)
 	}
 	return fmt.Sprintf(" from %g to %.4g", f.min, f.max)
-}
-
-// Schema documents every key.
-func Schema() string {
-	var b strings.Builder
-	b.WriteString("Keys of an experiment file (YAML). A list in place of a single value runs the product of all lists.\n")
-	section := ""
-	for i := range fields {
-		f := &fields[i]
-		s, _, dotted := strings.Cut(f.path, ".")
-		if dotted && s != section {
-			fmt.Fprintf(&b, "\n%s:\n", s)
-			section = s
-		}
-		if !dotted && section != "" {
-			b.WriteString("\n")
-			section = ""
-		}
-		fmt.Fprintf(&b, "  %s\n      %s", f.path, f.typeName())
-		switch {
-		case f.required && f.when != nil:
-			b.WriteString("; required where it applies")
-		case f.required:
-			b.WriteString("; required")
-		case f.def != nil:
-			if d := render(f.def); d != "" && d != `""` && d != "[]" {
-				fmt.Fprintf(&b, "; default %s", d)
-			}
-		}
-		fmt.Fprintf(&b, "\n      %s\n", f.doc)
-	}
-	return b.String()
 }

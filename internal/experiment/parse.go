@@ -1,15 +1,21 @@
 package experiment
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
@@ -35,7 +41,13 @@ type Swept struct{ Key, Value string }
 // Points returns the experiments of the product of all lists, in file order, the last list fastest.
 func (f *File) Points() []Point { return f.points }
 
-const maxPoints = 100000
+// Limits of a file.
+const (
+	maxPoints  = 100000
+	maxBytes   = 4 << 20
+	maxNesting = 100 // the parser is recursive
+	maxErrors  = 100 // after which the remaining points of a product are not looked at
+)
 
 // value is what a key was given: one value, or several for a sweep.
 type value struct {
@@ -46,70 +58,176 @@ type value struct {
 }
 
 type reader struct {
-	name  string
-	lines []string
-	errs  Errors
-	given map[string]*value
-	order []string
+	name     string
+	lines    []string
+	errs     Errors
+	seen     map[Error]bool // no error is reported twice, however many points of a product have it
+	given    map[string]*value
+	order    []string
+	sections map[string]*token.Token
+	broken   map[string]bool // keys that are there but not readable
 }
 
 func (r *reader) fail(t *token.Token, format string, args ...any) {
-	e := Error{File: r.name, Message: fmt.Sprintf(format, args...)}
-	if t != nil && t.Position != nil {
-		e.Line, e.Column = t.Position.Line, t.Position.Column
-		if e.Line >= 1 && e.Line <= len(r.lines) {
-			e.Excerpt = strings.TrimRight(r.lines[e.Line-1], "\r")
-			e.Column = min(e.Column, len(e.Excerpt)+1)
-		}
+	if t == nil || t.Position == nil {
+		r.failAt(1, 0, format, args...)
+		return
 	}
-	r.errs = append(r.errs, e)
+	r.failAt(t.Position.Line, t.Position.Column, format, args...)
 }
 
-// Parse reads the text of an experiment file; name is for messages and the default name of the experiment.
-func Parse(name string, src []byte) (*File, error) {
-	r := &reader{name: name, lines: strings.Split(string(src), "\n"), given: map[string]*value{}}
-	if i := slices.IndexFunc(r.lines, func(l string) bool { return strings.HasPrefix(strings.TrimLeft(l, " "), "\t") }); i >= 0 {
-		r.errs = append(r.errs, Error{File: name, Line: i + 1, Column: strings.Index(r.lines[i], "\t") + 1, Message: "a tab indents this line; YAML is indented with spaces"})
-		return nil, r.errs
+// failAt reports an error at a column counted in characters from 1; column 0 is the whole file, without an excerpt.
+func (r *reader) failAt(line, column int, format string, args ...any) {
+	e := Error{File: r.name, Line: line, Column: max(column, 1), Message: fmt.Sprintf(format, args...)}
+	if column > 0 && line >= 1 && line <= len(r.lines) {
+		e.Excerpt = strings.TrimRight(r.lines[line-1], "\r")
+		e.Column = min(e.Column, utf8.RuneCountInString(e.Excerpt)+1)
 	}
-	file, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		var syntax *yaml.SyntaxError
-		if errors.As(err, &syntax) {
-			r.fail(syntax.Token, "%s", syntax.Message)
-		} else {
-			r.fail(nil, "%s", strings.TrimSpace(err.Error()))
+	if !r.seen[e] {
+		r.seen[e] = true
+		r.errs = append(r.errs, e)
+	}
+}
+
+// sorted returns the errors in file order, those about the file as a whole last.
+func (r *reader) sorted() Errors {
+	slices.SortStableFunc(r.errs, func(a, b Error) int {
+		if (a.Excerpt == "") != (b.Excerpt == "") {
+			return cmp.Compare(len(b.Excerpt), len(a.Excerpt))
 		}
-		return nil, r.errs
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return r.errs
+}
+
+// Parse reads the text of an experiment file; name is for messages and the default name of the experiment. The error is of type [Errors] and
+// holds everything that is wrong, in file order.
+func Parse(name string, src []byte) (*File, error) {
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // the mark some editors put in front
+	r := &reader{name: name, lines: strings.Split(string(src), "\n"), seen: map[Error]bool{}, given: map[string]*value{},
+		sections: map[string]*token.Token{}, broken: map[string]bool{}}
+	f := &File{Name: name}
+	if body := r.body(src); body != nil {
+		r.walk("", body)
+		f.points = r.product()
+	}
+	if len(r.errs) > 0 {
+		return nil, r.sorted()
+	}
+	return f, nil
+}
+
+// body is the one mapping of a file, or nil with errors reported.
+func (r *reader) body(src []byte) ast.Node {
+	if len(src) > maxBytes {
+		r.fail(nil, "the file has %d bytes; an experiment file has at most %d", len(src), maxBytes)
+		return nil
+	}
+	if !r.checkText() {
+		return nil
+	}
+	file, err := r.parseYAML(src)
+	var syntax *yaml.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		r.fail(syntax.Token, "%s", syntax.Message)
+		return nil
+	case err != nil:
+		r.fail(nil, "%s", strings.TrimSpace(err.Error()))
+		return nil
+	case file == nil: // reported
+		return nil
 	}
 	var body ast.Node
 	for _, d := range file.Docs {
-		if d.Body == nil {
+		if d.Body == nil || d.Body.Type() == ast.NullType {
 			continue
 		}
+		if d.Body.Type() == ast.DirectiveType {
+			r.fail(d.Body.GetToken(), "directives (%%YAML, %%TAG) are not used in experiment files; remove the line")
+			return nil
+		}
 		if body != nil {
-			r.fail(d.Body.GetToken(), "a second document; one file holds one experiment")
-			return nil, r.errs
+			r.fail(start(d.Body), "a second document; one file holds one experiment")
+			return nil
 		}
 		body = d.Body
 	}
 	if body == nil {
 		r.fail(nil, "the file is empty; see `dmft check --schema` for its keys")
-		return nil, r.errs
+		return nil
 	}
-	if pairs(body) == nil {
-		r.fail(body.GetToken(), "an experiment is a mapping of keys to values, such as `richness: 1.0`")
-		return nil, r.errs
+	if body, ok := r.unwrap(body); !ok || pairs(body) == nil {
+		if ok {
+			r.fail(start(body), "an experiment is a mapping of keys to values, such as `richness: 1.0`, not %s", describe(body))
+		}
+		return nil
 	}
-	r.walk("", body)
-	if len(r.errs) > 0 {
-		return nil, r.errs
+	return body
+}
+
+// parseYAML turns a panic of the parser into an error, and refuses what would exhaust its stack, which no one could recover from.
+func (r *reader) parseYAML(src []byte) (file *ast.File, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			file, err = nil, fmt.Errorf("this text is not understood as YAML (%v)", p)
+		}
+	}()
+	tokens := lexer.Tokenize(string(src))
+	if t := tooDeep(tokens); t != nil {
+		r.fail(t, "nested more than %d deep here", maxNesting)
+		return nil, nil
 	}
-	f := &File{Name: name}
-	if f.points = r.product(); len(r.errs) > 0 {
-		return nil, r.errs
+	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+}
+
+// tooDeep returns the first token nested deeper than maxNesting, or nil. Outside brackets whatever stands further right may be nested deeper, so
+// columns bound the depth; inside, brackets and runs of markers such as tags do.
+func tooDeep(tokens token.Tokens) *token.Token {
+	var columns []int
+	brackets, run := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.CommentType:
+			continue
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets = max(brackets-1, 0)
+		}
+		switch t.Type {
+		case token.TagType, token.AnchorType, token.AliasType, token.MappingKeyType, token.MappingValueType, token.SequenceEntryType, token.MergeKeyType:
+			run++
+		default:
+			run = 0
+		}
+		if brackets == 0 {
+			for len(columns) > 0 && columns[len(columns)-1] >= t.Position.Column {
+				columns = columns[:len(columns)-1]
+			}
+			columns = append(columns, t.Position.Column)
+		}
+		if len(columns)+brackets+run > maxNesting {
+			return t
+		}
 	}
-	return f, nil
+	return nil
+}
+
+// checkText refuses what YAML cannot hold or reads differently from how it looks.
+func (r *reader) checkText() bool {
+	for i, l := range r.lines {
+		if !utf8.ValidString(l) {
+			column := 1 + utf8.RuneCountInString(l[:strings.Index(strings.ToValidUTF8(l, "\ufffd"), "\ufffd")])
+			r.failAt(i+1, column, "this is not UTF-8 text; save the file as UTF-8")
+			return false
+		}
+		text := strings.TrimLeft(l, " ")
+		if rest := strings.TrimLeft(text, "\t \r"); strings.HasPrefix(text, "\t") && rest != "" && rest[0] != '#' {
+			r.failAt(i+1, len(l)-len(text)+1, "a tab indents this line; YAML is indented with spaces")
+		}
+	}
+	return len(r.errs) == 0
 }
 
 // pairs returns the entries of a mapping, nil for any other node.
@@ -126,6 +244,39 @@ func pairs(n ast.Node) []*ast.MappingValueNode {
 	return nil
 }
 
+// start is the first token of a node; that of a block mapping is its colon otherwise.
+func start(n ast.Node) *token.Token {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return start(n.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return start(n.Key)
+	}
+	return n.GetToken()
+}
+
+// unwrap refuses the features of YAML that experiment files do without, and goes on with the value inside where there is one.
+func (r *reader) unwrap(n ast.Node) (ast.Node, bool) {
+	const instead = "are not used in experiment files; write the value out"
+	for {
+		switch x := n.(type) {
+		case *ast.AnchorNode:
+			r.fail(x.Start, "anchors (&) "+instead)
+			n = x.Value
+		case *ast.TagNode:
+			r.fail(x.Start, "tags (!) "+instead)
+			n = x.Value
+		case *ast.AliasNode:
+			r.fail(x.Start, "aliases (*) "+instead)
+			return nil, false
+		default:
+			return n, n != nil
+		}
+	}
+}
+
 // section says whether keys below path exist.
 func section(path string) bool {
 	return slices.ContainsFunc(fields, func(f field) bool { return strings.HasPrefix(f.path, path+".") })
@@ -139,49 +290,92 @@ func lookup(path string) *field {
 	return &fields[i]
 }
 
+func join(prefix, key string) string {
+	if prefix == "" {
+		return key
+	}
+	return prefix + "." + key
+}
+
+// spoil marks a key, or every key of a section, as there but not readable.
+func (r *reader) spoil(path string) {
+	for i := range fields {
+		if p := fields[i].path; p == path || strings.HasPrefix(p, path+".") {
+			r.broken[p] = true
+		}
+	}
+	if path == "training.loss" {
+		r.broken["training.loss.kind"] = true
+	}
+}
+
 // walk reads a mapping below prefix.
 func (r *reader) walk(prefix string, n ast.Node) {
+	entries := pairs(n)
+	present := map[string]bool{}
+	for _, p := range entries {
+		present[p.Key.GetToken().Value] = true
+	}
 	seen := map[string]bool{}
-	for _, p := range pairs(n) {
+	for _, p := range entries {
 		kt := p.Key.GetToken()
 		key := kt.Value
-		path := key
-		if prefix != "" {
-			path = prefix + "." + key
+		switch {
+		case p.Key.IsMergeKey():
+			r.fail(kt, "merge keys (<<) are not used in experiment files; write the keys out")
+			continue
+		case p.Key.Type() == ast.MappingKeyType:
+			r.fail(kt, "explicit keys (? key) are not used in experiment files; write `key: value`")
+			continue
+		}
+		if _, scalar := p.Key.(ast.ScalarNode); !scalar {
+			r.fail(kt, "anchors, aliases and tags are not used on keys; write the key alone")
+			continue
 		}
 		if seen[key] {
-			r.fail(kt, "the key %s is given twice", path)
+			r.fail(kt, "the key %s is given twice", printable(join(prefix, key)))
 			continue
 		}
 		seen[key] = true
+		if lookup(join(prefix, key)) == nil && !section(join(prefix, key)) {
+			meant := r.unknown(prefix, key, kt)
+			if meant == "" || present[meant] || seen[meant] {
+				continue
+			}
+			key, seen[meant] = meant, true // look at the value all the same
+		}
+		path := join(prefix, key)
 		if p.Value == nil || p.Value.Type() == ast.NullType {
-			r.fail(kt, "the key %s has no value", path)
+			r.fail(kt, "the key %s has no value; give one or leave the key out", path)
+			r.spoil(path)
+			r.sections[path] = kt
 			continue
 		}
-		if t := p.Value.Type(); t == ast.AnchorType || t == ast.AliasType || t == ast.TagType || p.Key.IsMergeKey() {
-			r.fail(kt, "anchors, aliases, merges and tags are not used in experiment files; write the value out")
+		value, ok := r.unwrap(p.Value)
+		if !ok {
+			r.spoil(path)
+			r.sections[path] = kt
 			continue
 		}
 		switch f := lookup(path); {
 		case f != nil:
-			r.read(f, kt, p.Value)
-		case path == "training.loss" && pairs(p.Value) == nil: // short form
-			r.read(lookup("training.loss.kind"), kt, p.Value)
-		case section(path):
-			if pairs(p.Value) == nil {
-				r.fail(p.Value.GetToken(), "%s is a section: a mapping of keys, not %s", path, describe(p.Value))
-				continue
-			}
-			r.walk(path, p.Value)
+			r.read(f, kt, value)
+		case path == "training.loss" && pairs(value) == nil: // short form
+			r.read(lookup("training.loss.kind"), kt, value)
+		case pairs(value) == nil:
+			r.fail(start(value), "%s is a section: a mapping of keys, not %s", path, describe(value))
+			r.spoil(path)
+			r.sections[path] = kt
 		default:
-			r.fail(kt, "unknown key %s%s", path, suggest(prefix, key))
+			r.sections[path] = kt
+			r.walk(path, value)
 		}
 	}
 }
 
-// suggest names the nearest key.
-func suggest(prefix, key string) string {
-	var here, leaves []string
+// unknown reports an unknown key and returns the key beside it that was meant, if that is clear.
+func (r *reader) unknown(prefix, key string, kt *token.Token) (meant string) {
+	var here, elsewhere []string
 	for _, f := range fields {
 		rest, ok := f.path, true
 		if prefix != "" {
@@ -194,16 +388,26 @@ func suggest(prefix, key string) string {
 			}
 		}
 		if f.path[strings.LastIndex(f.path, ".")+1:] == key {
-			leaves = append(leaves, f.path)
+			elsewhere = append(elsewhere, f.path)
 		}
 	}
-	if n := nearest(key, here); n != "" {
-		return fmt.Sprintf("; did you mean %s?", n)
+	meant = nearest(key, here)
+	var hint string
+	switch {
+	case meant != "" && len(elsewhere) > 0:
+		hint = fmt.Sprintf("did you mean %s? There is also %s", meant, strings.Join(elsewhere, " and "))
+	case meant != "":
+		hint = fmt.Sprintf("did you mean %s?", meant)
+	case len(elsewhere) > 0:
+		hint = "there is " + strings.Join(elsewhere, " and ")
+		if len(elsewhere) == 1 && r.given[elsewhere[0]] == nil {
+			r.spoil(elsewhere[0]) // misplaced, not missing
+		}
+	default:
+		hint = "the keys here are " + strings.Join(here, ", ")
 	}
-	if len(leaves) > 0 {
-		return fmt.Sprintf("; there is %s", strings.Join(leaves, " and "))
-	}
-	return "; the keys here are " + strings.Join(here, ", ")
+	r.fail(kt, "unknown key %s; %s", printable(join(prefix, key)), hint)
+	return meant
 }
 
 // nearest returns the closest of names, if it is close.
@@ -238,93 +442,110 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
+// describe is a value in words.
 func describe(n ast.Node) string {
-	switch n.Type() {
-	case ast.MappingType, ast.MappingValueType:
+	switch {
+	case n.Type() == ast.MappingType || n.Type() == ast.MappingValueType:
 		return "a mapping"
-	case ast.SequenceType:
+	case n.Type() == ast.SequenceType:
 		return "a list"
+	case n.Type() == ast.NullType:
+		return "nothing"
 	}
-	return fmt.Sprintf("%q", n.GetToken().Value)
+	return strconv.Quote(n.GetToken().Value)
+}
+
+// printable is a key as it stands, quoted when it would be unclear.
+func printable(key string) string {
+	if key == "" || strings.ContainsFunc(key, func(c rune) bool { return !unicode.IsPrint(c) || c == ' ' }) {
+		return strconv.Quote(key)
+	}
+	return key
 }
 
 // read reads the value of a key, a list of alternatives where one value is expected.
 func (r *reader) read(f *field, kt *token.Token, n ast.Node) {
-	v := &value{tok: kt}
-	seq, isSeq := n.(*ast.SequenceNode)
-	if isSeq && !f.list {
-		v.swept = true
-		if len(seq.Values) == 0 {
-			r.fail(n.GetToken(), "%s: an empty list", f.path)
-			return
-		}
-		for _, item := range seq.Values {
-			if x, ok := r.scalar(f, item); ok {
-				v.alternatives, v.toks = append(v.alternatives, x), append(v.toks, item.GetToken())
-			}
-		}
-	} else if x, ok := r.scalar(f, n); ok {
-		v.alternatives, v.toks = []any{x}, []*token.Token{n.GetToken()}
+	if r.given[f.path] != nil {
+		r.fail(kt, "the key %s is given twice", f.path)
+		return
 	}
+	v := &value{tok: kt}
 	r.given[f.path] = v
 	r.order = append(r.order, f.path)
+	seq, isSeq := n.(*ast.SequenceNode)
+	switch {
+	case isSeq && f.single:
+		r.fail(start(n), "%s is a list; expected %s", f.path, f.typeName())
+	case isSeq && !f.list:
+		v.swept = true
+		if len(seq.Values) == 0 {
+			r.fail(start(n), "%s: an empty list; expected %s, or several", f.path, f.typeName())
+		}
+		texts := map[string]bool{}
+		for _, item := range seq.Values {
+			x, ok := r.scalar(f, item)
+			if !ok {
+				r.broken[f.path] = true
+				continue
+			}
+			if s := render(x); texts[s] {
+				r.fail(start(item), "%s lists %s twice", f.path, s)
+			} else {
+				texts[s] = true
+			}
+			v.alternatives, v.toks = append(v.alternatives, x), append(v.toks, start(item))
+		}
+	default:
+		if x, ok := r.scalar(f, n); ok {
+			v.alternatives, v.toks = []any{x}, []*token.Token{start(n)}
+		}
+	}
+	if len(v.alternatives) == 0 {
+		r.broken[f.path] = true
+	}
 }
 
 // scalar reads one value of the type of f.
 func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
+	n, ok := r.unwrap(n)
+	if !ok {
+		return nil, false
+	}
 	tok := n.GetToken()
 	bad := func() (any, bool) {
-		hint := ""
+		hint := numberHint(n)
 		if f.enum != nil {
-			if s := nearest(tok.Value, f.enum); s != "" {
+			hint = ""
+			if s := nearest(tok.Value, f.enum); s != "" && isText(n) {
 				hint = fmt.Sprintf("; did you mean %s?", s)
 			}
 		}
-		r.fail(tok, "%s is %s; expected %s%s", f.path, describe(n), f.typeName(), hint)
+		r.fail(start(n), "%s is %s; expected %s%s", f.path, describe(n), f.typeName(), hint)
 		return nil, false
 	}
 	switch f.at(&Experiment{}).(type) {
 	case *kernels.Activation:
-		return r.activation(f, n)
-	case *[]int, *[]float64:
-		seq, ok := n.(*ast.SequenceNode)
-		if !ok {
-			return bad()
+		return r.activation(f.path, n)
+	case *[]int:
+		x, ok := r.numbers(f, n, true)
+		ints := make([]int, len(x))
+		for i, v := range x {
+			ints[i] = int(v)
 		}
-		var ints []int
-		var floats []float64
-		for _, item := range seq.Values {
-			x, ok := number(item)
-			if !ok {
-				r.fail(item.GetToken(), "%s holds %s; expected a %s", f.path, describe(item), f.typeName())
-				return nil, false
-			}
-			if !f.inRange(x) {
-				r.fail(item.GetToken(), "%s holds %s; expected a %s", f.path, item.GetToken().Value, f.typeName())
-				return nil, false
-			}
-			ints, floats = append(ints, int(x)), append(floats, x)
-			if _, whole := f.at(&Experiment{}).(*[]int); whole && x != math.Trunc(x) {
-				r.fail(item.GetToken(), "%s holds %s; expected a %s", f.path, item.GetToken().Value, f.typeName())
-				return nil, false
-			}
-		}
-		if len(ints) == 0 {
-			r.fail(tok, "%s: an empty list", f.path)
-			return nil, false
-		}
-		if _, whole := f.at(&Experiment{}).(*[]int); whole {
-			return ints, true
-		}
-		return floats, true
+		return ints, ok
+	case *[]float64:
+		return r.numbers(f, n, false)
 	case *string:
-		if n.Type() == ast.MappingType || n.Type() == ast.MappingValueType || n.Type() == ast.SequenceType {
-			return bad()
+		switch n := n.(type) {
+		case *ast.LiteralNode:
+			return strings.TrimSpace(n.Value.Value), true
+		case *ast.StringNode:
+			if f.enum != nil && !slices.Contains(f.enum, n.Value) {
+				return bad()
+			}
+			return n.Value, true
 		}
-		if lit, ok := n.(*ast.LiteralNode); ok {
-			return strings.TrimSpace(lit.Value.Value), true
-		}
-		if f.enum != nil && !slices.Contains(f.enum, tok.Value) {
+		if f.enum != nil || !isText(n) {
 			return bad()
 		}
 		return tok.Value, true
@@ -335,18 +556,18 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 		}
 		return b.Value, true
 	case *depth:
-		if tok.Value == "infinite" {
+		if isText(n) && tok.Value == "infinite" {
 			return depth(Infinite), true
 		}
 	case *count:
-		switch tok.Value {
-		case "all":
+		if isText(n) && tok.Value == "all" {
 			return count(AllKernels), true
-		case "auto":
+		}
+		if isText(n) && tok.Value == "auto" {
 			return count(AutoKernels), true
 		}
 	case *uint64:
-		if v, err := strconv.ParseUint(tok.Value, 10, 64); err == nil && plain(tok) && !leadingZero(tok.Value) {
+		if v, err := strconv.ParseUint(strings.TrimPrefix(tok.Value, "+"), 10, 64); err == nil && isText(n) && plain(tok) && !leadingZero(tok.Value) {
 			return v, true
 		}
 		return bad()
@@ -356,13 +577,13 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 		return bad()
 	}
 	if !f.inRange(x) {
-		r.fail(tok, "%s is %s; expected a %s", f.path, tok.Value, f.typeName())
+		r.fail(tok, "%s is %s; expected %s", f.path, tok.Value, f.typeName())
 		return nil, false
 	}
 	if _, real := f.at(&Experiment{}).(*float64); real {
 		return x, true
 	}
-	if x != math.Trunc(x) || math.Abs(x) > 1<<53 {
+	if !whole(x) {
 		return bad()
 	}
 	switch f.at(&Experiment{}).(type) {
@@ -374,11 +595,80 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 	return int(x), true
 }
 
+// numbers reads the list of numbers that is the value of f.
+func (r *reader) numbers(f *field, n ast.Node, integers bool) ([]float64, bool) {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		r.fail(start(n), "%s is %s; expected %s", f.path, describe(n), f.typeName())
+		return nil, false
+	}
+	if len(seq.Values) == 0 {
+		r.fail(start(n), "%s: an empty list", f.path)
+		return nil, false
+	}
+	var out []float64
+	for _, item := range seq.Values {
+		item, ok := r.unwrap(item)
+		if !ok {
+			continue
+		}
+		x, ok := number(item)
+		if !ok || !f.inRange(x) || integers && !whole(x) {
+			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), numberHint(item))
+			continue
+		}
+		out = append(out, x)
+	}
+	return out, len(out) == len(seq.Values)
+}
+
+// whole says whether a number is an integer that a float64 holds exactly.
+func whole(x float64) bool { return x == math.Trunc(x) && math.Abs(x) <= 1<<53 }
+
+// isText says whether a node is a scalar on one line, of whatever type YAML takes it for.
+func isText(n ast.Node) bool {
+	switch n.Type() {
+	case ast.StringType, ast.IntegerType, ast.FloatType, ast.BoolType, ast.InfinityType, ast.NanType:
+		return true
+	}
+	return false
+}
+
+// numberHint says how to write what looks like a number but is not taken for one.
+func numberHint(n ast.Node) string {
+	if !isText(n) {
+		return ""
+	}
+	t := n.GetToken()
+	s := t.Value
+	digit := strings.ContainsAny(s, "0123456789")
+	x, err := strconv.ParseFloat(s, 64)
+	switch {
+	case n.Type() == ast.InfinityType || n.Type() == ast.NanType:
+		return "; it must be finite"
+	case !digit:
+		return ""
+	case !plain(t) && err == nil:
+		return "; leave out the quotes"
+	case leadingZero(s) && err == nil:
+		return fmt.Sprintf("; write %s (YAML readers disagree about leading zeros)", render(x))
+	case errors.Is(err, strconv.ErrRange):
+		return "; it is too large for a float64"
+	case strings.Contains(s, "_") && strings.Trim(s, "+-0123456789._eE") == "":
+		return "; write it without underscores"
+	case strings.HasPrefix(strings.TrimLeft(s, "+-"), "0") && strings.ContainsAny(s, "xXoObB"):
+		return "; write it in decimal"
+	case err == nil && whole(x) && strings.ContainsAny(s, ".eE") && x >= 0:
+		return fmt.Sprintf("; write %s", strconv.FormatFloat(x, 'f', -1, 64))
+	}
+	return ""
+}
+
 func (f *field) inRange(x float64) bool {
 	if f.min == 0 && f.max == 0 {
 		return true
 	}
-	return x >= f.min && x <= f.max && !(f.open && x == f.min)
+	return x >= f.min && x <= f.max && !(f.open && x == f.min) && !(f.below && x == f.max)
 }
 
 // plain says whether a scalar stands without quotes.
@@ -404,101 +694,54 @@ func number(n ast.Node) (float64, bool) {
 		return 0, false
 	}
 	x, err := strconv.ParseFloat(t.Value, 64)
-	return x, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0)
+	// x + 0 has no negative zero, which would give equal experiments different hashes.
+	return x + 0, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0)
 }
 
-// activation reads the forms of an activation.
-func (r *reader) activation(f *field, n ast.Node) (any, bool) {
-	known := func(t *token.Token) bool {
-		if slices.Contains(kernels.Names(), t.Value) {
-			return true
-		}
-		hint := "; expected one of " + strings.Join(kernels.Names(), ", ")
-		if s := nearest(t.Value, kernels.Names()); s != "" {
-			hint = fmt.Sprintf("; did you mean %s?", s)
-		}
-		r.fail(t, "%s: unknown activation %q%s", f.path, t.Value, hint)
-		return false
+// parameterKey is the name of the parameter of a base function, "" for those without.
+func parameterKey(name string) string {
+	switch name {
+	case kernels.LeakyReLUName:
+		return "slope"
+	case kernels.QuadraticMixName:
+		return "epsilon"
 	}
-	var a kernels.Activation
+	return ""
+}
+
+// activation reads the forms of an activation: a name, {name: number or coefficients}, or the long form with the key name.
+func (r *reader) activation(path string, n ast.Node) (any, bool) {
+	before := len(r.errs)
 	entries := pairs(n)
-	if entries == nil {
-		if n.Type() == ast.SequenceType || !known(n.GetToken()) {
-			if n.Type() == ast.SequenceType {
-				r.fail(n.GetToken(), "%s is a list; expected an activation", f.path)
-			}
-			return nil, false
+	var a kernels.Activation
+	switch {
+	case entries == nil && isText(n):
+		a.Name = r.baseName(path, n)
+		if a.Name != "" && (parameterKey(a.Name) != "" || a.Name == kernels.PolynomialName) {
+			r.fail(start(n), "%s: %s needs its %s, such as %s", path, a.Name, parameterName(a.Name), exampleForm(a.Name))
 		}
-		a.Name = n.GetToken().Value
-	} else if len(entries) == 1 && entries[0].Key.GetToken().Value != "name" { // {name: number}
-		kt, v := entries[0].Key.GetToken(), entries[0].Value
-		if !known(kt) {
-			return nil, false
+	case entries == nil:
+		r.fail(start(n), "%s is %s; expected an activation", path, describe(n))
+	case len(entries) == 0:
+		r.fail(start(n), "%s is an empty mapping; expected an activation", path)
+	case len(entries) == 1 && entries[0].Key.GetToken().Value != "name":
+		p := entries[0]
+		if a.Name = r.baseName(path, p.Key); a.Name == "" {
+			break
 		}
-		a.Name = kt.Value
-		if a.Name == kernels.PolynomialName {
-			if !r.coefficients(f, v, &a) {
-				return nil, false
-			}
-		} else {
-			x, ok := number(v)
-			if !ok {
-				r.fail(v.GetToken(), "%s: %s takes a number, not %s", f.path, a.Name, describe(v))
-				return nil, false
-			}
-			switch a.Name {
-			case kernels.QuadraticMixName, kernels.LeakyReLUName:
-				a.Parameter = x
-			default:
-				if x == 0 {
-					r.fail(v.GetToken(), "%s: the gain of %s is zero", f.path, a.Name)
-					return nil, false
-				}
-				a.Gain = x
-			}
+		key := parameterKey(a.Name)
+		switch {
+		case a.Name == kernels.PolynomialName:
+			key = "coefficients"
+		case key == "":
+			key = "gain"
 		}
-	} else {
-		for _, p := range entries {
-			kt := p.Key.GetToken()
-			switch kt.Value {
-			case "name":
-				if !known(p.Value.GetToken()) {
-					return nil, false
-				}
-				a.Name = p.Value.GetToken().Value
-				continue
-			case "coefficients":
-				if !r.coefficients(f, p.Value, &a) {
-					return nil, false
-				}
-				continue
-			case "gain", "scale", "slope", "epsilon":
-			default:
-				hint := nearest(kt.Value, []string{"name", "gain", "scale", "slope", "epsilon", "coefficients"})
-				if hint != "" {
-					hint = "; did you mean " + hint + "?"
-				}
-				r.fail(kt, "%s: unknown key %s%s", f.path, kt.Value, hint)
-				return nil, false
-			}
-			x, ok := number(p.Value)
-			if !ok || (x == 0 && (kt.Value == "gain" || kt.Value == "scale")) {
-				r.fail(p.Value.GetToken(), "%s: %s is %s; expected a number other than zero", f.path, kt.Value, describe(p.Value))
-				return nil, false
-			}
-			switch kt.Value {
-			case "gain":
-				a.Gain = x
-			case "scale":
-				a.Scale = x
-			default:
-				a.Parameter = x
-			}
-		}
-		if a.Name == "" {
-			r.fail(n.GetToken(), "%s: the long form needs name", f.path)
-			return nil, false
-		}
+		r.parameter(path, key, p, &a)
+	default:
+		r.longForm(path, n, entries, &a)
+	}
+	if len(r.errs) > before {
+		return nil, false
 	}
 	if a.Gain == 1 {
 		a.Gain = 0
@@ -507,27 +750,129 @@ func (r *reader) activation(f *field, n ast.Node) (any, bool) {
 		a.Scale = 0
 	}
 	if err := a.Validate(); err != nil {
-		r.fail(n.GetToken(), "%s: %s", f.path, strings.TrimPrefix(err.Error(), "kernels: "))
+		r.fail(start(n), "%s: %s", path, strings.TrimPrefix(err.Error(), "kernels: "))
 		return nil, false
 	}
 	return a, true
 }
 
-func (r *reader) coefficients(f *field, n ast.Node, a *kernels.Activation) bool {
-	seq, ok := n.(*ast.SequenceNode)
-	if !ok || len(seq.Values) == 0 {
-		r.fail(n.GetToken(), "%s: a polynomial takes a list of coefficients, lowest power first, not %s", f.path, describe(n))
-		return false
+func parameterName(name string) string {
+	switch name {
+	case kernels.LeakyReLUName:
+		return "slope below zero"
+	case kernels.QuadraticMixName:
+		return "ε"
 	}
-	for _, item := range seq.Values {
-		x, ok := number(item)
-		if !ok {
-			r.fail(item.GetToken(), "%s: coefficient %s is not a number", f.path, describe(item))
-			return false
+	return "coefficients, lowest power first"
+}
+
+func exampleForm(name string) string {
+	switch name {
+	case kernels.LeakyReLUName:
+		return "{leaky-relu: 0.1}"
+	case kernels.QuadraticMixName:
+		return "{quadratic-mix: 0.5}"
+	}
+	return "{polynomial: [0, 1, 0.3]}"
+}
+
+// longForm reads {name: …, gain: …, scale: …} and so on.
+func (r *reader) longForm(path string, n ast.Node, entries []*ast.MappingValueNode, a *kernels.Activation) {
+	keys := []string{"name", "gain", "scale", "slope", "epsilon", "coefficients"}
+	seen := map[string]*ast.MappingValueNode{}
+	named := false
+	for _, p := range entries {
+		kt := p.Key.GetToken()
+		key := kt.Value
+		switch {
+		case seen[key] != nil:
+			r.fail(kt, "%s: the key %s is given twice", path, printable(key))
+			continue
+		case !slices.Contains(keys, key):
+			hint := "the keys here are " + strings.Join(keys, ", ")
+			if s := nearest(key, keys); s != "" {
+				hint = "did you mean " + s + "?"
+				named = named || s == "name"
+			}
+			r.fail(kt, "%s: unknown key %s; %s", path, printable(key), hint)
+			continue
 		}
-		a.Coefficients = append(a.Coefficients, x)
+		seen[key] = p
+		if key != "name" {
+			r.parameter(path, key, p, a)
+		} else if v, ok := r.unwrap(p.Value); ok {
+			a.Name = r.baseName(path, v)
+		}
 	}
-	return true
+	if seen["name"] == nil && !named {
+		r.fail(start(n), "%s: the long form needs name, such as {name: tanh, gain: 1.25}", path)
+	}
+	if a.Name == "" {
+		return
+	}
+	for _, key := range keys[3:] {
+		needs := key == parameterKey(a.Name) || key == "coefficients" && a.Name == kernels.PolynomialName
+		switch p := seen[key]; {
+		case p != nil && !needs:
+			r.fail(p.Key.GetToken(), "%s: %s has no %s", path, a.Name, key)
+		case p == nil && needs:
+			r.fail(start(seen["name"].Value), "%s: %s needs %s, its %s", path, a.Name, key, parameterName(a.Name))
+		}
+	}
+}
+
+// baseName reads the name of a base function; "" is an error reported.
+func (r *reader) baseName(path string, n ast.Node) string {
+	name := n.GetToken().Value
+	if isText(n) && slices.Contains(kernels.Names(), name) {
+		return name
+	}
+	hint := "expected one of " + strings.Join(kernels.Names(), ", ")
+	if s := nearest(name, kernels.Names()); s != "" && isText(n) {
+		hint = fmt.Sprintf("did you mean %s?", s)
+	}
+	r.fail(start(n), "%s: unknown activation %s; %s", path, describe(n), hint)
+	return ""
+}
+
+// parameter reads one number, or the coefficients, of an activation.
+func (r *reader) parameter(path, key string, p *ast.MappingValueNode, a *kernels.Activation) {
+	n, ok := r.unwrap(p.Value)
+	if !ok {
+		return
+	}
+	if key == "coefficients" {
+		seq, ok := n.(*ast.SequenceNode)
+		if !ok || len(seq.Values) == 0 {
+			r.fail(start(n), "%s: a polynomial takes a list of coefficients, lowest power first, not %s", path, describe(n))
+			return
+		}
+		for _, item := range seq.Values {
+			item, ok := r.unwrap(item)
+			if !ok {
+				continue
+			}
+			x, ok := number(item)
+			if !ok {
+				r.fail(start(item), "%s: the coefficient is %s; expected number%s", path, describe(item), numberHint(item))
+			}
+			a.Coefficients = append(a.Coefficients, x)
+		}
+		return
+	}
+	x, ok := number(n)
+	switch {
+	case !ok:
+		r.fail(start(n), "%s: the %s is %s; expected number%s", path, key, describe(n), numberHint(n))
+	case key == "gain" && x == 0, key == "scale" && x == 0:
+		r.fail(start(n), "%s: the %s is zero, which makes φ constant", path, key)
+	case key == "gain":
+		a.Gain = x
+	case key == "scale":
+		a.Scale = x
+	default:
+		a.Parameter = x
+	}
 }
 
 // product makes the experiments of the product of all lists.
@@ -535,7 +880,7 @@ func (r *reader) product() []Point {
 	var swept []string
 	total := 1
 	for _, p := range r.order {
-		if v := r.given[p]; v.swept {
+		if v := r.given[p]; v.swept && !r.broken[p] {
 			swept = append(swept, p)
 			if total *= len(v.alternatives); total > maxPoints {
 				r.fail(v.tok, "the lists of this file make more than %d experiments", maxPoints)
@@ -552,14 +897,8 @@ func (r *reader) product() []Point {
 			choice[p] = index[k]
 			pt.Values = append(pt.Values, Swept{p, render(r.given[p].alternatives[index[k]])})
 		}
-		var label []string
-		for _, s := range pt.Values {
-			label = append(label, s.Key+"="+s.Value)
-		}
-		pt.Label = strings.Join(label, ", ")
-		if !r.fill(&pt.Experiment, choice) {
-			return nil
-		}
+		pt.Label = label(pt.Values)
+		r.fill(&pt.Experiment, choice)
 		points = append(points, pt)
 		k := len(index) - 1
 		for ; k >= 0; k-- {
@@ -568,72 +907,117 @@ func (r *reader) product() []Point {
 			}
 			index[k] = 0
 		}
-		if k < 0 {
+		if k < 0 || len(r.errs) > maxErrors {
 			return points
 		}
 	}
 }
 
-// fill sets every key of e that applies.
-func (r *reader) fill(e *Experiment, choice map[string]int) bool {
-	before := len(r.errs)
+func label(values []Swept) string {
+	s := make([]string, len(values))
+	for i, v := range values {
+		s[i] = v.Key + "=" + v.Value
+	}
+	return strings.Join(s, ", ")
+}
+
+// fill sets every key of e that applies and checks how keys go together. A key is unknown when it is unreadable, missing, or a default that an
+// unknown key decides; what depends on an unknown key is not judged.
+func (r *reader) fill(e *Experiment, choice map[string]int) {
+	unknown := r.broken
+	mark := func(path string) {
+		if len(unknown) == len(r.broken) {
+			unknown = maps.Clone(r.broken)
+		}
+		unknown[path] = true
+	}
+	anyUnknown := func(keys ...string) bool {
+		return len(unknown) > 0 && slices.ContainsFunc(keys, func(k string) bool { return unknown[k] })
+	}
+	var absent []string // required keys of sections that are not there at all
 	for i := range fields {
 		f := &fields[i]
 		v := r.given[f.path]
-		why := f.applies(e)
+		undecided := anyUnknown(f.when.on...)
+		why := ""
+		if !undecided {
+			why = f.applies(e)
+		}
 		switch {
-		case v != nil && why != "":
-			r.fail(v.tok, "%s does not apply: %s", f.path, why)
+		case why != "":
+			if v != nil {
+				r.fail(v.tok, "%s does not apply: %s%s", f.path, why, r.where(choice, f.when.on))
+			}
+		case unknown[f.path]:
 		case v != nil:
 			set(f.at(e), v.alternatives[choice[f.path]])
-		case why != "":
+		case undecided || f.choose != nil && anyUnknown(f.from):
+			mark(f.path)
 		default:
 			def := f.def
 			if f.choose != nil {
 				def = f.choose(e)
 			}
-			if def == nil && f.required {
-				r.missing(f)
-			} else if def != nil {
+			switch {
+			case def != nil:
 				set(f.at(e), def)
+			case f.required:
+				mark(f.path)
+				if sec, _, dotted := strings.Cut(f.path, "."); dotted && r.sections[sec] == nil {
+					absent = append(absent, f.path)
+				} else {
+					r.fail(r.sections[sec], "the key %s is missing%s: %s", f.path, r.where(choice, f.when.on), f.doc)
+				}
 			}
 		}
 	}
-	if e.Name == "" {
+	r.absent(absent)
+	if e.Name == "" && !unknown["name"] {
 		e.Name = baseName(r.name)
 	}
-	if len(r.errs) > before {
-		return false
-	}
-	if v := r.given["network.depth"]; v != nil {
-		t := v.toks[choice["network.depth"]]
-		if e.Network.Kind == "two-layer" && e.Network.Depth != 1 {
-			r.fail(t, "a two-layer network has depth 1; for more hidden layers use kind: mlp or resnet")
+	for i := range rules {
+		ru := &rules[i]
+		if anyUnknown(ru.on...) {
+			continue
 		}
-		if e.Network.Depth == Infinite && e.Network.Kind != "resnet" {
-			r.fail(t, "only a resnet has an infinite-depth limit")
-		}
-	}
-	if v := r.given["simulation.widths"]; v != nil {
-		w := slices.Clone(e.Simulation.Widths)
-		slices.Sort(w)
-		if len(slices.Compact(w)) != len(e.Simulation.Widths) {
-			r.fail(v.tok, "simulation.widths lists a width twice")
+		if msg := ru.check(e); msg != "" {
+			var at *token.Token
+			for _, k := range ru.on {
+				if v := r.given[k]; v != nil {
+					at = v.toks[choice[k]]
+					break
+				}
+			}
+			r.fail(at, "%s%s", msg, r.where(choice, ru.on))
 		}
 	}
-	return len(r.errs) == before
 }
 
-// missing reports a required key, at the section it belongs to when there is one.
-func (r *reader) missing(f *field) {
-	sec, _, _ := strings.Cut(f.path, ".")
-	for _, p := range r.order {
-		if strings.HasPrefix(p, sec+".") {
-			r.fail(r.given[p].tok, "the key %s is missing: %s", f.path, f.doc)
-			return
+// where names the point of a product that an error depends on: the values of those of the keys that are swept.
+func (r *reader) where(choice map[string]int, keys []string) string {
+	var s []Swept
+	for _, k := range keys {
+		if i, ok := choice[k]; ok {
+			s = append(s, Swept{k, render(r.given[k].alternatives[i])})
 		}
 	}
-	r.fail(nil, "the key %s is missing: %s", f.path, f.doc)
+	if len(s) == 0 {
+		return ""
+	}
+	return " (where " + label(s) + ")"
+}
+
+// absent reports the sections that hold the given required keys.
+func (r *reader) absent(paths []string) {
+	for len(paths) > 0 {
+		sec, _, _ := strings.Cut(paths[0], ".")
+		var keys []string
+		for len(paths) > 0 && strings.HasPrefix(paths[0], sec+".") {
+			keys = append(keys, strings.TrimPrefix(paths[0], sec+"."))
+			paths = paths[1:]
+		}
+		r.fail(nil, "the section %s is missing; it needs %s", sec, strings.Join(keys, ", "))
+	}
 }
 
 func set(ptr, v any) {
@@ -687,9 +1071,21 @@ func get(ptr any) any {
 	return nil
 }
 
-// render writes a value as YAML on one line.
+// render writes a value as YAML on one line, for people: labels and messages.
 func render(v any) string {
-	num := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+	return renderWith(v, func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) })
+}
+
+// portable writes a number that every YAML reader takes for one: to those of YAML 1.1, such as PyYAML, 1e-06 is text and 1.0e-06 a number.
+func portable(x float64) string {
+	s := strconv.FormatFloat(x, 'g', -1, 64)
+	if mantissa, exponent, ok := strings.Cut(s, "e"); ok && !strings.Contains(mantissa, ".") {
+		return mantissa + ".0e" + exponent
+	}
+	return s
+}
+
+func renderWith(v any, num func(float64) string) string {
 	switch v := v.(type) {
 	case string:
 		return quoted(v)
@@ -717,7 +1113,8 @@ func render(v any) string {
 		}
 		return "[" + strings.Join(s, ", ") + "]"
 	case kernels.Activation:
-		if v.Gain == 0 && v.Scale == 0 && v.Parameter == 0 && v.Coefficients == nil {
+		key := parameterKey(v.Name)
+		if v.Gain == 0 && v.Scale == 0 && key == "" && v.Coefficients == nil {
 			return v.Name
 		}
 		s := "{name: " + v.Name
@@ -727,15 +1124,11 @@ func render(v any) string {
 		if v.Scale != 0 {
 			s += ", scale: " + num(v.Scale)
 		}
-		if v.Parameter != 0 {
-			key := "slope"
-			if v.Name == kernels.QuadraticMixName {
-				key = "epsilon"
-			}
+		if key != "" {
 			s += ", " + key + ": " + num(v.Parameter)
 		}
 		if v.Coefficients != nil {
-			s += ", coefficients: " + render(v.Coefficients)
+			s += ", coefficients: " + renderWith(v.Coefficients, num)
 		}
 		return s + "}"
 	}
@@ -779,7 +1172,7 @@ func (e Experiment) YAML() []byte {
 			}
 		}
 		open = open[:len(parts)-1]
-		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(parts)-1), parts[len(parts)-1], render(v))
+		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(parts)-1), parts[len(parts)-1], renderWith(v, portable))
 	}
 	return []byte(b.String())
 }

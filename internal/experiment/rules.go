@@ -1,0 +1,176 @@
+package experiment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// A rule ties several keys together. It is asked only when every key in on is known, and reported at the first key of on that the file gives,
+// with the values of those that are swept.
+type rule struct {
+	on    []string
+	check func(*Experiment) string // what is wrong, or ""
+}
+
+// rules are the mistakes that can be seen without opening a data file.
+var rules = []rule{
+	{[]string{"name"}, func(e *Experiment) string {
+		if s := folderSafe(e.Name); s != e.Name {
+			return fmt.Sprintf("name is %q; it names the run folder, so it holds no slashes or control characters; %s would do", e.Name, s)
+		}
+		return ""
+	}},
+	{[]string{"data.classes"}, func(e *Experiment) string {
+		for i, v := range e.Data.Classes {
+			if slices.Contains(e.Data.Classes[:i], v) {
+				return fmt.Sprintf("data.classes lists %d twice", v)
+			}
+		}
+		return ""
+	}},
+	{[]string{"data.classes", "data.source", "data.encoding"}, func(e *Experiment) string {
+		c := e.Data.Classes
+		for _, v := range c {
+			if v > 9 && e.Data.Source != "idx" { // of idx files, the labels decide
+				return fmt.Sprintf("data.classes holds %d; the classes of %s are 0 to 9", v, e.Data.Source)
+			}
+		}
+		if len(c) == 1 && e.Data.Encoding != "label" {
+			return "data.classes is one class alone, which leaves nothing to tell apart; give at least two"
+		}
+		return ""
+	}},
+	{[]string{"data.encoding", "data.source", "data.classes", "data.modulus"}, func(e *Experiment) string {
+		if n := e.Data.classCount(); e.Data.Encoding == "sign" && n > 0 && n != 2 {
+			return fmt.Sprintf("data.encoding is sign, which is for two classes, not %d; use one-hot", n)
+		}
+		return ""
+	}},
+	{[]string{"data.normalize", "data.source"}, func(e *Experiment) string {
+		if e.Data.Source == "modular-addition" && e.Data.Normalize == "standard" {
+			return "data.normalize is standard, which would fill the sparse inputs of modular-addition; use none or sphere"
+		}
+		return ""
+	}},
+	{[]string{"data.train", "data.source"}, func(e *Experiment) string {
+		if e.Data.Train == 0 && e.Data.Source != "npy" && e.Data.Source != "csv" {
+			return fmt.Sprintf("the source %s needs data.train, the number of training points, 1 or more", e.Data.Source)
+		}
+		return ""
+	}},
+	{[]string{"data.targets", "data.source"}, func(e *Experiment) string {
+		if e.Data.Targets == "" && (e.Data.Source == "npy" || e.Data.Source == "idx") {
+			return fmt.Sprintf("the key data.targets is missing: the source %s needs a file of targets beside inputs", e.Data.Source)
+		}
+		return ""
+	}},
+	{[]string{"data.test_inputs", "data.test_targets", "data.source"}, func(e *Experiment) string {
+		d := e.Data
+		switch {
+		case d.TestInputs == "" && d.TestTargets != "":
+			return "data.test_targets without data.test_inputs; they come together"
+		case d.TestInputs != "" && d.TestTargets == "" && d.Source != "csv":
+			return "data.test_inputs without data.test_targets; they come together"
+		}
+		return ""
+	}},
+	{[]string{"data.degree", "data.dimension", "data.source"}, func(e *Experiment) string {
+		if e.Data.Source == "parity" && e.Data.Degree > e.Data.Dimension {
+			return fmt.Sprintf("data.degree is %d; a parity over %d inputs has a degree of at most %[2]d", e.Data.Degree, e.Data.Dimension)
+		}
+		return ""
+	}},
+	{[]string{"data.train", "data.test", "data.modulus", "data.source"}, func(e *Experiment) string {
+		d := e.Data
+		if d.Source == "modular-addition" && d.Train+d.Test > d.Modulus*d.Modulus {
+			return fmt.Sprintf("data.train and data.test ask for %d of the %d pairs modulo %d", d.Train+d.Test, d.Modulus*d.Modulus, d.Modulus)
+		}
+		return ""
+	}},
+	{[]string{"network.depth", "network.kind"}, func(e *Experiment) string {
+		n := e.Network
+		switch {
+		case n.Kind == "two-layer" && n.Depth != 1:
+			return "a two-layer network has depth 1; for more hidden layers use kind: mlp or resnet"
+		case n.Depth == Infinite && n.Kind != "resnet":
+			return "only a resnet has an infinite-depth limit"
+		}
+		return ""
+	}},
+	{[]string{"training.batch.size", "data.train", "training.optimizer"}, func(e *Experiment) string {
+		if e.Data.Train > 0 && e.Training.BatchSize > e.Data.Train {
+			return fmt.Sprintf("training.batch.size is %d, more than the %d training points of data.train", e.Training.BatchSize, e.Data.Train)
+		}
+		return ""
+	}},
+	{[]string{"training.loss.kind", "data.source", "data.encoding", "data.classes"}, func(e *Experiment) string {
+		var targets string // as they are; empty where only the file can tell
+		switch s := e.Data.Source; {
+		case slices.Contains(labelled, s):
+			targets = e.Data.Encoding
+		case s == "parity":
+			targets = "sign"
+		case slices.Contains(generators, s):
+			targets = "real"
+		}
+		switch {
+		case targets == "":
+		case e.Training.Loss == "logistic" && targets != "sign":
+			return "the logistic loss takes targets −1 and +1; " + e.Data.targetText()
+		case e.Training.Loss == "cross-entropy" && targets != "one-hot":
+			return "the cross-entropy loss takes one-hot targets; " + e.Data.targetText()
+		}
+		return ""
+	}},
+	{[]string{"theory.blocks", "theory.samples", "theory.method"}, func(e *Experiment) string {
+		if 2*e.Theory.Blocks > e.Theory.Samples {
+			return fmt.Sprintf("theory.blocks is %d; %d samples make at most %d blocks of two", e.Theory.Blocks, e.Theory.Samples, e.Theory.Samples/2)
+		}
+		return ""
+	}},
+	{[]string{"simulation.widths"}, func(e *Experiment) string {
+		for i, w := range e.Simulation.Widths {
+			if slices.Contains(e.Simulation.Widths[:i], w) {
+				return fmt.Sprintf("simulation.widths lists a width twice: %d", w)
+			}
+		}
+		return ""
+	}},
+}
+
+// classCount is the number of classes of a labelled source, 0 where only the file can tell.
+func (d Data) classCount() int {
+	switch {
+	case len(d.Classes) > 0:
+		return len(d.Classes)
+	case d.Source == "modular-addition":
+		return d.Modulus
+	case d.Source != "idx" && slices.Contains(imageSources, d.Source):
+		return 10
+	}
+	return 0
+}
+
+// targetText says where the targets come from.
+func (d Data) targetText() string {
+	if d.Encoding != "" {
+		return fmt.Sprintf("data.encoding is %s", d.Encoding)
+	}
+	return fmt.Sprintf("those of the source %s are not", d.Source)
+}
+
+// folderSafe is a name without what a folder name cannot hold everywhere.
+func folderSafe(name string) string {
+	s := strings.TrimSpace(strings.Map(func(c rune) rune {
+		if c == '/' || c == '\\' || c == unicode.ReplacementChar || !unicode.IsPrint(c) {
+			return '-'
+		}
+		return c
+	}, name))
+	if strings.Trim(s, ".") == "" {
+		return "experiment"
+	}
+	return s
+}
