@@ -123,7 +123,7 @@ func TestDeepEnsembles(t *testing.T) {
 		gamma float64
 		eta   float64
 	}{
-		{dmft.MLP, 2, "tanh", 2, 0.1}, {dmft.MLP, 3, "erf", 1.5, 0.08}, {dmft.MLP, 2, "relu", 2, 0.1}, {dmft.ResNet, 4, "tanh", 1.5, 0.04}, {dmft.ResNet, 8, "gelu", 1, 0.04},
+		{dmft.MLP, 2, "tanh", 2, 0.1}, {dmft.MLP, 3, "erf", 1.5, 0.08}, {dmft.MLP, 2, "relu", 1.5, 0.04}, {dmft.ResNet, 4, "tanh", 1.5, 0.04}, {dmft.ResNet, 8, "gelu", 1, 0.04},
 	} {
 		if !extended && tc.depth > 4 {
 			continue

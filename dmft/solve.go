@@ -174,7 +174,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	tol := s.Tolerance
 	if tol == 0 {
-		if tol = min(max(2/float64(s.Samples), 1e-6), 1e-2); p.Network.Activation.Linear() {
+		if tol = min(max(8/float64(s.Samples), 1e-6), 1e-2); p.Network.Activation.Linear() {
 			tol = 1e-20 // few directions, and nothing but rounding to lose
 		}
 	}

@@ -95,8 +95,24 @@ func widen(m la.Mat[float64], rows, used, n int) la.Mat[float64] {
 	return out
 }
 
-// extend makes the span of b hold the columns of x, up to tol, and reports how many directions were added.
+// extend makes the span of b hold the columns of x, up to tol, and reports how many directions were added. One pass resolves directions whose mean squares
+// span resolution; smaller ones that still matter are found by the next.
 func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
+	total := 0
+	for {
+		k, more, err := b.pass(x, tol)
+		total += k
+		if err != nil || !more {
+			return total, err
+		}
+	}
+}
+
+// resolution is how much smaller than the largest an eigenvalue may be and still be right to a few digits.
+const resolution = 1e-11
+
+// pass is one pass of extend; more says that directions below the resolution were left.
+func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err error) {
 	s := float64(x.Rows)
 	p := x.Cols
 	e := la.New[float64](x.Rows, p)
@@ -108,11 +124,11 @@ func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
 		total += v * v
 	}
 	if math.IsNaN(total) || math.IsInf(total, 0) {
-		return 0, nil // the product is not finite either, which the training loop reports
+		return 0, false, nil // the product is not finite either, which the training loop reports
 	}
 	b.scale = max(b.scale, total/s/float64(p))
 	if b.scale == 0 {
-		return 0, nil
+		return 0, false, nil
 	}
 	r := la.New[float64](b.n, p)
 	for range 2 {
@@ -126,7 +142,7 @@ func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
 	la.Gemm(la.T, la.N, 1/s, e, e, 0, g)
 	var eig mat.EigenSym
 	if !eig.Factorize(mat.NewSymDense(p, g.Data), true) {
-		return 0, errEigen
+		return 0, false, errEigen
 	}
 	val := eig.Values(nil)
 	k := 0
@@ -135,10 +151,14 @@ func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
 			b.dropped = max(b.dropped, val[i]/b.scale)
 			break
 		}
+		if val[i] < resolution*val[p-1] {
+			more = true
+			break
+		}
 		k++
 	}
 	if k == 0 {
-		return 0, nil
+		return 0, false, nil
 	}
 	var vec mat.Dense
 	eig.VectorsTo(&vec)
@@ -161,17 +181,17 @@ func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
 		la.Gemm(la.N, la.N, -1, view(b.q, b.n), r, 1, add)
 	}
 	if err := whiten(add); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	z, err := b.pool.Draw(k)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	for i := range x.Rows {
 		copy(b.noise.Row(i)[b.n:b.n+k], z.Row(i))
 	}
 	b.n += k
-	return k, nil
+	return k, more, nil
 }
 
 // Mul sets dst ← W_r x/√N.

@@ -1,15 +1,18 @@
-// Package gaussian makes the Gaussian randomness of the theory solvers: noise with matched moments.
+// Package gaussian holds the Gaussian randomness of the theory: noise with matched moments, and the conditioned Gaussian matrix.
 //
-// An average over S sites of a function of Gaussian fields u = z F has an error of order S^{-1/2}, and most of it comes
-// from the sample moments of z: a sample covariance zᵀz/S that differs from the identity is a wrong kernel. [Matched]
-// removes that part. The columns of z are made exactly orthonormal over the sites and orthogonal to the constant
+// An average over S sites of a function of Gaussian fields u = z F has an error of order S^{-1/2}, and most of it comes from the sample moments of z: a sample
+// covariance zᵀz/S that differs from the identity is a wrong kernel. [Matched] and [Pool] remove that part. Their columns are
+// exactly orthonormal over the sites and orthogonal to the constant,
 //
 //	zᵀz = S·1,   Σ_i z_ik = 0
 //
-// so sample means and kernels of linear fields are exact for any S, linear networks are solved to rounding, and
-// non-linear ones with a fraction of the error of plain sampling.
+// so sample means and kernels of linear fields are exact for any S, linear networks are solved to rounding, and non-linear ones with a fraction of
+// the error of plain sampling.
 //
-//	z := gaussian.Matched(rng, 500, 20) // 500 sites, 20 independent fields
+// A [Matrix] is a weight matrix of infinite size, known only through the products already made with it: Gaussian, conditioned on those products, plus
+// what it has learned. Training with it in place of a dense matrix solves the dynamical mean field theory.
+//
+//	z, err := gaussian.Matched(rng, 500, 20) // 500 sites, 20 independent fields
 package gaussian
 
 import (
