@@ -4,7 +4,10 @@ import (
 	"encoding/gob"
 	"math"
 
-	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas64"
+	"gonum.org/v1/gonum/lapack"
+	"gonum.org/v1/gonum/lapack/lapack64"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
@@ -15,24 +18,24 @@ import (
 // Two orthonormal bases grow with the products: Qφ spans every x that W was multiplied with and Qg every y that Wᵀ was; each direction has a
 // column of white noise on the other side, ω and ζ. With R(x) = Qφᵀx/S and R'(y) = Qgᵀy/S, after extending the bases by x and y,
 //
-//	W x /√N  = (d ω + M) R(x) + d Qg (ζᵀx/S)
-//	Wᵀy /√N  = d ζ R'(y) + Qφ ((d ω + M)ᵀ y/S)
+//	W x /√N  = V R(x) + d Qg (ζᵀx/S)          V = dω + M
+//	Wᵀy /√N  = d ζ R'(y) + Qφ (Vᵀy/S)
 //
 // The terms ζᵀx/S and ωᵀy/S are the response functions A and B of the mean field theory: Stein's lemma in whitened coordinates. What
 // is learned is the S×k factor M, what is left of the initial matrix the number d:
 //
-//	W ← βW + a·y xᵀ/N:   d ← βd,  M ← βM + a·y R(x)ᵀ
+//	W ← βW + a·y xᵀ/N:   d ← βd,  V ← βV + a·y R(x)ᵀ
 //
-// (d, M) live in registers, so that every optimiser that combines gradients linearly acts on them as on weights.
+// (d, V) live in registers, so that every optimiser that combines gradients linearly acts on them as on weights.
 type Matrix struct {
 	sites    int
 	tol      float64
 	forward  basis // Qφ and ω
 	backward basis // Qg and ζ
 	d        []float64
-	m        []la.Mat[float64] // by register: sites × capacity of forward
-	last     la.Mat[float64]   // R of the last Mul
-	tmp      []float64
+	v        []la.Mat[float64] // by register: sites × capacity of forward
+	data     [][]float64       // of v
+	a        []float64         // scratch: coordinates of the other term of a product
 	err      error
 
 	// NoResponse leaves out the responses ζᵀx and ωᵀy, as if W and Wᵀ were independent at the start: the gradient-independence
@@ -46,13 +49,19 @@ type basis struct {
 	n        int
 	scale    float64 // largest mean square of a vector seen
 	pool     *Pool
-	dropped  float64 // largest relative mean square that was dropped
+	dropped  float64         // largest relative mean square that was dropped
+	coords   la.Mat[float64] // Qᵀx/S of the last x, n × its columns
+
+	// Scratch, which grows as needed.
+	r, res, gram, vec, work []float64
+	piv                     []int
+	e                       []float64
 }
 
 // NewMatrix returns a matrix over sites whose noise comes from the pools of the sites it feeds: omega for the sites of W x, zeta for those of Wᵀy. Directions
 // whose mean square is below tol relative to the largest seen are dropped.
 func NewMatrix(sites int, tol float64, omega, zeta *Pool) *Matrix {
-	w := &Matrix{sites: sites, tol: tol, d: []float64{1}, m: []la.Mat[float64]{la.New[float64](sites, 0)}}
+	w := &Matrix{sites: sites, tol: tol, d: []float64{1}, v: []la.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
 	w.forward.pool, w.backward.pool = omega, zeta
 	return w
 }
@@ -64,21 +73,21 @@ func (w *Matrix) Ranks() (forward, backward int, dropped float64) {
 
 // Reserve makes at least n registers exist.
 func (w *Matrix) Reserve(n int) {
-	for len(w.m) < n {
-		w.d = append(w.d, 0)
-		w.m = append(w.m, la.New[float64](w.sites, w.m[0].Cols))
+	for len(w.v) < n {
+		v := la.New[float64](w.sites, w.v[0].Cols)
+		w.d, w.v, w.data = append(w.d, 0), append(w.v, v), append(w.data, v.Data)
 	}
 }
 
 // view is the used part of a matrix with spare columns.
 func view(m la.Mat[float64], n int) la.Mat[float64] { return m.Slice(0, m.Rows, 0, n) }
 
-// scratch returns an r×c matrix that is overwritten by the next call.
-func (w *Matrix) scratch(r, c int) la.Mat[float64] {
-	if len(w.tmp) < r*c {
-		w.tmp = make([]float64, 2*r*c)
+// grow returns an r×c matrix in buf, which is made larger if need be. Its content is arbitrary.
+func grow(buf *[]float64, r, c int) la.Mat[float64] {
+	if cap(*buf) < r*c {
+		*buf = make([]float64, r*c+r*c/2)
 	}
-	return la.Mat[float64]{Rows: r, Cols: c, Stride: c, Data: w.tmp[:r*c]}
+	return la.Mat[float64]{Rows: r, Cols: c, Stride: c, Data: (*buf)[:r*c]}
 }
 
 // widen returns m with at least n columns of room, the first used columns kept.
@@ -86,7 +95,7 @@ func widen(m la.Mat[float64], rows, used, n int) la.Mat[float64] {
 	if n <= m.Cols {
 		return m
 	}
-	out := la.New[float64](rows, max(n, 2*m.Cols, 16))
+	out := la.New[float64](rows, max(n, 3*m.Cols/2, 16))
 	for i := range rows {
 		if used > 0 {
 			copy(out.Row(i), m.Row(i)[:used])
@@ -95,8 +104,8 @@ func widen(m la.Mat[float64], rows, used, n int) la.Mat[float64] {
 	return out
 }
 
-// extend makes the span of b hold the columns of x, up to tol, and reports how many directions were added. One pass resolves directions whose mean squares
-// span resolution; smaller ones that still matter are found by the next.
+// extend makes the span of b hold the columns of x, up to tol, sets coords, and reports how many directions were added. One pass resolves directions whose
+// mean squares span resolution; smaller ones that still matter are found by the next.
 func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
 	total := 0
 	for {
@@ -108,67 +117,59 @@ func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
 	}
 }
 
-// resolution is how much smaller than the largest an eigenvalue may be and still be right to a few digits.
-const resolution = 1e-11
+const (
+	// resolution is how much smaller than the largest an eigenvalue may be and still be right to a few digits.
+	resolution = 1e-11
+	// A residual computed as a difference of Gram matrices is right to some 1e-14 of the fields: enough for tolerances above differenceTol.
+	differenceTol = 1e-10
+)
 
 // pass is one pass of extend; more says that directions below the resolution were left.
 func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err error) {
-	s := float64(x.Rows)
-	p := x.Cols
-	e := la.New[float64](x.Rows, p)
-	for i := range x.Rows {
-		copy(e.Row(i), x.Row(i))
-	}
+	s, p := float64(x.Rows), x.Cols
+	b.coords = grow(&b.r, b.n, p)
+	la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), x, 0, b.coords)
+	res := grow(&b.res, p, p)
+	la.Gemm(la.T, la.N, 1/s, x, x, 0, res)
 	total := 0.
-	for _, v := range e.Data {
-		total += v * v
+	for i := range p {
+		total += res.Row(i)[i]
 	}
 	if math.IsNaN(total) || math.IsInf(total, 0) {
 		return 0, false, nil // the product is not finite either, which the training loop reports
 	}
-	b.scale = max(b.scale, total/s/float64(p))
+	b.scale = max(b.scale, total/float64(p))
 	if b.scale == 0 {
 		return 0, false, nil
 	}
-	r := la.New[float64](b.n, p)
-	for range 2 {
-		if b.n > 0 {
-			la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), e, 0, r)
-			la.Gemm(la.N, la.N, -1, view(b.q, b.n), r, 1, e)
+	if b.n > 0 && tol > differenceTol {
+		// Mostly there is nothing new, which the covariance of the residual says without the residual.
+		la.Gemm(la.T, la.N, -1, b.coords, b.coords, 1, res)
+		if k, largest, _, err := b.principal(res, tol); k == 0 {
+			b.dropped = max(b.dropped, largest/b.scale)
+			return 0, false, err
 		}
 	}
-	// Principal directions of the residual: the largest first, those below the tolerance dropped.
-	g := la.New[float64](p, p)
-	la.Gemm(la.T, la.N, 1/s, e, e, 0, g)
-	var eig mat.EigenSym
-	if !eig.Factorize(mat.NewSymDense(p, g.Data), true) {
-		return 0, false, errEigen
+	e := grow(&b.e, x.Rows, p)
+	for i := range x.Rows {
+		copy(e.Row(i), x.Row(i))
 	}
-	val := eig.Values(nil)
-	k := 0
-	for i := p - 1; i >= 0; i-- {
-		if val[i] <= tol*b.scale {
-			b.dropped = max(b.dropped, val[i]/b.scale)
-			break
-		}
-		if val[i] < resolution*val[p-1] {
-			more = true
-			break
-		}
-		k++
+	if b.n > 0 {
+		la.Gemm(la.N, la.N, -1, view(b.q, b.n), b.coords, 1, e)
+		again := la.New[float64](b.n, p) // twice is enough
+		la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), e, 0, again)
+		la.Gemm(la.N, la.N, -1, view(b.q, b.n), again, 1, e)
+		la.Axpy(1, again.Data, b.coords.Data)
 	}
-	if k == 0 {
-		return 0, false, nil
+	la.Gemm(la.T, la.N, 1/s, e, e, 0, res)
+	k, largest, v, err := b.principal(res, tol)
+	if k == 0 || err != nil {
+		b.dropped = max(b.dropped, largest/b.scale)
+		return 0, false, err
 	}
-	var vec mat.Dense
-	eig.VectorsTo(&vec)
-	v := la.New[float64](p, k)
-	for j := range k {
-		c := p - 1 - j
-		inv := 1 / math.Sqrt(val[c])
-		for i := range p {
-			v.Row(i)[j] = vec.At(i, c) * inv
-		}
+	more = largest > tol*b.scale
+	if !more {
+		b.dropped = max(b.dropped, largest/b.scale)
 	}
 	b.q = widen(b.q, x.Rows, b.n, b.n+k)
 	b.noise = widen(b.noise, x.Rows, b.n, b.n+k)
@@ -176,7 +177,7 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	la.Gemm(la.N, la.N, 1, e, v, 0, add)
 	// Division by small norms has amplified rounding: once more orthogonal to the old directions, and orthonormal.
 	if b.n > 0 {
-		r = la.New[float64](b.n, k)
+		r := la.New[float64](b.n, k)
 		la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), add, 0, r)
 		la.Gemm(la.N, la.N, -1, view(b.q, b.n), r, 1, add)
 	}
@@ -190,8 +191,67 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	for i := range x.Rows {
 		copy(b.noise.Row(i)[b.n:b.n+k], z.Row(i))
 	}
+	old := b.coords
+	b.coords = grow(&b.r, b.n+k, p)
+	copy(b.coords.Data, old.Data)
+	la.Gemm(la.T, la.N, 1/s, add, x, 0, b.coords.Slice(b.n, b.n+k, 0, p))
 	b.n += k
 	return k, more, nil
+}
+
+// principal finds the principal directions of residuals with covariance res, P×P, which is overwritten: those above tol and the resolution, largest first, as the
+// P×k matrix v that makes them of unit mean square, and the largest eigenvalue that was left out. A pivoted Cholesky factor leaves the
+// many columns with nothing new to it out of the eigenvalue problem.
+func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64, v la.Mat[float64], err error) {
+	p := res.Rows
+	if cap(b.piv) < p {
+		b.piv = make([]int, p)
+	}
+	piv, work := b.piv[:p], grow(&b.work, 1, 4*p).Data
+	most := 0.
+	for i := range p {
+		most = max(most, res.Row(i)[i])
+	}
+	if most <= 0 {
+		return 0, 0, v, nil
+	}
+	u, rank, _ := lapack64.Pstrf(blas64.Symmetric{N: p, Stride: p, Data: res.Data, Uplo: blas.Upper}, piv, max(tol*b.scale/8, 1e-15*most), work)
+	if rank == 0 {
+		return 0, most, v, nil
+	}
+	// The covariance is UᵀU with U of rank rows, up to the pivoting; U Uᵀ has the same eigenvalues, and eigenvectors a that give those of UᵀU as Uᵀa/√λ.
+	for i := range rank {
+		clear(u.Data[i*p : i*p+i])
+	}
+	um := la.Mat[float64]{Rows: rank, Cols: p, Stride: p, Data: u.Data[:rank*p]}
+	g := grow(&b.gram, rank, rank)
+	la.Gemm(la.N, la.T, 1, um, um, 0, g)
+	val := work[:rank]
+	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: rank, Stride: rank, Data: g.Data, Uplo: blas.Upper}, val, work[p:], 3*p) {
+		return 0, 0, v, errEigen
+	}
+	for i := rank - 1; i >= 0; i-- {
+		if left = val[i]; val[i] <= tol*b.scale || val[i] < resolution*val[rank-1] {
+			break
+		}
+		k++
+		left = 0
+	}
+	if k == 0 {
+		return 0, left, v, nil
+	}
+	v = grow(&b.vec, p, k)
+	v.Zero()
+	for j := range k {
+		c := rank - 1 - j
+		for i := range rank {
+			a := g.Data[i*rank+c] / val[c]
+			for q := range p {
+				v.Data[piv[q]*k+j] += a * um.Data[i*p+q]
+			}
+		}
+	}
+	return k, left, v, nil
 }
 
 // Mul sets dst ← W_r x/√N.
@@ -202,25 +262,25 @@ func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
 	}
 	n := w.forward.n
 	if k > 0 {
-		for i := range w.m {
-			w.m[i] = widen(w.m[i], w.sites, n-k, n)
+		noise := w.forward.noise.Slice(0, w.sites, n-k, n)
+		for i := range w.v {
+			w.v[i] = widen(w.v[i], w.sites, n-k, n)
+			w.data[i] = w.v[i].Data
+			for j := range w.sites {
+				for c, z := range noise.Row(j) {
+					w.v[i].Row(j)[n-k+c] = w.d[i] * z
+				}
+			}
 		}
 	}
-	s := float64(w.sites)
-	if cap(w.last.Data) < n*x.Cols {
-		w.last.Data = make([]float64, 2*n*x.Cols)
-	}
-	w.last = la.Mat[float64]{Rows: n, Cols: x.Cols, Stride: x.Cols, Data: w.last.Data[:n*x.Cols]}
-	if n == 0 {
+	if n == 0 { // nothing but zeros so far
 		dst.Zero()
 		return
 	}
-	la.Gemm(la.T, la.N, 1/s, view(w.forward.q, n), x, 0, w.last)
-	la.Gemm(la.N, la.N, w.d[r], view(w.forward.noise, n), w.last, 0, dst)
-	la.Gemm(la.N, la.N, 1, view(w.m[r], n), w.last, 1, dst)
+	la.Gemm(la.N, la.N, 1, view(w.v[r], n), w.forward.coords, 0, dst)
 	if g := w.backward.n; g > 0 && w.d[r] != 0 && !w.NoResponse {
-		a := w.scratch(g, x.Cols)
-		la.Gemm(la.T, la.N, w.d[r]/s, view(w.backward.noise, g), x, 0, a)
+		a := grow(&w.a, g, x.Cols)
+		la.Gemm(la.T, la.N, w.d[r]/float64(w.sites), view(w.backward.noise, g), x, 0, a)
 		la.Gemm(la.N, la.N, 1, view(w.backward.q, g), a, 1, dst)
 	}
 }
@@ -231,20 +291,17 @@ func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
 		w.err = err
 	}
 	s := float64(w.sites)
-	dst.Zero()
 	if g := w.backward.n; g > 0 && w.d[r] != 0 {
-		a := w.scratch(g, y.Cols)
-		la.Gemm(la.T, la.N, w.d[r]/s, view(w.backward.q, g), y, 0, a)
-		la.Gemm(la.N, la.N, 1, view(w.backward.noise, g), a, 1, dst)
+		la.Gemm(la.N, la.N, w.d[r], view(w.backward.noise, g), w.backward.coords, 0, dst)
+	} else {
+		dst.Zero()
 	}
 	if n := w.forward.n; n > 0 {
-		b := w.scratch(n, y.Cols)
+		b := grow(&w.a, n, y.Cols)
+		la.Gemm(la.T, la.N, 1/s, view(w.v[r], n), y, 0, b)
 		if w.NoResponse {
-			b.Zero()
-		} else {
-			la.Gemm(la.T, la.N, w.d[r]/s, view(w.forward.noise, n), y, 0, b)
+			la.Gemm(la.T, la.N, -w.d[r]/s, view(w.forward.noise, n), y, 1, b)
 		}
-		la.Gemm(la.T, la.N, 1/s, view(w.m[r], n), y, 1, b)
 		la.Gemm(la.N, la.N, 1, view(w.forward.q, n), b, 1, dst)
 	}
 }
@@ -254,36 +311,32 @@ func (w *Matrix) Err() error { return w.err }
 
 // AddOuter sets W_r/√N ← beta·W_r/√N + a·y xᵀ/N, where x is the first columns of what Mul was last given.
 func (w *Matrix) AddOuter(r int, beta, a float64, y, _ la.Mat[float64]) {
-	w.d[r] *= beta
-	n := w.forward.n
-	if n == 0 {
-		return
-	}
 	if beta == 0 {
 		w.d[r] = 0
 	}
-	la.Gemm(la.N, la.T, a, y, w.last.Slice(0, n, 0, y.Cols), beta, view(w.m[r], n))
+	w.d[r] *= beta
+	if n := w.forward.n; n > 0 {
+		la.Gemm(la.N, la.T, a, y, w.forward.coords.Slice(0, n, 0, y.Cols), beta, view(w.v[r], n))
+	}
 }
 
 // Combine sets W_dst ← Σ_j c[j] W_j.
 func (w *Matrix) Combine(dst int, c []float64) {
 	d := 0.
-	regs := make([][]float64, len(w.m))
-	for j := range w.m {
-		if j < len(c) && c[j] != 0 {
-			d += c[j] * w.d[j]
+	for j, x := range c {
+		if x != 0 {
+			d += x * w.d[j]
 		}
-		regs[j] = w.m[j].Data
 	}
 	w.d[dst] = d
-	la.Combine(dst, c, regs)
+	la.Combine(dst, c, w.data)
 }
 
 // Error returns the sum over elements of (e/(atol + rtol·max(|a|,|b|)))² and their number.
 func (w *Matrix) Error(e, a, b int, atol, rtol float64) (float64, int) {
 	sum, n := 0., w.forward.n
 	for i := range w.sites {
-		x, y, z := w.m[e].Row(i)[:n], w.m[a].Row(i)[:n], w.m[b].Row(i)[:n]
+		x, y, z := w.v[e].Row(i)[:n], w.v[a].Row(i)[:n], w.v[b].Row(i)[:n]
 		for j, v := range x {
 			q := v / (atol + rtol*math.Max(math.Abs(y[j]), math.Abs(z[j])))
 			sum += q * q
@@ -293,19 +346,19 @@ func (w *Matrix) Error(e, a, b int, atol, rtol float64) (float64, int) {
 }
 
 type saved struct {
-	D             []float64
-	M             []la.Mat[float64]
-	Q, Noise      [2]la.Mat[float64]
-	N             [2]int
-	Scale, Droppd [2]float64
-	Last          la.Mat[float64]
+	D              []float64
+	V              []la.Mat[float64]
+	Q, Noise       [2]la.Mat[float64]
+	N              [2]int
+	Scale, Dropped [2]float64
+	Forward        la.Mat[float64]
 }
 
 // Save and Load keep and restore the matrix, bit for bit. Pools are shared between matrices and kept by their owner.
 func (w *Matrix) Save(enc *gob.Encoder) error {
 	f, b := &w.forward, &w.backward
-	return enc.Encode(saved{D: w.d, M: w.m, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
-		Scale: [2]float64{f.scale, b.scale}, Droppd: [2]float64{f.dropped, b.dropped}, Last: w.last})
+	return enc.Encode(saved{D: w.d, V: w.v, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
+		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords})
 }
 
 // Load implements the other half of Save.
@@ -314,9 +367,12 @@ func (w *Matrix) Load(dec *gob.Decoder) error {
 	if err := dec.Decode(&s); err != nil {
 		return err
 	}
-	w.d, w.m, w.last = s.D, s.M, s.Last
+	w.d, w.v, w.data, w.forward.coords = s.D, s.V, nil, s.Forward
+	for _, v := range w.v {
+		w.data = append(w.data, v.Data)
+	}
 	for i, b := range []*basis{&w.forward, &w.backward} {
-		b.q, b.noise, b.n, b.scale, b.dropped = s.Q[i], s.Noise[i], s.N[i], s.Scale[i], s.Droppd[i]
+		b.q, b.noise, b.n, b.scale, b.dropped = s.Q[i], s.Noise[i], s.N[i], s.Scale[i], s.Dropped[i]
 	}
 	return nil
 }
