@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -32,6 +33,9 @@ type Record struct {
 	Kernels        int  // how many times, evenly spaced from first to last, kernels are kept
 	AutoKernels    bool // choose Kernels from the size: every step if that is small
 	Preactivations int  // how many sites' preactivations are kept at the first and last time
+	// TwoTime is at how many times, evenly spaced, fields are kept to make two-time kernels of. With every step of an optimiser, the theory of deep
+	// networks has its responses too.
+	TwoTime int
 }
 
 // Store keeps the parts of an unfinished run: finished batches of replicas and checkpoints of unfinished ones.
@@ -93,13 +97,16 @@ func (r Record) kernelSteps(p *Problem) []int {
 			return nil
 		}
 	}
-	if n >= t {
-		n = t
-	}
-	switch n {
-	case 0:
+	return evenly(n, t)
+}
+
+// evenly returns n of t steps, from the first to the last.
+func evenly(n, t int) []int {
+	n = min(n, t)
+	switch {
+	case n < 1:
 		return nil
-	case 1:
+	case n == 1:
 		return []int{0}
 	}
 	steps := make([]int, n)
@@ -129,6 +136,8 @@ type part struct {
 	Bad              *Status // set when the batch stopped early
 
 	kernels []kernelStats // by recorded time; encoded one by one, since they may be large
+	history history       // fields kept so far
+	two     kernelStats   // two-time kernels, of a finished part
 }
 
 func (p *part) save(enc *gob.Encoder) error {
@@ -140,7 +149,10 @@ func (p *part) save(enc *gob.Encoder) error {
 			return err
 		}
 	}
-	return nil
+	if err := enc.Encode(p.history); err != nil {
+		return err
+	}
+	return enc.Encode(p.two)
 }
 
 // load reads a part with n recorded times.
@@ -154,7 +166,10 @@ func (p *part) load(dec *gob.Decoder, n int) error {
 			return err
 		}
 	}
-	return nil
+	if err := dec.Decode(&p.history); err != nil {
+		return err
+	}
+	return dec.Decode(&p.two)
 }
 
 // kernelStats are running mean and sum of squared deviations over replicas of the kernels of one time.
@@ -196,7 +211,8 @@ type job[T la.Float] struct {
 	p       *Problem
 	pts     *Points[T]
 	ksteps  []int
-	preSite int // sites per replica whose preactivations are kept
+	tsteps  []int // of two-time kernels
+	preSite int   // sites per replica whose preactivations are kept
 	done    atomic.Int64
 	total   int64
 	bad     atomic.Int64 // earliest step known to have gone wrong
@@ -205,6 +221,7 @@ type job[T la.Float] struct {
 	parts  []*part       // finished ones
 	merged int           // how many of them, from the first, are in stats
 	stats  []kernelStats // of all replicas, by recorded time
+	two    kernelStats
 }
 
 // finish takes a part and merges kernels in the order of the batches, whatever the order in which they finish.
@@ -219,7 +236,10 @@ func (j *job[T]) finish(b int, p *part) {
 				j.stats[k].merge(q.kernels[k])
 			}
 		}
-		q.kernels = nil
+		if q.two.N > 0 {
+			j.two.merge(q.two)
+		}
+		q.kernels, q.two = nil, kernelStats{}
 		j.merged++
 	}
 }
@@ -246,7 +266,7 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	if err != nil {
 		return nil, err
 	}
-	j := &job[T]{Ensemble: e, p: p, pts: pts, ksteps: e.Record.kernelSteps(p)}
+	j := &job[T]{Ensemble: e, p: p, pts: pts, ksteps: e.Record.kernelSteps(p), tsteps: e.Record.twoTimeSteps(p)}
 	j.preSite = min((e.Record.Preactivations+e.Replicas-1)/e.Replicas, e.Width)
 	j.total = int64(e.Replicas) * int64(p.Training.Steps+1)
 	j.bad.Store(math.MaxInt64)
@@ -344,6 +364,16 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 	}
 	pt.Stats, pt.Stepper = st.Stats(), nil
 	pt.Ranks, pt.Dropped = nw.ranks()
+	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
+		var hidden [][]*gaussian.Matrix
+		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() {
+			hidden = nw.conditioned()
+		}
+		for r := range nw.r {
+			pt.two.add(pt.history.twoTime(nw.n, r, j.pts.Outputs, hidden))
+		}
+	}
+	pt.history = history{}
 	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
 		if err := j.Store.Save(name, func(w io.Writer) error { return pt.save(gob.NewEncoder(w)) }); err != nil {
 			return nil, err
@@ -481,6 +511,11 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 			}
 		}
 	}
+	for k, step := range j.tsteps {
+		if step == n {
+			pt.history.keep(newKernelScratch(nw).fields(), k, len(j.tsteps))
+		}
+	}
 	if n == 0 && first {
 		pt.Lambda = math.NaN()
 		if pc := j.pts.Train * c; pc <= 4096 {
@@ -606,12 +641,18 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 		cols, shared = int64(d), 2*all*int64(d)*word+int64(np)*int64(np)*8
 	}
 	state := rows * word * (regs*(cols+int64(c)) + l*(2*all+2*int64(np)))
-	state += (l - 1) * size * int64(e.Width) * int64(e.Width) * word * regs
+	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
+	if e.Conditioned {
+		hidden = word * (regs + 4) * int64(e.Width) / 2 // at most: two bases and their noise, half the sites each
+	}
+	state += (l - 1) * size * int64(e.Width) * hidden
+	fields, two := e.Record.twoTimeBytes(p, rows)
+	state += fields
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
 	kernels := int64(len(e.Record.kernelSteps(p))) * kernelBytes(np, c, p.Network.Depth)
 	live := min(int64(runtime.GOMAXPROCS(0)), batches)
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
-	return shared + live*state + record + kernels*(live+2) + 3*live*kernelBytes(np, c, p.Network.Depth)
+	return shared + live*state + record + (kernels+two)*(live+2) + 3*live*kernelBytes(np, c, p.Network.Depth)
 }
 
 func (e *Ensemble[T]) memoryAdvice(p *Problem) string {

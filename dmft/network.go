@@ -4,6 +4,7 @@ import (
 	"encoding/gob"
 	"math"
 
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -120,7 +121,7 @@ func (nw *network[T]) ranks() (ranks [][2]int, dropped float64) {
 	for _, layer := range nw.hidden {
 		var most [2]int
 		for _, w := range layer {
-			if g, ok := w.(interface{ Ranks() (int, int, float64) }); ok {
+			if g, ok := any(w).(*gaussian.Matrix); ok {
 				f, b, d := g.Ranks()
 				most, dropped = [2]int{max(most[0], f), max(most[1], b)}, max(dropped, d)
 			}

@@ -177,6 +177,7 @@ func (j *job[T]) collect() *Trajectory {
 		}
 	}
 	j.collectKernels(tr)
+	j.collectTwoTime(tr)
 	if tr.Status.Early() {
 		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
 			tr.Status.Advice = j.diagnose(parts[0].Lambda)
@@ -224,18 +225,50 @@ func (j *job[T]) collectKernels(tr *Trajectory) {
 	tr.summarise(j.pts.y, pc, p)
 }
 
-// summarise fills alignment and movement from the kernels.
+// Eigenvalues are computed at every kept time when times × rows³ of the NTK are at most spectrumWork, else at the first and the last, of at most spectrumSize rows.
+const (
+	spectrumWork = 4e8
+	spectrumSize = 1024
+)
+
+// summarise fills alignments, movements and the spectrum from the kernels.
 func (tr *Trajectory) summarise(y target, pc, p int) {
-	n := len(tr.KernelStep)
-	l := tr.Phi.Shape[1]
-	yy := mat.NewDense(pc, 1, y.y)
-	k0 := mat.NewDense(pc, pc, tr.NTK.At(0).Data)
-	phi := func(k int) *mat.Dense { return mat.NewDense(p, p, tr.Phi.At(k).At(l-1).Data) }
+	n, l := len(tr.KernelStep), tr.Phi.Shape[1]
+	yc, yp := mat.NewDense(pc, 1, y.y), mat.NewDense(p, pc/p, y.y)
+	square := func(a Array) *mat.Dense {
+		n := int(math.Sqrt(float64(len(a.Data))))
+		return mat.NewDense(n, n, a.Data)
+	}
+	tr.PhiMovement, tr.GMovement, tr.PhiAlignment = NewArray(n, l), NewArray(n, l), NewArray(n, l)
+	tr.NTKSpectrum = NewArray(n, pc)
 	for k := range n {
-		kk := mat.NewDense(pc, pc, tr.NTK.At(k).Data)
-		tr.Alignment = append(tr.Alignment, kernels.Alignment(kk, yy))
-		tr.KernelMovement = append(tr.KernelMovement, kernels.Movement(kk, k0))
-		tr.FeatureMovement = append(tr.FeatureMovement, kernels.Movement(phi(k), phi(0)))
+		ntk := square(tr.NTK.At(k))
+		tr.Alignment = append(tr.Alignment, kernels.Alignment(ntk, yc))
+		tr.KernelMovement = append(tr.KernelMovement, kernels.Movement(ntk, square(tr.NTK.At(0))))
+		for i := range l {
+			phi := square(tr.Phi.At(k).At(i))
+			tr.PhiMovement.At(k).Data[i] = kernels.Movement(phi, square(tr.Phi.At(0).At(i)))
+			tr.GMovement.At(k).Data[i] = kernels.Movement(square(tr.G.At(k).At(i)), square(tr.G.At(0).At(i)))
+			tr.PhiAlignment.At(k).Data[i] = kernels.Alignment(phi, yp)
+		}
+		if all := n*pc*pc*pc <= spectrumWork; all || pc <= spectrumSize && (k == 0 || k == n-1) {
+			spectrum(tr.NTKSpectrum.At(k).Data, ntk)
+		} else {
+			fill(tr.NTKSpectrum.At(k).Data, math.NaN())
+		}
+	}
+}
+
+// spectrum sets dst to the eigenvalues of a symmetric matrix, the largest first; NaN for one that is not finite.
+func spectrum(dst []float64, k *mat.Dense) {
+	n := len(dst)
+	var e mat.EigenSym
+	if !e.Factorize(mat.NewSymDense(n, append([]float64(nil), k.RawMatrix().Data...)), false) {
+		fill(dst, math.NaN())
+		return
+	}
+	for i, v := range e.Values(nil) {
+		dst[n-1-i] = v
 	}
 }
 

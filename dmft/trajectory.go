@@ -49,14 +49,27 @@ type Trajectory struct {
 	FTestReplicas            Array     // replicas×T×Pt[×C], or empty
 	ReadoutNorm              []float64 // T: ⟨w²⟩ over sites and outputs
 
-	KernelStep      []int     // K: the steps at which kernels were kept
-	KernelTime      []float64 // K
-	NTK, NTKStderr  Array     // K×P[×C]×P[×C]
-	Phi, PhiStderr  Array     // K×L×P×P: feature kernels Φ^ℓ(t,t)
-	G, GStderr      Array     // K×L×P[×C]×P[×C]: gradient kernels G^ℓ(t,t)
-	Alignment       []float64 // K: of the NTK with the targets, yᵀKy/(‖K‖·‖y‖²)
-	KernelMovement  []float64 // K: ‖K(t) − K(0)‖/‖K(0)‖ of the NTK
-	FeatureMovement []float64 // K: the same of Φ^L
+	KernelStep     []int     // K: the steps at which kernels were kept
+	KernelTime     []float64 // K
+	NTK, NTKStderr Array     // K×P[×C]×P[×C]
+	Phi, PhiStderr Array     // K×L×P×P: feature kernels Φ^ℓ(t,t)
+	G, GStderr     Array     // K×L×P[×C]×P[×C]: gradient kernels G^ℓ(t,t)
+	Alignment      []float64 // K: of the NTK with the targets, yᵀKy/(‖K‖·‖y‖²)
+	KernelMovement []float64 // K: ‖K(t) − K(0)‖/‖K(0)‖ of the NTK
+	PhiMovement    Array     // K×L: the same of Φ^ℓ
+	GMovement      Array     // K×L: the same of G^ℓ
+	PhiAlignment   Array     // K×L: of Φ^ℓ with the targets
+	NTKSpectrum    Array     // K×PC: eigenvalues of the NTK, the largest first; NaN between first and last time when that is much work
+
+	// Two-time kernels and responses, when asked for (Record.TwoTime). J is the number of times kept, TwoTimeStep their steps.
+	TwoTimeStep                  []int     // J
+	TwoTimeTime                  []float64 // J
+	PhiTwoTime, PhiTwoTimeStderr Array     // L×J×J×P×P: Φ^ℓ(t,s) = ⟨φ(h^ℓ(t)) φ(h^ℓ(s))ᵀ⟩
+	GTwoTime, GTwoTimeStderr     Array     // L×J×J×P[×C]×P[×C]: G^ℓ(t,s)
+	// Responses of the theory of deep networks, kept when every step of an optimiser is: A^ℓ(t,s) = ⟨∂φ(h^ℓ(t))/∂r^ℓ(s)⟩ for s < t and B^ℓ(t,s) = ⟨∂g^{ℓ+1}(t)/∂u^{ℓ+1}(s)⟩
+	// for s ≤ t, ℓ = 1 … L−1, as far as the fields at different times differ: where g(s) depends linearly on others, A is the smallest one that acts the same.
+	ResponseA Array // (L−1)×J×J×P×P[×C]
+	ResponseB Array // (L−1)×J×J×P[×C]×P
 
 	// Preactivations h^ℓ of some sites at the first and the last time, 2×L×n×min(P, 64).
 	Preactivations Array
@@ -177,10 +190,10 @@ func (t *Trajectory) truncate(n int) {
 				*s = (*s)[:k]
 			}
 		}
-		for _, s := range []*[]float64{&t.KernelTime, &t.Alignment, &t.KernelMovement, &t.FeatureMovement} {
+		for _, s := range []*[]float64{&t.KernelTime, &t.Alignment, &t.KernelMovement} {
 			cutK(s)
 		}
-		for _, a := range []*Array{&t.NTK, &t.NTKStderr, &t.Phi, &t.PhiStderr, &t.G, &t.GStderr} {
+		for _, a := range []*Array{&t.NTK, &t.NTKStderr, &t.Phi, &t.PhiStderr, &t.G, &t.GStderr, &t.PhiMovement, &t.GMovement, &t.PhiAlignment, &t.NTKSpectrum} {
 			first(a, k)
 		}
 	}

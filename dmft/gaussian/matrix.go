@@ -306,6 +306,23 @@ func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
 	}
 }
 
+// Forward returns the coordinates Qφᵀx/S of fields that W has been multiplied with, and their correlations ζᵀx/S with the noise of Wᵀ: responses in whitened
+// coordinates.
+func (w *Matrix) Forward(x la.Mat[float64]) (r, a la.Mat[float64]) {
+	return correlate(view(w.forward.q, w.forward.n), x), correlate(view(w.backward.noise, w.backward.n), x)
+}
+
+// Backward returns Qgᵀy/S and ωᵀy/S.
+func (w *Matrix) Backward(y la.Mat[float64]) (r, b la.Mat[float64]) {
+	return correlate(view(w.backward.q, w.backward.n), y), correlate(view(w.forward.noise, w.forward.n), y)
+}
+
+func correlate(q, x la.Mat[float64]) la.Mat[float64] {
+	c := la.New[float64](q.Cols, x.Cols)
+	la.Gemm(la.T, la.N, 1/float64(x.Rows), q, x, 0, c)
+	return c
+}
+
 // Err is the first error of a product: noise that ran out, or a field that is not finite. Products after it are meaningless.
 func (w *Matrix) Err() error { return w.err }
 

@@ -65,6 +65,9 @@ func (e Experiment) SimulationSettings(width int) finite.Settings {
 
 func (e Experiment) record() dmft.Record {
 	r := dmft.Record{Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
+	if r.TwoTime = e.Record.TwoTime; r.TwoTime == AllKernels {
+		r.TwoTime = math.MaxInt
+	}
 	switch e.Record.Kernels {
 	case AutoKernels:
 		r.Kernels, r.AutoKernels = 0, true

@@ -126,7 +126,8 @@ type Simulation struct {
 
 // Record is the section record.
 type Record struct {
-	Kernels        int `json:"kernels"` // or AutoKernels, AllKernels
+	Kernels        int `json:"kernels"`            // or AutoKernels, AllKernels
+	TwoTime        int `json:"two_time,omitempty"` // or AllKernels
 	Preactivations int `json:"preactivations"`
 }
 

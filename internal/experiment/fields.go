@@ -211,6 +211,7 @@ var fields = []field{
 	{path: "simulation.sites", at: func(e *Experiment) any { return &e.Simulation.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, doc: "as theory.sites"},
 
 	{path: "record.kernels", at: func(e *Experiment) any { return (*count)(&e.Record.Kernels) }, def: count(AutoKernels), min: 0, max: 1e9, doc: "at how many times kernels are kept, evenly spaced; all; or auto: all if that is small, 50 or fewer if not"},
+	{path: "record.two_time", at: func(e *Experiment) any { return (*count)(&e.Record.TwoTime) }, def: count(0), min: 0, max: 1e9, doc: "at how many times, evenly spaced, fields are kept for kernels between any two of them; with all, the theory of deep networks has its responses A and B too"},
 	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},

@@ -22,6 +22,12 @@ var rules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"record.two_time"}, func(e *Experiment) string {
+		if e.Record.TwoTime == AutoKernels {
+			return "record.two_time is auto; kernels between two times are kept when they are asked for: give a number, or all"
+		}
+		return ""
+	}},
 	{[]string{"data.classes"}, func(e *Experiment) string {
 		for i, v := range e.Data.Classes {
 			if slices.Contains(e.Data.Classes[:i], v) {

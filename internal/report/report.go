@@ -65,7 +65,7 @@ func (r Result) Rows() []Row {
 		}
 		row.FStderr = math.Sqrt(s / float64(max(len(t.FStderr.Data), 1)))
 		if k := len(t.Alignment) - 1; k >= 0 {
-			row.Alignment, row.KernelMovement, row.FeatureMovement = t.Alignment[k], t.KernelMovement[k], t.FeatureMovement[k]
+			row.Alignment, row.KernelMovement, row.FeatureMovement = t.Alignment[k], t.KernelMovement[k], t.PhiMovement.At(k).Data[t.PhiMovement.Shape[1]-1]
 		}
 		rows = append(rows, row)
 	}

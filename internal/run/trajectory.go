@@ -38,11 +38,7 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	put("f_"+replicas, t.FReplicas)
 	put("f_test_"+replicas, t.FTestReplicas)
 	put("loss_"+replicas, t.LossReplicas)
-	step := make([]float64, len(t.KernelStep))
-	for i, s := range t.KernelStep {
-		step[i] = float64(s)
-	}
-	series("kernel_step", step)
+	series("kernel_step", floats(t.KernelStep))
 	series("kernel_time", t.KernelTime)
 	put("ntk", t.NTK)
 	put("ntk_stderr", t.NTKStderr)
@@ -52,7 +48,18 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	put("g_stderr", t.GStderr)
 	series("alignment", t.Alignment)
 	series("kernel_movement", t.KernelMovement)
-	series("feature_movement", t.FeatureMovement)
+	put("phi_movement", t.PhiMovement)
+	put("g_movement", t.GMovement)
+	put("phi_alignment", t.PhiAlignment)
+	put("ntk_spectrum", t.NTKSpectrum)
+	series("two_time_step", floats(t.TwoTimeStep))
+	series("two_time_time", t.TwoTimeTime)
+	put("phi_two_time", t.PhiTwoTime)
+	put("phi_two_time_stderr", t.PhiTwoTimeStderr)
+	put("g_two_time", t.GTwoTime)
+	put("g_two_time_stderr", t.GTwoTimeStderr)
+	put("response_a", t.ResponseA)
+	put("response_b", t.ResponseB)
 	put("preactivations", t.Preactivations)
 	put("width", dmft.Array{Data: []float64{float64(t.Width)}})
 	put("replicas", dmft.Array{Data: []float64{float64(t.Replicas)}})
@@ -71,16 +78,17 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 		TestLoss: m["test_loss"].Data, TestLossStderr: m["test_loss_stderr"].Data, FTest: get("f_test"), FTestStderr: get("f_test_stderr"),
 		ReadoutNorm: m["readout_norm"].Data, KernelTime: m["kernel_time"].Data, NTK: get("ntk"), NTKStderr: get("ntk_stderr"),
 		Phi: get("phi"), PhiStderr: get("phi_stderr"), G: get("g"), GStderr: get("g_stderr"), Alignment: m["alignment"].Data,
-		KernelMovement: m["kernel_movement"].Data, FeatureMovement: m["feature_movement"].Data, Preactivations: get("preactivations"),
+		KernelMovement: m["kernel_movement"].Data, Preactivations: get("preactivations"),
+		PhiMovement: get("phi_movement"), GMovement: get("g_movement"), PhiAlignment: get("phi_alignment"), NTKSpectrum: get("ntk_spectrum"),
+		TwoTimeTime: m["two_time_time"].Data, PhiTwoTime: get("phi_two_time"), PhiTwoTimeStderr: get("phi_two_time_stderr"), GTwoTime: get("g_two_time"),
+		GTwoTimeStderr: get("g_two_time_stderr"), ResponseA: get("response_a"), ResponseB: get("response_b"),
 	}
 	for _, r := range []string{"seeds", "blocks"} {
 		if _, ok := m["f_"+r]; ok {
 			t.FReplicas, t.FTestReplicas, t.LossReplicas = get("f_"+r), get("f_test_"+r), get("loss_"+r)
 		}
 	}
-	for _, s := range m["kernel_step"].Data {
-		t.KernelStep = append(t.KernelStep, int(s))
-	}
+	t.KernelStep, t.TwoTimeStep = ints(m["kernel_step"].Data), ints(m["two_time_step"].Data)
 	scalar := func(name string) int {
 		if d := m[name].Data; len(d) == 1 && !math.IsNaN(d[0]) {
 			return int(d[0])
@@ -92,4 +100,20 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 		return nil, fmt.Errorf("%s: not a trajectory of this program", filepath.Base(path))
 	}
 	return t, nil
+}
+
+func floats(x []int) []float64 {
+	out := make([]float64, len(x))
+	for i, v := range x {
+		out[i] = float64(v)
+	}
+	return out
+}
+
+func ints(x []float64) []int {
+	var out []int
+	for _, v := range x {
+		out = append(out, int(v))
+	}
+	return out
 }
