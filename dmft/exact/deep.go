@@ -402,10 +402,5 @@ func (d DeepLinear) finish(s *DeepState) {
 			}
 		}
 	}
-	for i := range p {
-		for k := range c {
-			v := l.Targets.At(i, k) - s.F.At(i, k)
-			s.Loss += v * v / 2
-		}
-	}
+	s.Loss = l.loss(s.F)
 }

@@ -127,6 +127,9 @@ func TestLinearAgainstNaive(t *testing.T) {
 				}
 			}}.Train(w0, nil, a)
 		for s := range lin {
+			if want := Total(MSE, f[s][:p], y); math.Abs(lin[s].Loss-want) > 1e-13 {
+				t.Fatalf("%s step %d: loss %.15g, want %.15g", name, s, lin[s].Loss, want)
+			}
 			for i := range m {
 				for k := range c {
 					if d := math.Abs(lin[s].F.At(i, k) - f[s][i][k]); d > 1e-13 {

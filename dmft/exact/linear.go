@@ -180,20 +180,27 @@ func (l Linear) prediction(sigma *mat.Dense) *mat.Dense {
 
 // state reads everything off the second moment; f0 is subtracted from the predictions unless it is nil.
 func (l Linear) state(sigma, f0 *mat.Dense) LinearState {
-	m := l.Gram.SymmetricDim()
-	p, c := l.Targets.Dims()
+	m, c := l.Gram.SymmetricDim(), l.Targets.RawMatrix().Cols
 	s := LinearState{F: l.prediction(sigma), H: mat.DenseCopyOf(sigma.Slice(0, m, 0, m)), G: mat.DenseCopyOf(sigma.Slice(m, m+c, m, m+c))}
 	if f0 != nil {
 		s.F.Sub(s.F, f0)
 	}
 	s.NTK = l.ntk(s.H, s.G)
+	s.Loss = l.loss(s.F)
+	return s
+}
+
+// loss is ½ Σ (y − f)² over the training points.
+func (l Linear) loss(f mat.Matrix) float64 {
+	p, c := l.Targets.Dims()
+	sum := 0.
 	for i := range p {
 		for k := range c {
-			d := l.Targets.At(i, k) - s.F.At(i, k)
-			s.Loss += d * d / 2
+			d := l.Targets.At(i, k) - f.At(i, k)
+			sum += d * d / 2
 		}
 	}
-	return s
+	return sum
 }
 
 // ntk is H δ_cc' + G_cc' Kx over the training points.
