@@ -132,6 +132,9 @@ func TestDeepEnsembles(t *testing.T) {
 		}
 		p := deep(tc.kind, tc.depth, tc.act, tc.gamma, data, gd(tc.eta), 20)
 		p.Training.Centred = true
+		if tc.act == "erf" {
+			p.Network.Bias = 0.5
+		}
 		th := solve(t, p, dmft.Settings{Samples: 16000, Seed: 3, Tolerance: 1e-4})
 		a := train(t, p, finite.Settings{Width: width, Seeds: 2 * seeds, Seed: 5, Precision: finite.Float32})
 		b := train(t, p, finite.Settings{Width: 2 * width, Seeds: seeds, Seed: 5, Precision: finite.Float32})
@@ -165,6 +168,7 @@ func TestDeepLimits(t *testing.T) {
 	checkWithin(t, "blocks of 500 and of 2000 sites", small.F.Data, small.FStderr.Data, large.F.Data, large.FStderr.Data, 4.5)
 	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
 		p := deep(kind, 3, "erf", 1e-3, data, gd(0.05), 20)
+		p.Network.Bias = 0.8
 		full := solve(t, p, dmft.Settings{Samples: 16000, Seed: 1, Tolerance: 1e-4})
 		lazy := solve(t, p, dmft.Settings{Method: dmft.Lazy})
 		checkWithin(t, string(kind)+": γ₀ = 1e-3 and the static NTK", full.F.Data, full.FStderr.Data, lazy.F.Data, lazy.FStderr.Data, 4.5)

@@ -346,6 +346,9 @@ func TestAgainstNaive(t *testing.T) {
 		variant{"outputs", "gelu", dmft.TwoLayer, 1, dmft.MSE, true, 2, true, ode.Method{Kind: ode.Nesterov, LearningRate: 0.1, Momentum: 0.8, Schedule: ode.Schedule{Kind: ode.StepDecay, Every: 4, Factor: 0.5}}, 0},
 		variant{"batches", "erf", dmft.TwoLayer, 1, dmft.MSE, true, 1, false, gd(0.1), 2},
 		variant{"mlp", "tanh", dmft.MLP, 3, dmft.MSE, false, 2, false, gd(0.03), 0},
+		variant{"biases", "erf", dmft.TwoLayer, 1, dmft.MSE, false, 1, false, gd(0.05), 0},
+		variant{"mlp with biases", "gelu", dmft.MLP, 3, dmft.MSE, false, 2, true, ode.Method{Kind: ode.Momentum, LearningRate: 0.02, Momentum: 0.5, WeightDecay: 0.2}, 0},
+		variant{"resnet with biases", "tanh", dmft.ResNet, 3, dmft.MSE, false, 1, false, ode.Method{Kind: ode.Nesterov, LearningRate: 0.02, Momentum: 0.5}, 0},
 		variant{"resnet", "relu", dmft.ResNet, 4, dmft.MSE, true, 1, true, ode.Method{Kind: ode.Momentum, LearningRate: 0.05, Momentum: 0.5, WeightDecay: 0.2}, 0},
 	)
 	const p, pt, d, n, steps = 5, 2, 4, 9, 8
@@ -370,6 +373,9 @@ func TestAgainstNaive(t *testing.T) {
 		}
 		pr := &dmft.Problem{Data: data, Richness: 1.2, Network: dmft.Network{Kind: v.kind, Depth: v.depth, Activation: act(v.act), Branch: dmft.Branch{Beta: 1.5, Exponent: 0.5}},
 			Training: dmft.Training{Method: v.method, Steps: steps, Loss: dmft.Loss{Kind: v.loss, Mean: v.mean}, Centred: v.centred, Batch: dmft.Batch{Size: v.batch, Seed: 3}}}
+		if strings.Contains(v.name, "biases") {
+			pr.Network.Bias = 0.7
+		}
 		const seeds = 3
 		for _, space := range []dmft.Space{dmft.DataSpace, dmft.InputSpace} {
 			for _, prec := range []finite.Precision{finite.Float64, finite.Float32} {
@@ -431,12 +437,33 @@ func naive(p *dmft.Problem, n, seed int, root uint64) [][][]float64 {
 	_, c := p.Data.Targets.Dims()
 	rng := stream(0)
 	a := matrix(rng, n, c)
-	w0 := matrix(rng, n, d)
 	var w [][][]float64
-	for l := 1; l < p.Network.Depth; l++ {
-		w = append(w, matrix(stream(l), n, n))
+	var biases [][]float64
+	column := func(rng *rand.Rand) (b []float64) {
+		for range n {
+			b = append(b, rng.NormFloat64())
+		}
+		return b
 	}
-	nn := exact.Naive{Phi: p.Network.Activation.Value, DPhi: p.Network.Activation.Derivative, B: 1, X: append(rows(p.Data.Inputs), rows(p.Data.TestInputs)...), Y: rows(p.Data.Targets),
+	var w0 [][]float64
+	if p.Network.Bias == 0 {
+		w0 = matrix(rng, n, d)
+	} else { // the bias is the weight of one more input
+		w0 = matrix(rng, n, d+1)
+		biases = append(biases, nil)
+		for i := range w0 {
+			biases[0] = append(biases[0], w0[i][d])
+			w0[i] = w0[i][:d]
+		}
+	}
+	for l := 1; l < p.Network.Depth; l++ {
+		rng := stream(l)
+		w = append(w, matrix(rng, n, n))
+		if p.Network.Bias > 0 {
+			biases = append(biases, column(rng))
+		}
+	}
+	nn := exact.Naive{Phi: p.Network.Activation.Value, DPhi: p.Network.Activation.Derivative, B: 1, Bias: p.Network.Bias, Biases: biases, X: append(rows(p.Data.Inputs), rows(p.Data.TestInputs)...), Y: rows(p.Data.Targets),
 		Richness: p.Richness, Centred: p.Training.Centred, Momentum: p.Training.Method.Momentum, Nesterov: p.Training.Method.Kind == ode.Nesterov, WeightDecay: p.Training.Method.WeightDecay, Steps: p.Training.Steps,
 		Rate: func(s int) float64 {
 			return p.Training.Method.LearningRate * p.Training.Method.Schedule.Rate(s, p.Training.Steps)

@@ -52,8 +52,8 @@ type Ensemble[T la.Float] struct {
 	Width    int    // neurons or sites of a replica
 	Replicas int
 	Space    Space
-	// Draw fills the first-layer state (see Points.SetWeights) and the readout of one replica, and makes its hidden matrices.
-	Draw func(replica int, pts *Points[T], in, out la.Mat[T]) (Hidden[T], error)
+	// Draw fills the first-layer state (see Points.SetWeights), the readout and the biases of one replica, and makes its hidden matrices.
+	Draw func(replica int, pts *Points[T], in, out, bias la.Mat[T]) (Hidden[T], error)
 	// Conditioned says that hidden matrices remember what they were multiplied with (the theory).
 	Conditioned bool
 	// MeanField takes the loss at the mean prediction (the theory, where replicas only differ by sampling errors) instead
@@ -251,6 +251,9 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	if p.Network.Depth == InfiniteDepth {
+		return nil, errInfinite
+	}
 	if e.Width < 1 || e.Replicas < 1 {
 		return nil, fmt.Errorf("dmft: %d replicas of width %d; both must be at least 1", e.Replicas, e.Width)
 	}
@@ -262,6 +265,7 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 		return nil, &StopError{Status{Code: MemoryLimit, Quantity: fmt.Sprintf("the run needs about %s and the limit is %s", bytesText(mem), bytesText(e.Memory)),
 			Advice: e.memoryAdvice(p)}}
 	}
+	p = p.withBias()
 	pts, err := newPoints[T](p, e.Space)
 	if err != nil {
 		return nil, err
@@ -407,7 +411,11 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	}
 	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, j.Conditioned && j.p.Network.Depth > 1)
 	for r := range hi - lo {
-		h, err := j.Draw(lo+r, j.pts, nw.rows(nw.regs[0].In, r), nw.rows(nw.regs[0].Out, r))
+		var bias la.Mat[T]
+		if nw.bias > 0 {
+			bias = nw.rows(nw.regs[0].Bias, r)
+		}
+		h, err := j.Draw(lo+r, j.pts, nw.rows(nw.regs[0].In, r), nw.rows(nw.regs[0].Out, r), bias)
 		if err != nil {
 			return nil, nil, nil, err
 		}

@@ -83,6 +83,9 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	if m.WeightDecay != 0 && p.Network.Kind == ResNet && p.Network.Depth > 1 {
 		return nil, errors.New("dmft: with weight decay the lazy kernel of a residual network changes in time (branches shrink, skips do not); use weight_decay 0 or the full method")
 	}
+	if m.WeightDecay != 0 && p.Network.Bias > 0 && p.Network.Depth > 1 {
+		return nil, errors.New("dmft: with weight decay the lazy kernel of a deep network with biases changes in time (weights of deeper layers shrink its fields more often than biases do); use weight_decay 0 or the full method")
+	}
 	mem := lazyMemory(p)
 	if set.Memory > 0 && mem > set.Memory {
 		return nil, &StopError{Status{Code: MemoryLimit, Quantity: fmt.Sprintf("the run needs about %s and the limit is %s", bytesText(mem), bytesText(set.Memory)), Advice: "raise the limit or use fewer points"}}
@@ -90,10 +93,9 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	np, pt, _, c := p.Data.sizes()
 	all := np + pt
 	joint := kernels.Gram(stack(p.Data.Inputs, p.Data.TestInputs))
-	arch := p.Network.Architecture()
-	ker, err := kernels.NTK(arch, joint)
+	ker, err := p.staticKernels(set.Method == FrozenFeatures, joint)
 	if err != nil {
-		return nil, fmt.Errorf("dmft: lazy kernels: %w", err)
+		return nil, err
 	}
 	s := &lazyState{p: p, depth: float64(p.Network.Depth), all: all, c: c, k: la.New[float64](all, np),
 		y: target{loss: p.Training.Loss, y: flat(p.Data.Targets), p: np, c: c}, yt: target{loss: p.Training.Loss, c: c},
@@ -180,8 +182,13 @@ func lazyKernels(p *Problem, ker kernels.Kernels, tr *Trajectory, steps []int, y
 		return
 	}
 	np, _, _, c := p.Data.sizes()
-	l, n, pc := p.Network.Depth, len(steps), np*c
+	l, n, pc := len(ker.Phi), len(steps), np*c
 	tr.KernelStep = steps
+	if p.Network.Depth == InfiniteDepth {
+		for i := range l {
+			tr.LayerTime = append(tr.LayerTime, float64(i)/float64(l-1))
+		}
+	}
 	gs := func(lead ...int) []int { return append(outputShape(c, append(lead, np)...), outputShape(c, np)...) }
 	tr.NTK, tr.Phi, tr.G = NewArray(gs(n)...), NewArray(n, l, np, np), NewArray(gs(n, l)...)
 	spread := func(dst []float64, k mat.Symmetric) { // K_μν δ_cc'
@@ -215,6 +222,9 @@ func lazyMemory(p *Problem) int64 {
 	np, pt, _, c := p.Data.sizes()
 	all := int64(np + pt)
 	l := int64(p.Network.Depth)
+	if l == InfiniteDepth {
+		l = 600 // the deepest of the ladder
+	}
 	steps := Record{AutoKernels: true}.kernelSteps(p)
 	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(p.Training.Steps+1)*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
 }
@@ -227,7 +237,7 @@ func Stability(p *Problem) (lambda, limit float64) {
 	if p.Validate() != nil || np > 4096 {
 		return 0, 0
 	}
-	ker, err := kernels.NTK(p.Network.Architecture(), kernels.Gram(p.Data.Inputs))
+	ker, err := p.staticKernels(false, kernels.Gram(p.Data.Inputs))
 	if err != nil {
 		return 0, 0
 	}

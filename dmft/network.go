@@ -18,12 +18,15 @@ type network[T la.Float] struct {
 	act     kernels.Activation
 	gamma   float64
 	centred bool
-	skip, b float64 // h^{ℓ+1} = skip·h^ℓ + b·W φ(h^ℓ)/√N
-	r, n, l int     // replicas, width, hidden layers
+	skip, b float64 // h^{ℓ+1} = skip·h^ℓ + b·(W φ(h^ℓ)/√N + bias·b^ℓ)
+	bias    float64
+	rates   Rates
+	r, n, l int // replicas, width, hidden layers
 	batches *batcher
 
 	regs      []register[T]
-	ins, outs [][]T         // data of regs
+	ins, outs [][]T // data of regs
+	biases    [][]T
 	hidden    [][]Matrix[T] // layer ℓ = 1…L−1 at index ℓ−1, then replica
 	drawn     []Hidden[T]   // by replica
 
@@ -47,6 +50,8 @@ type network[T la.Float] struct {
 type register[T la.Float] struct {
 	In  la.Mat[T] // rows×All fields (data space) or rows×Dim weights (input space)
 	Out la.Mat[T] // rows×Outputs readout w
+	// Bias is rows×(L−1): column ℓ−1 holds b^ℓ. Biases of the first layer are the weights of a constant input. No columns without biases.
+	Bias la.Mat[T]
 }
 
 var _ ode.System = (*network[float64])(nil)
@@ -70,6 +75,7 @@ func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int, per
 		drawn:   make([]Hidden[T], replicas),
 	}
 	nw.skip, nw.b = p.Network.coefficients()
+	nw.bias, nw.rates = p.Network.Bias, p.rates()
 	for i := range nw.hidden {
 		nw.hidden[i] = make([]Matrix[T], replicas)
 	}
@@ -156,11 +162,15 @@ func (nw *network[T]) train(m la.Mat[T]) la.Mat[T] { return m.Slice(0, m.Rows, 0
 // Reserve implements ode.System.
 func (nw *network[T]) Reserve(n int) {
 	for len(nw.regs) < n {
-		nw.regs = append(nw.regs, register[T]{In: la.New[T](nw.r*nw.n, nw.pts.columns()), Out: la.New[T](nw.r*nw.n, nw.pts.Outputs)})
+		r := register[T]{In: la.New[T](nw.r*nw.n, nw.pts.columns()), Out: la.New[T](nw.r*nw.n, nw.pts.Outputs)}
+		if nw.bias > 0 {
+			r.Bias = la.New[T](nw.r*nw.n, nw.l-1)
+		}
+		nw.regs = append(nw.regs, r)
 	}
-	nw.ins, nw.outs = nw.ins[:0], nw.outs[:0]
+	nw.ins, nw.outs, nw.biases = nw.ins[:0], nw.outs[:0], nw.biases[:0]
 	for _, r := range nw.regs {
-		nw.ins, nw.outs = append(nw.ins, r.In.Data), append(nw.outs, r.Out.Data)
+		nw.ins, nw.outs, nw.biases = append(nw.ins, r.In.Data), append(nw.outs, r.Out.Data), append(nw.biases, r.Bias.Data)
 	}
 	for _, layer := range nw.hidden {
 		for _, m := range layer {
@@ -222,6 +232,14 @@ func (nw *network[T]) forward(r int) {
 	for l := 1; l < nw.l; l++ {
 		for i, w := range nw.hidden[l-1] {
 			w.Mul(r, nw.rows(nw.h[l], i), nw.rows(nw.phi[l-1], i))
+		}
+		if nw.bias > 0 {
+			for i := range nw.h[l].Rows {
+				v := T(nw.bias) * reg.Bias.Row(i)[l-1]
+				for j := range nw.h[l].Row(i) {
+					nw.h[l].Row(i)[j] += v
+				}
+			}
 		}
 		combine2(nw.h[l].Data, T(nw.b), nw.h[l-1].Data, T(nw.skip))
 		nw.activate(l)
@@ -299,12 +317,13 @@ func (nw *network[T]) backward(r int, v la.Mat[T], e []la.Mat[T]) {
 	}
 }
 
-// Accumulate implements ode.System. In the units of [Problem] the descent directions are
+// Accumulate implements ode.System. In the units of [Problem] and up to the factors κ the descent directions are
 //
-//	∇W⁰ = γ₀ Σ_μ e¹_μ x_μᵀ/√D  (its action on the points: γ₀ e¹ Kx),  ∇W^ℓ/√N = γ₀ b e^{ℓ+1} φ^ℓᵀ/N,  ∇w = γ₀ Σ_μ Δ_μ φ^L_μ
+//	∇W⁰ = γ₀ Σ_μ e¹_μ x_μᵀ/√D  (its action on the points: γ₀ e¹ Kx),  ∇W^ℓ/√N = γ₀ b e^{ℓ+1} φ^ℓᵀ/N,  ∇b^ℓ = γ₀ b σ_b Σ_μ e^{ℓ+1}_μ,
+//	∇w = γ₀ Σ_μ Δ_μ φ^L_μ
 func (nw *network[T]) Accumulate(dst int, beta, a float64) {
 	reg, pts, p, c := nw.regs[dst], nw.pts, nw.pts.Train, nw.pts.Outputs
-	ga := T(a * nw.gamma)
+	ga := T(a * nw.gamma * nw.rates.Input)
 	switch {
 	case pts.Space == DataSpace:
 		la.Gemm(la.N, la.N, ga, nw.e[0], pts.kx, T(beta), reg.In)
@@ -315,9 +334,23 @@ func (nw *network[T]) Accumulate(dst int, beta, a float64) {
 	}
 	for l, layer := range nw.hidden {
 		for i, w := range layer {
-			w.AddOuter(dst, beta, a*nw.gamma*nw.b, nw.rows(nw.e[l+1], i), nw.train(nw.rows(nw.phi[l], i)))
+			w.AddOuter(dst, beta, a*nw.gamma*nw.b*nw.rates.Hidden, nw.rows(nw.e[l+1], i), nw.train(nw.rows(nw.phi[l], i)))
 		}
 	}
+	for i := range reg.Bias.Rows {
+		for l := range nw.l - 1 {
+			sum := 0.
+			for _, v := range nw.e[l+1].Row(i) {
+				sum += float64(v)
+			}
+			v := &reg.Bias.Row(i)[l]
+			if beta == 0 {
+				*v = 0
+			}
+			*v = T(beta)**v + T(a*nw.gamma*nw.b*nw.bias*nw.rates.Hidden*sum)
+		}
+	}
+	ga = T(a * nw.gamma * nw.rates.Readout)
 	for i := range nw.r {
 		phi, out := nw.train(nw.rows(nw.phi[nw.l-1], i)), nw.rows(reg.Out, i)
 		if c == 1 {
@@ -332,6 +365,7 @@ func (nw *network[T]) Accumulate(dst int, beta, a float64) {
 func (nw *network[T]) Combine(dst int, c []float64) {
 	la.Combine(dst, c, nw.ins)
 	la.Combine(dst, c, nw.outs)
+	la.Combine(dst, c, nw.biases)
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			w.Combine(dst, c)
@@ -343,7 +377,8 @@ func (nw *network[T]) Combine(dst int, c []float64) {
 func (nw *network[T]) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 	x, y, z := nw.regs[e], nw.regs[a], nw.regs[b]
 	sum := errorSum(x.In.Data, y.In.Data, z.In.Data, atol, rtol) + errorSum(x.Out.Data, y.Out.Data, z.Out.Data, atol, rtol)
-	n := len(x.In.Data) + len(x.Out.Data)
+	sum += errorSum(x.Bias.Data, y.Bias.Data, z.Bias.Data, atol, rtol)
+	n := len(x.In.Data) + len(x.Out.Data) + len(x.Bias.Data)
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			s, k := w.Error(e, a, b, atol, rtol)
@@ -384,7 +419,7 @@ func (nw *network[T]) load(dec *gob.Decoder) error {
 		return err
 	}
 	for i, r := range regs {
-		if r.In.Rows != nw.r*nw.n || r.In.Cols != nw.pts.columns() || r.Out.Cols != nw.pts.Outputs || len(r.In.Data) != r.In.Rows*r.In.Cols || len(r.Out.Data) != r.In.Rows*r.Out.Cols {
+		if r.In.Rows != nw.r*nw.n || r.In.Cols != nw.pts.columns() || r.Out.Cols != nw.pts.Outputs || len(r.In.Data) != r.In.Rows*r.In.Cols || len(r.Out.Data) != r.In.Rows*r.Out.Cols || len(r.Bias.Data) != len(nw.regs[0].Bias.Data) {
 			return errCheckpoint
 		}
 		nw.Reserve(i + 1)

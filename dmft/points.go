@@ -100,6 +100,14 @@ func (p *Problem) Validate() error {
 	if err := t.Method.Validate(); err != nil {
 		return fmt.Errorf("dmft: training: %w", err)
 	}
+	for _, r := range []float64{t.Rates.Input, t.Rates.Hidden, t.Rates.Readout} {
+		if !(r >= 0) || math.IsInf(r, 0) {
+			return fmt.Errorf("dmft: relative learning rates %g, %g and %g of input weights, hidden weights and readout must be finite and not negative", t.Rates.Input, t.Rates.Hidden, t.Rates.Readout)
+		}
+		if r == 0 && t.Rates != (Rates{}) && t.Method.WeightDecay != 0 {
+			return errors.New("dmft: weight decay would shrink layers that are frozen by a relative learning rate of zero; use weight_decay 0")
+		}
+	}
 	if t.Batch.Size < 0 || t.Batch.Size > n {
 		return fmt.Errorf("dmft: mini-batches of %d from %d samples; use 1 to %d", t.Batch.Size, n, n)
 	}
@@ -119,18 +127,66 @@ func (n Network) validate() error {
 			return fmt.Errorf("dmft: a two-layer network has depth 1, not %d; use kind mlp or resnet for more hidden layers", n.Depth)
 		}
 	case MLP, ResNet:
+		if n.Depth == InfiniteDepth {
+			if err := n.checkInfinite(); err != nil {
+				return err
+			}
+			break
+		}
 		if n.Depth < 1 {
 			return fmt.Errorf("dmft: network depth %d; at least one hidden layer is needed", n.Depth)
 		}
 	default:
 		return fmt.Errorf("dmft: unknown network kind %q; use %s, %s or %s", n.Kind, TwoLayer, MLP, ResNet)
 	}
+	if !(n.Bias >= 0) || math.IsInf(n.Bias, 0) {
+		return fmt.Errorf("dmft: the scale %g of the biases must be finite and not negative", n.Bias)
+	}
 	return nil
+}
+
+// withBias returns the problem with the biases of the first layer as one more input, of value σ_b√D in the normalisation 1/√D.
+func (p *Problem) withBias() *Problem {
+	sigma := p.Network.Bias
+	if sigma == 0 {
+		return p
+	}
+	add := func(m mat.Matrix) mat.Matrix {
+		r, d := m.Dims()
+		one := math.Sqrt(float64(d + 1))
+		scale := one / math.Sqrt(float64(d))
+		if s, ok := m.(*sparse.CSR); ok {
+			raw := s.RawMatrix()
+			ptr, ind, val := []int{0}, []int(nil), []float64(nil)
+			for i := range r {
+				for k := raw.Indptr[i]; k < raw.Indptr[i+1]; k++ {
+					ind, val = append(ind, raw.Ind[k]), append(val, raw.Data[k]*scale)
+				}
+				ind, val = append(ind, d), append(val, sigma*one)
+				ptr = append(ptr, len(ind))
+			}
+			return sparse.NewCSR(r, d+1, ptr, ind, val)
+		}
+		out := mat.NewDense(r, d+1, nil)
+		for i := range r {
+			for j := range d {
+				out.Set(i, j, scale*m.At(i, j))
+			}
+			out.Set(i, d, sigma*one)
+		}
+		return out
+	}
+	q := *p
+	q.Data.Inputs = add(p.Data.Inputs)
+	if p.Data.TestInputs != nil {
+		q.Data.TestInputs = add(p.Data.TestInputs)
+	}
+	return &q
 }
 
 // Architecture is the network as the kernel recursions take it.
 func (n Network) Architecture() kernels.Architecture {
-	return kernels.Architecture{Depth: n.Depth, Residual: n.Kind == ResNet, Beta: n.Branch.Beta, Exponent: n.Branch.Exponent, Activation: n.Activation}
+	return kernels.Architecture{Depth: n.Depth, Residual: n.Kind == ResNet, Beta: n.Branch.Beta, Exponent: n.Branch.Exponent, Activation: n.Activation, Bias: n.Bias}
 }
 
 // coefficients are s and b of h^{ℓ+1} = s h^ℓ + b W φ(h^ℓ)/√N.
@@ -138,7 +194,19 @@ func (n Network) coefficients() (s, b float64) {
 	if n.Kind != ResNet {
 		return 0, 1
 	}
-	return 1, n.Branch.Beta * math.Pow(float64(n.Depth), -n.Branch.Exponent)
+	return 1, n.Branch.Beta * math.Pow(float64(n.Depth), -n.Branch.Exponent) // not asked for at infinite depth
+}
+
+// rates are the factors κ of the learning rates of input weights, hidden weights and readout.
+func (p *Problem) rates() Rates {
+	r := p.Training.Rates
+	if r == (Rates{}) {
+		r = Rates{1, 1, 1}
+	}
+	if p.Network.Kind == ResNet {
+		r.Hidden *= math.Pow(float64(p.Network.Depth), p.Network.Branch.Rate)
+	}
+	return r
 }
 
 func notFinite(m mat.Matrix) (i, j int, v float64) {

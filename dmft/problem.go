@@ -10,12 +10,12 @@ import (
 // A Problem is one learning task for one network. Theory ([Solve]) and finite networks (dmft/finite) take the same
 // Problem and follow the same conventions:
 //
-//	h¹_μ      = W⁰ x_μ / √D
-//	h^{ℓ+1}_μ = s·h^ℓ_μ + b·W^ℓ φ(h^ℓ_μ) / √N          ℓ = 1 … L−1
+//	h¹_μ      = W⁰ x_μ / √D + σ_b b⁰
+//	h^{ℓ+1}_μ = s·h^ℓ_μ + b·(W^ℓ φ(h^ℓ_μ) / √N + σ_b b^ℓ)          ℓ = 1 … L−1
 //	f_μ       = w·φ(h^L_μ) / (γ₀ N)
-//	θ         ← θ + η γ₀² N Σ_μ Δ_μ ∂f_μ/∂θ             Δ_μ = −∂(loss)/∂f_μ
+//	θ         ← θ + κ η γ₀² N Σ_μ Δ_μ ∂f_μ/∂θ           Δ_μ = −∂(loss)/∂f_μ
 //
-// with every weight N(0,1) at the start (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 1–4).
+// with κ = 1 unless Training.Rates or Branch.Rate say otherwise, and every weight and bias N(0,1) at the start (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 1–4).
 type Problem struct {
 	Data     Data
 	Network  Network
@@ -46,13 +46,23 @@ type Network struct {
 	Kind       Kind
 	Depth      int // number of hidden layers L; 1 for TwoLayer
 	Activation kernels.Activation
-	Branch     Branch // of a ResNet
+	Branch     Branch  // of a ResNet
+	Bias       float64 // σ_b, the scale of trained biases in every hidden layer; 0 is none
 }
 
-// Branch is the scale β L^{−α} of a residual branch: α = ½ is the depth-μP limit, α = 1 the mean-field one.
+// Branch is the scale β L^{−α} of a residual branch and the factor L^ρ in the learning rate of its weights. With 2α − ρ = 1 what the branches learn stays of order
+// one as L → ∞: α = ½, ρ = 0 is the depth-μP limit, α = 1, ρ = 1 the mean-field one (a neural ODE without noise). With α = 1, ρ = 0 branches learn nothing there.
 type Branch struct {
 	Beta     float64 // β
 	Exponent float64 // α
+	Rate     float64 // ρ
+}
+
+// Rates are learning rates of groups of layers relative to the learning rate; zero freezes. As a whole the zero value means 1, 1, 1.
+type Rates struct {
+	Input   float64 // W⁰, with its biases
+	Hidden  float64 // W¹ … W^{L−1}, with their biases; times L^ρ in a ResNet
+	Readout float64 // w
 }
 
 // LossKind names a loss.
@@ -84,5 +94,6 @@ type Training struct {
 	Steps   int        // number of steps, or of output intervals of a flow
 	Loss    Loss
 	Batch   Batch
-	Centred bool // predict f(θ) − f(θ₀)
+	Centred bool  // predict f(θ) − f(θ₀)
+	Rates   Rates // of groups of layers
 }

@@ -70,20 +70,21 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 			}
 		}
 	}
-	// K = Φ^L δ_cc' + G¹∘Kx + b² Σ_ℓ G^{ℓ+1}∘Φ^ℓ
-	b2 := nw.b * nw.b
+	// K = κ_out Φ^L δ_cc' + κ_in G¹∘Kx + κ_hid b² Σ_ℓ G^{ℓ+1}∘(Φ^ℓ + σ_b²), with σ_b² in Kx
+	bias := nw.bias * nw.bias
+	b2 := nw.b * nw.b * nw.rates.Hidden
 	for m := range p {
 		for n := range p {
-			kx := nw.pts.gram.At(m, n)
+			kx := nw.rates.Input * nw.pts.gram.At(m, n)
 			for a := range c {
 				for b := range c {
 					i := (m*c+a)*pc + n*c + b
 					v := g[i] * kx
 					if a == b {
-						v += phi[(l-1)*p*p+m*p+n]
+						v += nw.rates.Readout * phi[(l-1)*p*p+m*p+n]
 					}
 					for j := range l - 1 {
-						v += b2 * g[(j+1)*pc*pc+i] * phi[j*p*p+m*p+n]
+						v += b2 * g[(j+1)*pc*pc+i] * (phi[j*p*p+m*p+n] + bias)
 					}
 					ntk[i] = v
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
@@ -16,6 +17,10 @@ type Approximation string
 const (
 	Full Approximation = "full" // the infinite-width limit with feature learning
 	Lazy Approximation = "lazy" // its limit γ₀ → 0: the static NTK
+	// FrozenFeatures trains the readout alone: the static kernel Φ^L (NNGP) of random features.
+	FrozenFeatures Approximation = "frozen-features"
+	// LeadingOrder is the expansion f₀ + γ₀² f₁ around the lazy limit, f₁ by extrapolation from two small richness values.
+	LeadingOrder Approximation = "leading-order"
 	// GradientIndependence leaves out the response functions A and B of deep networks, as if forward and backward weights were
 	// independent at the start. It is exact with one hidden layer, and wrong by tens of per cent beyond.
 	GradientIndependence Approximation = "gradient-independence"
@@ -32,9 +37,14 @@ const (
 
 // Settings are the numerical parameters of the theory. Zero values mean the defaults named here.
 type Settings struct {
-	Method   Approximation // Full
-	Samples  int           // sites in all, 4000
-	Blocks   int           // independent blocks they are split into; chosen from Samples and the data
+	Method  Approximation // Full
+	Samples int           // sites in all, 4000; with Error, of the first try
+	// Error, if positive, is the standard error of f to reach: the largest over time of the root mean square over training points and outputs. Samples
+	// are raised until it is.
+	Error float64
+	// Depths are extrapolated to a network of InfiniteDepth; nil means 5, 9, 17.
+	Depths   []int
+	Blocks   int // independent blocks they are split into; chosen from Samples and the data
 	Seed     uint64
 	Sampling Sampling // Matched
 	Space    Space    // the cheaper one
@@ -43,8 +53,10 @@ type Settings struct {
 	Tolerance float64
 	Run
 
-	sites int  // of a block, when they had to be grown
-	last  bool // grown as far as they will be
+	prefix string // of the names of stored parts
+	sites  int    // of a block, when they had to be grown or must match another run
+	grown  bool
+	last   bool // grown as far as they will be
 }
 
 const (
@@ -72,11 +84,21 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 		return nil, err
 	}
 	switch s.Method {
-	case Lazy:
+	case Lazy, FrozenFeatures:
 		return solveLazy(ctx, p, s)
-	case "", Full, GradientIndependence:
+	case "", Full, GradientIndependence, LeadingOrder:
 	default:
-		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s, %s or %s", s.Method, Full, Lazy, GradientIndependence)
+		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s, %s, %s, %s or %s", s.Method, Full, Lazy, FrozenFeatures, LeadingOrder, GradientIndependence)
+	}
+	switch {
+	case s.Error < 0 || math.IsNaN(s.Error):
+		return nil, fmt.Errorf("dmft: an error of f of %g to reach; it must be positive, or 0 to use the samples as they are", s.Error)
+	case s.Error > 0:
+		return solveToError(ctx, p, s)
+	case s.Method == LeadingOrder:
+		return solveLeadingOrder(ctx, p, s)
+	case p.Network.Depth == InfiniteDepth:
+		return solveInfinite(ctx, p, s)
 	}
 	e, d, err := theoryEnsemble(p, s)
 	if err != nil {
@@ -85,7 +107,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	t, err := Train(ctx, p, e)
 	// The ranks of deep networks are known only when the blocks have run: blocks that cannot match all noise are grown.
 	for grown := 0; errors.Is(err, gaussian.ErrFull); grown++ {
-		s.sites = 2 * e.Width
+		s.sites, s.grown = 2*e.Width, true
 		s.last = grown == mostGrowth
 		if e, d, err = theoryEnsemble(p, s); err != nil {
 			return nil, err
@@ -98,13 +120,151 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	return t, err
 }
 
+// solveToError raises the samples until the standard error of f is what was asked for. Errors fall as S^{−1/2}.
+func solveToError(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
+	want := s.Error
+	s.Error = 0
+	if s.Samples == 0 {
+		s.Samples = defaultSamples / 2
+	}
+	const tries, most = 5, 1 << 26
+	var note string
+	for try := range tries {
+		tr, err := Solve(ctx, p, s)
+		if err != nil {
+			return tr, err
+		}
+		got := tr.largestError()
+		sites := tr.Width * tr.Replicas
+		if got == 0 && tr.Replicas < 2 {
+			return tr, errors.New("dmft: an error of f can be reached only with two or more blocks")
+		}
+		if note != "" {
+			note += ", "
+		}
+		note += fmt.Sprintf("%.2g with %d sites", got, sites)
+		if got <= want {
+			tr.Diagnostics.Samples = sites
+			tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, fmt.Sprintf("standard error of f: %.2g asked for; reached %s", want, note))
+			return tr, nil
+		}
+		need := float64(sites) * (got / want) * (got / want) * 1.15
+		if try == tries-1 || need > most {
+			return tr, fmt.Errorf("dmft: an error of f of %g needs about %.2g sites; it was %s: ask for less accuracy, or set theory.samples", want, need, note)
+		}
+		s.Samples = int(need)
+	}
+	panic("unreachable")
+}
+
+// largestError is the largest over time of the root mean square standard error of f.
+func (tr *Trajectory) largestError() float64 {
+	worst := 0.
+	for t := range tr.Time {
+		s := 0.
+		e := tr.FStderr.At(t).Data
+		for _, v := range e {
+			s += v * v / float64(len(e))
+		}
+		worst = max(worst, math.Sqrt(s))
+	}
+	return worst
+}
+
+// solveLeadingOrder extrapolates f(γ₀) = f₀ + γ₀² f₁ (f is even in γ₀), block by block. f₀ is the static NTK, which has no sampling error, and f₁ comes from
+// two runs at small values a and b. With one hidden layer both have the same sites and the difference
+//
+//	f₁ = (f(b) − f(a))/(b² − a²)
+//
+// is as smooth as f. In deep networks the runs meet different directions and so different noise; the values are larger there, and the next order is removed:
+//
+//	f₁ = (b²(f(a) − f₀)/a² − a²(f(b) − f₀)/b²)/(b² − a²)
+func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
+	lazy, err := Solve(ctx, p, Settings{Method: Lazy, Run: Run{Record: s.Record, Memory: s.Memory}})
+	if err != nil {
+		return nil, fmt.Errorf("dmft: the order zero of the expansion: %w", err)
+	}
+	linear := p.Network.Activation.Linear()
+	a, b := 0.05, 0.1
+	if p.Network.Depth != 1 && !linear {
+		a, b = 0.3, 0.6
+	}
+	s.Method = Full
+	progress := s.Progress
+	run := func(gamma float64, part int64) (*Trajectory, error) {
+		q := *p
+		q.Richness = gamma
+		if progress != nil {
+			s.Progress = func(d, total int64) { progress(part*total+d, 2*total) }
+		}
+		s.prefix = fmt.Sprintf("richness=%g-", gamma)
+		return Solve(ctx, &q, s)
+	}
+	low, err := run(a, 0)
+	if err != nil {
+		return low, err
+	}
+	s.sites, s.last = low.Width, true
+	high, err := run(b, 1)
+	if err != nil {
+		return high, err
+	}
+	d := b*b - a*a
+	wa, wb := b*b/(a*a)/d, -a*a/(b*b)/d
+	if p.Network.Depth == 1 {
+		wa, wb = -1/d, 1/d
+	}
+	g2 := p.Richness * p.Richness
+	mix := func(low, high, lazy []float64) {
+		for i := range low {
+			low[i] = g2*(wa*low[i]+wb*high[i]) + (1-g2*(wa+wb))*lazy[i%len(lazy)]
+		}
+	}
+	tr := low
+	np, pt, _, c := p.Data.sizes()
+	y := target{loss: p.Training.Loss, y: flat(p.Data.Targets), p: np, c: c}
+	mix(tr.FReplicas.Data, high.FReplicas.Data, lazy.F.Data)
+	tr.F.Data, tr.FStderr.Data = meanStderr(tr.FReplicas)
+	tr.Loss, tr.LossStderr = lossOfMean(y, tr.FReplicas, tr.F)
+	if pt > 0 {
+		mix(tr.FTestReplicas.Data, high.FTestReplicas.Data, lazy.FTest.Data)
+		tr.FTest.Data, tr.FTestStderr.Data = meanStderr(tr.FTestReplicas)
+		tr.TestLoss, tr.TestLossStderr = lossOfMean(target{loss: p.Training.Loss, y: flat(p.Data.TestTargets), p: pt, c: c}, tr.FTestReplicas, tr.FTest)
+	}
+	// Losses of blocks and spreads of kernels do not extrapolate.
+	tr.NTKStderr, tr.PhiStderr, tr.GStderr, tr.Preactivations, tr.LossReplicas, tr.ReadoutNorm = Array{}, Array{}, Array{}, Array{}, Array{}, nil
+	tr.Alignment, tr.KernelMovement = nil, nil
+	if len(tr.Phi.Data) == len(lazy.Phi.Data) && !tr.Phi.Empty() {
+		mix(tr.NTK.Data, high.NTK.Data, lazy.NTK.Data)
+		mix(tr.Phi.Data, high.Phi.Data, lazy.Phi.Data)
+		mix(tr.G.Data, high.G.Data, lazy.G.Data)
+		tr.summarise(y, np*c, np)
+	} else {
+		tr.NTK, tr.Phi, tr.G, tr.KernelStep, tr.KernelTime = Array{}, Array{}, Array{}, nil, nil
+		tr.PhiMovement, tr.GMovement, tr.PhiAlignment, tr.NTKSpectrum = Array{}, Array{}, Array{}, Array{}
+	}
+	tr.Diagnostics.Steps += high.Diagnostics.Steps
+	tr.Diagnostics.Evaluations += high.Diagnostics.Evaluations
+	tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, fmt.Sprintf("the order γ₀² comes from runs at γ₀ = %g and %g; its error bars grow as γ₀²", a, b))
+	return tr, nil
+}
+
 // Estimate is about how many bytes Solve will use.
 func Estimate(p *Problem, s Settings) (int64, error) {
 	if err := p.Validate(); err != nil {
 		return 0, err
 	}
-	if s.Method == Lazy {
+	if s.Method == Lazy || s.Method == FrozenFeatures {
 		return lazyMemory(p), nil
+	}
+	if p.Network.Depth == InfiniteDepth { // one depth at a time, and the results of all
+		q := *p
+		q.Network.Depth = defaultDepths[len(defaultDepths)-1]
+		if len(s.Depths) > 0 {
+			q.Network.Depth = s.Depths[len(s.Depths)-1]
+		}
+		n, err := Estimate(&q, s)
+		return n * 3 / 2, err
 	}
 	e, _, err := theoryEnsemble(p, s)
 	if err != nil {
@@ -129,6 +289,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	if s.Samples < 2 || s.Blocks < 0 || 2*s.Blocks > s.Samples {
 		return none, Diagnostics{}, fmt.Errorf("dmft: %d theory samples in %d blocks; each block needs at least two", s.Samples, s.Blocks)
 	}
+	p = p.withBias()
 	np, pt, dim, c := p.Data.sizes()
 	space, err := p.Data.chooseSpace(s.Space)
 	if err != nil {
@@ -152,9 +313,11 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		blocks = max(s.Samples/max(blockSites, need), min(leastBlocks, s.Samples/2))
 	}
 	width := s.Samples / blocks
-	if s.sites > 0 { // grown: keep the number of sites where that leaves enough blocks
+	if s.sites > 0 { // given: keep the number of sites where that leaves enough blocks
 		width = s.sites
-		blocks = max(s.Samples/width, leastBlocks)
+		if s.Blocks == 0 {
+			blocks = max(s.Samples/width, leastBlocks)
+		}
 	}
 	width = max((width+copies-1)/copies, 2) * copies
 	d := Diagnostics{Rank: rank, Matched: rank}
@@ -166,7 +329,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites match %d of %d independent input directions; %d samples or more would match all of them",
 			width, d.Matched, rank, blocks*need))
 	}
-	if s.sites > 0 {
+	if s.grown {
 		d.Notes = append(d.Notes, fmt.Sprintf("blocks were grown to %d sites, %d in all, to match the noise of every direction", width, width*blocks))
 	}
 	if blocks == 1 {
@@ -187,8 +350,8 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		limit = d.Matched
 	}
 	e := Ensemble[float64]{
-		Name: fmt.Sprintf("theory-S%d", width), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
-		Draw: func(block int, pts *Points[float64], in, out la.Mat[float64]) (Hidden[float64], error) {
+		Name: fmt.Sprintf("%stheory-L%d-S%d-N%d", s.prefix, depth, width, blocks), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
+		Draw: func(block int, pts *Points[float64], in, out, bias la.Mat[float64]) (Hidden[float64], error) {
 			var h Hidden[float64]
 			f, err := pts.factor()
 			if err != nil {
@@ -220,6 +383,15 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 			}
 			drawSites(pts, f, in, out, z, r)
 			for l := 1; l < depth; l++ {
+				if bias.Cols > 0 {
+					z, err := fwd[l].Draw(1)
+					if err != nil {
+						return h, err
+					}
+					for i, v := range z.Data {
+						bias.Row(i)[l-1] = v
+					}
+				}
 				w := gaussian.NewMatrix(width, tol, fwd[l], bwd[l-1])
 				w.NoResponse = s.Method == GradientIndependence
 				h.Matrices = append(h.Matrices, w)

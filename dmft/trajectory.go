@@ -71,6 +71,12 @@ type Trajectory struct {
 	ResponseA Array // (L−1)×J×J×P×P[×C]
 	ResponseB Array // (L−1)×J×J×P[×C]×P
 
+	// Of infinitely deep networks: the layer times τ ∈ [0, 1] at which Phi and G are given in place of layers, and the depths extrapolated from.
+	LayerTime              []float64 // L
+	Depths                 []int     // n
+	FDepths, FDepthsStderr Array     // n×T×P[×C]
+	LossDepths             Array     // n×T
+
 	// Preactivations h^ℓ of some sites at the first and the last time, 2×L×n×min(P, 64).
 	Preactivations Array
 
@@ -92,6 +98,18 @@ type Diagnostics struct {
 	MemoryBytes   int64    `json:"memory_estimate_bytes"`    // estimate made before the run
 	Notes         []string `json:"notes,omitempty"`          // what the user should know
 	BatchReplicas int      `json:"replicas_per_batch,omitempty"`
+	Samples       int      `json:"samples,omitempty"` // sites in all, where they were chosen to reach an error
+
+	Depth *DepthLimit `json:"depth_limit,omitempty"` // of a network of infinite depth
+}
+
+// DepthLimit says how the limit of infinite depth was reached.
+type DepthLimit struct {
+	Depths        []int   `json:"depths"`                // solved
+	Order         float64 `json:"observed_order"`        // q of f_L − f_∞ ∝ L^{−q} over the last three; 0 when it cannot be told
+	OrderStderr   float64 `json:"observed_order_stderr"` //
+	SamplingError float64 `json:"sampling_error"`        // root mean square over f, from the blocks
+	DepthError    float64 `json:"extrapolation_error"`   // the same, estimated from the rung before
 }
 
 // StatusCode is a way of stopping.

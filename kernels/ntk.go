@@ -8,14 +8,15 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Architecture is a network in the parametrisation h¹ = W⁰x/√D, h^{ℓ+1} = s h^ℓ + b W^ℓφ(h^ℓ)/√N, f = w·φ(h^L)/(γ₀N), all weights
-// N(0,1): s = 0, b = 1 for an MLP, s = 1, b = Beta·Depth^{−Exponent} for a residual network.
+// Architecture is a network in the parametrisation h¹ = W⁰x/√D + σ_b b⁰, h^{ℓ+1} = s h^ℓ + b(W^ℓφ(h^ℓ)/√N + σ_b b^ℓ), f = w·φ(h^L)/(γ₀N), all weights
+// and biases N(0,1): s = 0, b = 1 for an MLP, s = 1, b = Beta·Depth^{−Exponent} for a residual network.
 type Architecture struct {
 	Depth      int // hidden layers L ≥ 1
 	Residual   bool
 	Beta       float64
 	Exponent   float64
 	Activation Activation
+	Bias       float64 // σ_b ≥ 0; 0 is a network without biases
 }
 
 // Validate says what is wrong with an architecture.
@@ -25,6 +26,9 @@ func (a Architecture) Validate() error {
 	}
 	if _, b := a.Coefficients(); !finite(b) {
 		return fmt.Errorf("kernels: the branch scale %g·%d^−%g of a residual network is %g; it must be finite", a.Beta, a.Depth, a.Exponent, b)
+	}
+	if !(a.Bias >= 0) || math.IsInf(a.Bias, 0) {
+		return fmt.Errorf("kernels: the scale %g of the biases must be finite and not negative", a.Bias)
 	}
 	return a.Activation.Validate()
 }
@@ -42,13 +46,13 @@ type Kernels struct {
 	H   []*mat.SymDense // covariance of the preactivations
 	Phi []*mat.SymDense // Φ^ℓ = E φ(h^ℓ)φ(h^ℓ), the NNGP kernels
 	G   []*mat.SymDense // G^ℓ = E g^ℓg^ℓ
-	NTK *mat.SymDense   // K = Φ^L + G¹∘Kx + b² Σ_ℓ G^{ℓ+1}∘Φ^ℓ
+	NTK *mat.SymDense   // K = Φ^L + G¹∘(Kx + σ_b²) + b² Σ_ℓ G^{ℓ+1}∘(Φ^ℓ + σ_b²)
 }
 
 // NTK computes the kernels of points with Gram matrix kx (Jacot, Gabriel & Hongler 2018, arXiv 1806.07572; in this
 // parametrisation Bordelon & Pehlevan 2022, arXiv 2205.09653, eq. 6). Forward and backward weights are independent in this limit:
 //
-//	H¹ = Kx,   H^{ℓ+1} = s²H^ℓ + b²Φ^ℓ,   G^ℓ = s²G^{ℓ+1} + b² E[φ′φ′]^ℓ∘G^{ℓ+1},   G^L = E[φ′φ′]^L
+//	H¹ = Kx + σ_b²,   H^{ℓ+1} = s²H^ℓ + b²(Φ^ℓ + σ_b²),   G^ℓ = s²G^{ℓ+1} + b² E[φ′φ′]^ℓ∘G^{ℓ+1},   G^L = E[φ′φ′]^L
 //
 // The blocks between training and test points are those of the joint Gram matrix. It takes O(P²L) time and memory.
 func NTK(net Architecture, kx mat.Symmetric) (Kernels, error) {
@@ -62,8 +66,9 @@ func NTK(net Architecture, kx mat.Symmetric) (Kernels, error) {
 	s, b := net.Coefficients()
 	var k Kernels
 	var dot []*mat.SymDense
+	bias := net.Bias * net.Bias
 	h := mat.NewSymDense(n, nil)
-	h.CopySym(kx)
+	fill(h, func(i, j int) float64 { return kx.At(i, j) + bias })
 	for l := range net.Depth {
 		if err := covariance(h, l+1); err != nil {
 			return Kernels{}, err
@@ -73,7 +78,7 @@ func NTK(net Architecture, kx mat.Symmetric) (Kernels, error) {
 		k.H, k.Phi, dot = append(k.H, h), append(k.Phi, phi), append(dot, d)
 		if l < net.Depth-1 {
 			next := mat.NewSymDense(n, nil)
-			fill(next, func(i, j int) float64 { return s*s*h.At(i, j) + b*b*phi.At(i, j) })
+			fill(next, func(i, j int) float64 { return s*s*h.At(i, j) + b*b*(phi.At(i, j)+bias) })
 			h = next
 		}
 	}
@@ -86,9 +91,9 @@ func NTK(net Architecture, kx mat.Symmetric) (Kernels, error) {
 	}
 	k.NTK = mat.NewSymDense(n, nil)
 	fill(k.NTK, func(i, j int) float64 {
-		v := k.Phi[net.Depth-1].At(i, j) + k.G[0].At(i, j)*kx.At(i, j)
+		v := k.Phi[net.Depth-1].At(i, j) + k.G[0].At(i, j)*(kx.At(i, j)+bias)
 		for l := range net.Depth - 1 {
-			v += b * b * k.G[l+1].At(i, j) * k.Phi[l].At(i, j)
+			v += b * b * k.G[l+1].At(i, j) * (k.Phi[l].At(i, j) + bias)
 		}
 		return v
 	})

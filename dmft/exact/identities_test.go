@@ -128,7 +128,7 @@ func TestGradient(t *testing.T) {
 	nn := Naive{Phi: math.Tanh, DPhi: dtanh, Skip: 0.8, B: 0.7, X: x, Y: y, Richness: 1.4, Steps: 1, Rate: func(int) float64 { return 1 }}
 	flat := func(w0 [][]float64, w [][][]float64, a [][]float64) []float64 {
 		var out []float64
-		for _, m := range weights(w0, w, a) {
+		for _, m := range nn.weights(w0, w, a) {
 			for _, row := range m {
 				out = append(out, row...)
 			}
@@ -137,7 +137,7 @@ func TestGradient(t *testing.T) {
 	}
 	network := func(theta []float64) (w0 [][]float64, w [][][]float64, a [][]float64) {
 		w0, w, a = zeros(n, d), [][][]float64{zeros(n, n), zeros(n, n)}, zeros(n, c)
-		for _, m := range weights(w0, w, a) {
+		for _, m := range nn.weights(w0, w, a) {
 			for i := range m {
 				theta = theta[copy(m[i], theta):]
 			}

@@ -12,6 +12,8 @@ type Naive struct {
 	Skip, B     float64               // s and b of h^{ℓ+1} = s·h^ℓ + b·W^ℓφ(h^ℓ)/√N; b = 0 means 1
 	X           [][]float64           // M points of D numbers, training points first
 	Y           [][]float64           // targets of the P training points, C numbers each
+	Bias        float64               // σ_b of h¹ = W⁰x/√D + σ_b b⁰ and h^{ℓ+1} = s·h^ℓ + b·(W^ℓφ(h^ℓ)/√N + σ_b b^ℓ)
+	Biases      [][]float64           // layer (L of them), neuron: b⁰ … b^{L−1} at the start; nil is a network without biases
 	Richness    float64               // γ₀
 	Centred     bool                  // predict f(θ) − f(θ₀)
 	Momentum    float64               // μ
@@ -36,7 +38,7 @@ type Fields struct {
 // predictions at every step, step × point × output, Steps + 1 of them. The weights are left as trained.
 func (nn Naive) Train(w0 [][]float64, w [][][]float64, a [][]float64) [][][]float64 {
 	nn.check(w0, w, a)
-	all := weights(w0, w, a)
+	all := nn.weights(w0, w, a)
 	c, p := len(a[0]), len(nn.Y)
 	deltaOf := nn.Delta
 	if deltaOf == nil {
@@ -99,7 +101,7 @@ func (nn Naive) Train(w0 [][]float64, w [][][]float64, a [][]float64) [][][]floa
 // NTK is the neural tangent kernel γ₀²N ∂f_μc/∂θ · ∂f_νd/∂θ at the given weights, MC×MC, from its definition.
 func (nn Naive) NTK(w0 [][]float64, w [][][]float64, a [][]float64) [][]float64 {
 	nn.check(w0, w, a)
-	all := weights(w0, w, a)
+	all := nn.weights(w0, w, a)
 	c := len(a[0])
 	grads := make([][][][]float64, 0, len(nn.X)*c)
 	for _, x := range nn.X {
@@ -139,9 +141,17 @@ func (nn Naive) check(w0 [][]float64, w [][][]float64, a [][]float64) {
 	}
 }
 
-// weights lists the matrices of a network in order.
-func weights(w0 [][]float64, w [][][]float64, a [][]float64) [][][]float64 {
-	return append(append([][][]float64{w0}, w...), a)
+// weights lists the matrices of a network in order, the biases as columns behind the readout.
+func (nn Naive) weights(w0 [][]float64, w [][][]float64, a [][]float64) [][][]float64 {
+	all := append(append([][][]float64{w0}, w...), a)
+	for _, b := range nn.Biases {
+		col := zeros(len(b), 1)
+		for i, v := range b {
+			col[i][0] = v
+		}
+		all = append(all, col)
+	}
+	return all
 }
 
 func (nn Naive) branch() float64 {
@@ -153,17 +163,24 @@ func (nn Naive) branch() float64 {
 
 // forward returns the preactivations h^ℓ of one point, layer × neuron, and the predictions, not centred.
 func (nn Naive) forward(all [][][]float64, x []float64) (h [][]float64, f []float64) {
-	layers, n := len(all)-1, len(all[0])
+	layers, n := len(all)-1-len(nn.Biases), len(all[0])
 	a := all[layers]
 	h = zeros(layers, n)
+	bias := func(l, i int) float64 {
+		if nn.Biases == nil {
+			return 0
+		}
+		return nn.Bias * all[layers+1+l][i][0]
+	}
 	for i := range n {
+		h[0][i] = bias(0, i)
 		for j := range x {
 			h[0][i] += all[0][i][j] * x[j] / math.Sqrt(float64(len(x)))
 		}
 	}
 	for l := 1; l < layers; l++ {
 		for i := range n {
-			h[l][i] = nn.Skip * h[l-1][i]
+			h[l][i] = nn.Skip*h[l-1][i] + nn.branch()*bias(l, i)
 			for j := range n {
 				h[l][i] += nn.branch() * all[l][i][j] * nn.Phi(h[l-1][j]) / math.Sqrt(float64(n))
 			}
@@ -180,7 +197,7 @@ func (nn Naive) forward(all [][][]float64, x []float64) (h [][]float64, f []floa
 
 // backward adds scale·∂f_k/∂θ of one point with preactivations h to grad, if that is not nil, and returns ∂f_k/∂h^ℓ, layer × neuron.
 func (nn Naive) backward(all [][][]float64, x []float64, h [][]float64, k int, scale float64, grad [][][]float64) [][]float64 {
-	layers, n := len(all)-1, len(all[0])
+	layers, n := len(all)-1-len(nn.Biases), len(all[0])
 	rootN := math.Sqrt(float64(n))
 	back := zeros(layers, n)
 	for i := range n {
@@ -202,6 +219,16 @@ func (nn Naive) backward(all [][][]float64, x []float64, h [][]float64, k int, s
 			back[l-1][j] = nn.Skip*back[l][j] + nn.branch()*nn.DPhi(h[l-1][j])*s
 		}
 	}
+	for l := range nn.Biases {
+		for i := range n {
+			if b := nn.branch(); grad != nil {
+				if l == 0 {
+					b = 1
+				}
+				grad[layers+1+l][i][0] += scale * back[l][i] * b * nn.Bias
+			}
+		}
+	}
 	if grad != nil {
 		for i := range n {
 			for j := range x {
@@ -214,7 +241,7 @@ func (nn Naive) backward(all [][][]float64, x []float64, h [][]float64, k int, s
 
 // fields are the fields of a network with preactivations h (point, layer, neuron).
 func (nn Naive) fields(all [][][]float64, h [][][]float64) Fields {
-	layers, n := len(all)-1, len(all[0])
+	layers, n := len(all)-1-len(nn.Biases), len(all[0])
 	a := all[layers]
 	s := Fields{H: make([][][]float64, layers), G: make([][][][]float64, layers), W: a}
 	for l := range layers {

@@ -66,7 +66,7 @@ func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 	}
 	return dmft.Ensemble[T]{
 		Name: fmt.Sprintf("simulation-N%d", s.Width), Width: s.Width, Replicas: max(s.Seeds, 1), Space: s.Space, Run: s.Run,
-		Draw: func(seed int, pts *dmft.Points[T], in, out la.Mat[T]) (dmft.Hidden[T], error) {
+		Draw: func(seed int, pts *dmft.Points[T], in, out, bias la.Mat[T]) (dmft.Hidden[T], error) {
 			rng := stream(seed, 0)
 			r := gaussian.Plain(rng, out.Rows, out.Cols)
 			la.Convert(out.Data, r.Data)
@@ -78,6 +78,9 @@ func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 				rng := stream(seed, layer)
 				for i := range w.Data {
 					w.Data[i] = T(rng.NormFloat64() * scale)
+				}
+				for i := range bias.Rows {
+					bias.Row(i)[layer-1] = T(rng.NormFloat64())
 				}
 				h.Matrices = append(h.Matrices, dmft.NewDense(w))
 			}

@@ -43,7 +43,7 @@ func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 	return &dmft.Problem{
 		Data: dmft.Data{Inputs: set.Inputs, Targets: set.Targets, TestInputs: set.TestInputs, TestTargets: set.TestTargets},
 		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
-			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent}},
+			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent}, Bias: e.Network.Bias},
 		Richness: e.Richness,
 		Training: dmft.Training{Method: m, Steps: t.Steps, Loss: dmft.Loss{Kind: dmft.LossKind(t.Loss), Mean: t.Reduction == "mean"},
 			Batch: dmft.Batch{Size: t.BatchSize, Seed: t.BatchSeed}, Centred: t.Centred},

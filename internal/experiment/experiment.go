@@ -76,6 +76,7 @@ type Network struct {
 	Activation kernels.Activation `json:"activation"`
 	Beta       float64            `json:"branch_beta,omitempty"`
 	Exponent   float64            `json:"branch_exponent,omitempty"`
+	Bias       float64            `json:"bias,omitempty"`
 }
 
 // Training is the section training.

@@ -176,6 +176,8 @@ var fields = []field{
 	{path: "network.branch.beta", at: func(e *Experiment) any { return &e.Network.Beta }, def: 1., min: -inf, max: inf, when: resnetOnly, doc: "β of the residual branch β L^(−α)"},
 	{path: "network.branch.exponent", at: func(e *Experiment) any { return &e.Network.Exponent }, def: 0.5, min: -inf, max: inf, when: resnetOnly, doc: "α of the residual branch: 0.5 depth-μP, 1 mean field"},
 
+	{path: "network.bias", at: func(e *Experiment) any { return &e.Network.Bias }, def: 0., min: 0, max: inf, doc: "σ_b: scale of trained biases, N(0,1) at the start, in every hidden layer; 0 is none"},
+
 	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
 
 	{path: "training.optimizer", at: func(e *Experiment) any { return &e.Training.Optimizer }, def: "gd", enum: []string{"gd", "momentum", "nesterov", "flow"}, doc: "gd: θ ← (1−ηλ)θ + η∇; momentum: v ← μv + ∇, θ ← (1−ηλ)θ + ηv; nesterov; flow: dθ/dt = ∇ − λθ"},

@@ -1,0 +1,192 @@
+package dmft_test
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/ode"
+)
+
+func infinite(activation string, gamma float64, data dmft.Data, m ode.Method, steps int) *dmft.Problem {
+	p := deep(dmft.ResNet, 1, activation, gamma, data, m, steps)
+	p.Network.Depth = dmft.InfiniteDepth
+	return p
+}
+
+// TestInfiniteLazy: the static NTK at infinite depth: (2+β²)e^{β²} for linear branches on one point of norm one, to ten digits; the kernels along τ are e^{β²τ};
+// with α = 1 branches do not matter; other exponents that have no limit are refused.
+func TestInfiniteLazy(t *testing.T) {
+	data := dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1})}
+	for _, beta := range []float64{0.5, 1} {
+		p := infinite("linear", 1, data, gd(0.01), 3)
+		p.Network.Branch.Beta = beta
+		tr := solve(t, p, dmft.Settings{Method: dmft.Lazy, Run: allKernels})
+		b2 := beta * beta
+		if got, want := tr.NTK.Data[0], (2+b2)*math.Exp(b2); math.Abs(got-want) > 1e-9 {
+			t.Errorf("β = %g: NTK %.12g, want %.12g", beta, got, want)
+		}
+		last := len(tr.Phi.At(0).Data) - 1
+		for k := range last + 1 {
+			if got, want := tr.Phi.At(0).At(k).Data[0], math.Exp(b2*float64(k)/float64(last)); math.Abs(got-want) > 1e-9 {
+				t.Errorf("β = %g: Φ at layer %d of %d is %.12g, want %.12g", beta, k, last, got, want)
+			}
+		}
+	}
+	p := infinite("tanh", 1, gaussianData(51, 3, 0, 4, 1), gd(0.01), 3)
+	p.Network.Branch.Exponent = 1
+	q := deep(dmft.MLP, 1, "tanh", 1, p.Data, gd(0.01), 3)
+	if d := largest(solve(t, p, dmft.Settings{Method: dmft.Lazy}).F.Data, solve(t, q, dmft.Settings{Method: dmft.Lazy}).F.Data); d > 1e-9 {
+		t.Errorf("α = 1 without faster branches differs from one layer by %g", d)
+	}
+	for _, b := range []dmft.Branch{{Beta: 1, Exponent: 0.4}, {Beta: 1, Exponent: 0.5, Rate: 0.5}, {Beta: 1, Exponent: math.NaN()}} {
+		p.Network.Branch = b
+		if _, err := dmft.Solve(context.Background(), p, dmft.Settings{Method: dmft.Lazy}); err == nil {
+			t.Errorf("branches %+v have a limit", b)
+		}
+	}
+	p.Network.Branch = dmft.Branch{Beta: 1, Exponent: 0.5}
+	if _, err := finite.Train(context.Background(), p, finite.Settings{Width: 8}); err == nil || !strings.Contains(err.Error(), "depth") {
+		t.Errorf("training a network of infinite depth: %v", err)
+	}
+}
+
+// TestInfiniteLinear: learning linear networks, where the limit itself is known: closed kernel equations at depths up to 65, extrapolated in 1/L by
+// Neville's scheme. The solver's value is within its own error estimate, which is small, and its order is one, for α = ½ and for α = 1 with ρ = 1.
+func TestInfiniteLinear(t *testing.T) {
+	data := gaussianData(52, 2, 0, 4, 1)
+	for _, branch := range []dmft.Branch{{Beta: 1, Exponent: 0.5}, {Beta: 1, Exponent: 1, Rate: 1}} {
+		p := infinite("linear", 1, data, gd(0.03), 6)
+		p.Network.Branch = branch
+		p.Training.Rates = dmft.Rates{Input: 1, Hidden: 1, Readout: 1}
+		tr := solve(t, p, dmft.Settings{Samples: 3200, Blocks: 2, Run: allKernels})
+		var table [][]float64
+		var xs []float64
+		for i, depth := range []int{9, 17, 33} {
+			q := *p
+			q.Network.Depth = depth
+			var f []float64
+			if branch.Rate == 0 && depth < 33 {
+				s, err := linearOracle(&q).Solve()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, st := range s.States {
+					f = append(f, st.F.RawMatrix().Data...)
+				}
+			} else { // linear networks are exact in the sites
+				f = solve(t, &q, dmft.Settings{Samples: 3200, Blocks: 2, Seed: 9}).F.Data
+			}
+			table, xs = append(table, append([]float64(nil), f...)), append(xs, 1/float64(depth))
+			for j := i - 1; j >= 0; j-- {
+				for k := range f {
+					table[j][k] = (xs[j]*table[j+1][k] - xs[i]*table[j][k]) / (xs[j] - xs[i])
+				}
+			}
+		}
+		d := tr.Diagnostics.Depth
+		off, scale := distance(tr.F.Data, table[0])/math.Sqrt(float64(len(tr.F.Data))), norm(tr.F.Data)/math.Sqrt(float64(len(tr.F.Data)))
+		t.Logf("α = %g: order %.3f ± %.3f, off %.2g, estimates: sampling %.2g, depth %.2g, of %.2g", branch.Exponent, d.Order, d.OrderStderr, off, d.SamplingError, d.DepthError, scale)
+		if off > 1.5*d.DepthError || d.DepthError > 0.02*scale || d.SamplingError > 1e-8 {
+			t.Errorf("α = %g: off by %g; the estimates are %g and %g", branch.Exponent, off, d.SamplingError, d.DepthError)
+		}
+		if branch.Rate == 0 && math.Abs(d.Order-1) > 0.25 { // for the other the differences change sign at these depths
+			t.Errorf("α = %g: order %.2f", branch.Exponent, d.Order)
+		}
+		if tr.LayerTime[0] != 0 || tr.LayerTime[len(tr.LayerTime)-1] != 1 || tr.Phi.Shape[1] != len(tr.LayerTime) || len(tr.Depths) != tr.FDepths.Shape[0] {
+			t.Errorf("layer times %v, Φ %v, depths %v", tr.LayerTime, tr.Phi.Shape, tr.Depths)
+		}
+	}
+}
+
+// TestInfiniteSampled: a non-linear network: the value from one ladder agrees with a network four times deeper than its last rung, to within error bars and 1/L.
+func TestInfiniteSampled(t *testing.T) {
+	if !extended {
+		t.Skip("set DMFT_EXTENDED=1")
+	}
+	p := infinite("tanh", 1, gaussianData(53, 3, 1, 6, 1), gd(0.04), 15)
+	tr := solve(t, p, dmft.Settings{Samples: 16000, Seed: 1})
+	deeper := solve(t, p, dmft.Settings{Samples: 16000, Seed: 2, Depths: []int{9, 17, 33}})
+	checkWithin(t, "ladders 5, 9, 17 and 9, 17, 33", tr.F.Data, tr.FStderr.Data, deeper.F.Data, deeper.FStderr.Data, 4.5)
+	d := tr.Diagnostics.Depth
+	t.Logf("order %.2f ± %.2f, errors %.2g and %.2g", d.Order, d.OrderStderr, d.SamplingError, d.DepthError)
+	if d.OrderStderr > 0 && math.Abs(d.Order-1) > 4*d.OrderStderr+0.3 {
+		t.Errorf("order %g ± %g", d.Order, d.OrderStderr)
+	}
+}
+
+// TestApproximations: frozen features are training with the rates of all but the readout at zero; the leading order misses the full theory by γ₀⁴.
+func TestApproximations(t *testing.T) {
+	data := gaussianData(54, 4, 2, 6, 1)
+	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
+		p := deep(kind, 3, "relu", 2, data, gd(0.05), 20)
+		frozen := solve(t, p, dmft.Settings{Method: dmft.FrozenFeatures})
+		p.Training.Rates = dmft.Rates{Readout: 1}
+		full := solve(t, p, dmft.Settings{Samples: 16000, Seed: 1, Tolerance: 1e-4})
+		checkWithin(t, string(kind)+", frozen features", full.F.Data, full.FStderr.Data, frozen.F.Data, frozen.FStderr.Data, 4.5)
+	}
+	// Of exact results: the next order is missing, so the error is of order γ₀⁴.
+	for _, tc := range []struct {
+		act   string
+		depth int
+	}{{"linear", 1}, {"linear", 3}, {"tanh", 1}} {
+		var off []float64
+		for _, gamma := range []float64{0.15, 0.2} {
+			p := deep(dmft.MLP, tc.depth, tc.act, gamma, data, gd(0.03), 20)
+			set := dmft.Settings{Samples: 1600, Blocks: 2, Seed: 1}
+			ref := solve(t, p, set).F.Data
+			set.Method = dmft.LeadingOrder
+			lead := solve(t, p, set)
+			if tc.act == "tanh" { // the sampling error of order zero, which the expansion does not have
+				p.Richness = 1e-3
+				zero, lazy := solve(t, p, dmft.Settings{Samples: 1600, Blocks: 2, Seed: 1}).F.Data, solve(t, p, dmft.Settings{Method: dmft.Lazy}).F.Data
+				for i := range ref {
+					ref[i] += lazy[i] - zero[i]
+				}
+			}
+			off = append(off, distance(lead.F.Data, ref))
+		}
+		want := math.Pow(0.2/0.15, 4)
+		if tc.depth == 1 { // f₁ from γ = 0.05 and 0.1 has the error (0.05² + 0.1²)f₂
+			want = (0.0016 - 0.0125*0.04) / (0.00050625 - 0.0125*0.0225)
+		}
+		if r := off[1] / off[0] / want; r < 0.85 || r > 1.15 {
+			t.Errorf("%s of depth %d: the leading order is off by %.3g and %.3g, %.2f of the ratio expected", tc.act, tc.depth, off[0], off[1], r)
+		}
+	}
+	// Deep and non-linear: within its error bars and γ₀⁴ of the full theory, and much nearer to it than the order zero.
+	p := deep(dmft.MLP, 2, "tanh", 0.4, data, gd(0.1), 20)
+	full, lazy := solve(t, p, dmft.Settings{Samples: 32000, Seed: 1}), solve(t, p, dmft.Settings{Method: dmft.Lazy})
+	lead := solve(t, p, dmft.Settings{Samples: 32000, Seed: 2, Method: dmft.LeadingOrder, Run: allKernels})
+	err, zero := distance(lead.F.Data, full.F.Data), distance(lazy.F.Data, full.F.Data)
+	if stat := math.Hypot(norm(lead.FStderr.Data), norm(full.FStderr.Data)); err > 3*stat+0.3*zero || err > zero/2 {
+		t.Errorf("leading order %.3g off, order zero %.3g, error bars %.3g", err, zero, stat)
+	}
+	if lead.KernelMovement[20] <= 0 {
+		t.Errorf("the kernel has moved by %g", lead.KernelMovement[20])
+	}
+}
+
+// TestErrorAsked: the error that is asked for is reached and reported, at about the cost that errors ∝ S^{−1/2} imply.
+func TestErrorAsked(t *testing.T) {
+	p := deep(dmft.MLP, 2, "tanh", 1, gaussianData(55, 3, 1, 6, 1), gd(0.1), 15)
+	for _, want := range []float64{0.004, 0.001} {
+		tr := solve(t, p, dmft.Settings{Error: want, Seed: 3})
+		worst := 0.
+		for n := range tr.Time {
+			e := tr.FStderr.At(n).Data
+			worst = math.Max(worst, norm(e)/math.Sqrt(float64(len(e))))
+		}
+		if worst > want || worst < want/4 {
+			t.Errorf("asked for %g, the largest standard error is %g with %d sites", want, worst, tr.Diagnostics.Samples)
+		}
+		if len(tr.Diagnostics.Notes) == 0 || !strings.Contains(tr.Diagnostics.Notes[len(tr.Diagnostics.Notes)-1], "sites") {
+			t.Errorf("notes %q do not say what it cost", tr.Diagnostics.Notes)
+		}
+	}
+}
