@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"math"
 
@@ -30,9 +29,6 @@ func (e Experiment) Load(base string) (*data.Set, error) {
 
 // Problem is the problem of the experiment on its points.
 func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
-	if e.Network.Depth == Infinite {
-		return nil, fmt.Errorf("network.depth: infinite is not part of this version")
-	}
 	t := e.Training
 	m := ode.Method{Kind: ode.Kind(t.Optimizer), LearningRate: t.LearningRate, Momentum: t.Momentum, WeightDecay: t.WeightDecay, Tolerance: t.Tolerance}
 	if t.Optimizer == "flow" {
@@ -43,18 +39,28 @@ func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 	return &dmft.Problem{
 		Data: dmft.Data{Inputs: set.Inputs, Targets: set.Targets, TestInputs: set.TestInputs, TestTargets: set.TestTargets},
 		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
-			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent}, Bias: e.Network.Bias},
+			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent, Rate: e.Network.Rate}, Bias: e.Network.Bias},
 		Richness: e.Richness,
 		Training: dmft.Training{Method: m, Steps: t.Steps, Loss: dmft.Loss{Kind: dmft.LossKind(t.Loss), Mean: t.Reduction == "mean"},
-			Batch: dmft.Batch{Size: t.BatchSize, Seed: t.BatchSeed}, Centred: t.Centred},
+			Batch: dmft.Batch{Size: t.BatchSize, Seed: t.BatchSeed}, Centred: t.Centred, Rates: dmft.Rates{Input: t.RateInput, Hidden: t.RateHidden, Readout: t.RateReadout}},
 	}, nil
 }
 
 // TheorySettings are the settings of the theory.
 func (e Experiment) TheorySettings() dmft.Settings {
 	t := e.Theory
-	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance,
+	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance, Error: t.Error, Depths: t.Depths,
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
+}
+
+// SimulationProblem is the problem of the finite networks, which differs from that of the theory when that is infinitely deep.
+func (e Experiment) SimulationProblem(p *dmft.Problem) *dmft.Problem {
+	if e.Network.Depth != Infinite {
+		return p
+	}
+	q := *p
+	q.Network.Depth = e.Simulation.Depth
+	return &q
 }
 
 // SimulationSettings are the settings of the finite networks of one width.

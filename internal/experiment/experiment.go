@@ -76,6 +76,7 @@ type Network struct {
 	Activation kernels.Activation `json:"activation"`
 	Beta       float64            `json:"branch_beta,omitempty"`
 	Exponent   float64            `json:"branch_exponent,omitempty"`
+	Rate       float64            `json:"branch_rate,omitempty"`
 	Bias       float64            `json:"bias,omitempty"`
 }
 
@@ -94,6 +95,9 @@ type Training struct {
 	Loss         string   `json:"loss"`
 	Reduction    string   `json:"reduction"`
 	Centred      bool     `json:"centred"`
+	RateInput    float64  `json:"rate_input"`
+	RateHidden   float64  `json:"rate_hidden"`
+	RateReadout  float64  `json:"rate_readout"`
 }
 
 // Schedule is training.schedule.
@@ -114,11 +118,16 @@ type Theory struct {
 	Sampling  string  `json:"sampling,omitempty"`
 	Sites     string  `json:"sites,omitempty"` // auto, data or input
 	Tolerance float64 `json:"tolerance,omitempty"`
+	Error     float64 `json:"error,omitempty"`
+	Depths    []int   `json:"depths,omitempty"`
+	// Approximations are methods solved beside Method.
+	Approximations []string `json:"approximations,omitempty"`
 }
 
 // Simulation is the section simulation.
 type Simulation struct {
 	Widths    []int  `json:"widths"`
+	Depth     int    `json:"depth,omitempty"`
 	Seeds     int    `json:"seeds"`
 	Seed      uint64 `json:"seed"`
 	Precision string `json:"precision"`

@@ -85,14 +85,23 @@ var resnetOnly = condition{[]string{"network.kind"}, "with kind resnet", func(e 
 	return ""
 }}
 
-var sampledOnly = condition{[]string{"theory.method"}, "unless the method is lazy", func(e *Experiment) string {
-	if e.Theory.Method == "lazy" {
-		return "the lazy method draws no samples"
+var sampledOnly = condition{[]string{"theory.method", "theory.approximations"}, "unless the method is lazy or frozen-features", func(e *Experiment) string {
+	for _, m := range append([]string{e.Theory.Method}, e.Theory.Approximations...) {
+		if m != "lazy" && m != "frozen-features" {
+			return ""
+		}
+	}
+	return "the method " + e.Theory.Method + " draws no samples"
+}}
+
+var infiniteOnly = condition{[]string{"network.depth"}, "with network.depth infinite", func(e *Experiment) string {
+	if e.Network.Depth != Infinite {
+		return "the network has a finite depth"
 	}
 	return ""
 }}
 
-var deepOnly = condition{[]string{"theory.method", "network.depth"}, "with network.depth above 1, unless the method is lazy", func(e *Experiment) string {
+var deepOnly = condition{[]string{"theory.method", "theory.approximations", "network.depth"}, "with network.depth above 1, unless the method draws no samples", func(e *Experiment) string {
 	if e.Network.Depth == 1 {
 		return "a network with one hidden layer has no hidden matrix"
 	}
@@ -110,6 +119,8 @@ func schedule(kinds ...string) condition {
 		return ""
 	}}
 }
+
+var methods = []string{"full", "lazy", "frozen-features", "leading-order", "gradient-independence"}
 
 var (
 	imageSources = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10"}
@@ -176,6 +187,7 @@ var fields = []field{
 	{path: "network.branch.beta", at: func(e *Experiment) any { return &e.Network.Beta }, def: 1., min: -inf, max: inf, when: resnetOnly, doc: "β of the residual branch β L^(−α)"},
 	{path: "network.branch.exponent", at: func(e *Experiment) any { return &e.Network.Exponent }, def: 0.5, min: -inf, max: inf, when: resnetOnly, doc: "α of the residual branch: 0.5 depth-μP, 1 mean field"},
 
+	{path: "network.branch.rate", at: func(e *Experiment) any { return &e.Network.Rate }, def: 0., min: -inf, max: inf, when: resnetOnly, doc: "ρ: the learning rate of branches is multiplied by L^ρ; with exponent 1 and rate 1 branches go on learning as L → ∞"},
 	{path: "network.bias", at: func(e *Experiment) any { return &e.Network.Bias }, def: 0., min: 0, max: inf, doc: "σ_b: scale of trained biases, N(0,1) at the start, in every hidden layer; 0 is none"},
 
 	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
@@ -198,7 +210,14 @@ var fields = []field{
 	{path: "training.loss.reduction", at: func(e *Experiment) any { return &e.Training.Reduction }, def: "sum", enum: []string{"sum", "mean"}, doc: "over samples, in every loss printed and in the gradient"},
 	{path: "training.centred", at: func(e *Experiment) any { return &e.Training.Centred }, def: false, doc: "predict f(θ) − f(θ₀)"},
 
-	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, def: "full", enum: []string{"full", "lazy", "gradient-independence"}, doc: "full feature learning; the limit γ₀ → 0 (static NTK); or the approximation without response functions"},
+	{path: "training.rates.input", at: func(e *Experiment) any { return &e.Training.RateInput }, def: 1., min: 0, max: inf, doc: "learning rate of the input weights relative to learning_rate; 0 freezes them"},
+	{path: "training.rates.hidden", at: func(e *Experiment) any { return &e.Training.RateHidden }, def: 1., min: 0, max: inf, doc: "the same of hidden weights"},
+	{path: "training.rates.readout", at: func(e *Experiment) any { return &e.Training.RateReadout }, def: 1., min: 0, max: inf, doc: "the same of the readout"},
+
+	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, def: "full", enum: methods, doc: "full feature learning; the limit γ₀ → 0 (lazy: static NTK); frozen-features (readout trained alone); leading-order in γ₀; gradient-independence (no response functions)"},
+	{path: "theory.approximations", at: func(e *Experiment) any { return &e.Theory.Approximations }, def: []string(nil), enum: methods, list: true, doc: "methods solved beside theory.method, for comparison"},
+	{path: "theory.depths", at: func(e *Experiment) any { return &e.Theory.Depths }, def: []int{5, 9, 17}, min: 2, max: 10000, list: true, when: infiniteOnly, doc: "depths that infinite depth is extrapolated from, at least three, rising"},
+	{path: "theory.error", at: func(e *Experiment) any { return &e.Theory.Error }, def: 0., min: 0, max: inf, when: sampledOnly, doc: "standard error of f to reach (the largest over time of its root mean square over points); samples are raised from theory.samples until it is; 0 takes the samples as they are"},
 	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, def: 4000, min: 4, max: 1e9, when: sampledOnly, doc: "sites in all, split over independent blocks"},
 	{path: "theory.blocks", at: func(e *Experiment) any { return &e.Theory.Blocks }, def: 0, min: 0, max: 1e6, when: sampledOnly, doc: "number of blocks; 0 chooses"},
 	{path: "theory.seed", at: func(e *Experiment) any { return &e.Theory.Seed }, def: uint64(1), doc: "seed of the sites"},
@@ -207,6 +226,12 @@ var fields = []field{
 	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 0., min: 0, max: 1, when: deepOnly, doc: "relative squared norm below which a direction of a hidden layer's fields is dropped (depth above 1); 0 chooses"},
 
 	{path: "simulation.widths", at: func(e *Experiment) any { return &e.Simulation.Widths }, def: []int{256, 1024}, min: 1, max: 1e7, list: true, doc: "widths N of the finite networks"},
+	{path: "simulation.depth", at: func(e *Experiment) any { return &e.Simulation.Depth }, from: "theory.depths", choose: func(e *Experiment) any {
+		if d := e.Theory.Depths; len(d) > 0 {
+			return d[len(d)-1]
+		}
+		return 17
+	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
 	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},
 	{path: "simulation.seed", at: func(e *Experiment) any { return &e.Simulation.Seed }, def: uint64(1), doc: "seed of the initial weights"},
 	{path: "simulation.precision", at: func(e *Experiment) any { return &e.Simulation.Precision }, def: "float64", enum: []string{"float64", "float32"}, doc: "floating-point format of the networks"},
@@ -253,6 +278,8 @@ func (f *field) typeName() string {
 		return "list of whole numbers" + f.rangeText()
 	case *[]float64:
 		return "list of numbers"
+	case *[]string:
+		return "list of " + strings.Join(f.enum, ", ")
 	case *depth:
 		return "whole number, 1 or more, or infinite"
 	case *count:
@@ -265,6 +292,9 @@ func (f *field) typeName() string {
 func (f *field) itemName() string {
 	if _, ok := f.at(&Experiment{}).(*[]int); ok {
 		return "whole number" + f.rangeText()
+	}
+	if f.enum != nil {
+		return "one of " + strings.Join(f.enum, ", ")
 	}
 	return "number"
 }

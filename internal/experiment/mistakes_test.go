@@ -327,6 +327,8 @@ func TestRepeats(t *testing.T) {
 			*p = append(*p, 77)
 		case *[]float64:
 			*p = append(*p, 77)
+		case *[]string:
+			*p = append(*p, "lazy")
 		case *kernels.Activation:
 			p.Scale = 1.5
 		}

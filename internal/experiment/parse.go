@@ -535,6 +535,8 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 		return ints, ok
 	case *[]float64:
 		return r.numbers(f, n, false)
+	case *[]string:
+		return r.words(f, n)
 	case *string:
 		switch n := n.(type) {
 		case *ast.LiteralNode:
@@ -593,6 +595,37 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 		return count(x), true
 	}
 	return int(x), true
+}
+
+// words reads the list of names that is the value of f.
+func (r *reader) words(f *field, n ast.Node) ([]string, bool) {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		r.fail(start(n), "%s is %s; expected %s", f.path, describe(n), f.typeName())
+		return nil, false
+	}
+	var out []string
+	for _, item := range seq.Values {
+		item, ok := r.unwrap(item)
+		if !ok {
+			continue
+		}
+		w := item.GetToken().Value
+		switch {
+		case !isText(item) || !slices.Contains(f.enum, w):
+			hint := ""
+			if s := nearest(w, f.enum); s != "" && isText(item) {
+				hint = fmt.Sprintf("; did you mean %s?", s)
+			}
+			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), hint)
+			return nil, false
+		case slices.Contains(out, w):
+			r.fail(start(item), "%s lists %s twice", f.path, w)
+			return nil, false
+		}
+		out = append(out, w)
+	}
+	return out, true
 }
 
 // numbers reads the list of numbers that is the value of f.
@@ -1036,6 +1069,8 @@ func set(ptr, v any) {
 		*p = slices.Clone(v.([]int))
 	case *[]float64:
 		*p = slices.Clone(v.([]float64))
+	case *[]string:
+		*p = slices.Clone(v.([]string))
 	case *depth:
 		*p = v.(depth)
 	case *count:
@@ -1060,6 +1095,8 @@ func get(ptr any) any {
 	case *[]int:
 		return *p
 	case *[]float64:
+		return *p
+	case *[]string:
 		return *p
 	case *depth:
 		return *p
@@ -1106,6 +1143,8 @@ func renderWith(v any, num func(float64) string) string {
 		return strconv.Itoa(int(v))
 	case []int:
 		return "[" + strings.Trim(strings.ReplaceAll(fmt.Sprint(v), " ", ", "), "[]") + "]"
+	case []string:
+		return "[" + strings.Join(v, ", ") + "]"
 	case []float64:
 		s := make([]string, len(v))
 		for i, x := range v {

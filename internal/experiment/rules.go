@@ -28,6 +28,42 @@ var rules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth"}, func(e *Experiment) string {
+		t := e.Training
+		if t.RateInput == 0 && t.RateReadout == 0 && (t.RateHidden == 0 || e.Network.Depth == 1) {
+			return "training.rates are zero for every layer, so nothing would be trained"
+		}
+		return ""
+	}},
+	{[]string{"training.weight_decay", "training.rates.input", "training.rates.hidden", "training.rates.readout"}, func(e *Experiment) string {
+		t := e.Training
+		if t.WeightDecay != 0 && (t.RateInput == 0 || t.RateHidden == 0 || t.RateReadout == 0) {
+			return "training.weight_decay would shrink layers that training.rates freeze; use weight_decay 0"
+		}
+		return ""
+	}},
+	{[]string{"theory.depths"}, func(e *Experiment) string {
+		for i, l := range e.Theory.Depths {
+			if i > 0 && l <= e.Theory.Depths[i-1] {
+				return fmt.Sprintf("theory.depths are %v; they must rise", e.Theory.Depths)
+			}
+		}
+		if n := len(e.Theory.Depths); n > 0 && n < 3 {
+			return fmt.Sprintf("theory.depths holds %d depths; at least three are needed to extrapolate with an error estimate", n)
+		}
+		return ""
+	}},
+	{[]string{"network.depth", "network.kind", "network.branch.exponent", "network.branch.rate"}, func(e *Experiment) string {
+		n := e.Network
+		switch {
+		case n.Depth != Infinite || n.Kind != "resnet":
+		case n.Exponent < 0.5:
+			return fmt.Sprintf("network.depth is infinite, and with branch.exponent %g a residual network grows without bound with its depth; use 0.5 or more", n.Exponent)
+		case n.Rate > 2*n.Exponent-1:
+			return fmt.Sprintf("network.depth is infinite, and with branch.rate %g what branches learn grows without bound with depth; use at most 2·exponent − 1 = %g", n.Rate, 2*n.Exponent-1)
+		}
+		return ""
+	}},
 	{[]string{"data.classes"}, func(e *Experiment) string {
 		for i, v := range e.Data.Classes {
 			if slices.Contains(e.Data.Classes[:i], v) {

@@ -139,6 +139,9 @@ func (f *field) jsonSchema() map[string]any {
 		one["type"] = "boolean"
 	case *[]int:
 		one = array(integer())
+	case *[]string:
+		one = array(map[string]any{"enum": f.enum})
+		one["minItems"], one["uniqueItems"] = 0, true
 	case *[]float64:
 		one = array(map[string]any{"type": "number"})
 	case *depth:
@@ -161,6 +164,10 @@ func (f *field) jsonSchema() map[string]any {
 	switch d := f.def.(type) {
 	case nil:
 	case []int:
+		if d != nil {
+			s["default"] = d
+		}
+	case []string:
 		if d != nil {
 			s["default"] = d
 		}
