@@ -663,6 +663,28 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	return shared + live*state + record + (kernels+two)*(live+2) + 3*live*kernelBytes(np, c, p.Network.Depth)
 }
 
+// Flops is about how many floating-point operations a Train call will take.
+func (e *Ensemble[T]) Flops(p *Problem) float64 {
+	np, pt, d, c := p.Data.sizes()
+	points, all, n, l := float64(np), float64(np+pt), float64(e.Width), float64(p.Network.Depth)
+	evals := float64(p.Training.Steps)
+	if m := p.Training.Method; m.IsFlow() && m.Kind != ode.AB2 && m.Kind != ode.AB3 && m.Kind != ode.AB4 {
+		evals *= 4 // or more, adaptively
+	}
+	first := points * all
+	if space, err := p.Data.chooseSpace(e.Space); err == nil && space == InputSpace {
+		first = float64(d) * (points + all)
+	}
+	perSite := 2*first + 60*l*all // products of the first layer, activations
+	hidden := 2 * n * (all + points*float64(c) + points)
+	if e.Conditioned {
+		// Each direction of the two bases costs five products with every column. About ten directions are met for each point and output.
+		rank := min(10*points*float64(c), points*float64(c)*evals, n/4)
+		hidden = 2 * rank * (5*all + 5*points*float64(c))
+	}
+	return float64(e.Replicas) * n * evals * (perSite + (l-1)*hidden)
+}
+
 func (e *Ensemble[T]) memoryAdvice(p *Problem) string {
 	try := *e
 	lo := 0

@@ -273,6 +273,36 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 	return e.MemoryEstimate(p), nil
 }
 
+// Flops is about how many floating-point operations Solve will take. The ranks of deep networks are guessed.
+func Flops(p *Problem, s Settings) float64 {
+	switch {
+	case p.Validate() != nil:
+		return 0
+	case s.Method == Lazy || s.Method == FrozenFeatures:
+		np, pt, _, c := p.Data.sizes()
+		return 2 * float64(p.Training.Steps) * float64(np) * float64(np+pt) * float64(c)
+	case s.Method == LeadingOrder:
+		s.Method = Full
+		return 2 * Flops(p, s)
+	case p.Network.Depth == InfiniteDepth:
+		depths, sum := s.Depths, 0.
+		if depths == nil {
+			depths = defaultDepths
+		}
+		for _, l := range depths {
+			q := *p
+			q.Network.Depth = l
+			sum += Flops(&q, s)
+		}
+		return sum
+	}
+	e, _, err := theoryEnsemble(p, s)
+	if err != nil {
+		return 0
+	}
+	return e.Flops(p)
+}
+
 // theoryEnsemble plans the blocks of the theory.
 func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, error) {
 	var none Ensemble[float64]

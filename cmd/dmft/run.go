@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -277,27 +278,51 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 		return run.WriteTrajectory(folder.Path(name), t, replicas)
 	}
 	if s.theory {
-		set := e.TheorySettings()
-		done := common("theory", &set.Run)
-		began := time.Now()
-		t, err := dmft.Solve(ctx, problem, set)
-		done()
-		if err := save("theory.npz", "blocks", t, err, began); err != nil {
-			return fmt.Errorf("theory: %w", err)
+		solve := func(method dmft.Approximation, what, file string) (*dmft.Trajectory, error) {
+			set := e.TheorySettings()
+			set.Method = method
+			bytes, err := dmft.Estimate(problem, set)
+			if err != nil {
+				return nil, err
+			}
+			s.announce(what, bytes, dmft.Flops(problem, set))
+			done := common(what, &set.Run)
+			began := time.Now()
+			t, err := dmft.Solve(ctx, problem, set)
+			done()
+			if err := save(file, "blocks", t, err, began); err != nil {
+				return nil, fmt.Errorf("%s: %w", what, err)
+			}
+			for _, n := range t.Diagnostics.Notes {
+				s.progress.Line("%s: %s", what, n)
+			}
+			return t, nil
 		}
-		r.Theory = t
-		for _, n := range t.Diagnostics.Notes {
-			s.progress.Line("theory: %s", n)
+		var err error
+		if r.Theory, err = solve(dmft.Approximation(e.Theory.Method), "theory", "theory.npz"); err != nil {
+			return err
+		}
+		for _, m := range e.Theory.Approximations {
+			if m == e.Theory.Method {
+				continue
+			}
+			t, err := solve(dmft.Approximation(m), m, "theory-"+m+".npz")
+			if err != nil {
+				return err
+			}
+			r.Methods = append(r.Methods, report.Method{Name: m, Trajectory: t})
 		}
 	}
 	if s.sims {
+		networks := e.SimulationProblem(problem)
 		widths := slices.Clone(e.Simulation.Widths)
 		slices.Sort(widths)
 		for _, n := range widths {
 			set := e.SimulationSettings(n)
+			s.announce(fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Estimate(networks, set), finite.Flops(networks, set))
 			done := common(fmt.Sprintf("%d networks of width %d", set.Seeds, n), &set.Run)
 			began := time.Now()
-			t, err := finite.Train(ctx, problem, set)
+			t, err := finite.Train(ctx, networks, set)
 			done()
 			if err := save(fmt.Sprintf("simulation-N%d.npz", n), "seeds", t, err, began); err != nil {
 				return fmt.Errorf("width %d: %w", n, err)
@@ -306,6 +331,54 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 		}
 	}
 	return nil
+}
+
+// longRun is the time above which a run is announced with what it will take.
+const longRun = 20 * time.Second
+
+// announce says what a long run will take.
+func (s *session) announce(what string, bytes int64, flops float64) {
+	if d := duration(flops); d > longRun {
+		s.progress.Line("%s: will take about %s and %s", what, approximately(d), sizeText(bytes))
+	}
+}
+
+// duration is about how long flops take on this machine: its rate is that of one matrix product, measured once, less what products that are
+// not square and everything between them cost.
+func duration(flops float64) time.Duration {
+	return time.Duration(flops / speed() * float64(time.Second))
+}
+
+var speed = sync.OnceValue(func() float64 {
+	const n, effective = 384, 0.5
+	a, b, c := mat.NewDense(n, n, nil), mat.NewDense(n, n, nil), mat.NewDense(n, n, nil)
+	for i := range n {
+		for j := range n {
+			a.Set(i, j, float64(i-j))
+			b.Set(i, j, float64(i+j))
+		}
+	}
+	c.Mul(a, b)
+	best := time.Duration(math.MaxInt64)
+	for range 5 {
+		began := time.Now()
+		c.Mul(a, b)
+		best = min(best, time.Since(began))
+	}
+	return 2 * n * n * n / best.Seconds() * effective
+})
+
+// approximately rounds a duration to what an estimate is worth.
+func approximately(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return "less than a second"
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", math.Ceil(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%.0f min", math.Ceil(d.Minutes()))
+	}
+	return fmt.Sprintf("%.2g h", d.Hours())
 }
 
 func (s *session) seconds(m map[string]float64) {
@@ -324,10 +397,22 @@ func (s *session) load(dir string, r *report.Result) error {
 		}
 		r.Theory = t
 	}
-	return loadSims(dir, r)
+	return loadRest(dir, r)
 }
 
-func loadSims(dir string, r *report.Result) error {
+// loadRest reads approximations and finite networks.
+func loadRest(dir string, r *report.Result) error {
+	methods, err := filepath.Glob(filepath.Join(dir, "theory-*.npz"))
+	if err != nil {
+		return err
+	}
+	for _, f := range methods {
+		t, err := run.ReadTrajectory(f)
+		if err != nil {
+			return err
+		}
+		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "theory-"), ".npz"), Trajectory: t})
+	}
 	files, err := filepath.Glob(filepath.Join(dir, "simulation-N*.npz"))
 	if err != nil {
 		return err
@@ -352,6 +437,9 @@ func (s *session) manifest(p experiment.Point, r *report.Result) run.Manifest {
 	}
 	if r.Theory != nil {
 		add("theory.npz", r.Theory)
+	}
+	for _, x := range r.Methods {
+		add("theory-"+x.Name+".npz", x.Trajectory)
 	}
 	for _, t := range r.Sims {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
@@ -454,7 +542,7 @@ func redraw(c *cli.Context) error {
 				return r, err
 			}
 		}
-		if err := loadSims(dir, &r); err != nil {
+		if err := loadRest(dir, &r); err != nil {
 			return r, err
 		}
 		t := r.Theory
@@ -621,6 +709,8 @@ func check(c *cli.Context) error {
 		Data         string                `json:"data"`
 		TheoryBytes  int64                 `json:"theory_memory_bytes"`
 		NetworkBytes map[string]int64      `json:"network_memory_bytes"`
+		TheoryTime   float64               `json:"theory_seconds"` // about, on this machine
+		NetworkTime  map[string]float64    `json:"network_seconds"`
 		Lambda       float64               `json:"ntk_lambda_max"`
 		Limit        float64               `json:"learning_rate_limit,omitempty"`
 		Warning      string                `json:"warning,omitempty"`
@@ -636,12 +726,15 @@ func check(c *cli.Context) error {
 		if err != nil {
 			return usageError{err}
 		}
-		pl := plan{Label: p.Label, Experiment: e, Data: set.Description, NetworkBytes: map[string]int64{}}
+		pl := plan{Label: p.Label, Experiment: e, Data: set.Description, NetworkBytes: map[string]int64{}, NetworkTime: map[string]float64{}}
 		if pl.TheoryBytes, err = dmft.Estimate(problem, e.TheorySettings()); err != nil {
 			return usageError{err}
 		}
+		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
 		for _, n := range e.Simulation.Widths {
-			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(problem, e.SimulationSettings(n))
+			networks := e.SimulationProblem(problem)
+			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(networks, e.SimulationSettings(n))
+			pl.NetworkTime[strconv.Itoa(n)] = duration(finite.Flops(networks, e.SimulationSettings(n))).Seconds()
 		}
 		if i < 100 { // the NTK of many points costs more than a check should
 			pl.Lambda, pl.Limit = dmft.Stability(problem)
@@ -665,9 +758,10 @@ func check(c *cli.Context) error {
 			fmt.Fprintf(w, "\n# --- %s\n", pl.Label)
 		}
 		fmt.Fprintf(w, "# %s\n", pl.Data)
-		fmt.Fprintf(w, "# memory: theory about %s", sizeText(pl.TheoryBytes))
+		about := func(s float64) string { return approximately(time.Duration(s * float64(time.Second))) }
+		fmt.Fprintf(w, "# about: theory %s, %s", sizeText(pl.TheoryBytes), about(pl.TheoryTime))
 		for _, n := range pl.Experiment.Simulation.Widths {
-			fmt.Fprintf(w, ", width %d %s", n, sizeText(pl.NetworkBytes[strconv.Itoa(n)]))
+			fmt.Fprintf(w, "; width %d %s, %s", n, sizeText(pl.NetworkBytes[strconv.Itoa(n)]), about(pl.NetworkTime[strconv.Itoa(n)]))
 		}
 		fmt.Fprintln(w)
 		if pl.Lambda > 0 {

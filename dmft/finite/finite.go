@@ -59,6 +59,16 @@ func Estimate(p *dmft.Problem, s Settings) int64 {
 	return e.MemoryEstimate(p)
 }
 
+// Flops is about how many floating-point operations Train will take; those of float32 count half.
+func Flops(p *dmft.Problem, s Settings) float64 {
+	e := ensemble[float64](p, s)
+	n := e.Flops(p)
+	if s.Precision == Float32 {
+		n /= 2
+	}
+	return n
+}
+
 func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 	// One stream per width, seed and layer, so that neither the number of seeds nor batching changes a network.
 	stream := func(seed, layer int) *rand.Rand {

@@ -17,12 +17,19 @@ type Result struct {
 	Label   string             `json:"label,omitempty"` // which point of a product
 	Theory  *dmft.Trajectory   `json:"-"`
 	Sims    []*dmft.Trajectory `json:"-"` // smallest width first
+	Methods []Method           `json:"-"` // approximations beside the theory
 	Compare *compare.Report    `json:"comparison,omitempty"`
 
 	Points, TestPoints, Outputs int
 	Mean                        bool   // losses are means over samples
 	LossName                    string // mse, logistic, cross-entropy
 	Flow                        bool   // time is continuous
+}
+
+// Method is the trajectory of a named approximation.
+type Method struct {
+	Name string
+	*dmft.Trajectory
 }
 
 // Row is the summary of one trajectory.
@@ -70,6 +77,9 @@ func (r Result) Rows() []Row {
 		rows = append(rows, row)
 	}
 	add("theory", r.Theory)
+	for _, m := range r.Methods {
+		add(m.Name, m.Trajectory)
+	}
 	for _, s := range r.Sims {
 		add(fmt.Sprintf("N = %d", s.Width), s)
 	}
