@@ -172,6 +172,31 @@ func TestApproximations(t *testing.T) {
 	}
 }
 
+// TestStoresApart: methods, depths and tries that share a store do not take each other's parts.
+func TestStoresApart(t *testing.T) {
+	store := &memoryStore{parts: map[string][]byte{}, saved: func(string) {}}
+	p := infinite("tanh", 1, gaussianData(56, 2, 1, 3, 1), gd(0.1), 4)
+	for _, q := range []*dmft.Problem{p, deep(dmft.ResNet, 3, "tanh", 1, p.Data, gd(0.1), 4)} {
+		for _, set := range []dmft.Settings{{}, {Method: dmft.GradientIndependence}, {Method: dmft.LeadingOrder}, {Error: 0.01}} {
+			if set.Error == 0 {
+				set.Samples = 1600
+			}
+			set.Depths = nil
+			if q.Network.Depth == dmft.InfiniteDepth {
+				set.Depths = []int{2, 3, 5}
+				set.Error *= 10
+			}
+			want := solve(t, q, set)
+			set.Store = store
+			for range 2 {
+				if got := solve(t, q, set); largest(got.F.Data, want.F.Data) != 0 {
+					t.Errorf("depth %d, %+v: a shared store changes f by %g", q.Network.Depth, set, largest(got.F.Data, want.F.Data))
+				}
+			}
+		}
+	}
+}
+
 // TestErrorAsked: the error that is asked for is reached and reported, at about the cost that errors ∝ S^{−1/2} imply.
 func TestErrorAsked(t *testing.T) {
 	p := deep(dmft.MLP, 2, "tanh", 1, gaussianData(55, 3, 1, 6, 1), gd(0.1), 15)

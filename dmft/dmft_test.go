@@ -930,9 +930,9 @@ func TestResume(t *testing.T) {
 	if err := gob.NewEncoder(&junk).Encode(map[string]int{"x": 1}); err != nil {
 		t.Fatal(err)
 	}
-	store := &memoryStore{parts: map[string][]byte{"theory-S50-000.checkpoint": junk.Bytes()}, saved: func(string) {}}
+	store := &memoryStore{parts: map[string][]byte{"theory-L1-S50-N2-000.checkpoint": junk.Bytes()}, saved: func(string) {}}
 	_, err := dmft.Solve(ctx, twoLayer("tanh", 1, gaussianData(1, 3, 0, 3, 1), gd(0.1), 3), dmft.Settings{Samples: 100, Blocks: 2, Run: dmft.Run{Store: store}})
-	if err == nil || !strings.Contains(err.Error(), "theory-S50-000") {
+	if err == nil || !strings.Contains(err.Error(), "theory-L1-S50-N2-000") {
 		t.Errorf("foreign checkpoint: %v", err)
 	}
 }

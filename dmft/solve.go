@@ -372,6 +372,10 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		}
 	}
 	depth := p.Network.Depth
+	name := s.prefix
+	if s.Method == GradientIndependence {
+		name += string(s.Method) + "-"
+	}
 	limit := -1
 	switch {
 	case s.Sampling == Plain:
@@ -380,7 +384,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		limit = d.Matched
 	}
 	e := Ensemble[float64]{
-		Name: fmt.Sprintf("%stheory-L%d-S%d-N%d", s.prefix, depth, width, blocks), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
+		Name: fmt.Sprintf("%stheory-L%d-S%d-N%d", name, depth, width, blocks), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
 		Draw: func(block int, pts *Points[float64], in, out, bias la.Mat[float64]) (Hidden[float64], error) {
 			var h Hidden[float64]
 			f, err := pts.factor()

@@ -183,11 +183,8 @@ func (r *Report) width(theory, s *dmft.Trajectory, inf, infErr []float64, infVar
 		w.Loss = rmsDiff(s.Loss[:r.Steps], theory.Loss[:r.Steps]) / l0
 	}
 	w.FinalLoss, w.FinalStderr = s.Loss[r.Steps-1], s.LossStderr[r.Steps-1]
-	w.Kernel = relative(s.NTK, theory.NTK, nil)
-	if !theory.Phi.Empty() && !s.Phi.Empty() {
-		l := theory.Phi.Shape[1] - 1
-		w.Feature = relative(s.Phi, theory.Phi, &l)
-	}
+	w.Kernel = relative(s.NTK, theory.NTK, false)
+	w.Feature = relative(s.Phi, theory.Phi, true)
 	return w
 }
 
@@ -333,17 +330,17 @@ func PowerLaw(n, y, se []float64, common float64) Rate {
 	return r
 }
 
-// relative is the Frobenius distance of two recorded kernels over the times both kept, relative to b; layer picks one of
-// the second axis.
-func relative(a, b dmft.Array, layer *int) float64 {
+// relative is the Frobenius distance of two recorded kernels over the times both kept, relative to b. With lastLayer the second axis
+// is that of layers, whose number may differ.
+func relative(a, b dmft.Array, lastLayer bool) float64 {
 	if a.Empty() || b.Empty() {
 		return 0
 	}
 	var num, den float64
 	for k := range min(a.Shape[0], b.Shape[0]) {
 		x, y := a.At(k), b.At(k)
-		if layer != nil {
-			x, y = x.At(*layer), y.At(*layer)
+		if lastLayer {
+			x, y = x.At(x.Shape[0]-1), y.At(y.Shape[0]-1)
 		}
 		for i, v := range y.Data {
 			num += (x.Data[i] - v) * (x.Data[i] - v)
