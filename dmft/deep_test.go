@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -225,5 +226,130 @@ func TestDeepDeterminism(t *testing.T) {
 		if dmft.StopCode(err) != dmft.Interrupted || tries > 50 {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestDeepCoverage: the stated error bars cover: over 100 seeds, 95 % intervals of f contain the reference between 90 and 99 times, at every one of a few
+// times and points. Errors fall as S^{−1/2}.
+func TestDeepCoverage(t *testing.T) {
+	if !extended {
+		t.Skip("set DMFT_EXTENDED=1")
+	}
+	data := gaussianData(61, 3, 1, 6, 1)
+	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
+		p := deep(kind, 3, "tanh", 1, data, gd(0.06), 10)
+		// One tolerance for all: the interval is that of the sampling error.
+		set := dmft.Settings{Samples: 8000, Blocks: 16, Tolerance: 1e-4}
+		ref := solve(t, p, dmft.Settings{Samples: 512000, Blocks: 512, Tolerance: 1e-4, Seed: 1 << 40})
+		const seeds, student = 100, 2.131 // 97.5 % point of the t distribution with 15 degrees of freedom
+		at := []int{3 * 3, 6*3 + 1, 10*3 + 2}
+		in := make([]int, len(at))
+		for seed := range seeds {
+			set.Seed = uint64(seed)
+			tr := solve(t, p, set)
+			for k, i := range at {
+				if math.Abs(tr.F.Data[i]-ref.F.Data[i]) < student*tr.FStderr.Data[i] {
+					in[k]++
+				}
+			}
+		}
+		t.Logf("%s: %v of %d intervals contain the reference", kind, in, seeds)
+		for _, n := range in {
+			if n < 90 || n > 99 {
+				t.Errorf("%s: %v of %d intervals contain the reference", kind, in, seeds)
+				break
+			}
+		}
+		var x, y []float64
+		for _, s := range []int{8000, 32000, 128000} {
+			tr := solve(t, p, dmft.Settings{Samples: s, Blocks: s / 500, Tolerance: 1e-4, Seed: 7})
+			x, y = append(x, math.Log(float64(s))), append(y, math.Log(norm(tr.FStderr.Data)))
+		}
+		// Scatter of a standard error from 16, 64, 256 blocks: 18 %, 9 %, 4 %, so the slope over a factor 16 is known to 0.06.
+		if got := slope(x, y); math.Abs(got+0.5) > 0.15 {
+			t.Errorf("%s: errors fall as S^%.2f", kind, got)
+		}
+	}
+}
+
+// TestDeepSymmetries: reordering the training points reorders f and nothing else; changing the sign of all inputs of an odd network changes that of f. Exactly so in
+// linear networks, in others within the error bars, since directions are found in another order.
+func TestDeepSymmetries(t *testing.T) {
+	data := gaussianData(62, 4, 2, 6, 1)
+	perm := []int{2, 0, 3, 1}
+	mixed := dmft.Data{Inputs: mat.NewDense(4, 6, nil), Targets: mat.NewDense(4, 1, nil), TestInputs: data.TestInputs, TestTargets: data.TestTargets}
+	for i, j := range perm {
+		mixed.Inputs.(*mat.Dense).SetRow(i, mat.Row(nil, j, data.Inputs))
+		mixed.Targets.SetRow(i, data.Targets.RawRowView(j))
+	}
+	for _, act := range []string{"linear", "tanh"} {
+		set := dmft.Settings{Samples: 4800, Blocks: 4, Seed: 2}
+		if act == "tanh" {
+			set = dmft.Settings{Samples: 16000, Seed: 2}
+		}
+		a, b := solve(t, deep(dmft.MLP, 3, act, 1, data, gd(0.03), 15), set), solve(t, deep(dmft.MLP, 3, act, 1, mixed, gd(0.03), 15), set)
+		back, se := make([]float64, len(a.F.Data)), make([]float64, len(a.F.Data))
+		for n := range a.Time {
+			for i, j := range perm {
+				back[4*n+j], se[4*n+j] = b.F.At(n).Data[i], b.FStderr.At(n).Data[i]
+			}
+		}
+		if act == "linear" {
+			if d := math.Max(largest(a.F.Data, back), largest(a.FTest.Data, b.FTest.Data)); !(d < 1e-9) {
+				t.Errorf("reordered points change f by %g", d)
+			}
+			continue
+		}
+		checkWithin(t, "reordered points", a.F.Data, a.FStderr.Data, back, se, 4.5)
+		checkWithin(t, "reordered points, test points", a.FTest.Data, a.FTestStderr.Data, b.FTest.Data, b.FTestStderr.Data, 4.5)
+	}
+}
+
+// TestDeepFlowOrders: on a deep network (linear, so that sites are exact) every integrator converges to the flow at its declared order.
+func TestDeepFlowOrders(t *testing.T) {
+	data := gaussianData(63, 2, 0, 3, 1)
+	run := func(m ode.Method, steps int) []float64 {
+		m.LearningRate = 0.6 / float64(steps)
+		tr := solve(t, deep(dmft.MLP, 2, "linear", 1, data, m, steps), dmft.Settings{Samples: 2400, Blocks: 2})
+		var f []float64
+		for i := range 5 {
+			f = append(f, tr.F.At((i+1)*steps/5).Data...)
+		}
+		return f
+	}
+	ref := run(ode.Method{Kind: ode.RK45, Tolerance: 1e-12}, 10)
+	for _, kind := range []ode.Kind{ode.GD, ode.AB2, ode.AB3, ode.AB4, ode.RK4} {
+		var x, y []float64
+		for _, steps := range []int{10, 20, 40} {
+			if kind != ode.RK4 {
+				steps *= 4
+			}
+			x, y = append(x, math.Log(1/float64(steps))), append(y, math.Log(distance(run(ode.Method{Kind: kind}, steps), ref)))
+		}
+		if got, want := slope(x, y), float64(ode.Method{Kind: kind}.Order()); math.Abs(got-want) > 0.3 {
+			t.Errorf("%s: order %.2f, want %g", kind, got, want)
+		}
+	}
+	// The adaptive pair: its error follows its tolerance, over one long interval.
+	adaptive := func(tol float64) []float64 {
+		m := ode.Method{Kind: ode.RK45, LearningRate: 2, Tolerance: tol}
+		return solve(t, deep(dmft.MLP, 2, "linear", 1, data, m, 1), dmft.Settings{Samples: 2400, Blocks: 2}).F.Data
+	}
+	ref = adaptive(1e-12)
+	var x, y []float64
+	for _, tol := range []float64{1e-4, 1e-6, 1e-8} {
+		x, y = append(x, math.Log(tol)), append(y, math.Log(distance(adaptive(tol), ref)))
+	}
+	if got := slope(x, y); got < 0.6 || got > 1.4 {
+		t.Errorf("rk45: errors follow the tolerance with power %.2f", got)
+	}
+}
+
+// TestDeepDivergence: a deep network at large richness that diverges says so, with the step and what to try.
+func TestDeepDivergence(t *testing.T) {
+	p := deep(dmft.MLP, 3, "relu", 8, gaussianData(64, 4, 0, 6, 1), gd(0.3), 60)
+	tr, err := dmft.Solve(context.Background(), p, dmft.Settings{Samples: 2000})
+	if err == nil || tr == nil || !tr.Status.Early() || tr.Status.Quantity == "" || !strings.Contains(err.Error(), "learning rate") {
+		t.Errorf("%v, %+v", err, tr)
 	}
 }

@@ -32,6 +32,9 @@ import (
 //go:embed quickstart.yaml
 var quickstartYAML []byte
 
+//go:embed quickstart-residual.yaml
+var quickstartResidualYAML []byte
+
 // session is one invocation of a command that runs experiments.
 type session struct {
 	c             *cli.Context
@@ -64,15 +67,36 @@ func quickstart(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usageError{fmt.Errorf("quickstart takes no arguments, and got %s", strings.Join(c.Args().Slice(), " "))}
 	}
-	f, err := experiment.Parse("quickstart.yaml", quickstartYAML)
-	if err != nil {
-		return err
-	}
 	s, err := newSession(c, true, true, ".")
 	if err != nil {
 		return err
 	}
-	return s.run(f)
+	out := c.String("out")
+	if out == "" {
+		out = "dmft-quickstart"
+	}
+	var results []report.Result
+	var stopped error
+	for _, part := range []struct {
+		yaml       []byte
+		dir, label string
+	}{{quickstartYAML, out, ""}, {quickstartResidualYAML, filepath.Join(out, "residual"), "residual network"}} {
+		f, err := experiment.Parse("quickstart.yaml", part.yaml)
+		if err != nil {
+			return err
+		}
+		r, stop, err := s.points(part.dir, f)
+		if err != nil {
+			return err
+		}
+		for i := range r {
+			if r[i].Label == "" {
+				r[i].Label = part.label
+			}
+		}
+		results, stopped = append(results, r...), errors.Join(stopped, stop)
+	}
+	return s.conclude(out, results, stopped)
 }
 
 func runFile(c *cli.Context, theory, sims bool) error {
@@ -93,49 +117,55 @@ func runFile(c *cli.Context, theory, sims bool) error {
 
 // run runs every point of an experiment file.
 func (s *session) run(f *experiment.File) error {
-	points := f.Points()
 	out := s.c.String("out")
 	if out == "" {
-		out = points[0].Experiment.Name + "-" + s.mode
-		if s.mode == "quickstart" {
-			out = "dmft-quickstart"
-		}
+		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
-	results := make([]report.Result, 0, len(points))
-	var stopped error
+	results, stopped, err := s.points(out, f)
+	if err != nil {
+		return err
+	}
+	return s.conclude(out, results, stopped)
+}
+
+// points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has results.
+func (s *session) points(out string, f *experiment.File) (results []report.Result, stopped, err error) {
+	points := f.Points()
 	if len(points) == 1 {
+		s.progress.Prefix("")
 		r, err := s.point(out, points[0])
 		if r == nil {
-			return err
+			return nil, nil, err
 		}
-		results, stopped = append(results, *r), err
-	} else {
-		top, err := s.openProduct(out, f)
-		if err != nil {
-			return err
+		return []report.Result{*r}, err, nil
+	}
+	top, err := s.openProduct(out, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer top.Close()
+	for i, p := range points {
+		s.progress.Prefix(fmt.Sprintf("[%d/%d] %s: ", i+1, len(points), p.Label))
+		r, err := s.point(filepath.Join(out, folderName(p.Label)), p)
+		if err != nil && (r == nil || dmft.StopCode(err) == dmft.Interrupted) {
+			return nil, nil, err
 		}
-		defer top.Close()
-		for i, p := range points {
-			s.progress.Prefix(fmt.Sprintf("[%d/%d] %s: ", i+1, len(points), p.Label))
-			r, err := s.point(filepath.Join(out, folderName(p.Label)), p)
-			if err != nil && (r == nil || dmft.StopCode(err) == dmft.Interrupted) {
-				return err
-			}
-			if err != nil { // a divergence: the other points still count
-				fmt.Fprintf(s.c.App.ErrWriter, "dmft: %s: %v\n", p.Label, err)
-				stopped = fmt.Errorf("%s: %w", p.Label, err)
-			}
-			results = append(results, *r)
+		if err != nil { // a divergence: the other points still count
+			fmt.Fprintf(s.c.App.ErrWriter, "dmft: %s: %v\n", p.Label, err)
+			stopped = fmt.Errorf("%s: %w", p.Label, err)
 		}
-		if s.figures {
-			if err := draw(results, filepath.Join(out, "figures")); err != nil {
-				return err
-			}
-		}
-		if err := finishProduct(top, f, s.c); err != nil {
-			return err
+		results = append(results, *r)
+	}
+	if s.figures {
+		if err := draw(results, filepath.Join(out, "figures")); err != nil {
+			return nil, nil, err
 		}
 	}
+	return results, stopped, finishProduct(top, f, s.c)
+}
+
+// conclude prints the results and says whether theory and simulation agree.
+func (s *session) conclude(out string, results []report.Result, stopped error) error {
 	if err := s.print(out, results); err != nil {
 		return err
 	}

@@ -134,10 +134,11 @@ func (f *Folder) prepare(name string, redo bool) error {
 		os.Remove(filepath.Join(f.Dir, runName))
 		return os.RemoveAll(filepath.Join(f.Dir, partsName))
 	}
-	if err := os.MkdirAll(filepath.Join(f.Dir, partsName), 0o755); err != nil {
+	// run.json first: killed in between, a folder with anything else in it would not be known as a run folder again.
+	if err := f.writeHeader(name); err != nil {
 		return err
 	}
-	return f.writeHeader(name)
+	return os.MkdirAll(filepath.Join(f.Dir, partsName), 0o755)
 }
 
 func (f *Folder) writeHeader(name string) error {
