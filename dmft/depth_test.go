@@ -3,6 +3,7 @@ package dmft_test
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -10,6 +11,8 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -212,6 +215,60 @@ func TestErrorAsked(t *testing.T) {
 		}
 		if len(tr.Diagnostics.Notes) == 0 || !strings.Contains(tr.Diagnostics.Notes[len(tr.Diagnostics.Notes)-1], "sites") {
 			t.Errorf("notes %q do not say what it cost", tr.Diagnostics.Notes)
+		}
+	}
+}
+
+// TestMeanFieldDepth: the closed example of the mean-field limit α = 1, ρ = 1: linear branches that start at zero, input and readout frozen at the same vector, so
+// that f = Π_ℓ(1 + θ_ℓ/L) with L branches. In the limit f = u with u′ = u²(y − u), ln(u/(y − u))/y² − 1/(yu) = t + const: u(0.4) = 1.452863 for y = 2. Dense and
+// conditioned matrices give the values of finite depth, which approach it as 1/L.
+func TestMeanFieldDepth(t *testing.T) {
+	const width = 64
+	v, err := gaussian.Matched(rand.New(rand.NewPCG(1, 2)), width, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{2})}
+	for _, dense := range []bool{false, true} {
+		var values []float64
+		for i, branches := range []int{4, 16, 64} {
+			l := float64(branches)
+			p := deep(dmft.ResNet, branches+1, "linear", 1, data, ode.Method{Kind: ode.RK45, LearningRate: 0.4, Tolerance: 1e-9}, 1)
+			p.Network.Branch = dmft.Branch{Beta: (l + 1) / l, Exponent: 1, Rate: 1} // β L^{−1} is 1/l, and L^ρ times the rate below l
+			p.Training.Rates = dmft.Rates{Hidden: l / (l + 1)}
+			tr, err := dmft.Train(context.Background(), p, dmft.Ensemble[float64]{Name: "aligned", Width: width, Replicas: 1, Conditioned: !dense, MeanField: true,
+				Draw: func(_ int, pts *dmft.Points[float64], in, out, _ la.Mat[float64]) (dmft.Hidden[float64], error) {
+					var h dmft.Hidden[float64]
+					pts.SetWeights(in, v)
+					copy(out.Data, v.Data)
+					for range branches {
+						if dense {
+							h.Matrices = append(h.Matrices, dmft.NewDense(la.New[float64](width, width)))
+							continue
+						}
+						w := gaussian.NewMatrix(width, 1e-12, gaussian.NewPool(1, 2, width, 1, 1, -1), gaussian.NewPool(1, 3, width, 1, 1, -1))
+						w.Combine(0, []float64{0}) // nothing of the initial matrix
+						h.Matrices = append(h.Matrices, w)
+					}
+					return h, nil
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := tr.F.At(1).Data[0]
+			// The scalar equation θ′ = (y − (1 + θ/L)^L)(1 + θ/L)^{L−1}, all branches alike.
+			theta, err := ode.Solve(func(_ float64, dst, th []float64) { dst[0] = (2 - math.Pow(1+th[0]/l, l)) * math.Pow(1+th[0]/l, l-1) }, []float64{0}, 0,
+				ode.Method{Kind: ode.RK4, LearningRate: 0.001}, 400)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := math.Pow(1+theta[400][0]/l, l); math.Abs(f-want) > 1e-7 || math.Abs(f-[]float64{1.412699, 1.441993, 1.450088}[i]) > 1e-6 {
+				t.Errorf("%d branches: f = %.9f, want %.9f", branches, f, want)
+			}
+			values = append(values, f)
+		}
+		if got := (4*values[2] - values[1]) / 3; math.Abs(got-1.452863) > 1e-4 { // what is left is of order 1/(16·64)
+			t.Errorf("extrapolated in 1/L: %.6f", got)
 		}
 	}
 }

@@ -1,0 +1,75 @@
+package highdim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+)
+
+// Simulation says which networks are trained in finitely many dimensions.
+type Simulation struct {
+	Dimension  int    // D; P is δD, rounded
+	Seeds      int    // independent data sets and initial weights; 0 is 1
+	Seed       uint64 //
+	Alignments int    // as in Settings
+	dmft.Run          // as in Settings
+}
+
+func (s Simulation) points(p *Problem) int { return int(math.Round(p.Ratio * float64(s.Dimension))) }
+
+func (s Simulation) check(p *Problem) (Simulation, error) {
+	if s.Seeds == 0 {
+		s.Seeds = 1
+	}
+	if s.Seeds < 1 || s.Alignments < 0 {
+		return s, fmt.Errorf("highdim: %d seeds, %d alignments", s.Seeds, s.Alignments)
+	}
+	if math.IsInf(p.Ratio, 1) {
+		return s, errors.New("highdim: infinitely many points cannot be simulated; use Population")
+	}
+	if s.Dimension < 1 || s.points(p) < 1 {
+		return s, fmt.Errorf("highdim: dimension %d leaves no points at ratio %g", s.Dimension, p.Ratio)
+	}
+	return s, nil
+}
+
+// Simulate trains networks in D dimensions on P = δD points. Every seed has weights with exactly the overlaps and Gram matrix of the Problem: data are as Gaussian in
+// one basis as in any other, so weights and target are put in their span's own. The test loss is exact, not of a test set.
+func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	s, err := s.check(p)
+	if err != nil {
+		return nil, err
+	}
+	first := p.Target.directions() + p.Units
+	if s.Dimension < first {
+		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and target directions", s.Dimension, first)
+	}
+	points := s.points(p)
+	live := int64(min(runtime.GOMAXPROCS(0), s.Seeds))
+	j := job{p: p, name: fmt.Sprintf("simulation-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
+		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
+	j.start = func(b int) (*replica, error) {
+		x := explicitMatrix(points, s.Dimension, rand.NewPCG(s.Seed, stream(b, dataStream)))
+		label := make([]float64, points)
+		for i := range label {
+			label[i] = x.rng.NormFloat64()
+		}
+		return newReplica(p, newPoints(p, x, label, s.Seed^stream(b, batchStream)), s.Dimension, testSamples, s.Seed, b)
+	}
+	t, err := j.do(ctx)
+	if t != nil {
+		t.Dimension, t.Samples = s.Dimension, points
+	}
+	return t, err
+}
+
+// testSamples is over how many fields the test loss of a simulation is averaged when it has no closed form.
+const testSamples = 16384

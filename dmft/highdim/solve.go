@@ -1,0 +1,454 @@
+package highdim
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/ode"
+)
+
+// Settings are the numerical parameters of the theory. Zero values mean the defaults named here.
+type Settings struct {
+	Samples    int     // sites in all, 32768; the error falls as their square root
+	Blocks     int     // independent blocks they are split into, 4
+	Seed       uint64  //
+	Tolerance  float64 // norm of a direction that is dropped, relative to g; 3e-3
+	Alignments int     // number of times, evenly spaced, at which the kernel-task alignment is computed
+	Responses  bool    // also compute response functions, in memory and time of order steps²
+
+	// Store keeps finished blocks, so that an interrupted run goes on; Progress is told steps of all blocks; Memory is a limit in bytes. Record and Checkpoint are not used.
+	dmft.Run
+}
+
+const (
+	defaultSamples   = 32768
+	defaultBlocks    = 4
+	defaultTolerance = 3e-3
+
+	// Random streams of a replica: its number is in the high bits.
+	dataStream  = 0
+	testStream  = 1
+	batchStream = 2
+	probeStream = 3
+	streamBits  = 32
+
+	fewSamples    = 20  // samples of a block to a direction, below which it is worth a note
+	divergedAbove = 1e6 // loss against its initial value
+)
+
+func stream(replica, kind int) uint64 { return uint64(replica)<<streamBits | uint64(kind) }
+
+func (s Settings) withDefaults() (Settings, error) {
+	if s.Samples == 0 {
+		s.Samples = defaultSamples
+	}
+	if s.Blocks == 0 {
+		s.Blocks = defaultBlocks
+	}
+	if s.Tolerance == 0 {
+		s.Tolerance = defaultTolerance
+	}
+	if s.Blocks < 1 || s.Samples < 2*s.Blocks {
+		return s, fmt.Errorf("highdim: %d samples in %d blocks; a block needs at least two", s.Samples, s.Blocks)
+	}
+	if !(s.Tolerance > 0 && s.Tolerance < 1) {
+		return s, fmt.Errorf("highdim: tolerance %g must be in (0, 1)", s.Tolerance)
+	}
+	if s.Alignments < 0 {
+		return s, fmt.Errorf("highdim: %d alignments", s.Alignments)
+	}
+	return s, nil
+}
+
+// Solve computes the limit P, D → ∞ at fixed δ and N, in blocks of samples whose scatter is the error bar. A run that diverges or is interrupted returns what it has,
+// with an error that says where it stopped.
+func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	s, err := s.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	sites := s.Samples / s.Blocks
+	first := p.Target.directions() + p.Units
+	if sites < 4*(first+2) {
+		return nil, fmt.Errorf("highdim: blocks of %d samples for %d independent fields; use at least %d samples or fewer blocks", sites, first, 4*(first+2)*s.Blocks)
+	}
+	if s.Responses {
+		if tr := p.Training; tr.Method.Kind != ode.GD || p.Readout.Rate > 0 || tr.Batches > 1 {
+			return nil, errors.New("highdim: response functions are for full-batch gradient descent with a frozen readout")
+		}
+	}
+	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run, bytes: estimate(p, s)}
+	j.start = func(b int) (*replica, error) {
+		x, label, err := conditionedMatrix(sites, first, p.Ratio, s.Tolerance, rand.NewPCG(s.Seed, stream(b, dataStream)))
+		if err != nil {
+			return nil, err
+		}
+		src := newPoints(p, x, label, s.Seed^stream(b, batchStream))
+		if s.Responses {
+			src.probe = newProbe(p, sites, rand.NewPCG(s.Seed, stream(b, probeStream)))
+		}
+		return newReplica(p, src, first, sites, s.Seed, b)
+	}
+	t, err := j.do(ctx)
+	if t != nil {
+		t.Samples = sites
+		if k := t.Diagnostics.Directions; k*fewSamples > sites {
+			t.Diagnostics.Notes = append(t.Diagnostics.Notes, fmt.Sprintf("%d directions over blocks of %d samples: expect a bias of the order of %.1g of the losses; use more samples or fewer blocks", k, sites, float64(k)/float64(sites)))
+		}
+		if stuck(p) {
+			t.Diagnostics.Notes = append(t.Diagnostics.Notes, "no unit overlaps with the target, and in the limit none ever will if the target is even; give overlaps of order 1/√D")
+		}
+	}
+	return t, err
+}
+
+// stuck says whether no unit has any overlap.
+func stuck(p *Problem) bool {
+	for _, row := range p.Target.Overlaps {
+		for _, m := range row {
+			if m != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Population is the limit δ → ∞: gradient descent on the true risk. It is exact for quadratic φ and σ, and averaged over Settings.Samples otherwise. The train loss is the
+// test loss and the variance of label noise.
+func Population(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
+	return solveRisk(ctx, p, s, 0)
+}
+
+// OnePass is stochastic gradient descent that never sees a point twice: every step takes batch·D fresh points (batch > 0), in the limit D → ∞. Problem.Ratio and
+// Training.Batches are not used.
+func OnePass(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajectory, error) {
+	if !positive(batch) {
+		return nil, fmt.Errorf("highdim: one-pass batch of %g·D points must be positive and finite", batch)
+	}
+	if p.Training.Method.IsFlow() {
+		return nil, fmt.Errorf("highdim: one-pass training takes steps; %s integrates a flow, which is Population", p.Training.Method.Kind)
+	}
+	return solveRisk(ctx, p, s, batch)
+}
+
+func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Trajectory, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	s, err := s.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	st, err := ode.NewStepper(p.Training.Method, p.Training.Steps)
+	if err != nil {
+		return nil, err
+	}
+	base := p.Target.directions() + p.Units
+	sites, blocks := s.Samples/s.Blocks, s.Blocks
+	if p.quadratic() {
+		sites, blocks = 0, 1 // nothing is sampled
+	}
+	j := job{p: p, name: fmt.Sprintf("risk-S%d", sites), replicas: blocks, run: s.Run}
+	j.start = func(b int) (*replica, error) {
+		src := &risk{p: p, base: base, batch: batch}
+		dim := base
+		if batch > 0 {
+			dim += (st.Registers() + 1) * p.Units
+			src.m.gg = la.New[float64](p.Units, p.Units)
+		}
+		src.m.gphi = make([]float64, p.Units)
+		if src.avg, err = newAverage(p, sites, rand.NewPCG(s.Seed, stream(b, dataStream)), dim); err != nil {
+			return nil, err
+		}
+		r, err := newReplica(p, src, base, sites, s.Seed, b)
+		if err == nil {
+			src.start = r.first
+			r.avg = src.avg
+		}
+		return r, err
+	}
+	t, err := j.do(ctx)
+	if t != nil {
+		t.Samples = sites
+	}
+	return t, err
+}
+
+// estimate is about how many bytes the theory needs, if it meets some hundred directions.
+func estimate(p *Problem, s Settings) int64 {
+	sites, n, t := s.Samples/s.Blocks, int64(p.Units), int64(p.Training.Steps+1)
+	k := min(100+p.Units*p.Training.Steps, 100+20*p.Units)
+	if p.Training.Batches > 1 {
+		k = min(p.Units*p.Training.Steps, sites)
+	}
+	live := int64(min(runtime.GOMAXPROCS(0), s.Blocks))
+	b := live * (conditionedBytes(sites, k) + 8*int64(sites)*(5*n+8))
+	b += 8 * t * int64(s.Blocks) * (2*n*n + 2*n*int64(p.Target.directions()) + 20)
+	if s.Responses {
+		b += live*2*8*t*n*int64(sites) + 8*int64(s.Blocks+2)*2*t*t*n*n
+	}
+	return b
+}
+
+// replica is one block or one seed under way.
+type replica struct {
+	sys   *system
+	avg   *average
+	first register // the start
+	m     moments
+	pts   *points // nil when there are none
+}
+
+func newReplica(p *Problem, src source, k, sites int, seed uint64, b int) (*replica, error) {
+	r := &replica{}
+	var err error
+	if r.sys, err = newSystem(p, src, k); err != nil {
+		return nil, err
+	}
+	r.first = newRegister(p.Units, p.Target.directions()+p.Units, p.Target.directions()+p.Units)
+	for i := range p.Units {
+		copy(r.first.w.Row(i), r.sys.regs[0].w.Row(i))
+	}
+	copy(r.first.a, r.sys.regs[0].a)
+	r.pts, _ = src.(*points)
+	if r.pts != nil {
+		r.avg, err = newAverage(p, sites, rand.NewPCG(seed, stream(b, testStream)), 0)
+	}
+	return r, err
+}
+
+// job runs replicas and collects them.
+type job struct {
+	p        *Problem
+	name     string
+	replicas int
+	aligned  int
+	run      dmft.Run
+	bytes    int64
+	start    func(replica int) (*replica, error)                     // of a network, or
+	train    func(ctx context.Context, replica int) (*record, error) // everything
+
+	bad  atomic.Int64 // first step at which some replica went wrong
+	told atomic.Int64
+}
+
+func (j *job) do(ctx context.Context) (*Trajectory, error) {
+	if j.run.Memory > 0 && j.bytes > j.run.Memory {
+		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %d MiB are needed, the limit is %d MiB", j.bytes>>20, j.run.Memory>>20), Advice: "raise the limit or use fewer samples"}
+		return nil, st.Err()
+	}
+	rec, errs := make([]*record, j.replicas), make([]error, j.replicas)
+	j.bad.Store(math.MaxInt64)
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), j.replicas) {
+		wg.Go(func() {
+			for {
+				b := int(next.Add(1)) - 1
+				if b >= j.replicas {
+					return
+				}
+				rec[b], errs[b] = j.replica(ctx, b)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	t := collect(j.p, rec, j.times())
+	t.Diagnostics.MemoryBytes = j.bytes
+	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= j.p.Training.Steps && (!t.Status.Early() || t.Status.Code == dmft.Interrupted) {
+		t.Status = dmft.Status{Code: dmft.Interrupted, Step: len(t.Time) - 1, Quantity: cause.Error(), Advice: "finished blocks are kept when there is a store; start the same run again to go on"}
+	}
+	return t, t.Status.Err()
+}
+
+// times are η times the step, by its schedule.
+func (j *job) times() []float64 {
+	m, steps := j.p.Training.Method, j.p.Training.Steps
+	t := make([]float64, steps+1)
+	for n := range steps {
+		eta := m.LearningRate
+		if !m.IsFlow() {
+			eta *= m.Schedule.Rate(n, steps)
+		}
+		t[n+1] = t[n] + eta
+	}
+	return t
+}
+
+// replica trains replica b, unless the store has it.
+func (j *job) replica(ctx context.Context, b int) (*record, error) {
+	name := fmt.Sprintf("%s-%03d", j.name, b)
+	steps := j.p.Training.Steps
+	if j.run.Store != nil {
+		data, ok, err := j.run.Store.Load(name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			rec := &record{}
+			if err := gob.NewDecoder(bytes.NewReader(data)).Decode(rec); err != nil || rec.Next != steps+1 {
+				return nil, fmt.Errorf("highdim: part %s of an earlier run does not fit; delete the run folder to start over", name)
+			}
+			j.tell(int64(steps + 1))
+			return rec, nil
+		}
+	}
+	train := j.train
+	if train == nil {
+		train = j.network
+	}
+	rec, err := train(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if j.run.Store != nil && rec.Next == steps+1 {
+		if err := j.run.Store.Save(name, func(w io.Writer) error { return gob.NewEncoder(w).Encode(rec) }); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}
+
+// network trains the network of replica b.
+func (j *job) network(ctx context.Context, b int) (*record, error) {
+	steps := j.p.Training.Steps
+	r, err := j.start(b)
+	if err != nil {
+		return nil, err
+	}
+	st, err := ode.NewStepper(j.p.Training.Method, steps)
+	if err != nil {
+		return nil, err
+	}
+	r.sys.Reserve(st.Registers())
+	rec := j.newRecord()
+	rec.ClosedForm = r.avg.quad
+	align := alignmentSteps(len(rec.Align), steps+1)
+	for n := range steps + 1 {
+		if ctx.Err() != nil || int64(n) > j.bad.Load() {
+			break
+		}
+		t := float64(n)
+		if j.p.Training.Method.IsFlow() {
+			t *= j.p.Training.Method.LearningRate
+		}
+		r.sys.Eval(0, t)
+		if r.sys.err != nil {
+			return nil, fmt.Errorf("step %d: %w", n, r.sys.err)
+		}
+		j.note(rec, r, n)
+		if rec.Bad = j.trouble(rec, n); rec.Bad != nil {
+			j.fail(n)
+			break
+		}
+		rec.Next = n + 1
+		j.tell(1)
+		if len(align) > 0 && align[0] == n {
+			rec.Align[len(rec.Align)-len(align)] = r.pts.alignment(r.sys, r.sys.regs[0])
+			align = align[1:]
+		}
+		if n == steps {
+			break
+		}
+		if err := st.Step(r.sys, n); err != nil {
+			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance of the method or shorten the run"}
+			j.fail(n + 1)
+			break
+		}
+	}
+	rec.Evaluations = st.Stats().Evals
+	if r.pts != nil {
+		if x := r.pts.x; x.conditioned {
+			rec.Directions, rec.Unmatched, rec.Dropped = x.k, x.plain, x.dropped
+		}
+		if r.pts.probe != nil {
+			rec.RW, rec.RG = r.pts.probe.w.Data, r.pts.probe.g.Data
+		}
+	}
+	return rec, nil
+}
+
+func (j *job) fail(n int) {
+	for old := j.bad.Load(); int64(n) < old && !j.bad.CompareAndSwap(old, int64(n)); old = j.bad.Load() {
+	}
+}
+
+func (j *job) tell(n int64) {
+	if d := j.told.Add(n); j.run.Progress != nil {
+		j.run.Progress(d, int64(j.replicas)*int64(j.p.Training.Steps+1))
+	}
+}
+
+func (j *job) newRecord() *record {
+	t, n, k := j.p.Training.Steps+1, j.p.Units, j.p.Target.directions()
+	f := func(m int) []float64 { return make([]float64, t*m) }
+	return &record{Loss: f(1), Test: f(1), Parts: f(3), Overlaps: f(n * k), Gram: f(n * n), Readout: f(n), Moments: f(momentCount), Align: make([]float64, min(j.aligned, t))}
+}
+
+// note records the state at step n.
+func (j *job) note(rec *record, r *replica, n int) {
+	s, now := r.sys, r.sys.regs[0]
+	now.w.Cols = s.k
+	r.avg.loss(&r.m, weights{w: now.w, w0: r.first.w, a: now.a, a0: r.first.a})
+	rec.Loss[n], rec.Test[n] = s.loss, r.m.loss()
+	copy(rec.Parts[3*n:], r.m.parts[:])
+	k := j.p.Target.directions()
+	mo := rec.Moments[momentCount*n:]
+	size := float64(s.n)
+	for i := range s.n {
+		wi := now.w.Row(i)
+		copy(rec.Overlaps[(n*s.n+i)*k:], wi[:k])
+		mo[MeanOverlap] += now.a[i] * wi[0] / size
+		for d := range k {
+			mo[SecondOverlap] += now.a[i] * wi[d] * wi[d] / size
+		}
+		for l := range s.n {
+			g := dot(wi, now.w.Row(l))
+			rec.Gram[(n*s.n+i)*s.n+l] = g
+			aa := now.a[i] * now.a[l] / (size * size)
+			mo[MeanNorm] += aa * g
+			mo[SecondNorm] += aa * g * g
+		}
+		mo[SecondTrace] += now.a[i] * dot(wi, wi) / size
+	}
+	copy(rec.Readout[n*s.n:], now.a)
+}
+
+// trouble says whether step n went wrong.
+func (j *job) trouble(rec *record, n int) *dmft.Status {
+	worst, scale := 0., 1.
+	for _, x := range [][]float64{rec.Loss, rec.Test} {
+		scale = max(scale, x[0])
+		worst = max(worst, x[n]) // NaN if either is
+	}
+	if worst <= divergedAbove*scale {
+		return nil
+	}
+	m, d := j.p.Training.Method, j.p.Ratio
+	edge := math.Pow(1+1/math.Sqrt(d), 2)
+	st := &dmft.Status{Code: dmft.Diverged, Step: n - 1, Quantity: fmt.Sprintf("the loss reached %.3g at step %d from %.3g", worst, n, scale)}
+	if math.IsNaN(worst) || math.IsInf(worst, 0) {
+		st.Code, st.Quantity = dmft.NotFinite, fmt.Sprintf("the loss is not a finite number at step %d", n)
+	}
+	st.Advice = fmt.Sprintf("learning rate η = %.4g; the linear part of the model alone needs 2η(1+1/√δ)² = %.3g < 2, and its quadratic part less; try learning_rate %.2g",
+		m.LearningRate, 2*m.LearningRate*edge, min(m.LearningRate, 1/edge)/4)
+	return st
+}

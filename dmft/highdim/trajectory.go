@@ -1,0 +1,281 @@
+package highdim
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+)
+
+// Trajectory is what a network did. T is the number of times recorded (steps + 1), N of units, K of directions of the target (an axis of length one is absent). Means are over
+// replicas, blocks of samples in the theory and seeds in a simulation, and Stderr their standard errors, zero where there is one replica.
+type Trajectory struct {
+	Dimension int // D of a simulation, 0 in the theory
+	Samples   int // sites or points of one replica; 0 when nothing was sampled
+	Replicas  int
+
+	Time                     []float64  // T: η times the step, by its schedule
+	Loss, LossStderr         []float64  // T
+	TestLoss, TestLossStderr []float64  // T
+	LossReplicas             dmft.Array // replicas×T
+	TestLossReplicas         dmft.Array // replicas×T
+
+	TestLossParts, TestLossPartsStderr dmft.Array // T×3: scale error, misalignment, linear power
+	Overlaps, OverlapsStderr           dmft.Array // T×N[×K]: w_i·β_k/D
+	Gram                               dmft.Array // T×N×N: w_i·w_j/D
+	Readout                            dmft.Array // T×N
+	Moments, MomentsStderr             dmft.Array // T×5, see MeanNorm …
+
+	AlignmentStep   []int     // A
+	AlignmentTime   []float64 // A
+	Alignment       []float64 // A: √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the tangent kernel on the training points, y centred
+	AlignmentStderr []float64
+
+	// ResponseW[t][s] is ∂w_i(t)/∂z_j(s), the response of weights to what pushes them at step s, and ResponseG that of the g_i(t) to fields at s; T×T×N×N, zero
+	// for s ≥ t and s > t.
+	ResponseW, ResponseG dmft.Array
+
+	Status      dmft.Status
+	Diagnostics Diagnostics
+}
+
+// Columns of Trajectory.Moments, of the mean weight w̄ and second moment M = Σ a_i w_i w_iᵀ/N, w̄ = Σ a_i w_i/N.
+const (
+	MeanNorm      = iota // |w̄|²/D
+	MeanOverlap          // w̄·β_1/D
+	SecondTrace          // Tr M/D
+	SecondNorm           // Tr M²/D²
+	SecondOverlap        // Σ_k β_k·Mβ_k/D²: m2, whose value at the solution of the quadratic model is 1/(αε)
+	momentCount
+)
+
+// Diagnostics says how a Trajectory was computed.
+type Diagnostics struct {
+	Method      string   `json:"method"`                // of the test loss and the true gradient: "closed form" or "samples"
+	Directions  int      `json:"directions,omitempty"`  // of weight space that the theory needed, the most over blocks
+	Unmatched   int      `json:"unmatched,omitempty"`   // of them with noise that was not matched, for want of samples
+	Dropped     float64  `json:"dropped,omitempty"`     // largest relative mean square of a direction dropped
+	Evaluations int      `json:"evaluations,omitempty"` // gradient evaluations
+	MemoryBytes int64    `json:"memory_estimate_bytes"` // estimate made before the run
+	Notes       []string `json:"notes,omitempty"`       // what the user should know
+}
+
+// record is what one replica has recorded; every slice has T times an amount per step.
+type record struct {
+	Next          int // steps recorded
+	Loss, Test    []float64
+	Parts         []float64
+	Overlaps      []float64
+	Gram          []float64
+	Readout       []float64
+	Moments       []float64
+	Align         []float64
+	RW, RG        []float64
+	Directions    int
+	Unmatched     int
+	Evaluations   int
+	Dropped       float64
+	Bad           *dmft.Status
+	ClosedForm    bool
+	Interrupted   bool
+	PointsPerSeed int
+}
+
+// collect averages replicas. Times that not every replica has reached are left out.
+func collect(p *Problem, rec []*record, time []float64) *Trajectory {
+	n, k, t := p.Units, p.Target.directions(), len(time)
+	tr := &Trajectory{Replicas: len(rec), Status: dmft.Status{Code: dmft.Finished, Step: t - 1}}
+	tr.Diagnostics.Method = "samples"
+	for _, r := range rec {
+		t = min(t, r.Next)
+		if r.Bad != nil && (!tr.Status.Early() || r.Bad.Step < tr.Status.Step) {
+			tr.Status = *r.Bad
+		}
+		d := &tr.Diagnostics
+		d.Directions, d.Unmatched, d.Dropped = max(d.Directions, r.Directions), max(d.Unmatched, r.Unmatched), max(d.Dropped, r.Dropped)
+		d.Evaluations += r.Evaluations
+		if r.ClosedForm {
+			d.Method = "closed form"
+		}
+	}
+	tr.Time = time[:t]
+	series := func(of func(*record) []float64, shape ...int) (mean, se dmft.Array) {
+		mean, se = dmft.NewArray(shape...), dmft.NewArray(shape...)
+		size := len(mean.Data)
+		x := make([]float64, len(rec))
+		for i := range size {
+			for j, r := range rec {
+				x[j] = of(r)[i]
+			}
+			mean.Data[i], se.Data[i] = meanStderr(x)
+		}
+		return mean, se
+	}
+	vector := func(of func(*record) []float64) (mean, se []float64, all dmft.Array) {
+		m, s := series(of, t)
+		all = dmft.NewArray(len(rec), t)
+		for j, r := range rec {
+			copy(all.At(j).Data, of(r)[:t])
+		}
+		return m.Data, s.Data, all
+	}
+	tr.Loss, tr.LossStderr, tr.LossReplicas = vector(func(r *record) []float64 { return r.Loss })
+	tr.TestLoss, tr.TestLossStderr, tr.TestLossReplicas = vector(func(r *record) []float64 { return r.Test })
+	tr.TestLossParts, tr.TestLossPartsStderr = series(func(r *record) []float64 { return r.Parts }, t, 3)
+	tr.Moments, tr.MomentsStderr = series(func(r *record) []float64 { return r.Moments }, t, momentCount)
+	if n > 0 && len(rec[0].Overlaps) > 0 {
+		shape := []int{t, n, k}
+		if k == 1 {
+			shape = shape[:2]
+		}
+		tr.Overlaps, tr.OverlapsStderr = series(func(r *record) []float64 { return r.Overlaps }, shape...)
+		tr.Gram, _ = series(func(r *record) []float64 { return r.Gram }, t, n, n)
+		tr.Readout, _ = series(func(r *record) []float64 { return r.Readout }, t, n)
+	}
+	if len(rec[0].RW) > 0 {
+		whole := len(time)
+		tr.ResponseW, _ = series(func(r *record) []float64 { return r.RW }, whole, whole, n, n)
+		tr.ResponseG, _ = series(func(r *record) []float64 { return r.RG }, whole, whole, n, n)
+	}
+	for i, s := range alignmentSteps(len(rec[0].Align), len(time)) {
+		if s >= t {
+			break
+		}
+		x := make([]float64, len(rec))
+		for j, r := range rec {
+			x[j] = r.Align[i]
+		}
+		m, se := meanStderr(x)
+		tr.AlignmentStep, tr.AlignmentTime = append(tr.AlignmentStep, s), append(tr.AlignmentTime, time[s])
+		tr.Alignment, tr.AlignmentStderr = append(tr.Alignment, m), append(tr.AlignmentStderr, se)
+	}
+	return tr
+}
+
+// alignmentSteps are n steps out of t, evenly spaced from first to last.
+func alignmentSteps(n, t int) []int {
+	if n == 0 || t == 0 {
+		return nil
+	}
+	n = min(n, t)
+	s := make([]int, n)
+	for i := range s {
+		if n > 1 {
+			s[i] = (i*(t-1) + (n-1)/2) / (n - 1)
+		}
+	}
+	return s
+}
+
+func meanStderr(x []float64) (mean, se float64) {
+	n := float64(len(x))
+	for _, v := range x {
+		mean += v / n
+	}
+	if len(x) < 2 {
+		return mean, 0
+	}
+	for _, v := range x {
+		se += (v - mean) * (v - mean)
+	}
+	return mean, math.Sqrt(se / (n - 1) / n)
+}
+
+// Quantile returns the train and test loss at every time below which a share q of the replicas lies: 0.5 is the median, which a few runs
+// that are stuck do not move.
+func (t *Trajectory) Quantile(q float64) (loss, test []float64) {
+	of := func(a dmft.Array) []float64 {
+		out, x := make([]float64, len(t.Time)), make([]float64, t.Replicas)
+		for i := range out {
+			for j := range x {
+				x[j] = a.At(j).Data[i]
+			}
+			slices.Sort(x)
+			at := q * float64(len(x)-1)
+			lo := int(at)
+			hi := min(lo+1, len(x)-1)
+			out[i] = x[lo] + (at-float64(lo))*(x[hi]-x[lo])
+		}
+		return out
+	}
+	return of(t.LossReplicas), of(t.TestLossReplicas)
+}
+
+// Gap is the delay between learning the training points and the task. Times are the last at which a loss is above a fraction of its initial value, +Inf for never
+// below from then on.
+type Gap struct {
+	Train, Test float64
+	Dex         float64 // log₁₀ of Test/Train; +Inf when only the training points were learned, NaN when neither were
+}
+
+// Never says whether the task was not learned.
+func (g Gap) Never() bool { return math.IsInf(g.Test, 1) }
+
+// String is the gap in decades, or "never".
+func (g Gap) String() string {
+	if g.Never() {
+		return "never"
+	}
+	return fmt.Sprintf("%.3g dex", g.Dex)
+}
+
+// GapOf is the grokking gap of the mean losses of t at a fraction of their initial values, such as 0.5.
+func GapOf(t *Trajectory, fraction float64) Gap {
+	return NewGap(t.Time, t.Loss, t.TestLoss, fraction)
+}
+
+// NewGap is the grokking gap of any two curves of the same times, such as the medians of a simulation.
+func NewGap(time, loss, test []float64, fraction float64) Gap {
+	g := Gap{Train: lastAbove(time, loss, fraction), Test: lastAbove(time, test, fraction)}
+	g.Dex = math.Log10(g.Test / g.Train)
+	return g
+}
+
+// Gaps is a phase diagram: the gap of every problem of a grid, by Solve, Simulate or SimulateMoments. A problem whose training diverges has a gap of NaN; any other
+// error ends the diagram.
+func Gaps(ctx context.Context, grid [][]*Problem, fraction float64, run func(context.Context, *Problem) (*Trajectory, error)) ([][]Gap, error) {
+	out := make([][]Gap, len(grid))
+	for i, row := range grid {
+		for j, p := range row {
+			t, err := run(ctx, p)
+			switch code := dmft.StopCode(err); {
+			case code == dmft.Diverged || code == dmft.NotFinite:
+				out[i] = append(out[i], Gap{math.NaN(), math.NaN(), math.NaN()})
+			case err != nil:
+				return out, fmt.Errorf("highdim: row %d, column %d of the grid: %w", i, j, err)
+			default:
+				out[i] = append(out[i], GapOf(t, fraction))
+			}
+		}
+	}
+	return out, nil
+}
+
+// lastAbove is the last time at which y is above fraction·y[0], interpolated in log y.
+func lastAbove(time, y []float64, fraction float64) float64 {
+	if len(y) == 0 {
+		return math.Inf(1)
+	}
+	level := fraction * y[0]
+	last := -1
+	for i, v := range y {
+		if !(v <= level) {
+			last = i
+		}
+	}
+	switch {
+	case last < 0:
+		return 0
+	case last == len(y)-1:
+		return math.Inf(1)
+	}
+	a, b, x := y[last], y[last+1], 0.5
+	if b > 0 && a > b {
+		x = math.Log(a/level) / math.Log(a/b)
+	} else if a > b {
+		x = (a - level) / (a - b)
+	}
+	return time[last] + x*(time[last+1]-time[last])
+}
