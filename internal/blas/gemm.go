@@ -1,0 +1,312 @@
+package blas
+
+import "runtime"
+
+// Blocks of the algorithm, in elements. The reduction over k is cut in equal parts of at most reduction elements,
+// whatever the kernels and the division of work.
+const (
+	reduction   = 384
+	blockRows   = 144
+	blockCols   = 1536
+	packCols    = 512  // the left operand is packed when this many columns use it and its stride is a multiple of
+	packStride  = 2048 // so many bytes, at which its rows compete for the same lines of the caches
+	serialWork  = 1 << 21
+	taskWork    = 1 << 19
+	taskArea    = 1 << 14
+	unpackedMax = 48 // rows below which the right operand is used where it lies
+)
+
+// part says which elements of the result are wanted.
+type part int8
+
+const (
+	all part = iota
+	lower
+	upper
+)
+
+// product is C ← alpha·A·B + beta·C with A(i,l) = a[i·rsa+l·csa] and B(l,j) = b[l·rsb+j·csb].
+type product[T real] struct {
+	m, n, k     int
+	alpha, beta T
+	a           []T
+	rsa, csa    int
+	b           []T
+	rsb, csb    int
+	c           []T
+	ldc         int
+	part        part
+}
+
+// strides of op(X) for a row-major X.
+func strides(trans bool, ld int) (rs, cs int) {
+	if trans {
+		return 1, ld
+	}
+	return ld, 1
+}
+
+// reductionBlock is the length of the parts in which k is summed.
+func reductionBlock(k int) int {
+	parts := (k + reduction - 1) / reduction
+	if parts <= 1 {
+		return max(k, 1)
+	}
+	return ((k+parts-1)/parts + 7) &^ 7
+}
+
+// direct reports whether B can be read where it lies.
+func (ks *kernels[T]) direct(p *product[T], rows int) bool {
+	if p.csb != 1 {
+		return false
+	}
+	if rows <= unpackedMax {
+		return true
+	}
+	if p.n < ks.lanes {
+		return false // most of its rows would lie across two lines
+	}
+	bytes := p.rsb * sizeof[T]()
+	return bytes*min(p.k, reduction) <= 1<<18 && bytes%1024 != 0
+}
+
+// block computes C[i0:i1, j0:j1]. The arithmetic of an element is the same in whichever block it lies.
+func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int) {
+	kc := reductionBlock(p.k)
+	direct := ks.direct(p, i1-i0)
+	var bp, ap []T
+	for jc := j0; jc < j1; jc += blockCols {
+		nc := min(blockCols, j1-jc)
+		packA := nc >= packCols && max(p.rsa, p.csa)*sizeof[T]()%packStride == 0
+		for pc := 0; pc < p.k; pc += kc {
+			kb := min(kc, p.k-pc)
+			beta := p.beta
+			if pc > 0 {
+				beta = 1
+			}
+			if !direct {
+				bp = grow(&ws.b, ks.vectors(nc)*ks.lanes*kb)
+				ks.packRight(bp, p, pc, kb, jc, nc)
+			} else if !ks.masked && nc%ks.lanes != 0 {
+				// only the last, partial panel
+				bp = grow(&ws.b, ks.panel()*kb)
+				last := nc / ks.panel() * ks.panel()
+				ks.packRight(bp, p, pc, kb, jc+last, nc-last)
+			}
+			for ic := i0; ic < i1; ic += blockRows {
+				mc := min(blockRows, i1-ic)
+				if p.part == lower && jc > ic+mc-1 || p.part == upper && jc+nc-1 < ic {
+					continue
+				}
+				a, rsa, csa := p.a[ic*p.rsa+pc*p.csa:], p.rsa, p.csa
+				astep := ks.strip * rsa
+				if packA {
+					// Rows as they are stored, close together.
+					rows, cols, ld := mc, kb, p.rsa
+					if rsa == 1 {
+						rows, cols, ld = kb, mc, p.csa
+					}
+					width := cols + 64/sizeof[T]()
+					ap = grow(&ws.a, rows*width)
+					for i := range rows {
+						copy(ap[i*width:i*width+cols], a[i*ld:])
+					}
+					if rsa == 1 {
+						csa = width
+					} else {
+						rsa, astep = width, ks.strip*width
+					}
+					a = ap
+				}
+				for j := 0; j < nc; j += ks.panel() {
+					w := min(ks.panel(), nc-j)
+					v := ks.vectors(w)
+					var b *T
+					rsb := v * ks.lanes
+					switch {
+					case !direct:
+						b = &bp[j*kb]
+					case ks.masked || w%ks.lanes == 0:
+						b, rsb = &p.b[pc*p.rsb+jc+j], p.rsb
+					default:
+						b = &bp[0]
+					}
+					r0, r1 := 0, mc // rows to be written whole
+					t0, t1 := 0, 0  // rows that cross the diagonal
+					switch p.part {
+					case upper:
+						r1 = min(mc, max(0, jc+j+1-ic)/ks.strip*ks.strip)
+						t0, t1 = r1, min(mc, max(0, jc+j+w-ic))
+						if t1 <= t0 {
+							r1 = min(mc, max(0, jc+j+1-ic))
+						}
+					case lower:
+						r0 = min(mc, (max(0, jc+j+w-1-ic)+ks.strip-1)/ks.strip*ks.strip)
+						t0, t1 = max(0, jc+j-ic)/ks.strip*ks.strip, r0
+					}
+					if r1 > r0 {
+						ks.gemm[v](r1-r0, kb, &a[r0/ks.strip*astep], rsa, csa, astep, b, rsb,
+							&p.c[(ic+r0)*p.ldc+jc+j], p.ldc, p.alpha, beta, w)
+					}
+					if t1 > t0 {
+						ks.diagonal(p, ws, ic+t0, jc+j, t1-t0, w, kb, &a[t0/ks.strip*astep], rsa, csa, astep, b, rsb, beta)
+					}
+				}
+			}
+		}
+	}
+}
+
+// diagonal computes a tile that crosses the diagonal, of which only one side is written.
+func (ks *kernels[T]) diagonal(p *product[T], ws *workspace[T], i0, j0, m, n, k int, a *T, rsa, csa, astep int, b *T, rsb int, beta T) {
+	ld := ks.panel()
+	t := grow(&ws.tile, m*ld)
+	side := func(i int) (lo, hi int) {
+		if p.part == lower {
+			return 0, max(0, min(n, i0+i-j0+1))
+		}
+		return min(n, max(0, i0+i-j0)), n
+	}
+	if beta != 0 {
+		for i := range m {
+			lo, hi := side(i)
+			copy(t[i*ld+lo:i*ld+hi], p.c[(i0+i)*p.ldc+j0+lo:])
+		}
+	}
+	ks.gemm[ks.vectors(n)](m, k, a, rsa, csa, astep, b, rsb, &t[0], ld, p.alpha, beta, n)
+	for i := range m {
+		if lo, hi := side(i); lo < hi {
+			copy(p.c[(i0+i)*p.ldc+j0+lo:(i0+i)*p.ldc+j0+hi], t[i*ld+lo:])
+		}
+	}
+}
+
+// packRight packs B[pc:pc+kb, jc:jc+nc] in panels, each of kb rows and as many whole vectors as it needs.
+func (ks *kernels[T]) packRight(dst []T, p *product[T], pc, kb, jc, nc int) {
+	nr := ks.panel()
+	for j := 0; j < nc; j += nr {
+		w := min(nr, nc-j)
+		width := ks.vectors(w) * ks.lanes
+		d := dst[j*kb : j*kb+width*kb]
+		src := p.b[pc*p.rsb+(jc+j)*p.csb:]
+		if p.csb == 1 {
+			pack(d, width, src, p.rsb, kb, w)
+			continue
+		}
+		ks.transposed(d, width, src, p.csb, w, kb)
+		if w < width {
+			for l := range kb {
+				clear(d[l*width+w : (l+1)*width])
+			}
+		}
+	}
+}
+
+// multiply computes a product.
+func (ks *kernels[T]) multiply(p *product[T]) {
+	if p.k == 0 || p.alpha == 0 {
+		scale(p.m, p.n, p.beta, p.c, p.ldc, p.part)
+		return
+	}
+	if p.n == 1 && p.part == all {
+		trans, rows, cols, ld := false, p.m, p.k, p.rsa
+		if p.csa != 1 {
+			trans, rows, cols, ld = true, p.k, p.m, p.csa
+		}
+		ks.gemv(trans, rows, cols, p.alpha, p.a, ld, p.b, p.rsb, p.beta, p.c, p.ldc)
+		return
+	}
+	if p.part == all && p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n {
+		ks.swapped(p)
+		return
+	}
+	work := float64(p.m) * float64(p.n) * float64(p.k)
+	if p.part != all {
+		work /= 2
+	}
+	procs := 1
+	if work >= serialWork {
+		procs = runtime.GOMAXPROCS(0)
+	}
+	if procs == 1 {
+		ws := ks.workspace()
+		ks.block(p, ws, 0, p.m, 0, p.n)
+		ks.release(ws)
+		return
+	}
+	t := ks.team(ofProduct)
+	t.product = *p
+	// Several tasks for each goroutine, to even out their speeds, unless the blocks of C would be so small that
+	// reading A and B again for each costs more.
+	tasks := min(4*procs, max(procs, p.m*p.n/taskArea), int(work/taskWork))
+	t.rows, t.cols = grid(p.m, p.n, 2*ks.strip, ks.panel(), tasks)
+	nr, ncol := ceil(p.m, t.rows), ceil(p.n, t.cols)
+	t.across = ncol
+	t.run(nr*ncol, procs)
+	ks.dismiss(t)
+}
+
+// swapped computes Cᵀ = Bᵀ·Aᵀ: with few columns in C the vectors lie along its rows.
+func (ks *kernels[T]) swapped(p *product[T]) {
+	ws := ks.workspace()
+	t := grow(&ws.x, p.m*p.n)
+	if p.beta != 0 {
+		for i := range p.m {
+			for j, v := range p.c[i*p.ldc : i*p.ldc+p.n] {
+				t[j*p.m+i] = v
+			}
+		}
+	}
+	q := product[T]{m: p.n, n: p.m, k: p.k, alpha: p.alpha, beta: p.beta, a: p.b, rsa: p.csb, csa: p.rsb,
+		b: p.a, rsb: p.csa, csb: p.rsa, c: t, ldc: p.m}
+	ks.multiply(&q)
+	for i := range p.m {
+		row := p.c[i*p.ldc : i*p.ldc+p.n]
+		for j := range row {
+			row[j] = t[j*p.m+i]
+		}
+	}
+	ks.release(ws)
+}
+
+func ceil(n, d int) int { return (n + d - 1) / d }
+
+// grid cuts an m×n result into blocks of rows×cols, about as many as asked, near-square, in multiples of mr and nr.
+func grid(m, n, mr, nr, tasks int) (rows, cols int) {
+	r, c := 1, 1
+	for r*c < tasks {
+		switch mb, nb := m/r, n/c; {
+		case mb >= nb && mb >= 2*mr, nb < 2*nr && mb >= 2*mr:
+			r *= 2
+		case nb >= 2*nr:
+			c *= 2
+		default:
+			tasks = 0
+		}
+	}
+	return ceil(ceil(m, r), mr) * mr, ceil(ceil(n, c), nr) * nr
+}
+
+// scale is C ← beta·C on a part of C.
+func scale[T real](m, n int, beta T, c []T, ldc int, part part) {
+	if beta == 1 {
+		return
+	}
+	for i := range m {
+		lo, hi := 0, n
+		switch part {
+		case lower:
+			hi = min(n, i+1)
+		case upper:
+			lo = min(n, i)
+		}
+		row := c[i*ldc+lo : i*ldc+hi]
+		if beta == 0 {
+			clear(row)
+			continue
+		}
+		for j := range row {
+			row[j] *= beta
+		}
+	}
+}
