@@ -4,10 +4,10 @@ import (
 	"os"
 	"testing"
 
-	"github.com/seed39b58f2d/dmft/internal/blas"
+	"github.com/seed39b58f2d/dmft/dmft"
 )
 
 func TestMain(m *testing.M) {
-	blas.Use()
+	dmft.UseSIMD()
 	os.Exit(m.Run())
 }

@@ -23,6 +23,7 @@ import (
 	"os/signal"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -49,11 +50,15 @@ type usageError struct{ error }
 // disagreement is the verdict that theory and simulation are too far apart.
 type disagreement struct{ error }
 
+// products registers the machine's fastest matrix products and names them.
+var products = sync.OnceValue(dmft.UseSIMD)
+
 func main() {
 	os.Exit(realMain(os.Args, os.Stdout, os.Stderr))
 }
 
 func realMain(args []string, stdout, stderr io.Writer) int {
+	products()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	app := newApp(stdout, stderr)

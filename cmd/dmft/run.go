@@ -460,7 +460,7 @@ func loadRest(dir string, r *report.Result) error {
 
 func (s *session) manifest(p experiment.Point, r *report.Result) run.Manifest {
 	e := p.Experiment
-	m := run.Manifest{Name: e.Name, Command: command(s.c), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	m := run.Manifest{Name: e.Name, Command: command(s.c), Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
 	add := func(name string, t *dmft.Trajectory) {
 		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: s.timing[name], Diagnostics: t.Diagnostics}

@@ -216,6 +216,7 @@ type Manifest struct {
 	Experiment    any               `json:"experiment"`
 	YAML          string            `json:"experiment_yaml"`
 	Host          Host              `json:"host"`
+	Products      string            `json:"matrix_products"` // their implementation; another one differs by rounding
 	Started       time.Time         `json:"started"`
 	WallSeconds   float64           `json:"wall_seconds"` // of this process; parts of an interrupted one come free
 	PeakMemory    int64             `json:"peak_memory_bytes"`
