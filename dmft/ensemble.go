@@ -13,8 +13,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gonum.org/v1/gonum/mat"
+
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -129,6 +132,8 @@ type part struct {
 	Loss, Test, Norm []float64 // replica, T
 	Pre              []float64 // 2×L×n×columns
 	Stepper          []float64
+	First            [][]float64 // NTK at the first kept time by replica, when it is small
+	Align, Move      []float64   // alignment and movement of the NTK, kept time × replica
 	Lambda           float64
 	Ranks            [][2]int
 	Dropped          float64
@@ -366,7 +371,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 			break
 		}
 	}
-	pt.Stats, pt.Stepper = st.Stats(), nil
+	pt.Stats, pt.Stepper, pt.First = st.Stats(), nil, nil
 	pt.Ranks, pt.Dropped = nw.ranks()
 	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
 		var hidden [][]*gaussian.Matrix
@@ -515,7 +520,9 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 		if step == n {
 			kk := newKernelScratch(nw)
 			for r := range nw.r {
-				pt.kernels[k].add(kk.of(r))
+				x := kk.of(r)
+				pt.kernels[k].add(x)
+				j.summarise(pt, k, r, nw.r, x)
 			}
 		}
 	}
@@ -531,6 +538,28 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 			pt.Lambda = largestEigenvalue(k[:pc*pc], pc)
 		}
 	}
+}
+
+// summaryRows is the size of the NTK above which its summaries have no error bars, which need one NTK of every replica to be kept.
+const summaryRows = 512
+
+// summarise notes alignment and movement of the NTK at the start of kernels x of one replica at kept time k; their scatter is an error bar.
+func (j *job[T]) summarise(pt *part, k, r, replicas int, x []float64) {
+	pc := j.pts.Train * j.pts.Outputs
+	if pc > summaryRows {
+		return
+	}
+	x = x[:pc*pc]
+	if pt.First == nil {
+		pt.First = make([][]float64, replicas)
+		pt.Align, pt.Move = make([]float64, len(j.ksteps)*replicas), make([]float64, len(j.ksteps)*replicas)
+	}
+	if k == 0 {
+		pt.First[r] = append([]float64(nil), x...)
+	}
+	n := mat.NewDense(pc, pc, x)
+	pt.Align[k*replicas+r] = kernels.Alignment(n, mat.NewDense(pc, 1, j.pts.y.y))
+	pt.Move[k*replicas+r] = kernels.Movement(n, mat.NewDense(pc, pc, pt.First[r]))
 }
 
 // preactivations keeps h of evenly spaced sites of each replica.

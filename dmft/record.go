@@ -195,6 +195,21 @@ func (j *job[T]) collectKernels(tr *Trajectory) {
 	}
 	p, c, l, n := j.pts.Train, j.pts.Outputs, j.p.Network.Depth, len(stats)
 	pc := p * c
+	if pc <= summaryRows {
+		align, move := NewArray(j.Replicas, n), NewArray(j.Replicas, n)
+		r := 0
+		for _, q := range j.parts {
+			own := len(q.Align) / n
+			for i := range own {
+				for k := range n {
+					align.At(r + i).Data[k], move.At(r + i).Data[k] = q.Align[k*own+i], q.Move[k*own+i]
+				}
+			}
+			r += own
+		}
+		_, tr.AlignmentStderr = meanStderr(align)
+		_, tr.KernelMovementStderr = meanStderr(move)
+	}
 	tr.KernelStep = j.ksteps
 	for _, s := range j.ksteps {
 		tr.KernelTime = append(tr.KernelTime, tr.Time[s])

@@ -233,7 +233,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	}
 	// Losses of blocks and spreads of kernels do not extrapolate.
 	tr.NTKStderr, tr.PhiStderr, tr.GStderr, tr.Preactivations, tr.LossReplicas, tr.ReadoutNorm = Array{}, Array{}, Array{}, Array{}, Array{}, nil
-	tr.Alignment, tr.KernelMovement = nil, nil
+	tr.Alignment, tr.KernelMovement, tr.AlignmentStderr, tr.KernelMovementStderr = nil, nil, nil, nil
 	if len(tr.Phi.Data) == len(lazy.Phi.Data) && !tr.Phi.Empty() {
 		mix(tr.NTK.Data, high.NTK.Data, lazy.NTK.Data)
 		mix(tr.Phi.Data, high.Phi.Data, lazy.Phi.Data)

@@ -54,12 +54,14 @@ type Trajectory struct {
 	NTK, NTKStderr Array     // K×P[×C]×P[×C]
 	Phi, PhiStderr Array     // K×L×P×P: feature kernels Φ^ℓ(t,t)
 	G, GStderr     Array     // K×L×P[×C]×P[×C]: gradient kernels G^ℓ(t,t)
-	Alignment      []float64 // K: of the NTK with the targets, yᵀKy/(‖K‖·‖y‖²)
-	KernelMovement []float64 // K: ‖K(t) − K(0)‖/‖K(0)‖ of the NTK
-	PhiMovement    Array     // K×L: the same of Φ^ℓ
-	GMovement      Array     // K×L: the same of G^ℓ
-	PhiAlignment   Array     // K×L: of Φ^ℓ with the targets
-	NTKSpectrum    Array     // K×PC: eigenvalues of the NTK, the largest first; NaN between first and last time when that is much work
+	// Summaries of the mean kernels; error bars where PC ≤ 512, from the scatter of the replicas' own.
+	Alignment                             []float64 // K: of the NTK with the targets, yᵀKy/(‖K‖·‖y‖²)
+	KernelMovement                        []float64 // K: ‖K(t) − K(0)‖/‖K(0)‖ of the NTK
+	AlignmentStderr, KernelMovementStderr []float64 // K, or empty
+	PhiMovement                           Array     // K×L: the same of Φ^ℓ
+	GMovement                             Array     // K×L: the same of G^ℓ
+	PhiAlignment                          Array     // K×L: of Φ^ℓ with the targets
+	NTKSpectrum                           Array     // K×PC: eigenvalues of the NTK, the largest first; NaN between first and last time when that is much work
 
 	// Two-time kernels and responses, when asked for (Record.TwoTime). J is the number of times kept, TwoTimeStep their steps.
 	TwoTimeStep                  []int     // J
@@ -208,7 +210,7 @@ func (t *Trajectory) truncate(n int) {
 				*s = (*s)[:k]
 			}
 		}
-		for _, s := range []*[]float64{&t.KernelTime, &t.Alignment, &t.KernelMovement} {
+		for _, s := range []*[]float64{&t.KernelTime, &t.Alignment, &t.KernelMovement, &t.AlignmentStderr, &t.KernelMovementStderr} {
 			cutK(s)
 		}
 		for _, a := range []*Array{&t.NTK, &t.NTKStderr, &t.Phi, &t.PhiStderr, &t.G, &t.GStderr, &t.PhiMovement, &t.GMovement, &t.PhiAlignment, &t.NTKSpectrum} {

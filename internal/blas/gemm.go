@@ -10,7 +10,7 @@ const (
 	blockCols   = 1536
 	packCols    = 512  // the left operand is packed when this many columns use it and its stride is a multiple of
 	packStride  = 2048 // so many bytes, at which its rows compete for the same lines of the caches
-	serialWork  = 1 << 21
+	serialWork  = 1 << 22
 	taskWork    = 1 << 19
 	taskArea    = 1 << 14
 	unpackedMax = 48 // rows below which the right operand is used where it lies

@@ -36,6 +36,7 @@ type Figure struct {
 	Title                   string
 	Columns                 int     // 0 is as many as panels, up to 3
 	PanelWidth, PanelHeight float64 // inches; 0 is 3.2 × 2.5
+	Legend                  bool    // one legend for all panels, above them; a label means the same in all
 	Panels                  []Panel
 }
 
@@ -45,13 +46,17 @@ type Panel struct {
 	X, Y       Axis
 	Series     []Series // drawn in this order, later ones on top
 	Histograms []Histogram
+	Heat       *HeatMap
 	NoLegend   bool
+	Blank      bool // an empty place in the grid
 }
 
-// Axis is one axis. Min and Max both zero choose the range from the data; Ticks, when given, are where it is labelled.
+// Axis is one axis. Min and Max both zero choose the range from the data; Ticks, when given, are where it is labelled;
+// a bare axis has ticks without numbers, beside one that has them.
 type Axis struct {
 	Label    string
 	Log      bool
+	Bare     bool
 	Min, Max float64
 	Ticks    []float64
 }
@@ -162,26 +167,41 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 		ph = 2.5
 	}
 	w, h := vg.Length(float64(cols)*pw)*vg.Inch, vg.Length(float64(rows)*ph)*vg.Inch
-	top := vg.Length(0)
+	right := vg.Length(0)
+	for i, p := range f.Panels {
+		if p.Heat != nil && p.Heat.Bar != "" && i%cols == cols-1 {
+			right = barWidth
+		}
+	}
+	w += right
+	title := vg.Length(0)
 	if f.Title != "" {
-		top = 16
-		h += top
+		title = 16
 	}
 	text, err := newText()
 	if err != nil {
 		return nil, err
 	}
 	plots := make([][]*plot.Plot, rows)
+	var entries [][]entry
 	for r := range plots {
 		plots[r] = make([]*plot.Plot, cols)
 		for c := range plots[r] {
-			if i := r*cols + c; i < len(f.Panels) {
-				if plots[r][c], err = f.Panels[i].plot(text); err != nil {
+			if i := r*cols + c; i < len(f.Panels) && !f.Panels[i].Blank {
+				var e []entry
+				if plots[r][c], e, err = f.Panels[i].plot(text, !f.Legend, pw, ph); err != nil {
 					return nil, fmt.Errorf("panel %d: %w", i+1, err)
 				}
+				entries = append(entries, e)
 			}
 		}
 	}
+	legend := &strip{}
+	if f.Legend {
+		legend = newStrip(text, entries, w)
+	}
+	top := title + legend.height()
+	h += top
 	paint := func(canvas vg.CanvasSizer) {
 		dc := draw.New(canvas)
 		dc.SetColor(color.White)
@@ -191,14 +211,22 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 			sty.XAlign, sty.YAlign = draw.XCenter, draw.YTop
 			dc.FillText(sty, vg.Point{X: w / 2, Y: h - 4}, f.Title)
 		}
-		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4, PadLeft: 5, PadRight: 8}
+		legend.draw(dc, h-title-2)
+		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4, PadLeft: 5, PadRight: 8 + right}
 		canvases := plot.Align(plots, tiles, dc)
 		for r := range plots {
 			for c, p := range plots[r] {
 				if p == nil {
 					continue
 				}
-				p.Draw(canvases[r][c])
+				at, heat := canvases[r][c], f.Panels[r*cols+c].Heat
+				if heat != nil {
+					at = square(p, at)
+				}
+				p.Draw(at)
+				if heat != nil && heat.Bar != "" {
+					heat.bar(text, dc, p.DataCanvas(at).Rectangle)
+				}
 			}
 		}
 	}
@@ -231,16 +259,20 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 
 var pdfDate = regexp.MustCompile(`/(CreationDate|ModDate) \(D:\d{14}`)
 
-// clean removes what makes files differ from run to run.
+// clean removes what makes files differ from run to run, and a fault of the SVG writer: PNG images labelled as JPEG.
 func clean(format string, b []byte) []byte {
-	if format == "pdf" { // the same length, so the table of offsets stays right
+	switch format {
+	case "pdf": // the same length, so the table of offsets stays right
 		b = pdfDate.ReplaceAll(b, []byte("/$1 (D:20000101000000"))
+	case "svg":
+		b = bytes.ReplaceAll(b, []byte("data:image/jpg;base64,iVBOR"), []byte("data:image/png;base64,iVBOR"))
+		b = bytes.ReplaceAll(b, []byte("<image "), []byte(`<image preserveAspectRatio="none" `))
 	}
 	return b
 }
 
-// plot makes the gonum plot of a panel.
-func (p *Panel) plot(text *texts) (*plot.Plot, error) {
+// plot makes the gonum plot of a panel of the given size in inches, with a legend of its own or with the entries for one elsewhere.
+func (p *Panel) plot(text *texts, own bool, pw, ph float64) (*plot.Plot, []entry, error) {
 	g := plot.New()
 	g.Title.Text = p.Title
 	g.Title.TextStyle = text.style(8.5)
@@ -270,22 +302,32 @@ func (p *Panel) plot(text *texts) (*plot.Plot, error) {
 		} else {
 			a.axis.Tick.Marker = linearTicks{}
 		}
+		if a.spec.Bare {
+			a.axis.Tick.Marker = bareTicks{a.axis.Tick.Marker}
+		}
 	}
-	grid := plotter.NewGrid()
-	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{235}, color.Gray{235}
-	grid.Vertical.Width, grid.Horizontal.Width = 0.4, 0.4
-	g.Add(grid)
+	if p.Heat != nil {
+		if err := p.Heat.check(); err != nil {
+			return nil, nil, err
+		}
+		g.Add(p.Heat)
+	} else {
+		grid := plotter.NewGrid()
+		grid.Vertical.Color, grid.Horizontal.Color = color.Gray{235}, color.Gray{235}
+		grid.Vertical.Width, grid.Horizontal.Width = 0.4, 0.4
+		g.Add(grid)
+	}
 	histograms := p.histograms()
 	xr, yr := p.ranges(histograms)
 	var entries []entry
 	for i, h := range histograms {
 		entries = append(entries, h.draw(g, p.Histograms[i]))
 	}
-	drawn := len(histograms) > 0
+	drawn := len(histograms) > 0 || p.Heat != nil
 	for _, s := range p.Series {
 		e, any, err := s.draw(g, p.X.Log, p.Y.Log, yr[0], yr[1])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		drawn = drawn || any
 		if s.Label != "" {
@@ -295,22 +337,17 @@ func (p *Panel) plot(text *texts) (*plot.Plot, error) {
 	if !drawn {
 		l, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: (xr[0] + xr[1]) / 2, Y: (yr[0] + yr[1]) / 2}}, Labels: []string{"no data"}})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		l.TextStyle[0] = text.style(8)
 		l.TextStyle[0].XAlign, l.TextStyle[0].YAlign = draw.XCenter, draw.YCenter
 		g.Add(l)
 	}
 	g.X.Min, g.X.Max, g.Y.Min, g.Y.Max = xr[0], xr[1], yr[0], yr[1]
-	if !p.NoLegend {
-		p.legend(g, entries, histograms)
+	if own && !p.NoLegend {
+		p.legend(g, entries, histograms, pw, ph)
 	}
-	return g, nil
-}
-
-type entry struct {
-	label string
-	thumb []plot.Thumbnailer
+	return g, entries, nil
 }
 
 // transform takes the logarithm of a coordinate on a logarithmic axis; what has none is NaN.
@@ -363,6 +400,10 @@ func (p *Panel) ranges(hist []bins) (x, y [2]float64) {
 		for _, d := range h.density {
 			grow(&y, d)
 		}
+	}
+	if p.Heat != nil { // to its edges
+		ex, ey := edges(p.Heat.X), edges(p.Heat.Y)
+		return [2]float64{ex[0], ex[len(ex)-1]}, [2]float64{ey[0], ey[len(ey)-1]}
 	}
 	finish := func(r [2]float64, a Axis, pad float64) [2]float64 {
 		if a.Min != 0 || a.Max != 0 {
@@ -591,82 +632,6 @@ func (b bins) draw(g *plot.Plot, h Histogram) entry {
 	g.Add(line)
 	e.thumb = append(e.thumb, line)
 	return e
-}
-
-// legend places the legend in the corner that covers the least of the data.
-func (p *Panel) legend(g *plot.Plot, entries []entry, hist []bins) {
-	var shown []entry
-	longest := 0
-	for _, e := range entries {
-		if e.label != "" && len(e.thumb) > 0 {
-			shown = append(shown, e)
-			longest = max(longest, len([]rune(e.label)))
-		}
-	}
-	if len(shown) == 0 {
-		return
-	}
-	for _, e := range shown {
-		g.Legend.Add(e.label, e.thumb...)
-	}
-	g.Legend.ThumbnailWidth, g.Legend.Padding = 14, 1
-	// Size as a fraction of a default panel's data area (about 175 × 125 points).
-	w := math.Min(0.95, (float64(longest)*3.7+22)/175)
-	h := math.Min(0.95, float64(len(shown))*9.5/125)
-	best, at := math.Inf(1), 0
-	for corner := range 4 { // top right, top left, bottom right, bottom left
-		left, low := corner%2 == 1, corner/2 == 1
-		inside := func(x, y float64) bool {
-			fx, fy := (x-g.X.Min)/(g.X.Max-g.X.Min), (y-g.Y.Min)/(g.Y.Max-g.Y.Min)
-			if left {
-				fx = 1 - fx
-			}
-			if low {
-				fy = 1 - fy
-			}
-			return fx > 1-w-0.02 && fy > 1-h-0.04 && fy <= 1.02
-		}
-		hits := float64(corner) * 1e-3
-		for _, s := range p.Series {
-			n := 0
-			for i := range s.Y {
-				if x, y := transform(s.X[i], p.X.Log), transform(s.Y[i], p.Y.Log); inside(x, y) {
-					n++
-				}
-			}
-			weight := 1.
-			if s.Style == Reference {
-				weight = 0.2
-			}
-			hits += weight * float64(n) / float64(max(len(s.Y), 1))
-		}
-		for _, b := range hist {
-			n := 0
-			for i, d := range b.density {
-				for f := 0.; f <= 1; f += 0.25 {
-					if inside((b.edges[i]+b.edges[i+1])/2, f*d) {
-						n++
-					}
-				}
-			}
-			hits += float64(n) / float64(5*len(b.density))
-		}
-		if hits < best {
-			best, at = hits, corner
-		}
-	}
-	if best > 0.02 && p.Y.Min == 0 && p.Y.Max == 0 { // no corner is free: make room above
-		g.Y.Max += (g.Y.Max - g.Y.Min) * h
-		at = 0
-	}
-	g.Legend.Left, g.Legend.Top = at%2 == 1, at/2 == 0
-	g.Legend.XOffs, g.Legend.YOffs = -4, -4
-	if g.Legend.Left {
-		g.Legend.XOffs = 4
-	}
-	if !g.Legend.Top {
-		g.Legend.YOffs = 4
-	}
 }
 
 // Superscript writes an integer in Unicode superscripts.

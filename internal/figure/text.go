@@ -237,3 +237,14 @@ func (g givenTicks) Ticks(lo, hi float64) []plot.Tick {
 	}
 	return ts
 }
+
+// bareTicks are ticks without numbers.
+type bareTicks struct{ plot.Ticker }
+
+func (b bareTicks) Ticks(lo, hi float64) []plot.Tick {
+	ts := b.Ticker.Ticks(lo, hi)
+	for i := range ts {
+		ts[i].Label = ""
+	}
+	return ts
+}

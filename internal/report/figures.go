@@ -17,21 +17,24 @@ type Named struct {
 // maxPanels is how many points of a product share a figure.
 const maxPanels = 6
 
-// Figures draws results side by side, one column of panels per point: losses, kernels, preactivations and, when there are widths to compare,
-// the error against width. More than six points are too many for one figure.
+// Figures draws results side by side, as far as they hold what a figure shows: losses, kernels, preactivations, the error against width, kernels as
+// heat maps over samples and over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More
+// than six points are too many for one figure.
 func Figures(results []Result) []Named {
 	if len(results) == 0 || len(results) > maxPanels {
 		return nil
 	}
 	out := []Named{{"loss", lossFigure(results)}}
-	if f, ok := kernelFigure(results); ok {
-		out = append(out, Named{"kernels", f})
-	}
-	if f, ok := preactivationFigure(results); ok {
-		out = append(out, Named{"preactivations", f})
-	}
-	if f, ok := widthFigure(results); ok {
-		out = append(out, Named{"width", f})
+	for _, draw := range []struct {
+		name string
+		of   func([]Result) (figure.Figure, bool)
+	}{
+		{"kernels", kernelFigure}, {"preactivations", preactivationFigure}, {"width", widthFigure}, {"heatmaps", heatmapFigure}, {"two-time", twoTimeFigure},
+		{"layers", layersFigure}, {"spectrum", spectrumFigure}, {"depth", depthFigure}, {"approximations", approximationFigure},
+	} {
+		if f, ok := draw.of(results); ok {
+			out = append(out, Named{draw.name, f})
+		}
 	}
 	return out
 }

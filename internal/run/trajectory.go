@@ -47,7 +47,9 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	put("g", t.G)
 	put("g_stderr", t.GStderr)
 	series("alignment", t.Alignment)
+	series("alignment_stderr", t.AlignmentStderr)
 	series("kernel_movement", t.KernelMovement)
+	series("kernel_movement_stderr", t.KernelMovementStderr)
 	put("phi_movement", t.PhiMovement)
 	put("g_movement", t.GMovement)
 	put("phi_alignment", t.PhiAlignment)
@@ -78,7 +80,7 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 		TestLoss: m["test_loss"].Data, TestLossStderr: m["test_loss_stderr"].Data, FTest: get("f_test"), FTestStderr: get("f_test_stderr"),
 		ReadoutNorm: m["readout_norm"].Data, KernelTime: m["kernel_time"].Data, NTK: get("ntk"), NTKStderr: get("ntk_stderr"),
 		Phi: get("phi"), PhiStderr: get("phi_stderr"), G: get("g"), GStderr: get("g_stderr"), Alignment: m["alignment"].Data,
-		KernelMovement: m["kernel_movement"].Data, Preactivations: get("preactivations"),
+		KernelMovement: m["kernel_movement"].Data, AlignmentStderr: m["alignment_stderr"].Data, KernelMovementStderr: m["kernel_movement_stderr"].Data, Preactivations: get("preactivations"),
 		PhiMovement: get("phi_movement"), GMovement: get("g_movement"), PhiAlignment: get("phi_alignment"), NTKSpectrum: get("ntk_spectrum"),
 		TwoTimeTime: m["two_time_time"].Data, PhiTwoTime: get("phi_two_time"), PhiTwoTimeStderr: get("phi_two_time_stderr"), GTwoTime: get("g_two_time"),
 		GTwoTimeStderr: get("g_two_time_stderr"), ResponseA: get("response_a"), ResponseB: get("response_b"),
