@@ -133,6 +133,15 @@ func TestApproximations(t *testing.T) {
 		full := solve(t, p, dmft.Settings{Samples: 16000, Seed: 1, Tolerance: 1e-4})
 		checkWithin(t, string(kind)+", frozen features", full.F.Data, full.FStderr.Data, frozen.F.Data, frozen.FStderr.Data, 4.5)
 	}
+	// Gradient independence is the lazy limit as γ₀ → 0, test points and outputs included, and something else at γ₀ = 1.
+	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
+		p := deep(kind, 3, "gelu", 1e-3, gaussianData(57, 4, 2, 6, 2), ode.Method{Kind: ode.Momentum, LearningRate: 0.02, Momentum: 0.5}, 20)
+		p.Network.Bias = 0.5
+		set := dmft.Settings{Samples: 16000, Seed: 1, Tolerance: 1e-4, Method: dmft.GradientIndependence}
+		gia, lazy := solve(t, p, set), solve(t, p, dmft.Settings{Method: dmft.Lazy})
+		checkWithin(t, string(kind)+", gradient independence at small γ₀", gia.F.Data, gia.FStderr.Data, lazy.F.Data, lazy.FStderr.Data, 4.5)
+		checkWithin(t, string(kind)+", its test points", gia.FTest.Data, gia.FTestStderr.Data, lazy.FTest.Data, lazy.FTestStderr.Data, 4.5)
+	}
 	// Of exact results: the next order is missing, so the error is of order γ₀⁴.
 	for _, tc := range []struct {
 		act   string

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -863,11 +864,14 @@ func TestGOMAXPROCS(t *testing.T) {
 
 // memoryStore keeps parts in memory; it interrupts the run after some saves.
 type memoryStore struct {
+	mu    sync.Mutex
 	parts map[string][]byte
 	saved func(name string)
 }
 
 func (m *memoryStore) Load(name string) ([]byte, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	d, ok := m.parts[name]
 	return bytes.Clone(d), ok, nil
 }
@@ -877,6 +881,8 @@ func (m *memoryStore) Save(name string, write func(io.Writer) error) error {
 	if err := write(&b); err != nil {
 		return err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.parts[name] = b.Bytes()
 	m.saved(name)
 	return nil

@@ -59,6 +59,8 @@ type Ensemble[T la.Float] struct {
 	Draw func(replica int, pts *Points[T], in, out, bias la.Mat[T]) (Hidden[T], error)
 	// Conditioned says that hidden matrices remember what they were multiplied with (the theory).
 	Conditioned bool
+	// TangentKernel makes predictions follow f ← f + ηKΔ with the NTK of the fields rather than the readout (gradient independence).
+	TangentKernel bool
 	// MeanField takes the loss at the mean prediction (the theory, where replicas only differ by sampling errors) instead
 	// of the mean of the losses (an ensemble of networks).
 	MeanField bool
@@ -414,7 +416,14 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("dmft: training: %w", err)
 	}
-	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, j.Conditioned && j.p.Network.Depth > 1)
+	mode := summed
+	switch {
+	case j.TangentKernel:
+		mode = byTangentKernel
+	case j.Conditioned && j.p.Network.Depth > 1:
+		mode = perOutput
+	}
+	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, mode)
 	for r := range hi - lo {
 		var bias la.Mat[T]
 		if nw.bias > 0 {

@@ -27,6 +27,7 @@ type network[T la.Float] struct {
 	regs      []register[T]
 	ins, outs [][]T // data of regs
 	biases    [][]T
+	fs        [][]float64
 	hidden    [][]Matrix[T] // layer ℓ = 1…L−1 at index ℓ−1, then replica
 	drawn     []Hidden[T]   // by replica
 
@@ -36,10 +37,13 @@ type network[T la.Float] struct {
 	dphi []la.Mat[T]   // L of rows×Train
 	e    []la.Mat[T]   // L of rows×Train
 	g    [][]la.Mat[T] // output, layer: the fields g^ℓ_c, kept where products with them have a memory (see perOutput)
-	unit []la.Mat[T]   // output: weights that select it
-	f    []float64     // replica, output, All; f(θ) − f(θ₀) when centred
-	f0   []float64     // outputs at the start, when centred
-	loss []float64     // replica
+	// ntk makes predictions follow f ← f + ηKΔ with the kernels of the fields instead of w·φ/(γ₀N), for gradient independence. Backward fields
+	// then cover test points too.
+	ntk  *kernelPredictions[T]
+	unit []la.Mat[T] // output: weights that select it
+	f    []float64   // replica, output, All; f(θ) − f(θ₀) when centred
+	f0   []float64   // outputs at the start, when centred
+	loss []float64   // replica
 
 	delta  []float64 // replica, output, Train
 	deltaT la.Mat[T] // the same, a row per replica and output
@@ -52,15 +56,29 @@ type register[T la.Float] struct {
 	Out la.Mat[T] // rows×Outputs readout w
 	// Bias is rows×(L−1): column ℓ−1 holds b^ℓ. Biases of the first layer are the weights of a constant input. No columns without biases.
 	Bias la.Mat[T]
+	F    []float64 // predictions where they are followed by the NTK: replica, output, All
 }
+
+// outputMode is what newNetwork makes of backward fields and predictions.
+type outputMode int
+
+const (
+	summed          outputMode = iota // gradients of all outputs together, weighted with Δ
+	perOutput                         // of each output by itself
+	byTangentKernel                   // of each output by itself, at all points, with predictions by the NTK
+)
 
 var _ ode.System = (*network[float64])(nil)
 
 // newNetwork makes the state of replicas. With perOutput gradients are propagated for each output by itself rather than summed with weights Δ: a
 // conditioned Gaussian matrix remembers what it was multiplied with, and must see the same fields whether or not kernels, which need
 // them by output, are recorded.
-func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int, perOutput bool) *network[T] {
+func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int, mode outputMode) *network[T] {
 	rows, l := replicas*width, p.Network.Depth
+	back := pts.Train
+	if mode == byTangentKernel {
+		back = pts.All
+	}
 	nw := &network[T]{
 		pts: pts, act: p.Network.Activation, gamma: p.Richness, centred: p.Training.Centred,
 		r: replicas, n: width, l: l,
@@ -86,17 +104,20 @@ func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int, per
 			nw.h = append(nw.h, la.Mat[T]{})
 		}
 		nw.phi = append(nw.phi, la.New[T](rows, pts.All))
-		nw.dphi = append(nw.dphi, la.New[T](rows, pts.Train))
+		nw.dphi = append(nw.dphi, la.New[T](rows, back))
 		nw.e = append(nw.e, la.New[T](rows, pts.Train))
 	}
-	if perOutput {
+	if mode != summed {
 		for c := range pts.Outputs {
 			g := make([]la.Mat[T], l)
 			for i := range g {
-				g[i] = la.New[T](rows, pts.Train)
+				g[i] = la.New[T](rows, back)
 			}
-			nw.g, nw.unit = append(nw.g, g), append(nw.unit, unitWeights[T](replicas, pts.Outputs, pts.Train, c))
+			nw.g, nw.unit = append(nw.g, g), append(nw.unit, unitWeights[T](replicas, pts.Outputs, back, c))
 		}
+	}
+	if mode == byTangentKernel {
+		nw.ntk = newKernelPredictions(nw)
 	}
 	nw.Reserve(1)
 	return nw
@@ -166,11 +187,14 @@ func (nw *network[T]) Reserve(n int) {
 		if nw.bias > 0 {
 			r.Bias = la.New[T](nw.r*nw.n, nw.l-1)
 		}
+		if nw.ntk != nil {
+			r.F = make([]float64, len(nw.f))
+		}
 		nw.regs = append(nw.regs, r)
 	}
-	nw.ins, nw.outs, nw.biases = nw.ins[:0], nw.outs[:0], nw.biases[:0]
+	nw.ins, nw.outs, nw.biases, nw.fs = nw.ins[:0], nw.outs[:0], nw.biases[:0], nw.fs[:0]
 	for _, r := range nw.regs {
-		nw.ins, nw.outs, nw.biases = append(nw.ins, r.In.Data), append(nw.outs, r.Out.Data), append(nw.biases, r.Bias.Data)
+		nw.ins, nw.outs, nw.biases, nw.fs = append(nw.ins, r.In.Data), append(nw.outs, r.Out.Data), append(nw.biases, r.Bias.Data), append(nw.fs, r.F)
 	}
 	for _, layer := range nw.hidden {
 		for _, m := range layer {
@@ -195,13 +219,16 @@ func (nw *network[T]) Eval(r int, t float64) {
 		nw.backward(r, nw.deltaT, nw.e)
 		return
 	}
+	if nw.ntk != nil {
+		defer nw.ntk.eval()
+	}
 	for o := range c {
 		nw.backward(r, nw.unit[o], nw.g[o])
 		for l, e := range nw.e {
 			for i := range nw.r {
 				v := nw.deltaT.Row(i*c + o)
 				for j := i * nw.n; j < (i+1)*nw.n; j++ {
-					dst, g := e.Row(j), nw.g[o][l].Row(j)
+					dst, g := e.Row(j), nw.g[o][l].Row(j)[:e.Cols]
 					if o == 0 {
 						for m, x := range v {
 							dst[m] = x * g[m]
@@ -244,6 +271,10 @@ func (nw *network[T]) forward(r int) {
 		combine2(nw.h[l].Data, T(nw.b), nw.h[l-1].Data, T(nw.skip))
 		nw.activate(l)
 	}
+	if nw.ntk != nil {
+		copy(nw.f, reg.F)
+		return
+	}
 	// f = w·φ(h^L)/(γ₀N), one row of predictions per replica and output.
 	scale := T(1 / (nw.gamma * float64(nw.n)))
 	top, c := nw.phi[nw.l-1], pts.Outputs
@@ -266,7 +297,7 @@ func (nw *network[T]) forward(r int) {
 // activate computes φ on every point and φ′ on the training points of layer l (from 0).
 func (nw *network[T]) activate(l int) {
 	h, phi, dphi, p := nw.h[l], nw.phi[l], nw.dphi[l], nw.pts.Train
-	if p == nw.pts.All {
+	if dphi.Cols == nw.pts.All {
 		eval(nw.act, phi.Data, dphi.Data, h.Data)
 		return
 	}
@@ -337,6 +368,9 @@ func (nw *network[T]) Accumulate(dst int, beta, a float64) {
 			w.AddOuter(dst, beta, a*nw.gamma*nw.b*nw.rates.Hidden, nw.rows(nw.e[l+1], i), nw.train(nw.rows(nw.phi[l], i)))
 		}
 	}
+	if nw.ntk != nil {
+		scaleAdd(reg.F, beta, a, nw.ntk.kd)
+	}
 	for i := range reg.Bias.Rows {
 		for l := range nw.l - 1 {
 			sum := 0.
@@ -366,6 +400,7 @@ func (nw *network[T]) Combine(dst int, c []float64) {
 	la.Combine(dst, c, nw.ins)
 	la.Combine(dst, c, nw.outs)
 	la.Combine(dst, c, nw.biases)
+	la.Combine(dst, c, nw.fs)
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			w.Combine(dst, c)
@@ -377,8 +412,8 @@ func (nw *network[T]) Combine(dst int, c []float64) {
 func (nw *network[T]) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 	x, y, z := nw.regs[e], nw.regs[a], nw.regs[b]
 	sum := errorSum(x.In.Data, y.In.Data, z.In.Data, atol, rtol) + errorSum(x.Out.Data, y.Out.Data, z.Out.Data, atol, rtol)
-	sum += errorSum(x.Bias.Data, y.Bias.Data, z.Bias.Data, atol, rtol)
-	n := len(x.In.Data) + len(x.Out.Data) + len(x.Bias.Data)
+	sum += errorSum(x.Bias.Data, y.Bias.Data, z.Bias.Data, atol, rtol) + errorSum(x.F, y.F, z.F, atol, rtol)
+	n := len(x.In.Data) + len(x.Out.Data) + len(x.Bias.Data) + len(x.F)
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			s, k := w.Error(e, a, b, atol, rtol)
@@ -419,7 +454,7 @@ func (nw *network[T]) load(dec *gob.Decoder) error {
 		return err
 	}
 	for i, r := range regs {
-		if r.In.Rows != nw.r*nw.n || r.In.Cols != nw.pts.columns() || r.Out.Cols != nw.pts.Outputs || len(r.In.Data) != r.In.Rows*r.In.Cols || len(r.Out.Data) != r.In.Rows*r.Out.Cols || len(r.Bias.Data) != len(nw.regs[0].Bias.Data) {
+		if r.In.Rows != nw.r*nw.n || r.In.Cols != nw.pts.columns() || r.Out.Cols != nw.pts.Outputs || len(r.In.Data) != r.In.Rows*r.In.Cols || len(r.Out.Data) != r.In.Rows*r.Out.Cols || len(r.Bias.Data) != len(nw.regs[0].Bias.Data) || len(r.F) != len(nw.regs[0].F) {
 			return errCheckpoint
 		}
 		nw.Reserve(i + 1)

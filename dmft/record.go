@@ -55,7 +55,7 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 		gi := g[i*pc*pc : (i+1)*pc*pc]
 		for a := range c {
 			for b := a; b < c; b++ {
-				la.Gemm(la.T, la.N, inv, nw.rows(k.g[a][i], r), nw.rows(k.g[b][i], r), 0, k.buf)
+				la.Gemm(la.T, la.N, inv, nw.train(nw.rows(k.g[a][i], r)), nw.train(nw.rows(k.g[b][i], r)), 0, k.buf)
 				for m := range p {
 					first := 0
 					if a == b {

@@ -22,7 +22,8 @@ const (
 	// LeadingOrder is the expansion f₀ + γ₀² f₁ around the lazy limit, f₁ by extrapolation from two small richness values.
 	LeadingOrder Approximation = "leading-order"
 	// GradientIndependence leaves out the response functions A and B of deep networks, as if forward and backward weights were
-	// independent at the start. It is exact with one hidden layer, and wrong by tens of per cent beyond.
+	// independent at the start, and lets predictions follow the NTK, df/dt = KΔ (arXiv 2205.09653, section 5). It is exact with one hidden layer and as
+	// γ₀ → 0 (to order η in discrete steps), and wrong by tens of per cent beyond.
 	GradientIndependence Approximation = "gradient-independence"
 )
 
@@ -89,6 +90,9 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	case "", Full, GradientIndependence, LeadingOrder:
 	default:
 		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s, %s, %s, %s or %s", s.Method, Full, Lazy, FrozenFeatures, LeadingOrder, GradientIndependence)
+	}
+	if s.Method == GradientIndependence && p.Training.Method.WeightDecay != 0 && p.Network.Depth != 1 {
+		return nil, errors.New("dmft: gradient independence follows the predictions by the NTK, which weight decay moves in other ways; use weight_decay 0 or another method")
 	}
 	switch {
 	case s.Error < 0 || math.IsNaN(s.Error):
@@ -385,6 +389,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	e := Ensemble[float64]{
 		Name: fmt.Sprintf("%stheory-L%d-S%d-N%d", name, depth, width, blocks), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
+		TangentKernel: s.Method == GradientIndependence && depth > 1,
 		Draw: func(block int, pts *Points[float64], in, out, bias la.Mat[float64]) (Hidden[float64], error) {
 			var h Hidden[float64]
 			f, err := pts.factor()
