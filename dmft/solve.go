@@ -152,6 +152,9 @@ func solveToError(ctx context.Context, p *Problem, s Settings) (*Trajectory, err
 			tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, fmt.Sprintf("standard error of f: %.2g asked for; reached %s", want, note))
 			return tr, nil
 		}
+		if d := tr.Diagnostics.Depth; d != nil && d.DepthError > d.SamplingError {
+			return tr, fmt.Errorf("dmft: an error of f of %g is out of reach of the depths %v: extrapolation leaves %.2g of it, samples %.2g; use deeper ones", want, d.Depths, d.DepthError, d.SamplingError)
+		}
 		need := float64(sites) * (got / want) * (got / want) * 1.15
 		if try == tries-1 || need > most {
 			return tr, fmt.Errorf("dmft: an error of f of %g needs about %.2g sites; it was %s: ask for less accuracy, or set theory.samples", want, need, note)

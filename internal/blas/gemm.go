@@ -74,7 +74,7 @@ func (ks *kernels[T]) direct(p *product[T], rows int) bool {
 func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int) {
 	kc := reductionBlock(p.k)
 	direct := ks.direct(p, i1-i0)
-	var bp, ap []T
+	var bp []T
 	for jc := j0; jc < j1; jc += blockCols {
 		nc := min(blockCols, j1-jc)
 		packA := nc >= packCols && max(p.rsa, p.csa)*sizeof[T]()%packStride == 0
@@ -88,7 +88,7 @@ func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int)
 				bp = grow(&ws.b, ks.vectors(nc)*ks.lanes*kb)
 				ks.packRight(bp, p, pc, kb, jc, nc)
 			} else if !ks.masked && nc%ks.lanes != 0 {
-				// only the last, partial panel
+				// Only the last, partial panel.
 				bp = grow(&ws.b, ks.panel()*kb)
 				last := nc / ks.panel() * ks.panel()
 				ks.packRight(bp, p, pc, kb, jc+last, nc-last)
@@ -98,26 +98,7 @@ func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int)
 				if p.part == lower && jc > ic+mc-1 || p.part == upper && jc+nc-1 < ic {
 					continue
 				}
-				a, rsa, csa := p.a[ic*p.rsa+pc*p.csa:], p.rsa, p.csa
-				astep := ks.strip * rsa
-				if packA {
-					// Rows as they are stored, close together.
-					rows, cols, ld := mc, kb, p.rsa
-					if rsa == 1 {
-						rows, cols, ld = kb, mc, p.csa
-					}
-					width := cols + 64/sizeof[T]()
-					ap = grow(&ws.a, rows*width)
-					for i := range rows {
-						copy(ap[i*width:i*width+cols], a[i*ld:])
-					}
-					if rsa == 1 {
-						csa = width
-					} else {
-						rsa, astep = width, ks.strip*width
-					}
-					a = ap
-				}
+				a := ks.left(p, ws, packA, ic, mc, pc, kb)
 				for j := 0; j < nc; j += ks.panel() {
 					w := min(ks.panel(), nc-j)
 					v := ks.vectors(w)
@@ -131,25 +112,13 @@ func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int)
 					default:
 						b = &bp[0]
 					}
-					r0, r1 := 0, mc // rows to be written whole
-					t0, t1 := 0, 0  // rows that cross the diagonal
-					switch p.part {
-					case upper:
-						r1 = min(mc, max(0, jc+j+1-ic)/ks.strip*ks.strip)
-						t0, t1 = r1, min(mc, max(0, jc+j+w-ic))
-						if t1 <= t0 {
-							r1 = min(mc, max(0, jc+j+1-ic))
-						}
-					case lower:
-						r0 = min(mc, (max(0, jc+j+w-1-ic)+ks.strip-1)/ks.strip*ks.strip)
-						t0, t1 = max(0, jc+j-ic)/ks.strip*ks.strip, r0
-					}
+					r0, r1, t0, t1 := p.split(ks.strip, ic, mc, jc+j, w)
 					if r1 > r0 {
-						ks.gemm[v](r1-r0, kb, &a[r0/ks.strip*astep], rsa, csa, astep, b, rsb,
+						ks.gemm[v](r1-r0, kb, &a.data[r0/ks.strip*a.step], a.rs, a.cs, a.step, b, rsb,
 							&p.c[(ic+r0)*p.ldc+jc+j], p.ldc, p.alpha, beta, w)
 					}
 					if t1 > t0 {
-						ks.diagonal(p, ws, ic+t0, jc+j, t1-t0, w, kb, &a[t0/ks.strip*astep], rsa, csa, astep, b, rsb, beta)
+						ks.diagonal(p, ws, ic+t0, jc+j, t1-t0, w, kb, a, t0/ks.strip*a.step, b, rsb, beta)
 					}
 				}
 			}
@@ -157,8 +126,53 @@ func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int)
 	}
 }
 
+// leftBlock is a block of A as the kernels read it.
+type leftBlock[T real] struct {
+	data         []T
+	rs, cs, step int
+}
+
+// left returns A[ic:ic+mc, pc:pc+kb], copied if so wanted: the rows as they are stored, but close together.
+func (ks *kernels[T]) left(p *product[T], ws *workspace[T], packed bool, ic, mc, pc, kb int) leftBlock[T] {
+	a := leftBlock[T]{p.a[ic*p.rsa+pc*p.csa:], p.rsa, p.csa, ks.strip * p.rsa}
+	if !packed {
+		return a
+	}
+	rows, cols, ld := mc, kb, p.rsa
+	if p.rsa == 1 {
+		rows, cols, ld = kb, mc, p.csa
+	}
+	width := cols + 64/sizeof[T]()
+	d := grow(&ws.a, rows*width)
+	for i := range rows {
+		copy(d[i*width:i*width+cols], a.data[i*ld:])
+	}
+	if p.rsa == 1 {
+		return leftBlock[T]{d, 1, width, ks.strip}
+	}
+	return leftBlock[T]{d, width, 1, ks.strip * width}
+}
+
+// split divides the rows ic..ic+mc of the panel of w columns at j: rows [r0, r1) of the block are written whole,
+// [t0, t1) meet the diagonal. Both start at a strip.
+func (p *product[T]) split(strip, ic, mc, j, w int) (r0, r1, t0, t1 int) {
+	switch p.part {
+	case upper:
+		whole, end := min(mc, max(0, j+1-ic)), min(mc, max(0, j+w-ic))
+		if end == whole {
+			return 0, whole, 0, 0
+		}
+		r1 = whole / strip * strip
+		return 0, r1, r1, end
+	case lower:
+		r0 = min(mc, ceil(max(0, j+w-1-ic), strip)*strip)
+		return r0, mc, max(0, j-ic) / strip * strip, r0
+	}
+	return 0, mc, 0, 0
+}
+
 // diagonal computes a tile that crosses the diagonal, of which only one side is written.
-func (ks *kernels[T]) diagonal(p *product[T], ws *workspace[T], i0, j0, m, n, k int, a *T, rsa, csa, astep int, b *T, rsb int, beta T) {
+func (ks *kernels[T]) diagonal(p *product[T], ws *workspace[T], i0, j0, m, n, k int, a leftBlock[T], at int, b *T, rsb int, beta T) {
 	ld := ks.panel()
 	t := grow(&ws.tile, m*ld)
 	side := func(i int) (lo, hi int) {
@@ -173,7 +187,7 @@ func (ks *kernels[T]) diagonal(p *product[T], ws *workspace[T], i0, j0, m, n, k 
 			copy(t[i*ld+lo:i*ld+hi], p.c[(i0+i)*p.ldc+j0+lo:])
 		}
 	}
-	ks.gemm[ks.vectors(n)](m, k, a, rsa, csa, astep, b, rsb, &t[0], ld, p.alpha, beta, n)
+	ks.gemm[ks.vectors(n)](m, k, &a.data[at], a.rs, a.cs, a.step, b, rsb, &t[0], ld, p.alpha, beta, n)
 	for i := range m {
 		if lo, hi := side(i); lo < hi {
 			copy(p.c[(i0+i)*p.ldc+j0+lo:(i0+i)*p.ldc+j0+hi], t[i*ld+lo:])

@@ -223,6 +223,9 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 				if heat != nil {
 					at = square(p, at)
 				}
+				if f.Panels[r*cols+c].Title != "" {
+					at = caption(p, at)
+				}
 				p.Draw(at)
 				if heat != nil && heat.Bar != "" {
 					heat.bar(text, dc, p.DataCanvas(at).Rectangle)
@@ -271,6 +274,16 @@ func clean(format string, b []byte) []byte {
 	return b
 }
 
+// caption draws the title of a plot centred above its data area, which gonum/plot centres above the axis labels, too, and returns the canvas for the rest.
+func caption(p *plot.Plot, c draw.Canvas) draw.Canvas {
+	area := p.DataCanvas(c)
+	sty := p.Title.TextStyle
+	sty.YAlign = draw.YBottom
+	c.FillText(sty, vg.Point{X: area.Center().X, Y: area.Max.Y + 5}, p.Title.Text)
+	p.Title.Text = ""
+	return draw.Crop(c, 0, 0, 0, area.Max.Y-p.DataCanvas(c).Max.Y)
+}
+
 // plot makes the gonum plot of a panel of the given size in inches, with a legend of its own or with the entries for one elsewhere.
 func (p *Panel) plot(text *texts, own bool, pw, ph float64) (*plot.Plot, []entry, error) {
 	g := plot.New()
@@ -311,6 +324,7 @@ func (p *Panel) plot(text *texts, own bool, pw, ph float64) (*plot.Plot, []entry
 			return nil, nil, err
 		}
 		g.Add(p.Heat)
+		g.X.LineStyle.Width, g.Y.LineStyle.Width = 0, 0 // the map has a frame
 	} else {
 		grid := plotter.NewGrid()
 		grid.Vertical.Color, grid.Horizontal.Color = color.Gray{235}, color.Gray{235}
