@@ -19,8 +19,9 @@ type Pool struct {
 	copies int
 	period int
 	limit  int             // columns that are matched at most
-	z      la.Mat[float64] // columns drawn so far that later ones must be orthogonal to, rows × cap
-	n      int             // how many
+	z      la.Mat[float64] // matched columns, orthonormal to each other, rows × cap
+	n      int             // how many were drawn
+	made   int             // how many there are: they are made ahead, in chunks
 	plain  int             // columns drawn without matching because the limit was reached
 	strict bool
 }
@@ -47,37 +48,56 @@ func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
 // Drawn is how many columns were drawn, and how many of them without matching.
 func (p *Pool) Drawn() (all, unmatched int) { return p.n + p.plain, p.plain }
 
+// chunk is how many columns are made at a time: orthogonalising one against thousands is bound by memory, many at once are a matrix product.
+const chunk = 32
+
 // Draw returns k more columns over all sites.
 func (p *Pool) Draw(k int) (la.Mat[float64], error) {
-	m := min(k, p.limit-p.n)
+	m := max(min(k, p.limit-p.n), 0)
 	if m < k && p.strict {
 		return la.Mat[float64]{}, ErrFull
 	}
-	fresh := Plain(p.rng, p.rows, k)
-	if m > 0 {
-		p.reserve(p.n + m)
-		old, add := p.z.Slice(0, p.rows, 0, p.n), p.z.Slice(0, p.rows, p.n, p.n+m)
-		for i := range p.rows {
-			copy(add.Row(i), fresh.Row(i)[:m])
+	for p.made < p.n+m {
+		if err := p.produce(min(max(chunk, p.n+m-p.made), p.limit-p.made)); err != nil {
+			return la.Mat[float64]{}, err
 		}
-		r := la.New[float64](p.n, m)
-		for range 2 { // orthogonal to what was drawn, among each other, and again for rounding
-			if p.n > 0 {
-				la.Gemm(la.T, la.N, 1/float64(p.rows), old, add, 0, r)
-				la.Gemm(la.N, la.N, -1, old, r, 1, add)
-			}
-			centre(add)
-			if err := whiten(add); err != nil {
-				return la.Mat[float64]{}, err
-			}
-		}
-		for i := range p.rows {
-			copy(fresh.Row(i)[:m], add.Row(i))
-		}
-		p.n += m
 	}
-	p.plain += k - max(m, 0)
+	fresh := la.New[float64](p.rows, k)
+	for i := range p.rows {
+		copy(fresh.Row(i)[:m], p.z.Row(i)[p.n:])
+	}
+	if m < k {
+		rest := Plain(p.rng, p.rows, k-m)
+		for i := range p.rows {
+			copy(fresh.Row(i)[m:], rest.Row(i))
+		}
+	}
+	p.n += m
+	p.plain += k - m
 	return signs(fresh, p.copies, p.period), nil
+}
+
+// produce adds k matched columns.
+func (p *Pool) produce(k int) error {
+	p.reserve(p.made + k)
+	old, add := p.z.Slice(0, p.rows, 0, p.made), p.z.Slice(0, p.rows, p.made, p.made+k)
+	fresh := Plain(p.rng, p.rows, k)
+	for i := range p.rows {
+		copy(add.Row(i), fresh.Row(i))
+	}
+	r := la.New[float64](p.made, k)
+	for range 2 { // orthogonal to those before, among each other, and again for rounding
+		if p.made > 0 {
+			la.Gemm(la.T, la.N, 1/float64(p.rows), old, add, 0, r)
+			la.Gemm(la.N, la.N, -1, old, r, 1, add)
+		}
+		centre(add)
+		if err := whiten(add); err != nil {
+			return err
+		}
+	}
+	p.made += k
+	return nil
 }
 
 // reserve makes room for n columns.
@@ -85,9 +105,9 @@ func (p *Pool) reserve(n int) {
 	if n <= p.z.Cols {
 		return
 	}
-	z := la.New[float64](p.rows, min(max(n, 2*p.z.Cols, 32), p.limit))
+	z := la.New[float64](p.rows, min(max(n, 3*p.z.Cols/2, 32), p.limit))
 	for i := range p.z.Rows {
-		copy(z.Row(i), p.z.Row(i)[:p.n])
+		copy(z.Row(i), p.z.Row(i)[:p.made])
 	}
 	p.z = z
 }
@@ -113,7 +133,7 @@ func (p *Pool) Save(enc *gob.Encoder) error {
 	if err := enc.Encode(state); err != nil {
 		return err
 	}
-	if err := enc.Encode([2]int{p.n, p.plain}); err != nil {
+	if err := enc.Encode([3]int{p.n, p.plain, p.made}); err != nil {
 		return err
 	}
 	return enc.Encode(p.z)
@@ -122,13 +142,13 @@ func (p *Pool) Save(enc *gob.Encoder) error {
 // Load implements the other half of Save.
 func (p *Pool) Load(dec *gob.Decoder) error {
 	var state []byte
-	var n [2]int
+	var n [3]int
 	var z la.Mat[float64]
 	for _, v := range []any{&state, &n, &z} {
 		if err := dec.Decode(v); err != nil {
 			return err
 		}
 	}
-	p.n, p.plain, p.z = n[0], n[1], z
+	p.n, p.plain, p.made, p.z = n[0], n[1], n[2], z
 	return p.src.UnmarshalBinary(state)
 }
