@@ -9,6 +9,8 @@
 //	h¹(t+1) = h¹(t) + ηγ₀ Kx[Δ(t)∘g¹(t)]      w(t+1) = w(t) + ηγ₀ Σ_μ Δ_μ(t) φ(h^L_μ(t))      f = ⟨w φ(h^L)⟩/γ₀
 //	K = Φ^L + G¹∘Kx + b² Σ_ℓ G^{ℓ+1}∘Φ^ℓ       Φ^ℓ = ⟨φ(h^ℓ)φ(h^ℓ)⟩,  G^ℓ = ⟨g^ℓ g^ℓ⟩
 //
-// (Bordelon & Pehlevan 2022, arXiv 2205.09653). Averages ⟨·⟩ are over sites, drawn in independent blocks whose scatter is the error bar of every
+// (Bordelon & Pehlevan 2022, arXiv 2205.09653; residual networks: Bordelon, Noci, Li, Hanin & Pehlevan 2023, arXiv 2309.16620). Hidden matrices of the limit are
+// conditioned Gaussian matrices (package gaussian), known only through the products already made with them; they carry the response functions of the theory, so
+// one sweep in time solves it. A residual network may have [InfiniteDepth]. Averages ⟨·⟩ are over sites, drawn in independent blocks whose scatter is the error bar of every
 // result.
 package dmft

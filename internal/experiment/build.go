@@ -29,13 +29,7 @@ func (e Experiment) Load(base string) (*data.Set, error) {
 
 // Problem is the problem of the experiment on its points.
 func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
-	t := e.Training
-	m := ode.Method{Kind: ode.Kind(t.Optimizer), LearningRate: t.LearningRate, Momentum: t.Momentum, WeightDecay: t.WeightDecay, Tolerance: t.Tolerance}
-	if t.Optimizer == "flow" {
-		m.Kind = ode.Kind(t.Integrator)
-	} else {
-		m.Schedule = ode.Schedule{Kind: ode.ScheduleKind(t.Schedule.Kind), Warmup: t.Schedule.Warmup, Every: t.Schedule.Every, Factor: t.Schedule.Factor, Final: t.Schedule.Final}
-	}
+	t, m := e.Training, e.method()
 	return &dmft.Problem{
 		Data: dmft.Data{Inputs: set.Inputs, Targets: set.Targets, TestInputs: set.TestInputs, TestTargets: set.TestTargets},
 		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
@@ -44,6 +38,18 @@ func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 		Training: dmft.Training{Method: m, Steps: t.Steps, Loss: dmft.Loss{Kind: dmft.LossKind(t.Loss), Mean: t.Reduction == "mean"},
 			Batch: dmft.Batch{Size: t.BatchSize, Seed: t.BatchSeed}, Centred: t.Centred, Rates: dmft.Rates{Input: t.RateInput, Hidden: t.RateHidden, Readout: t.RateReadout}},
 	}, nil
+}
+
+// method is how time passes.
+func (e Experiment) method() ode.Method {
+	t := e.Training
+	m := ode.Method{Kind: ode.Kind(t.Optimizer), LearningRate: t.LearningRate, Momentum: t.Momentum, WeightDecay: t.WeightDecay, Tolerance: t.Tolerance}
+	if t.Optimizer == "flow" {
+		m.Kind = ode.Kind(t.Integrator)
+	} else {
+		m.Schedule = ode.Schedule{Kind: ode.ScheduleKind(t.Schedule.Kind), Warmup: t.Schedule.Warmup, Every: t.Schedule.Every, Factor: t.Schedule.Factor, Final: t.Schedule.Final}
+	}
+	return m
 }
 
 // TheorySettings are the settings of the theory.

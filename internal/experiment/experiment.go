@@ -37,11 +37,13 @@ type Experiment struct {
 	Description string     `json:"description,omitempty"`
 	Data        Data       `json:"data"`
 	Network     Network    `json:"network"`
-	Richness    float64    `json:"richness"`
+	Richness    float64    `json:"richness,omitempty"`
+	Target      Target     `json:"target,omitzero"`
 	Training    Training   `json:"training"`
 	Theory      Theory     `json:"theory"`
 	Simulation  Simulation `json:"simulation"`
 	Record      Record     `json:"record"`
+	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
 }
 
@@ -67,6 +69,7 @@ type Data struct {
 	Modulus     int                `json:"modulus,omitempty"`
 	Outputs     int                `json:"outputs,omitempty"`
 	Noise       float64            `json:"noise,omitempty"`
+	Ratio       float64            `json:"ratio,omitempty"`
 }
 
 // Network is the section network.
@@ -78,6 +81,20 @@ type Network struct {
 	Exponent   float64            `json:"branch_exponent,omitempty"`
 	Rate       float64            `json:"branch_rate,omitempty"`
 	Bias       float64            `json:"bias,omitempty"`
+
+	Units       int     `json:"units,omitempty"` // or Infinite
+	OutputScale float64 `json:"output_scale,omitempty"`
+	Readout     string  `json:"readout,omitempty"`
+}
+
+// Target is the section target, of high-dimensional data.
+type Target struct {
+	Kind       string             `json:"kind,omitempty"`
+	Activation kernels.Activation `json:"activation,omitzero"`
+	Directions int                `json:"directions,omitempty"`
+	Weights    []float64          `json:"weights,omitempty"`
+	Overlaps   []float64          `json:"overlaps,omitempty"` // units × directions
+	Noise      float64            `json:"noise,omitempty"`
 }
 
 // Training is the section training.
@@ -92,8 +109,9 @@ type Training struct {
 	Schedule     Schedule `json:"schedule,omitzero"`
 	BatchSize    int      `json:"batch_size,omitempty"`
 	BatchSeed    uint64   `json:"batch_seed,omitempty"`
-	Loss         string   `json:"loss"`
-	Reduction    string   `json:"reduction"`
+	BatchCount   int      `json:"batch_count,omitempty"`
+	Loss         string   `json:"loss,omitempty"`
+	Reduction    string   `json:"reduction,omitempty"`
 	Centred      bool     `json:"centred"`
 	RateInput    float64  `json:"rate_input"`
 	RateHidden   float64  `json:"rate_hidden"`
@@ -111,7 +129,7 @@ type Schedule struct {
 
 // Theory is the section theory.
 type Theory struct {
-	Method    string  `json:"method"`
+	Method    string  `json:"method,omitempty"`
 	Samples   int     `json:"samples,omitempty"`
 	Blocks    int     `json:"blocks,omitempty"` // 0 is automatic
 	Seed      uint64  `json:"seed"`
@@ -126,12 +144,14 @@ type Theory struct {
 
 // Simulation is the section simulation.
 type Simulation struct {
-	Widths    []int  `json:"widths"`
-	Depth     int    `json:"depth,omitempty"`
-	Seeds     int    `json:"seeds"`
-	Seed      uint64 `json:"seed"`
-	Precision string `json:"precision"`
-	Sites     string `json:"sites"`
+	Widths     []int  `json:"widths,omitempty"`
+	Dimensions []int  `json:"dimensions,omitempty"`
+	Method     string `json:"method,omitempty"`
+	Depth      int    `json:"depth,omitempty"`
+	Seeds      int    `json:"seeds"`
+	Seed       uint64 `json:"seed"`
+	Precision  string `json:"precision,omitempty"`
+	Sites      string `json:"sites,omitempty"`
 }
 
 // Record is the section record.
@@ -139,6 +159,12 @@ type Record struct {
 	Kernels        int `json:"kernels"`            // or AutoKernels, AllKernels
 	TwoTime        int `json:"two_time,omitempty"` // or AllKernels
 	Preactivations int `json:"preactivations"`
+	Alignments     int `json:"alignments,omitempty"`
+}
+
+// Grok is the section grok.
+type Grok struct {
+	Fraction float64 `json:"fraction"`
 }
 
 // Compare is the section compare.

@@ -47,6 +47,16 @@ func sources(names ...string) condition {
 	}}
 }
 
+// both are two conditions at once.
+func both(a, b condition) condition {
+	return condition{slices.Concat(a.on, b.on), a.doc + " and " + strings.TrimPrefix(b.doc, "with "), func(e *Experiment) string {
+		if s := a.why(e); s != "" {
+			return s
+		}
+		return b.why(e)
+	}}
+}
+
 var optimiserOnly = condition{[]string{"training.optimizer"}, "with optimizer gd, momentum, nesterov", func(e *Experiment) string {
 	if e.Training.Optimizer == "flow" {
 		return "a flow is continuous in time"
@@ -126,7 +136,7 @@ var (
 	imageSources = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10"}
 	fileSources  = []string{"npy", "csv", "idx"}
 	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher"}
-	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "modular-addition"}
+	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "modular-addition", HighDimensional}
 	labelled     = append([]string{"modular-addition"}, imageSources...)
 )
 
@@ -152,10 +162,10 @@ var fields = []field{
 	{path: "data.modulus", at: func(e *Experiment) any { return &e.Data.Modulus }, required: true, min: 2, max: 4096, when: sources("modular-addition"), doc: "p of a + b mod p"},
 	{path: "data.outputs", at: func(e *Experiment) any { return &e.Data.Outputs }, def: 1, min: 1, max: 1000, when: sources("gaussian", "sphere", "teacher"), doc: "number of outputs C"},
 	{path: "data.noise", at: func(e *Experiment) any { return &e.Data.Noise }, def: 0., min: 0, max: inf, when: sources("gaussian", "sphere", "single-index", "teacher"), doc: "standard deviation of the noise on training targets"},
-	{path: "data.train", at: func(e *Experiment) any { return &e.Data.Train }, def: 0, min: 0, max: 1e9, doc: "number of training points P; for npy and csv 0 is every row, other sources need it"},
-	{path: "data.test", at: func(e *Experiment) any { return &e.Data.Test }, def: 0, min: 0, max: 1e9, doc: "number of test points; 0 is none, or every row of test_inputs"},
-	{path: "data.seed", at: func(e *Experiment) any { return &e.Data.Seed }, def: uint64(1), doc: "seed of the choice or generation of points"},
-	{path: "data.normalize", at: func(e *Experiment) any { return &e.Data.Normalize }, enum: []string{"none", "sphere", "standard"}, from: "data.source",
+	{path: "data.train", at: func(e *Experiment) any { return &e.Data.Train }, when: pointsOnly, def: 0, min: 0, max: 1e9, doc: "number of training points P; for npy and csv 0 is every row, other sources need it"},
+	{path: "data.test", at: func(e *Experiment) any { return &e.Data.Test }, when: pointsOnly, def: 0, min: 0, max: 1e9, doc: "number of test points; 0 is none, or every row of test_inputs"},
+	{path: "data.seed", at: func(e *Experiment) any { return &e.Data.Seed }, when: pointsOnly, def: uint64(1), doc: "seed of the choice or generation of points"},
+	{path: "data.normalize", at: func(e *Experiment) any { return &e.Data.Normalize }, when: pointsOnly, enum: []string{"none", "sphere", "standard"}, from: "data.source",
 		choose: func(e *Experiment) any {
 			switch {
 			case slices.Contains(imageSources, e.Data.Source):
@@ -175,6 +185,8 @@ var fields = []field{
 		},
 		doc: "targets of classes: sign (−1, +1), one-hot, centred-one-hot or the class number. Default: sign for two classes, one-hot for more"},
 
+	{path: "data.ratio", at: func(e *Experiment) any { return &e.Data.Ratio }, required: true, min: 0, open: true, max: inf, when: highDimensional, doc: "δ = P/D: P → ∞ Gaussian points in D → ∞ dimensions; simulations have simulation.dimensions"},
+
 	{path: "network.kind", at: func(e *Experiment) any { return &e.Network.Kind }, required: true, enum: []string{"two-layer", "mlp", "resnet"}, doc: "architecture"},
 	{path: "network.depth", at: func(e *Experiment) any { return (*depth)(&e.Network.Depth) }, required: true, from: "network.kind", choose: func(e *Experiment) any {
 		if e.Network.Kind == "two-layer" {
@@ -188,9 +200,20 @@ var fields = []field{
 	{path: "network.branch.exponent", at: func(e *Experiment) any { return &e.Network.Exponent }, def: 0.5, min: -inf, max: inf, when: resnetOnly, doc: "α of the residual branch: 0.5 depth-μP, 1 mean field"},
 
 	{path: "network.branch.rate", at: func(e *Experiment) any { return &e.Network.Rate }, def: 0., min: -inf, max: inf, when: resnetOnly, doc: "ρ: the learning rate of branches is multiplied by L^ρ; with exponent 1 and rate 1 branches go on learning as L → ∞"},
-	{path: "network.bias", at: func(e *Experiment) any { return &e.Network.Bias }, def: 0., min: 0, max: inf, doc: "σ_b: scale of trained biases, N(0,1) at the start, in every hidden layer; 0 is none"},
+	{path: "network.bias", at: func(e *Experiment) any { return &e.Network.Bias }, when: pointsOnly, def: 0., min: 0, max: inf, doc: "σ_b: scale of trained biases, N(0,1) at the start, in every hidden layer; 0 is none"},
 
-	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
+	{path: "network.units", at: func(e *Experiment) any { return (*depth)(&e.Network.Units) }, required: true, min: 1, max: 1e6, when: highDimensional, doc: "hidden units N; infinite with simulation.method moments"},
+	{path: "network.output_scale", at: func(e *Experiment) any { return &e.Network.OutputScale }, def: 1., min: 0, open: true, max: inf, when: highDimensional, doc: "α of f = (α/N) Σ a_i φ(w_i·x): large is lazy"},
+	{path: "network.readout", at: func(e *Experiment) any { return &e.Network.Readout }, def: "frozen", enum: []string{"frozen", "trained"}, when: highDimensional, doc: "the a_i, which start at one"},
+
+	{path: "target.kind", at: func(e *Experiment) any { return &e.Target.Kind }, def: "half-square", enum: []string{"half-square", "link"}, when: highDimensional, doc: "y = Σ_k c_k σ(β_k·x) with σ(h) = h²/2, or the link target.activation"},
+	{path: "target.activation", at: func(e *Experiment) any { return &e.Target.Activation }, required: true, when: both(highDimensional, linkOnly), doc: "σ, in the forms of network.activation"},
+	{path: "target.directions", at: func(e *Experiment) any { return &e.Target.Directions }, def: 1, min: 1, max: 1000, when: highDimensional, doc: "number K of directions β_k, orthogonal, |β_k|² = D"},
+	{path: "target.weights", at: func(e *Experiment) any { return &e.Target.Weights }, def: []float64(nil), list: true, when: highDimensional, doc: "c_k; ones when left out"},
+	{path: "target.overlaps", at: func(e *Experiment) any { return &e.Target.Overlaps }, def: []float64(nil), list: true, when: highDimensional, doc: "w_i(0)·β_k/D, K numbers for every unit in turn; about ±1/√D for random weights, which simulation.method moments draws when this is left out"},
+	{path: "target.noise", at: func(e *Experiment) any { return &e.Target.Noise }, def: 0., min: 0, max: inf, when: highDimensional, doc: "standard deviation of the noise on training labels"},
+
+	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, when: pointsOnly, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
 
 	{path: "training.optimizer", at: func(e *Experiment) any { return &e.Training.Optimizer }, def: "gd", enum: []string{"gd", "momentum", "nesterov", "flow"}, doc: "gd: θ ← (1−ηλ)θ + η∇; momentum: v ← μv + ∇, θ ← (1−ηλ)θ + ηv; nesterov; flow: dθ/dt = ∇ − λθ"},
 	{path: "training.learning_rate", at: func(e *Experiment) any { return &e.Training.LearningRate }, required: true, min: 0, max: inf, open: true, doc: "η; for a flow the time between outputs"},
@@ -204,42 +227,54 @@ var fields = []field{
 	{path: "training.schedule.every", at: func(e *Experiment) any { return &e.Training.Schedule.Every }, required: true, min: 1, max: 1e8, when: schedule("step"), doc: "steps between drops"},
 	{path: "training.schedule.factor", at: func(e *Experiment) any { return &e.Training.Schedule.Factor }, required: true, min: 0, open: true, max: 1, when: schedule("step", "exponential"), doc: "factor of a drop"},
 	{path: "training.schedule.final", at: func(e *Experiment) any { return &e.Training.Schedule.Final }, def: 0., min: 0, max: 1, when: schedule("cosine", "linear"), doc: "fraction of the rate left at the last step"},
-	{path: "training.batch.size", at: func(e *Experiment) any { return &e.Training.BatchSize }, def: 0, min: 0, max: 1e9, when: optimiserOnly, doc: "samples per mini-batch; 0 is all"},
-	{path: "training.batch.seed", at: func(e *Experiment) any { return &e.Training.BatchSeed }, def: uint64(1), when: optimiserOnly, doc: "seed of the batches, the same for theory and simulation"},
-	{path: "training.loss.kind", at: func(e *Experiment) any { return &e.Training.Loss }, def: "mse", enum: []string{"mse", "logistic", "cross-entropy"}, doc: "mse ½Σ(y−f)²; logistic with targets ±1; cross-entropy with one-hot targets. `loss: mse` for short"},
-	{path: "training.loss.reduction", at: func(e *Experiment) any { return &e.Training.Reduction }, def: "sum", enum: []string{"sum", "mean"}, doc: "over samples, in every loss printed and in the gradient"},
+	{path: "training.batch.size", at: func(e *Experiment) any { return &e.Training.BatchSize }, def: 0, min: 0, max: 1e9, when: both(optimiserOnly, pointsOnly), doc: "samples per mini-batch; 0 is all"},
+	{path: "training.batch.seed", at: func(e *Experiment) any { return &e.Training.BatchSeed }, def: uint64(1), when: both(optimiserOnly, pointsOnly), doc: "seed of the batches, the same for theory and simulation"},
+	{path: "training.batch.count", at: func(e *Experiment) any { return &e.Training.BatchCount }, def: 1, min: 1, max: 1e6, when: both(optimiserOnly, highDimensional), doc: "mini-batches that every epoch is split into"},
+	{path: "training.loss.kind", at: func(e *Experiment) any { return &e.Training.Loss }, when: pointsOnly, def: "mse", enum: []string{"mse", "logistic", "cross-entropy"}, doc: "mse ½Σ(y−f)² (high-dimensional data have the mean of (y−f)²); logistic with targets ±1; cross-entropy with one-hot targets. `loss: mse` for short"},
+	{path: "training.loss.reduction", at: func(e *Experiment) any { return &e.Training.Reduction }, when: pointsOnly, def: "sum", enum: []string{"sum", "mean"}, doc: "over samples, in every loss printed and in the gradient"},
 	{path: "training.centred", at: func(e *Experiment) any { return &e.Training.Centred }, def: false, doc: "predict f(θ) − f(θ₀)"},
 
-	{path: "training.rates.input", at: func(e *Experiment) any { return &e.Training.RateInput }, def: 1., min: 0, max: inf, doc: "learning rate of the input weights relative to learning_rate; 0 freezes them"},
-	{path: "training.rates.hidden", at: func(e *Experiment) any { return &e.Training.RateHidden }, def: 1., min: 0, max: inf, doc: "the same of hidden weights"},
-	{path: "training.rates.readout", at: func(e *Experiment) any { return &e.Training.RateReadout }, def: 1., min: 0, max: inf, doc: "the same of the readout"},
+	{path: "training.rates.input", at: func(e *Experiment) any { return &e.Training.RateInput }, when: pointsOnly, def: 1., min: 0, max: inf, doc: "learning rate of the input weights relative to learning_rate; 0 freezes them"},
+	{path: "training.rates.hidden", at: func(e *Experiment) any { return &e.Training.RateHidden }, when: pointsOnly, def: 1., min: 0, max: inf, doc: "the same of hidden weights"},
+	{path: "training.rates.readout", at: func(e *Experiment) any { return &e.Training.RateReadout }, when: readoutTrained, def: 1., min: 0, max: inf, doc: "the same of the readout"},
 
-	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, def: "full", enum: methods, doc: "full feature learning; the limit γ₀ → 0 (lazy: static NTK); frozen-features (readout trained alone); leading-order in γ₀; gradient-independence (no response functions)"},
-	{path: "theory.approximations", at: func(e *Experiment) any { return &e.Theory.Approximations }, def: []string(nil), enum: methods, list: true, doc: "methods solved beside theory.method, for comparison"},
+	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, when: pointsOnly, def: "full", enum: methods, doc: "full feature learning; the limit γ₀ → 0 (lazy: static NTK); frozen-features (readout trained alone); leading-order in γ₀; gradient-independence (no response functions)"},
+	{path: "theory.approximations", at: func(e *Experiment) any { return &e.Theory.Approximations }, when: pointsOnly, def: []string(nil), enum: methods, list: true, doc: "methods solved beside theory.method, for comparison"},
 	{path: "theory.depths", at: func(e *Experiment) any { return &e.Theory.Depths }, def: []int{5, 9, 17}, min: 2, max: 10000, list: true, when: infiniteOnly, doc: "depths that infinite depth is extrapolated from, at least three, rising"},
-	{path: "theory.error", at: func(e *Experiment) any { return &e.Theory.Error }, def: 0., min: 0, max: inf, when: sampledOnly, doc: "standard error of f to reach (the largest over time of its root mean square over points); samples are raised from theory.samples until it is; 0 takes the samples as they are"},
-	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, def: 4000, min: 4, max: 1e9, when: sampledOnly, doc: "sites in all, split over independent blocks"},
+	{path: "theory.error", at: func(e *Experiment) any { return &e.Theory.Error }, def: 0., min: 0, max: inf, when: both(sampledOnly, pointsOnly), doc: "standard error of f to reach (the largest over time of its root mean square over points); samples are raised from theory.samples until it is; 0 takes the samples as they are"},
+	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, from: "data.source", choose: func(e *Experiment) any {
+		if e.HighDimensional() {
+			return 32768
+		}
+		return 4000
+	}, min: 4, max: 1e9, when: sampledOnly, doc: "sites in all, split over independent blocks. Default: 4000, 32768 for high-dimensional data"},
 	{path: "theory.blocks", at: func(e *Experiment) any { return &e.Theory.Blocks }, def: 0, min: 0, max: 1e6, when: sampledOnly, doc: "number of blocks; 0 chooses"},
 	{path: "theory.seed", at: func(e *Experiment) any { return &e.Theory.Seed }, def: uint64(1), doc: "seed of the sites"},
-	{path: "theory.sampling", at: func(e *Experiment) any { return &e.Theory.Sampling }, def: "matched", enum: []string{"matched", "plain"}, when: sampledOnly, doc: "moment-matched sites in symmetric groups, or independent ones"},
-	{path: "theory.sites", at: func(e *Experiment) any { return &e.Theory.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, when: sampledOnly, doc: "hold preactivations on all points (data) or input weights (input)"},
-	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 0., min: 0, max: 1, when: deepOnly, doc: "relative squared norm below which a direction of a hidden layer's fields is dropped (depth above 1); 0 chooses"},
+	{path: "theory.sampling", at: func(e *Experiment) any { return &e.Theory.Sampling }, def: "matched", enum: []string{"matched", "plain"}, when: both(sampledOnly, pointsOnly), doc: "moment-matched sites in symmetric groups, or independent ones"},
+	{path: "theory.sites", at: func(e *Experiment) any { return &e.Theory.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, when: both(sampledOnly, pointsOnly), doc: "hold preactivations on all points (data) or input weights (input)"},
+	{path: "theory.tolerance", at: func(e *Experiment) any { return &e.Theory.Tolerance }, def: 0., min: 0, max: 1, below: true, when: directionsOnly, doc: "size relative to the whole below which a new direction is dropped: squared norm of a hidden layer's fields (depth above 1), norm of the errors (high-dimensional data); 0 chooses"},
 
-	{path: "simulation.widths", at: func(e *Experiment) any { return &e.Simulation.Widths }, def: []int{256, 1024}, min: 1, max: 1e7, list: true, doc: "widths N of the finite networks"},
+	{path: "simulation.widths", at: func(e *Experiment) any { return &e.Simulation.Widths }, when: pointsOnly, def: []int{256, 1024}, min: 1, max: 1e7, list: true, doc: "widths N of the finite networks"},
 	{path: "simulation.depth", at: func(e *Experiment) any { return &e.Simulation.Depth }, from: "theory.depths", choose: func(e *Experiment) any {
 		if d := e.Theory.Depths; len(d) > 0 {
 			return d[len(d)-1]
 		}
 		return 17
 	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
+	{path: "simulation.dimensions", at: func(e *Experiment) any { return &e.Simulation.Dimensions }, def: []int{100, 400}, min: 1, max: 1e6, list: true, when: highDimensional, doc: "dimensions D of the data of finite networks, which have δD points"},
+	{path: "simulation.method", at: func(e *Experiment) any { return &e.Simulation.Method }, def: "weights", enum: []string{"weights", "moments"}, when: highDimensional, doc: "train the weights, or follow their first two moments: exact for quadratic functions, at a cost that does not depend on the units"},
 	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},
 	{path: "simulation.seed", at: func(e *Experiment) any { return &e.Simulation.Seed }, def: uint64(1), doc: "seed of the initial weights"},
-	{path: "simulation.precision", at: func(e *Experiment) any { return &e.Simulation.Precision }, def: "float64", enum: []string{"float64", "float32"}, doc: "floating-point format of the networks"},
-	{path: "simulation.sites", at: func(e *Experiment) any { return &e.Simulation.Sites }, def: "auto", enum: []string{"auto", "data", "input"}, doc: "as theory.sites"},
+	{path: "simulation.precision", at: func(e *Experiment) any { return &e.Simulation.Precision }, when: pointsOnly, def: "float64", enum: []string{"float64", "float32"}, doc: "floating-point format of the networks"},
+	{path: "simulation.sites", at: func(e *Experiment) any { return &e.Simulation.Sites }, when: pointsOnly, def: "auto", enum: []string{"auto", "data", "input"}, doc: "as theory.sites"},
 
-	{path: "record.kernels", at: func(e *Experiment) any { return (*count)(&e.Record.Kernels) }, def: count(AutoKernels), min: 0, max: 1e9, doc: "at how many times kernels are kept, evenly spaced; all; or auto: all if that is small, 50 or fewer if not"},
-	{path: "record.two_time", at: func(e *Experiment) any { return (*count)(&e.Record.TwoTime) }, def: count(0), min: 0, max: 1e9, doc: "at how many times, evenly spaced, fields are kept for kernels between any two of them; with all, the theory of deep networks has its responses A and B too"},
-	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},
+	{path: "record.kernels", at: func(e *Experiment) any { return (*count)(&e.Record.Kernels) }, when: pointsOnly, def: count(AutoKernels), min: 0, max: 1e9, doc: "at how many times kernels are kept, evenly spaced; all; or auto: all if that is small, 50 or fewer if not"},
+	{path: "record.two_time", at: func(e *Experiment) any { return (*count)(&e.Record.TwoTime) }, when: pointsOnly, def: count(0), min: 0, max: 1e9, doc: "at how many times, evenly spaced, fields are kept for kernels between any two of them; with all, the theory of deep networks has its responses A and B too"},
+	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, when: pointsOnly, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},
+
+	{path: "record.alignments", at: func(e *Experiment) any { return &e.Record.Alignments }, def: 0, min: 0, max: 1e6, when: highDimensional, doc: "at how many times, evenly spaced, the alignment of the tangent kernel with the target is computed"},
+
+	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 }
@@ -303,6 +338,8 @@ func (f *field) rangeText() string {
 	switch {
 	case f.min == 0 && f.max == 0 || math.IsInf(f.min, -1):
 		return ""
+	case f.below && f.open:
+		return fmt.Sprintf(" above %g and below %g", f.min, f.max)
 	case f.below:
 		return fmt.Sprintf(", at least %g and below %g", f.min, f.max)
 	case math.IsInf(f.max, 1) || f.max >= 1e5:

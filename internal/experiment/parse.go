@@ -472,6 +472,9 @@ func (r *reader) read(f *field, kt *token.Token, n ast.Node) {
 	v := &value{tok: kt}
 	r.given[f.path] = v
 	r.order = append(r.order, f.path)
+	if _, act := f.at(&Experiment{}).(*kernels.Activation); act && !f.single {
+		n = spread(n)
+	}
 	seq, isSeq := n.(*ast.SequenceNode)
 	switch {
 	case isSeq && f.single:
@@ -503,6 +506,26 @@ func (r *reader) read(f *field, kt *token.Token, n ast.Node) {
 	if len(v.alternatives) == 0 {
 		r.broken[f.path] = true
 	}
+}
+
+// spread makes {quadratic-mix: [0.1, 0.2]} the list of {quadratic-mix: 0.1} and {quadratic-mix: 0.2}.
+func spread(n ast.Node) ast.Node {
+	entries := pairs(n)
+	if len(entries) != 1 || entries[0].Key.GetToken().Value == kernels.PolynomialName || !slices.Contains(kernels.Names(), entries[0].Key.GetToken().Value) {
+		return n
+	}
+	seq, ok := entries[0].Value.(*ast.SequenceNode)
+	if !ok {
+		return n
+	}
+	many := *seq
+	many.Values = make([]ast.Node, len(seq.Values))
+	for i, v := range seq.Values {
+		one := *entries[0]
+		one.Value = v
+		many.Values[i] = &one
+	}
+	return &many
 }
 
 // scalar reads one value of the type of f.
@@ -1198,6 +1221,9 @@ func (e Experiment) YAML() []byte {
 		}
 		v := get(f.at(&e))
 		if s, ok := v.([]int); ok && len(s) == 0 {
+			continue
+		}
+		if s, ok := v.([]float64); ok && len(s) == 0 {
 			continue
 		}
 		if s, ok := v.(string); ok && s == "" {

@@ -15,7 +15,9 @@ type rule struct {
 }
 
 // rules are the mistakes that can be seen without opening a data file.
-var rules = []rule{
+var rules = slices.Concat(generalRules, highDimensionalRules)
+
+var generalRules = []rule{
 	{[]string{"name"}, func(e *Experiment) string {
 		if s := folderSafe(e.Name); s != e.Name {
 			return fmt.Sprintf("name is %q; it names the run folder, so it holds no slashes or control characters; %s would do", e.Name, s)
@@ -28,16 +30,16 @@ var rules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth"}, func(e *Experiment) string {
+	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth", "data.source"}, func(e *Experiment) string {
 		t := e.Training
-		if t.RateInput == 0 && t.RateReadout == 0 && (t.RateHidden == 0 || e.Network.Depth == 1) {
+		if !e.HighDimensional() && t.RateInput == 0 && t.RateReadout == 0 && (t.RateHidden == 0 || e.Network.Depth == 1) {
 			return "training.rates are zero for every layer, so nothing would be trained"
 		}
 		return ""
 	}},
-	{[]string{"training.weight_decay", "training.rates.input", "training.rates.hidden", "training.rates.readout"}, func(e *Experiment) string {
+	{[]string{"training.weight_decay", "training.rates.input", "training.rates.hidden", "training.rates.readout", "data.source"}, func(e *Experiment) string {
 		t := e.Training
-		if t.WeightDecay != 0 && (t.RateInput == 0 || t.RateHidden == 0 || t.RateReadout == 0) {
+		if !e.HighDimensional() && t.WeightDecay != 0 && (t.RateInput == 0 || t.RateHidden == 0 || t.RateReadout == 0) {
 			return "training.weight_decay would shrink layers that training.rates freeze; use weight_decay 0"
 		}
 		return ""
@@ -97,7 +99,7 @@ var rules = []rule{
 		return ""
 	}},
 	{[]string{"data.train", "data.source"}, func(e *Experiment) string {
-		if e.Data.Train == 0 && e.Data.Source != "npy" && e.Data.Source != "csv" {
+		if e.Data.Train == 0 && e.Data.Source != "npy" && e.Data.Source != "csv" && !e.HighDimensional() {
 			return fmt.Sprintf("the source %s needs data.train, the number of training points, 1 or more", e.Data.Source)
 		}
 		return ""

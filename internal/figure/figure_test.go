@@ -3,12 +3,16 @@ package figure
 import (
 	"bytes"
 	"flag"
+	"image"
+	"image/color"
 	"image/png"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gonum.org/v1/plot/vg"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -105,6 +109,11 @@ func TestHardData(t *testing.T) {
 		"huge numbers":      {Series: []Series{{X: []float64{1e9, 3e9}, Y: []float64{-4e15, 7e15}}}},
 		"long":              {Series: []Series{{X: long, Y: long}}},
 		"one value":         {Histograms: []Histogram{{Values: []float64{1}}}},
+		"heat":              {Heat: &HeatMap{X: []float64{0, 1, 5}, Y: []float64{2}, Z: [][]float64{{nan, inf, -1}}, Bar: "K"}},
+		"constant heat":     {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{3}}, Bar: "K"}},
+		"zero heat":         {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{0}}, Bar: "K"}},
+		"unknown heat":      {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{nan}}, Min: nan, Max: inf, Bar: "K"}},
+		"blank":             {Blank: true},
 		"no values":         {Histograms: []Histogram{{Label: "none"}}},
 	} {
 		for _, f := range []string{"svg", "pdf"} {
@@ -118,9 +127,12 @@ func TestHardData(t *testing.T) {
 // TestMistakes: what cannot be drawn is an error that says why.
 func TestMistakes(t *testing.T) {
 	for want, f := range map[string]*Figure{
-		"no panels":        {},
-		"no character '漢'": {Panels: []Panel{{Title: "漢字"}}},
-		"2 x, 1 y":         {Panels: []Panel{{Series: []Series{{X: []float64{1, 2}, Y: []float64{1}}}}}},
+		"no panels":         {},
+		"no character '漢'":  {Panels: []Panel{{Title: "漢字"}}},
+		"1 rows with 2 y":   {Panels: []Panel{{Heat: &HeatMap{X: []float64{1}, Y: []float64{1, 2}, Z: [][]float64{{1}}}}}},
+		"1 values with 2 x": {Panels: []Panel{{Heat: &HeatMap{X: []float64{1, 2}, Y: []float64{1}, Z: [][]float64{{1}}}}}},
+		"do not rise at 1":  {Panels: []Panel{{Heat: &HeatMap{X: []float64{1, 1}, Y: []float64{1}, Z: [][]float64{{1, 2}}}}}},
+		"2 x, 1 y":          {Panels: []Panel{{Series: []Series{{X: []float64{1, 2}, Y: []float64{1}}}}}},
 	} {
 		if _, err := f.Render("svg"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
@@ -160,6 +172,74 @@ func TestTicks(t *testing.T) {
 		t.Errorf("%d labels over 400 decades", n)
 	}
 }
+
+// TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; negative values make them diverge.
+func TestHeatMap(t *testing.T) {
+	h := &HeatMap{X: []float64{0, 1, 2, 3}, Y: []float64{0, 1, 10}, Z: [][]float64{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, math.NaN()}}, Bar: "K"}
+	img := h.image()
+	w, top := img.Bounds().Dx(), img.Bounds().Dy()-1
+	for _, tc := range []struct {
+		x, y int
+		want color.NRGBA
+	}{{0, top, viridisAt(0)}, {w - 1, top, viridisAt(0.3)}, {0, 0, viridisAt(0.8)}, {w - 1, 0, blank},
+		{0, top - top/10, viridisAt(0.4)}, // rows meet half way between their coordinates, at 0.5 and 5.5 of −0.5 … 14.5
+		{0, top - top/2, viridisAt(0.8)}} {
+		if got := img.At(tc.x, tc.y); got != tc.want {
+			t.Errorf("pixel %d, %d is %v, want %v", tc.x, tc.y, got, tc.want)
+		}
+	}
+	if lo, hi, rgb := (&HeatMap{Z: [][]float64{{-1, 3}}}).scale(); lo != -3 || hi != 3 || &rgb[0] != &divergingRGB[0] {
+		t.Errorf("scale %g … %g of values of both signs", lo, hi)
+	}
+	if lo, hi, rgb := (&HeatMap{Min: 1, Max: 2, Z: [][]float64{{-1, 3}}}).scale(); lo != 1 || hi != 2 || &rgb[0] != &viridisRGB[0] {
+		t.Errorf("scale %g … %g when shared", lo, hi)
+	}
+	f := &Figure{Columns: 2, PanelWidth: 3, PanelHeight: 2, Legend: true, Panels: []Panel{
+		{Heat: &HeatMap{X: []float64{1, 2}, Y: []float64{1, 2}, Z: [][]float64{{0, 1}, {1, 0}}}, X: Axis{Bare: true}}, {Blank: true}, {Series: []Series{{Label: "a", X: []float64{1, 2}, Y: []float64{1, 2}}}}, {Title: "two\nlines", Heat: h},
+	}}
+	b, err := f.Render("png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err = png.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var box image.Rectangle
+	for y := range img.Bounds().Dy() / 2 {
+		for x := range img.Bounds().Dx() / 2 {
+			if c := color.NRGBAModel.Convert(img.At(x, y)); c == viridisAt(0) || c == viridisAt(1) {
+				box = box.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	if d := box.Dx() - box.Dy(); d < -4 || d > 4 || box.Dx() < 300 {
+		t.Errorf("the map spans %v", box)
+	}
+}
+
+// TestImages: PDF is given images upside down, as its writer wants them, and SVG images that declare what they are.
+func TestImages(t *testing.T) {
+	h := &HeatMap{X: []float64{0}, Y: []float64{0, 1}, Z: [][]float64{{0}, {1}}}
+	var got image.Image
+	for _, pdf := range []bool{false, true} {
+		(&outlined{CanvasSizer: &imageSink{img: &got}, pdf: pdf}).DrawImage(vg.Rectangle{}, h.image())
+		if want := map[bool]color.NRGBA{false: viridisAt(1), true: viridisAt(0)}[pdf]; got.At(0, 0) != want {
+			t.Errorf("pdf %v: first pixel %v", pdf, got.At(0, 0))
+		}
+	}
+	b, err := (&Figure{Panels: []Panel{{Heat: h}}}).Render("svg")
+	if err != nil || !bytes.Contains(b, []byte("data:image/png")) || bytes.Contains(b, []byte("image/jpg")) {
+		t.Errorf("svg image: %v", err)
+	}
+}
+
+type imageSink struct {
+	vg.CanvasSizer
+	img *image.Image
+}
+
+func (s *imageSink) DrawImage(_ vg.Rectangle, img image.Image) { *s.img = img }
 
 func BenchmarkSave(b *testing.B) {
 	base := filepath.Join(b.TempDir(), "fig")

@@ -2,6 +2,7 @@ package figure
 
 import (
 	"fmt"
+	"image"
 	"image/color"
 	"math"
 	"strconv"
@@ -57,8 +58,8 @@ func (t *texts) Lines(s string) []string {
 	return t.Plain.Lines(s)
 }
 
-// outlined is a vector canvas on which text becomes outlines, so that it needs no font where it is read. For PDF it also undoes a fault of
-// the writer: premultiplied colours are taken for straight ones.
+// outlined is a vector canvas on which text becomes outlines, so that it needs no font where it is read. For PDF it also undoes faults of
+// the writer: premultiplied colours are taken for straight ones, and images are drawn upside down.
 type outlined struct {
 	vg.CanvasSizer
 	pdf bool
@@ -75,6 +76,20 @@ func (o *outlined) SetColor(c color.Color) {
 		}
 	}
 	o.CanvasSizer.SetColor(c)
+}
+
+func (o *outlined) DrawImage(rect vg.Rectangle, img image.Image) {
+	if o.pdf {
+		b := img.Bounds()
+		flipped := image.NewNRGBA(b)
+		for y := b.Min.Y; y < b.Max.Y; y++ {
+			for x := b.Min.X; x < b.Max.X; x++ {
+				flipped.Set(x, b.Min.Y+b.Max.Y-1-y, img.At(x, y))
+			}
+		}
+		img = flipped
+	}
+	o.CanvasSizer.DrawImage(rect, img)
 }
 
 func (o *outlined) FillString(f font.Face, pt vg.Point, s string) {
