@@ -16,8 +16,8 @@
 // would compete for the same lines of the caches. B is packed in panels as wide as a tile, unless it is small or few
 // rows of A use it, when the kernel reads it in place. The last vector of a row is masked, with AVX2 by way of the
 // packed copy and masked stores. Around the kernel are the usual loops over blocks of l, which keep a panel of B and
-// a block of A in the caches. With fewer columns in C than lanes in a vector and a transposed A, the transposed product
-// is computed.
+// a block of A in the caches. When C has fewer columns than a vector has lanes and A is transposed, or few rows and B is
+// transposed, the transposed product is computed.
 //
 // Syrk computes the tiles that meet its triangle, those on the diagonal by way of a scratch tile. Symm writes out bands
 // of its symmetric matrix. Trsm and Trmm split the triangle recursively, so that nearly all work is products; blocks of

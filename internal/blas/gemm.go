@@ -11,8 +11,6 @@ const (
 	packCols    = 512  // the left operand is packed when this many columns use it and its stride is a multiple of
 	packStride  = 2048 // so many bytes, at which its rows compete for the same lines of the caches
 	serialWork  = 1 << 22
-	taskWork    = 1 << 19
-	taskArea    = 1 << 14
 	unpackedMax = 48 // rows below which the right operand is used where it lies
 )
 
@@ -230,7 +228,8 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 		ks.gemv(trans, rows, cols, p.alpha, p.a, ld, p.b, p.rsb, p.beta, p.c, p.ldc)
 		return
 	}
-	if p.part == all && p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n {
+	if p.part == all && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n || // vectors along the rows of C would be mostly empty
+		p.csa == 1 && p.rsb == 1 && p.csb != 1 && p.m <= ks.panel() && p.n > 2*p.m) { // B would be transposed for few rows of A
 		ks.swapped(p)
 		return
 	}
@@ -250,17 +249,14 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 	}
 	t := ks.team(ofProduct)
 	t.product = *p
-	// Several tasks for each goroutine, to even out their speeds, unless the blocks of C would be so small that
-	// reading A and B again for each costs more.
-	tasks := min(4*procs, max(procs, p.m*p.n/taskArea), int(work/taskWork))
-	t.rows, t.cols = grid(p.m, p.n, 2*ks.strip, ks.panel(), tasks)
+	t.rows, t.cols = ks.grid(p, procs)
 	nr, ncol := ceil(p.m, t.rows), ceil(p.n, t.cols)
 	t.across = ncol
 	t.run(nr*ncol, procs)
 	ks.dismiss(t)
 }
 
-// swapped computes Cᵀ = Bᵀ·Aᵀ: with few columns in C the vectors lie along its rows.
+// swapped computes Cᵀ = Bᵀ·Aᵀ.
 func (ks *kernels[T]) swapped(p *product[T]) {
 	ws := ks.workspace()
 	t := grow(&ws.x, p.m*p.n)
@@ -285,20 +281,32 @@ func (ks *kernels[T]) swapped(p *product[T]) {
 
 func ceil(n, d int) int { return (n + d - 1) / d }
 
-// grid cuts an m×n result into blocks of rows×cols, about as many as asked, near-square, in multiples of mr and nr.
-func grid(m, n, mr, nr, tasks int) (rows, cols int) {
-	r, c := 1, 1
-	for r*c < tasks {
-		switch mb, nb := m/r, n/c; {
-		case mb >= nb && mb >= 2*mr, nb < 2*nr && mb >= 2*mr:
-			r *= 2
-		case nb >= 2*nr:
-			c *= 2
-		default:
-			tasks = 0
+// grid returns the size of the blocks of C that are tasks: several for each goroutine, to even out their speeds, unless
+// the blocks would be so small that reading A and B again for each costs more. Every row of blocks packs B anew, so the
+// columns are cut first when it is packed.
+func (ks *kernels[T]) grid(p *product[T], procs int) (rows, cols int) {
+	nr, nc := 1, 1
+	cut := func(minRows, minCols, tasks int) {
+		columns := !ks.direct(p, p.m)
+		for nr*nc < tasks {
+			r, c := p.m/nr >= 2*minRows, p.n/nc >= 2*minCols
+			switch {
+			case c && (columns || !r):
+				nc *= 2
+			case r:
+				nr *= 2
+			default:
+				return
+			}
 		}
 	}
-	return ceil(ceil(m, r), mr) * mr, ceil(ceil(n, c), nr) * nr
+	tasks := 4 * procs
+	if p.part != all {
+		tasks *= 2 // half of them are empty or nearly so
+	}
+	cut(8*ks.strip, 2*ks.panel(), tasks)
+	cut(ks.strip, ks.panel(), procs)
+	return ceil(ceil(p.m, nr), ks.strip) * ks.strip, ceil(ceil(p.n, nc), ks.panel()) * ks.panel()
 }
 
 // scale is C ← beta·C on a part of C.

@@ -83,6 +83,9 @@ func (t *team[T]) do(ws *workspace[T], i int) {
 	switch t.kind {
 	case ofProduct:
 		p := &t.product
+		if p.part == upper {
+			i = int(t.tasks) - 1 - i // the last columns are the longest
+		}
 		i0, j0 := i/t.across*t.rows, i%t.across*t.cols
 		i1, j1 := min(p.m, i0+t.rows), min(p.n, j0+t.cols)
 		if p.part == lower && j0 > i1-1 || p.part == upper && j1-1 < i0 {

@@ -168,7 +168,7 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"theory.blocks", "theory.samples", "theory.method"}, func(e *Experiment) string {
+	{[]string{"theory.blocks", "theory.samples"}, func(e *Experiment) string {
 		if 2*e.Theory.Blocks > e.Theory.Samples {
 			return fmt.Sprintf("theory.blocks is %d; %d samples make at most %d blocks of two", e.Theory.Blocks, e.Theory.Samples, e.Theory.Samples/2)
 		}

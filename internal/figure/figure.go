@@ -476,7 +476,10 @@ func (s Series) draw(g *plot.Plot, logX, logY bool, bottom, top float64) (entry,
 			if math.IsNaN(q.lo) || q.lo < bottom {
 				q.lo = bottom
 			}
-			if math.IsNaN(q.hi) {
+			if math.IsInf(q.lo, 1) {
+				q.lo = q.y
+			}
+			if math.IsNaN(q.hi) || math.IsInf(q.hi, -1) {
 				q.hi = q.y
 			}
 			q.hi = math.Min(q.hi, top)

@@ -104,6 +104,7 @@ func TestHardData(t *testing.T) {
 		"all negative, log": {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2}, Y: []float64{-1, -2}}}},
 		"zero, log":         {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2, 3}, Y: []float64{1, 0, 1e-300}, Lo: []float64{0, 0, 0}, Hi: []float64{2, nan, 1}}}},
 		"not finite":        {Series: []Series{{X: []float64{1, 2, nan}, Y: []float64{nan, inf, 1}, Style: Points, Lo: []float64{0, 0, 0}, Hi: []float64{inf, 1, 1}}}},
+		"infinite bounds":   {Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 1}, Style: Points, Lo: []float64{inf, -inf}, Hi: []float64{-inf, inf}}}},
 		"many decades":      {X: Axis{Log: true}, Y: Axis{Log: true}, Series: []Series{{X: []float64{1e-30, 1e30}, Y: []float64{1e-200, 1e200}}}},
 		"tiny range":        {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 1.001}}}},
 		"huge numbers":      {Series: []Series{{X: []float64{1e9, 3e9}, Y: []float64{-4e15, 7e15}}}},
