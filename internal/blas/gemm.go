@@ -249,10 +249,8 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 	}
 	t := ks.team(ofProduct)
 	t.product = *p
-	t.rows, t.cols = ks.grid(p, procs)
-	nr, ncol := ceil(p.m, t.rows), ceil(p.n, t.cols)
-	t.across = ncol
-	t.run(nr*ncol, procs)
+	t.down, t.across = ks.grid(p, procs)
+	t.run(t.down*t.across, procs)
 	ks.dismiss(t)
 }
 
@@ -281,20 +279,20 @@ func (ks *kernels[T]) swapped(p *product[T]) {
 
 func ceil(n, d int) int { return (n + d - 1) / d }
 
-// grid returns the size of the blocks of C that are tasks: several for each goroutine, to even out their speeds, unless
-// the blocks would be so small that reading A and B again for each costs more. Every row of blocks packs B anew, so the
-// columns are cut first when it is packed.
-func (ks *kernels[T]) grid(p *product[T], procs int) (rows, cols int) {
-	nr, nc := 1, 1
+// grid returns into how many rows and columns of blocks C is cut, each block a task: several for each goroutine, to even
+// out their speeds, unless the blocks would be so small that reading A and B again for each costs more. Every row of
+// blocks packs B anew, so the columns are cut first when it is packed.
+func (ks *kernels[T]) grid(p *product[T], procs int) (down, across int) {
+	down, across = 1, 1
+	columns := !ks.direct(p, p.m)
 	cut := func(minRows, minCols, tasks int) {
-		columns := !ks.direct(p, p.m)
-		for nr*nc < tasks {
-			r, c := p.m/nr >= 2*minRows, p.n/nc >= 2*minCols
+		for down*across < tasks {
+			r, c := p.m/down >= 2*minRows, p.n/across >= 2*minCols
 			switch {
 			case c && (columns || !r):
-				nc *= 2
+				across *= 2
 			case r:
-				nr *= 2
+				down *= 2
 			default:
 				return
 			}
@@ -304,9 +302,16 @@ func (ks *kernels[T]) grid(p *product[T], procs int) (rows, cols int) {
 	if p.part != all {
 		tasks *= 2 // half of them are empty or nearly so
 	}
-	cut(8*ks.strip, 2*ks.panel(), tasks)
+	cut(8*ks.strip, 3*ks.panel(), tasks)
+	cut(2*ks.strip, 3*ks.panel(), procs)
 	cut(ks.strip, ks.panel(), procs)
-	return ceil(ceil(p.m, nr), ks.strip) * ks.strip, ceil(ceil(p.n, nc), ks.panel()) * ks.panel()
+	return down, across
+}
+
+// share returns the i-th of equal parts of n, in whole units.
+func share(n, unit, parts, i int) (lo, hi int) {
+	units := ceil(n, unit)
+	return min(n, i*units/parts*unit), min(n, (i+1)*units/parts*unit)
 }
 
 // scale is C ← beta·C on a part of C.

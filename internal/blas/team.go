@@ -23,7 +23,7 @@ type team[T real] struct {
 	tri     triangular[T]
 	vec     matvec[T]
 
-	rows, cols, across int // blocks of a product, and how many lie side by side
+	down, across int // blocks of a product
 
 	tasks int64
 	next  atomic.Int64
@@ -86,8 +86,11 @@ func (t *team[T]) do(ws *workspace[T], i int) {
 		if p.part == upper {
 			i = int(t.tasks) - 1 - i // the last columns are the longest
 		}
-		i0, j0 := i/t.across*t.rows, i%t.across*t.cols
-		i1, j1 := min(p.m, i0+t.rows), min(p.n, j0+t.cols)
+		i0, i1 := share(p.m, t.ks.strip, t.down, i/t.across)
+		j0, j1 := share(p.n, t.ks.panel(), t.across, i%t.across)
+		if i0 == i1 || j0 == j1 {
+			return
+		}
 		if p.part == lower && j0 > i1-1 || p.part == upper && j1-1 < i0 {
 			return
 		}

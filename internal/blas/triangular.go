@@ -22,40 +22,40 @@ type triangular[T real] struct {
 	rs, cs       int
 	b            []T
 	ldb          int
-	size         int // independent columns of a task
+	tasks        int // sets of independent columns
 	packed       []T // diagonal blocks in order of solution, with reciprocal diagonal
 }
 
 // triangle does the operation, the independent columns (or rows) of B in parallel.
 func (ks *kernels[T]) triangle(q *triangular[T]) {
-	q.size = triCols
+	size := triCols
 	if q.right {
 		// Transposed: op(A)ᵀ·Xᵀ = alpha·Bᵀ.
 		q.rs, q.cs, q.lower = q.cs, q.rs, !q.lower
-		q.size = triRows
+		size = triRows
 	}
 	ws := ks.workspace()
 	if q.solve {
 		ks.packTriangles(q, ws)
 	}
+	q.tasks = ceil(q.rhs, size)
 	procs := 1
 	if float64(q.n)*float64(q.n)*float64(q.rhs) >= 2*serialWork {
 		procs = runtime.GOMAXPROCS(0)
-		if procs > 1 {
-			q.size = min(q.size, max(2, ceil(q.rhs, 4*procs*ks.panel()))*ks.panel())
-		}
 	}
-	tasks := ceil(q.rhs, q.size)
-	if procs == 1 || tasks == 1 {
+	if procs > 1 {
+		q.tasks = max(q.tasks, min(4*procs, ceil(q.rhs, 2*ks.panel())))
+	}
+	if procs == 1 || q.tasks == 1 {
 		w := ks.workspace()
-		for i := range tasks {
+		for i := range q.tasks {
 			q.chunk(ks, w, i)
 		}
 		ks.release(w)
 	} else {
 		t := ks.team(ofTriangle)
 		t.tri = *q
-		t.run(tasks, procs)
+		t.run(q.tasks, procs)
 		ks.dismiss(t)
 	}
 	ks.release(ws)
@@ -110,13 +110,15 @@ func (ks *kernels[T]) packTriangles(q *triangular[T], ws *workspace[T]) {
 
 // chunk does the i-th set of independent columns of B.
 func (q *triangular[T]) chunk(ks *kernels[T], ws *workspace[T], i int) {
-	if !q.right {
-		j := i * q.size
-		q.recurse(ks, ws, 0, q.n, q.alpha, q.b[j:], q.ldb, min(q.size, q.rhs-j))
+	r, end := share(q.rhs, ks.panel(), q.tasks, i)
+	n := end - r
+	if n == 0 {
 		return
 	}
-	r := i * q.size
-	n := min(q.size, q.rhs-r)
+	if !q.right {
+		q.recurse(ks, ws, 0, q.n, q.alpha, q.b[r:], q.ldb, n)
+		return
+	}
 	ld := ceil(n, ks.lanes) * ks.lanes
 	t := grow(&ws.x, q.n*ld)
 	ks.transposed(t, ld, q.b[r*q.ldb:], q.ldb, n, q.n)

@@ -527,7 +527,7 @@ func TestJSONSchema(t *testing.T) {
 		}
 	}
 	for _, r := range [][2]string{
-		{"richness: 1.0", "richnes: 1.0"}, {"richness: 1.0", "richness: 0"}, {"richness: 1.0", "richness: rich"}, {"richness: 1.0", "richness: []"}, {"richness: 1.0", ""}, {"steps: 200", "steps: 2.5"}, {"steps: 200", "steps: 0"}, {", steps: 200", ""},
+		{"richness: 1.0", "richnes: 1.0"}, {"richness: 1.0", "richness: 0"}, {"richness: 1.0", "richness: rich"}, {"richness: 1.0", "richness: []"}, {"steps: 200", "steps: 2.5"}, {"steps: 200", "steps: 0"}, {", steps: 200", ""},
 		{"tanh", "thanh"}, {"tanh", "{relu: 0}"}, {"tanh", "{relu: 1, tanh: 2}"}, {"tanh", "leaky-relu"}, {"tanh", "{polynomial: 3}"}, {"kind: mse", "kind: rmse"}, {"optimizer: gd", "momentum: 1"}, {"optimizer: gd", "momentum: -0.1"},
 		{"[256, 1024]", "256"}, {"[256, 1024]", "[]"}, {"kind: two-layer", "kind: mlp, depth: deep"}, {"source: digits", "sorce: digits"}, {"digits-two-layer", "[a, b]"}, {"theory: {", "theory: {x: 1, "},
 	} {
@@ -538,6 +538,10 @@ func TestJSONSchema(t *testing.T) {
 		if accepts(t, root, root, decode(t, src)) {
 			t.Errorf("the schema accepts %s", r[1])
 		}
+	}
+	// That a source does not need richness is beyond the schema.
+	if _, err := Parse("x.yaml", []byte(strings.Replace(good, "richness: 1.0", "", 1))); err == nil {
+		t.Error("Parse accepts a file without richness")
 	}
 	for _, f := range fields {
 		o := root
