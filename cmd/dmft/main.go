@@ -8,6 +8,7 @@
 //	dmft simulate FILE [--out DIR]   finite networks only
 //	dmft compare FILE [--out DIR]    both, the distances, the figures
 //	dmft figure DIR                  draw the figures of a finished run again
+//	dmft bench                       measure this machine
 //
 // Flags work before and after FILE. Tables go to standard output (JSON with --json), progress and errors to standard error. The exit
 // code is 0 for success, 1 for a failure, 2 for bad usage or a bad experiment file, 3 when theory and simulation disagree
@@ -146,6 +147,11 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			{
 				Name: "compare", Usage: "theory and finite networks, their distances, the figures", ArgsUsage: "FILE", Description: "   dmft compare experiment.yaml --out comparison",
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
+			},
+			{
+				Name: "bench", Usage: "measure this machine: matrix products, networks, the theory, how cost grows", ArgsUsage: " ",
+				Description: "Prints tables in Markdown, in a minute or two.\n\n   dmft bench",
+				Flags:       []cli.Flag{jsonFlag}, Action: measure,
 			},
 			{
 				Name: "figure", Usage: "draw the figures of a finished run again", ArgsUsage: "DIR", Description: "   dmft figure comparison",

@@ -174,13 +174,14 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 		}
 	}
 	w += right
-	title := vg.Length(0)
-	if f.Title != "" {
-		title = 16
-	}
 	text, err := newText()
 	if err != nil {
 		return nil, err
+	}
+	title := vg.Length(0)
+	words := text.wrap(f.Title, 9.5, w-10)
+	if f.Title != "" {
+		title = 16 + 11.5*vg.Length(strings.Count(words, "\n"))
 	}
 	plots := make([][]*plot.Plot, rows)
 	var entries [][]entry
@@ -209,7 +210,7 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 		if f.Title != "" {
 			sty := text.style(9.5)
 			sty.XAlign, sty.YAlign = draw.XCenter, draw.YTop
-			dc.FillText(sty, vg.Point{X: w / 2, Y: h - 4}, f.Title)
+			dc.FillText(sty, vg.Point{X: w / 2, Y: h - 4}, words)
 		}
 		legend.draw(dc, h-title-2)
 		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4, PadLeft: 5, PadRight: 8 + right}

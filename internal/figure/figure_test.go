@@ -219,6 +219,25 @@ func TestHeatMap(t *testing.T) {
 	}
 }
 
+// TestWrap: a title wider than its figure is broken between words, and every line fits.
+func TestWrap(t *testing.T) {
+	text, err := newText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const long = "Loss; bands: ± 2 standard errors of the mean over seeds"
+	got := text.wrap(long, 9.5, 150)
+	lines := strings.Split(got, "\n")
+	for _, l := range lines {
+		if w := text.style(9.5).Width(l); w > 150 {
+			t.Errorf("line %q is %g wide", l, w)
+		}
+	}
+	if len(lines) < 2 || strings.Join(lines, " ") != long || text.wrap("short", 9.5, 10) != "short" || text.wrap("", 9.5, 10) != "" {
+		t.Errorf("wrapped as %q", got)
+	}
+}
+
 // TestImages: PDF is given images upside down, as its writer wants them, and SVG images that declare what they are.
 func TestImages(t *testing.T) {
 	h := &HeatMap{X: []float64{0}, Y: []float64{0, 1}, Z: [][]float64{{0}, {1}}}

@@ -21,7 +21,7 @@ type strip struct {
 
 // Measures of a strip, in points.
 const (
-	stripThumb, stripGap, stripSpace, stripLine = 16, 3, 12, 11
+	stripThumb, stripGap, stripSpace, stripLine = 14, 3, 9, 11
 )
 
 // newStrip lays out the entries of all panels, each label once, in lines no wider than the figure.

@@ -47,6 +47,25 @@ func (t *texts) style(size float64) plottext.Style {
 	return plottext.Style{Color: color.Black, Font: f, Handler: t}
 }
 
+// wrap breaks text between words into lines of at most some width.
+func (t *texts) wrap(s string, size float64, width vg.Length) string {
+	sty := t.style(size)
+	var b strings.Builder
+	line := ""
+	for _, word := range strings.Fields(s) {
+		switch {
+		case line == "":
+			line = word
+		case sty.Width(line+" "+word) <= width:
+			line += " " + word
+		default:
+			b.WriteString(line + "\n")
+			line = word
+		}
+	}
+	return b.String() + line
+}
+
 // Lines implements plottext.Handler.
 func (t *texts) Lines(s string) []string {
 	var b sfnt.Buffer

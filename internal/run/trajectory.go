@@ -60,6 +60,11 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	put("phi_two_time_stderr", t.PhiTwoTimeStderr)
 	put("g_two_time", t.GTwoTime)
 	put("g_two_time_stderr", t.GTwoTimeStderr)
+	series("layer_time", t.LayerTime)
+	series("depths", floats(t.Depths))
+	put("f_depths", t.FDepths)
+	put("f_depths_stderr", t.FDepthsStderr)
+	put("loss_depths", t.LossDepths)
 	put("response_a", t.ResponseA)
 	put("response_b", t.ResponseB)
 	put("preactivations", t.Preactivations)
@@ -81,6 +86,7 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 		ReadoutNorm: m["readout_norm"].Data, KernelTime: m["kernel_time"].Data, NTK: get("ntk"), NTKStderr: get("ntk_stderr"),
 		Phi: get("phi"), PhiStderr: get("phi_stderr"), G: get("g"), GStderr: get("g_stderr"), Alignment: m["alignment"].Data,
 		KernelMovement: m["kernel_movement"].Data, AlignmentStderr: m["alignment_stderr"].Data, KernelMovementStderr: m["kernel_movement_stderr"].Data, Preactivations: get("preactivations"),
+		LayerTime: m["layer_time"].Data, Depths: ints(m["depths"].Data), FDepths: get("f_depths"), FDepthsStderr: get("f_depths_stderr"), LossDepths: get("loss_depths"),
 		PhiMovement: get("phi_movement"), GMovement: get("g_movement"), PhiAlignment: get("phi_alignment"), NTKSpectrum: get("ntk_spectrum"),
 		TwoTimeTime: m["two_time_time"].Data, PhiTwoTime: get("phi_two_time"), PhiTwoTimeStderr: get("phi_two_time_stderr"), GTwoTime: get("g_two_time"),
 		GTwoTimeStderr: get("g_two_time_stderr"), ResponseA: get("response_a"), ResponseB: get("response_b"),
