@@ -571,6 +571,7 @@ func redraw(c *cli.Context) error {
 			if r.Theory, err = run.ReadTrajectory(filepath.Join(dir, "theory.npz")); err != nil {
 				return r, err
 			}
+			r.Theory.Diagnostics = m.Results["theory.npz"].Diagnostics
 		}
 		if err := loadRest(dir, &r); err != nil {
 			return r, err
