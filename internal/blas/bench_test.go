@@ -191,7 +191,7 @@ func benches() []bench {
 		S, k, P := s[0], s[1], s[2]
 		list = append(list, benchGemm(tr, nt, k, P, S), benchGemm(nt, nt, S, P, k), benchGemm(nt, tr, S, k, P))
 	}
-	for _, m := range []int{1, 4, 16} {
+	for _, m := range []int{1, 4, 8, 32} {
 		list = append(list, benchGemm(nt, nt, m, 256, 256), benchGemm(nt, tr, m, 256, 256))
 	}
 	list = append(list, benchGemm(tr, nt, 100, 100, 100000))

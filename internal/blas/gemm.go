@@ -8,10 +8,10 @@ const (
 	reduction   = 384
 	blockRows   = 144
 	blockCols   = 1536
-	packCols    = 512  // the left operand is packed when this many columns use it and its stride is a multiple of
-	packStride  = 2048 // so many bytes, at which its rows compete for the same lines of the caches
-	serialWork  = 1 << 22
-	unpackedMax = 48 // rows below which the right operand is used where it lies
+	packCols    = 512     // the left operand is packed when this many columns use it and its stride is a multiple of
+	packStride  = 2048    // so many bytes, at which its rows compete for the same lines of the caches
+	serialWork  = 1 << 23 // multiplications below which one goroutine does all
+	unpackedMax = 48      // rows below which the right operand is used where it lies
 )
 
 // part says which elements of the result are wanted.

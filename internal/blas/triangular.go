@@ -40,7 +40,7 @@ func (ks *kernels[T]) triangle(q *triangular[T]) {
 	}
 	q.tasks = ceil(q.rhs, size)
 	procs := 1
-	if float64(q.n)*float64(q.n)*float64(q.rhs) >= 2*serialWork {
+	if float64(q.n)*float64(q.n)*float64(q.rhs) >= serialWork {
 		procs = runtime.GOMAXPROCS(0)
 	}
 	if procs > 1 {
