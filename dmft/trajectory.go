@@ -70,8 +70,8 @@ type Trajectory struct {
 	GTwoTime, GTwoTimeStderr     Array     // L×J×J×P[×C]×P[×C]: G^ℓ(t,s)
 	// Responses of the theory of deep networks, kept when every step of an optimiser is: A^ℓ(t,s) = ⟨∂φ(h^ℓ(t))/∂r^ℓ(s)⟩ for s < t and B^ℓ(t,s) = ⟨∂g^{ℓ+1}(t)/∂u^{ℓ+1}(s)⟩
 	// for s ≤ t, ℓ = 1 … L−1, as far as the fields at different times differ: where g(s) depends linearly on others, A is the smallest one that acts the same.
-	ResponseA Array // (L−1)×J×J×P×P[×C]
-	ResponseB Array // (L−1)×J×J×P[×C]×P
+	ResponseA, ResponseAStderr Array // (L−1)×J×J×P×P[×C]
+	ResponseB, ResponseBStderr Array // (L−1)×J×J×P[×C]×P
 
 	// Of infinitely deep networks: the layer times τ ∈ [0, 1] at which Phi and G are given in place of layers, and the depths extrapolated from.
 	LayerTime              []float64 // L

@@ -209,10 +209,7 @@ func (j *job[T]) collectTwoTime(tr *Trajectory) {
 	}
 	at := 0
 	take := func(mean, spread *Array, layers, left, right int, shape []int) {
-		*mean = NewArray(shape...)
-		if spread != nil {
-			*spread = NewArray(shape...)
-		}
+		*mean, *spread = NewArray(shape...), NewArray(shape...)
 		for i := range layers {
 			for t := range n {
 				for s := range n {
@@ -220,9 +217,7 @@ func (j *job[T]) collectTwoTime(tr *Trajectory) {
 					for a := range left {
 						src := at + (t*left+a)*n*right + s*right
 						copy(mean.Data[dst+a*right:dst+(a+1)*right], j.two.Mean[src:])
-						if spread != nil {
-							copy(spread.Data[dst+a*right:dst+(a+1)*right], stderr[src:])
-						}
+						copy(spread.Data[dst+a*right:dst+(a+1)*right], stderr[src:])
 					}
 				}
 			}
@@ -233,7 +228,7 @@ func (j *job[T]) collectTwoTime(tr *Trajectory) {
 	take(&tr.PhiTwoTime, &tr.PhiTwoTimeStderr, l, p, p, []int{l, n, n, p, p})
 	take(&tr.GTwoTime, &tr.GTwoTimeStderr, l, p*c, p*c, append(append([]int{l, n, n}, pc...), pc...))
 	if at < len(j.two.Mean) {
-		take(&tr.ResponseA, nil, l-1, p, p*c, append([]int{l - 1, n, n, p}, pc...))
-		take(&tr.ResponseB, nil, l-1, p*c, p, append(append([]int{l - 1, n, n}, pc...), p))
+		take(&tr.ResponseA, &tr.ResponseAStderr, l-1, p, p*c, append([]int{l - 1, n, n, p}, pc...))
+		take(&tr.ResponseB, &tr.ResponseBStderr, l-1, p*c, p, append(append([]int{l - 1, n, n}, pc...), p))
 	}
 }

@@ -162,7 +162,7 @@ func TestTrajectory(t *testing.T) {
 		KernelStep: []int{0, 1}, KernelTime: []float64{0, 1}, Alignment: []float64{.1, .2}, KernelMovement: []float64{0, 1},
 		LayerTime: []float64{0, 1}, Depths: []int{5, 9}, TwoTimeStep: []int{0, 1}, TwoTimeTime: []float64{0, 1}}
 	for i, a := range []*dmft.Array{&tr.F, &tr.FStderr, &tr.NTK, &tr.NTKStderr, &tr.Phi, &tr.PhiStderr, &tr.G, &tr.GStderr, &tr.FReplicas, &tr.LossReplicas, &tr.Preactivations,
-		&tr.PhiMovement, &tr.GMovement, &tr.PhiAlignment, &tr.NTKSpectrum, &tr.PhiTwoTime, &tr.PhiTwoTimeStderr, &tr.GTwoTime, &tr.GTwoTimeStderr, &tr.ResponseA, &tr.ResponseB, &tr.FDepths, &tr.FDepthsStderr, &tr.LossDepths} {
+		&tr.PhiMovement, &tr.GMovement, &tr.PhiAlignment, &tr.NTKSpectrum, &tr.PhiTwoTime, &tr.PhiTwoTimeStderr, &tr.GTwoTime, &tr.GTwoTimeStderr, &tr.ResponseA, &tr.ResponseB, &tr.ResponseAStderr, &tr.ResponseBStderr, &tr.FDepths, &tr.FDepthsStderr, &tr.LossDepths} {
 		*a = dmft.NewArray(2, 3)
 		for j := range a.Data {
 			a.Data[j] = float64(10*i + j)

@@ -66,7 +66,9 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	put("f_depths_stderr", t.FDepthsStderr)
 	put("loss_depths", t.LossDepths)
 	put("response_a", t.ResponseA)
+	put("response_a_stderr", t.ResponseAStderr)
 	put("response_b", t.ResponseB)
+	put("response_b_stderr", t.ResponseBStderr)
 	put("preactivations", t.Preactivations)
 	put("width", dmft.Array{Data: []float64{float64(t.Width)}})
 	put("replicas", dmft.Array{Data: []float64{float64(t.Replicas)}})
@@ -90,6 +92,7 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 		PhiMovement: get("phi_movement"), GMovement: get("g_movement"), PhiAlignment: get("phi_alignment"), NTKSpectrum: get("ntk_spectrum"),
 		TwoTimeTime: m["two_time_time"].Data, PhiTwoTime: get("phi_two_time"), PhiTwoTimeStderr: get("phi_two_time_stderr"), GTwoTime: get("g_two_time"),
 		GTwoTimeStderr: get("g_two_time_stderr"), ResponseA: get("response_a"), ResponseB: get("response_b"),
+		ResponseAStderr: get("response_a_stderr"), ResponseBStderr: get("response_b_stderr"),
 	}
 	for _, r := range []string{"seeds", "blocks"} {
 		if _, ok := m["f_"+r]; ok {
