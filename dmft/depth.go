@@ -63,6 +63,8 @@ func solveInfinite(ctx context.Context, p *Problem, s Settings) (*Trajectory, er
 		sum += l
 	}
 	s.Depths = nil
+	twoTime := s.Record.TwoTime > 0
+	s.Record.TwoTime = 0
 	rungs := make([]*Trajectory, n)
 	progress, done := s.Progress, 0
 	for i := n - 1; i >= 0; i-- { // the deepest first: it decides how large blocks must be
@@ -81,7 +83,11 @@ func solveInfinite(ctx context.Context, p *Problem, s Settings) (*Trajectory, er
 		rungs[i], done = tr, done+depths[i]
 		s.sites, s.last = tr.Width, true
 	}
-	return extrapolate(p, depths, rungs), nil
+	tr := extrapolate(p, depths, rungs)
+	if twoTime {
+		tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, "kernels between two times are kept of networks of finite depth only")
+	}
+	return tr, nil
 }
 
 // extrapolate makes the trajectory of infinite depth from those of a ladder with the same blocks.
