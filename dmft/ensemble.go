@@ -688,8 +688,8 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	}
 	state := rows * word * (regs*(cols+int64(c)) + l*(2*all+2*int64(np)))
 	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
-	if e.Conditioned {
-		hidden = word * (regs + 4) * int64(e.Width) / 2 // at most: two bases and their noise, half the sites each
+	if e.Conditioned { // two bases, their noise and the learned factors, with room to grow
+		hidden = word * (regs + 4) * 3 / 2 * guessRank(np, c, p.Training.Steps, e.Width)
 	}
 	state += (l - 1) * size * int64(e.Width) * hidden
 	fields, two := e.Record.twoTimeBytes(p, rows)
@@ -699,6 +699,12 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	live := min(int64(runtime.GOMAXPROCS(0)), batches)
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
 	return shared + live*state + record + (kernels+two)*(live+2) + 3*live*kernelBytes(np, c, p.Network.Depth)
+}
+
+// guessRank is about how many directions a hidden matrix will have met on either side: about ten for each point and output in a long run.
+func guessRank(points, outputs, steps, sites int) int64 {
+	pc := int64(points) * int64(outputs)
+	return min(10*pc, pc*int64(steps+1), int64(sites)/2)
 }
 
 // Flops is about how many floating-point operations a Train call will take.
@@ -716,8 +722,8 @@ func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	perSite := 2*first + 60*l*all // products of the first layer, activations
 	hidden := 2 * n * (all + points*float64(c) + points)
 	if e.Conditioned {
-		// Each direction of the two bases costs five products with every column. About ten directions are met for each point and output.
-		rank := min(10*points*float64(c), points*float64(c)*evals, n/4)
+		// Each direction of the two bases costs five products with every column.
+		rank := float64(guessRank(np, c, p.Training.Steps, e.Width))
 		hidden = 2 * rank * (5*all + 5*points*float64(c))
 	}
 	return float64(e.Replicas) * n * evals * (perSite + (l-1)*hidden)

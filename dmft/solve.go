@@ -62,9 +62,9 @@ type Settings struct {
 
 const (
 	defaultSamples = 4000
-	blockSites     = 500 // sites of a block, unless the data has too many independent fields
-	leastBlocks    = 4   // blocks that an error bar needs
-	mostGrowth     = 3   // times that blocks of deep networks are doubled to fit their noise
+	blockSites     = 500  // sites of a block, unless the data has too many independent fields
+	leastBlocks    = 4    // blocks that an error bar needs
+	mostSites      = 8000 // sites up to which blocks of deep networks are doubled to fit their noise
 )
 
 // Solve computes the infinite-width limit of a Problem: sites ("representative neurons") that see each other only through
@@ -110,9 +110,9 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	}
 	t, err := Train(ctx, p, e)
 	// The ranks of deep networks are known only when the blocks have run: blocks that cannot match all noise are grown.
-	for grown := 0; errors.Is(err, gaussian.ErrFull); grown++ {
+	for errors.Is(err, gaussian.ErrFull) {
 		s.sites, s.grown = 2*e.Width, true
-		s.last = grown == mostGrowth
+		s.last = s.sites >= mostSites
 		if e, d, err = theoryEnsemble(p, s); err != nil {
 			return nil, err
 		}
@@ -350,6 +350,17 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		blocks = max(s.Samples/max(blockSites, need), min(leastBlocks, s.Samples/2))
 	}
 	width := s.Samples / blocks
+	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.Depth > 1 && !p.Network.Activation.Linear() {
+		// Start from what the noise of all directions will probably need: in a residual network all layers share their sites.
+		guess := int(guessRank(np, c, p.Training.Steps, mostSites))
+		if p.Network.Kind == ResNet {
+			guess *= p.Network.Depth - 1
+		}
+		for gaussian.Capacity(width/copies) < guess && width < mostSites/2 {
+			width *= 2
+		}
+		blocks = max(s.Samples/width, min(leastBlocks, s.Samples/2))
+	}
 	if s.sites > 0 { // given: keep the number of sites where that leaves enough blocks
 		width = s.sites
 		if s.Blocks == 0 {
@@ -366,8 +377,11 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites match %d of %d independent input directions; %d samples or more would match all of them",
 			width, d.Matched, rank, blocks*need))
 	}
-	if s.grown {
+	switch {
+	case s.grown:
 		d.Notes = append(d.Notes, fmt.Sprintf("blocks were grown to %d sites, %d in all, to match the noise of every direction", width, width*blocks))
+	case width*blocks > s.Samples+s.Samples/10 && s.Blocks == 0:
+		d.Notes = append(d.Notes, fmt.Sprintf("%d blocks of %d sites, %d in all, to match the noise of every direction", blocks, width, width*blocks))
 	}
 	if blocks == 1 {
 		d.Notes = append(d.Notes, "a single block of sites gives no error bar")
