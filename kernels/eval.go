@@ -1,12 +1,12 @@
 package kernels
 
-import "math"
+import "github.com/seed39b58f2d/dmft/internal/vec"
 
 type float interface{ float32 | float64 }
 
 // Eval sets phi ← φ(h) and dphi ← φ′(h) element by element; either may be nil. The derivative of relu at 0 is 0, that of leaky-relu the slope.
 // Infinities give limits and NaN gives NaN. phi may be h itself. It panics when an output is shorter than h, and does nothing for an
-// activation that Validate refuses by name.
+// activation that Validate refuses by name. An element depends on its own argument alone, to the bit.
 func (a Activation) Eval(phi, dphi, h []float64) { evaluate(a, phi, dphi, h) }
 
 // Eval32 is Eval in single precision.
@@ -74,18 +74,18 @@ func (a Activation) scalar(h float64) (v, d, s float64) {
 			v, d = slope*x, slope
 		}
 	case ErfName:
-		v, d = erfBase(x)
+		v, d = vec.ErfAt(x)
 		s = -vanishing(x, d)
 	case TanhName:
-		v, d = tanhBase(x)
+		v, d = vec.TanhAt(x)
 		s = -2 * v * d
 	case GELUName:
-		v, d = geluBase(x)
-		n := density(x)
-		s = 2*n - vanishing(x, vanishing(x, n))
+		v, d = vec.GELUAt(x)
+		_, n := vec.ErfAt(x) // twice the normal density
+		s = n - vanishing(x, vanishing(x, n/2))
 	case SoftplusName:
-		v, d = softplusBase(x)
-		_, q := softplusBase(-x)
+		v, d = vec.SoftplusAt(x)
+		_, q := vec.SoftplusAt(-x)
 		s = d * q
 	case QuadraticMixName:
 		v, d = quadraticMixBase(x, e)
@@ -111,8 +111,7 @@ func vanishing(x, d float64) float64 {
 	return x * d
 }
 
-// evaluate has one tight loop per base function, over value and derivative together where they share work. Where they do not, the derivative
-// goes first, since phi may be h.
+// evaluate leaves to vec what takes more than a few operations. The derivative goes first in the other cases, since phi may be h.
 func evaluate[T float](a Activation, phi, dphi, h []T) {
 	if phi != nil {
 		phi = phi[:len(h)]
@@ -134,49 +133,17 @@ func evaluate[T float](a Activation, phi, dphi, h []T) {
 			}
 		}
 	case ReLUName:
-		evalReLU(phi, dphi, h, T(ds), scale < 0)
+		vec.ReLUWithDerivative(phi, dphi, h, scale, gain, 0)
 	case LeakyReLUName:
-		evalLeaky(phi, dphi, h, T(ds), T(ds*e), scale < 0)
+		vec.ReLUWithDerivative(phi, dphi, h, scale, gain, e)
 	case ErfName:
-		for i, x := range h {
-			y := scale * float64(x)
-			if phi != nil {
-				phi[i] = T(gain * erf2(y))
-			}
-			if dphi != nil {
-				dphi[i] = T(ds * 2 * density(y))
-			}
-		}
+		vec.ErfWithDerivative(phi, dphi, h, scale, gain)
 	case TanhName:
-		for i, x := range h {
-			v, d := tanhBase(scale * float64(x))
-			if phi != nil {
-				phi[i] = T(gain * v)
-			}
-			if dphi != nil {
-				dphi[i] = T(ds * d)
-			}
-		}
+		vec.TanhWithDerivative(phi, dphi, h, scale, gain)
 	case GELUName:
-		for i, x := range h {
-			v, d := geluBase(scale * float64(x))
-			if phi != nil {
-				phi[i] = T(gain * v)
-			}
-			if dphi != nil {
-				dphi[i] = T(ds * d)
-			}
-		}
+		vec.GELUWithDerivative(phi, dphi, h, scale, gain)
 	case SoftplusName:
-		for i, x := range h {
-			v, d := softplusBase(scale * float64(x))
-			if phi != nil {
-				phi[i] = T(gain * v)
-			}
-			if dphi != nil {
-				dphi[i] = T(ds * d)
-			}
-		}
+		vec.SoftplusWithDerivative(phi, dphi, h, scale, gain)
 	case QuadraticMixName:
 		for i, x := range h {
 			v, d := quadraticMixBase(scale*float64(x), e)
@@ -198,68 +165,4 @@ func evaluate[T float](a Activation, phi, dphi, h []T) {
 			}
 		}
 	}
-}
-
-// evalReLU sets phi ← g·max(h, 0), or g·min(h, 0) when mirrored. The sign of a field is a coin toss, so the loops do not branch on it.
-func evalReLU[T float](phi, dphi, h []T, g T, mirrored bool) {
-	if dphi != nil {
-		if mirrored {
-			for i, x := range h {
-				dphi[i] = g * step(-x)
-			}
-		} else {
-			for i, x := range h {
-				dphi[i] = g * step(x)
-			}
-		}
-	}
-	if phi != nil {
-		if mirrored {
-			for i, x := range h {
-				phi[i] = g * min(x, 0)
-			}
-		} else {
-			for i, x := range h {
-				phi[i] = g * max(x, 0)
-			}
-		}
-	}
-}
-
-// evalLeaky has slope g on the side of positive (mirrored: negative) h and slope low, not 0, on the other.
-func evalLeaky[T float](phi, dphi, h []T, g, low T, mirrored bool) {
-	if dphi != nil {
-		if mirrored {
-			for i, x := range h {
-				dphi[i] = low + (g-low)*step(-x)
-			}
-		} else {
-			for i, x := range h {
-				dphi[i] = low + (g-low)*step(x)
-			}
-		}
-	}
-	if phi != nil {
-		up, down := g, low
-		if mirrored {
-			up, down = low, g
-		}
-		for i, x := range h {
-			phi[i] = up*max(x, 0) + down*min(x, 0)
-		}
-	}
-}
-
-// step is 1 for x > 0, 0 for x ≤ 0 and NaN for NaN. Selecting among integers compiles to conditional moves, among floats to jumps.
-func step[T float](x T) T {
-	const one, inf = 0x3ff << 52, 0x7ff << 52
-	b := math.Float64bits(float64(x))
-	var r uint64
-	if int64(b) > 0 {
-		r = one
-	}
-	if b<<1 > inf<<1 {
-		r = b
-	}
-	return T(math.Float64frombits(r))
 }
