@@ -24,7 +24,7 @@ func panels(kink, width float64, f func(x float64) float64) float64 {
 			mid := side[0] + (2*float64(k)+1)*half
 			for i, z := range legendreX {
 				x := mid + z*half
-				s += half * legendreW[i] * f(x) * invSqrt2Pi * math.Exp(-x*x/2)
+				s += half * legendreW[i] * f(x) * (1 / math.Sqrt(2*math.Pi)) * math.Exp(-x*x/2)
 			}
 		}
 	}
@@ -180,7 +180,7 @@ func TestWidths(t *testing.T) {
 			th += w.weight * math.Erf(x/(w.kappa*math.Sqrt2))
 			s := 2 * w.kappa
 			z := -x / s // E max(−x + sξ, 0) = s(N(z) + zΦ(z))
-			sp += w.weight * s * (invSqrt2Pi*math.Exp(-z*z/2) + z*math.Erfc(-z/math.Sqrt2)/2)
+			sp += w.weight * s * ((1 / math.Sqrt(2*math.Pi))*math.Exp(-z*z/2) + z*math.Erfc(-z/math.Sqrt2)/2)
 		}
 		if !close(th, math.Tanh(x), 3e-15) || math.Abs(sp-math.Log1p(math.Exp(-x))) > 3e-15 {
 			t.Errorf("at %g: tanh %g (%g), softplus(−x) %g (%g)", x, th, math.Tanh(x), sp, math.Log1p(math.Exp(-x)))
