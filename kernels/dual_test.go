@@ -180,7 +180,7 @@ func TestWidths(t *testing.T) {
 			th += w.weight * math.Erf(x/(w.kappa*math.Sqrt2))
 			s := 2 * w.kappa
 			z := -x / s // E max(−x + sξ, 0) = s(N(z) + zΦ(z))
-			sp += w.weight * s * ((1 / math.Sqrt(2*math.Pi))*math.Exp(-z*z/2) + z*math.Erfc(-z/math.Sqrt2)/2)
+			sp += w.weight * s * ((1/math.Sqrt(2*math.Pi))*math.Exp(-z*z/2) + z*math.Erfc(-z/math.Sqrt2)/2)
 		}
 		if !close(th, math.Tanh(x), 3e-15) || math.Abs(sp-math.Log1p(math.Exp(-x))) > 3e-15 {
 			t.Errorf("at %g: tanh %g (%g), softplus(−x) %g (%g)", x, th, math.Tanh(x), sp, math.Log1p(math.Exp(-x)))
