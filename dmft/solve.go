@@ -356,10 +356,12 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		if p.Network.Kind == ResNet {
 			guess *= p.Network.Depth - 1
 		}
-		for gaussian.Capacity(width/copies) < guess && width < mostSites/2 {
-			width *= 2
+		if gaussian.Capacity(blockSites/copies) < guess { // smaller blocks are grown when they turn out to be too small
+			for gaussian.Capacity(width/copies) < guess && width < mostSites/2 {
+				width *= 2
+			}
+			blocks = max(s.Samples/width, min(leastBlocks, s.Samples/2))
 		}
-		blocks = max(s.Samples/width, min(leastBlocks, s.Samples/2))
 	}
 	if s.sites > 0 { // given: keep the number of sites where that leaves enough blocks
 		width = s.sites
