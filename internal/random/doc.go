@@ -1,10 +1,7 @@
-// Package random draws normal numbers fast, in explicit streams, and the points of Sobol sequences.
+// Package random draws normal numbers fast, in explicit streams.
 //
 //	s := random.New(seed, replica)
 //	s.Normal(z) // fills z with independent standard normal numbers
-//
-//	q, err := random.NewScrambledSobol(dimension, seed, replica)
-//	q.Next(u) // the next point of the unit cube
 //
 // Nothing here depends on the processor: no function of package math whose last bit differs between architectures is called, and products that enter sums are rounded
 // before, so that the compiler cannot fuse them. The same seed and stream give the same bits everywhere.
@@ -26,15 +23,4 @@
 //	v = r·f(r) + ∫_r^∞ f,   x₀ = v/f(r),   x₁ = r,   x_{i+1} = f⁻¹(f(x_i) + v/x_i),   x₂₅₆ = 0
 //
 // the last of which determines r. The table ziggurat.go of x_i and f(x_i) is computed by tools/vecgen, since logarithms differ between processors.
-//
-// # Sobol sequences
-//
-// The sequence of I. M. Sobol (USSR Comput. Math. Math. Phys. 7 (1967) 86) in the order of the Gray code (I. A. Antonov and V. M. Saleev, ibid. 19 (1979) 252),
-// with the direction numbers of S. Joe and F. Y. Kuo (Constructing Sobol sequences with better two-dimensional projections, SIAM J. Sci. Comput. 30 (2008) 2635), their
-// set new-joe-kuo-6, in up to [MaxDimension] dimensions: all those with polynomials of degree up to 15. They are under a licence of the BSD kind, in LICENSE-joe-kuo.
-//
-// Scrambling multiplies the binary digits of each coordinate by a random lower triangular matrix and shifts them (J. Matoušek, On the L₂-discrepancy for anchored boxes,
-// J. Complexity 14 (1998) 527). Every point is then uniformly distributed, so that averages have no bias and independent scramblings measure their error. The points keep the
-// stratification of the sequence, and the variance is that of the nested scrambling of A. B. Owen: for smooth functions n points have an error of order n^{−3/2}. Take powers of two points, from the
-// first on.
 package random

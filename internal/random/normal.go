@@ -26,7 +26,7 @@ func (s *Stream) Normal32(dst []float32) { normal(s, dst) }
 func (s *Stream) NormFloat64() float64 {
 	i, j := position(s.Uint64())
 	if abs(j) < inside[i] {
-		return float64(j) * width[i]
+		return float64(float64(j) * width[i])
 	}
 	return s.edge(i, j)
 }
@@ -65,7 +65,7 @@ func normal[T float32 | float64](s *Stream, dst []T) {
 // edge decides about a position outside the part of layer i that is all inside the curve, and draws again when it is refused.
 func (s *Stream) edge(i uint8, j int64) float64 {
 	for {
-		x := float64(j) * width[i]
+		x := float64(float64(j) * width[i])
 		if abs(j) < inside[i] {
 			return x
 		}

@@ -50,7 +50,7 @@ func TestReproducible(t *testing.T) {
 	want := struct {
 		first [3]float64
 		hash  uint64
-	}{[3]float64{0x1.8833fbfc631aep-02, -0x1.0b7e355097a3ap-01, 0x1.3c1396f82789fp+00}, 0xbcf79a7d4a2d48b2}
+	}{[3]float64{0x1.8833fbfc631aep-02, -0x1.0b7e355097a3ap-01, 0x1.3c1396f82789fp+00}, 0xe23ede73a3db3fcc}
 	if [3]float64(z[:3]) != want.first || h != want.hash {
 		t.Errorf("%x, hash of 2²⁰ numbers %#x; want %x, %#x", z[:3], h, want.first, want.hash)
 	}
@@ -316,11 +316,9 @@ func TestSource(t *testing.T) {
 
 func TestNoAllocation(t *testing.T) {
 	s := New(1, 1)
-	q := scrambled(t, 10, 1)
 	if n := testing.AllocsPerRun(10, func() {
 		var z [100]float64
 		s.Normal(z[:])
-		q.Next(z[:])
 	}); n != 0 {
 		t.Errorf("%g allocations", n)
 	}

@@ -16,14 +16,20 @@
 //
 // # Errors
 //
-// The largest errors of value and derivative for in = out = 1, in ulp of the true value, as the tests assert them against arithmetic of hundreds
-// of bits (in brackets: found on 10⁶ points of each precision). The factor in adds the rounding of in·x, whose effect grows with x in the tails of
-// exponential decay, the factor out half an ulp.
+// The largest errors for in = out = 1 and of every set of instructions, in ulp of the true value, as the tests assert them against arithmetic of 320 bits; in brackets
+// the largest found on 10⁶ points in double and in single precision, by go test -run Errors -points 200000 -timeout 30m -v.
 //
-//	             double                 single
-//	Exp          1    (@)               1   (@)
+//	             value              derivative
+//	Exp          1.2 (1.08, 1.06)
+//	Tanh         3   (2.51, 2.50)   5 (4.82, 4.81)
+//	Erf          3   (2.49, 2.18)   3 (2.17, 2.05)
+//	GELU         6   (5.03, 4.56)   6 (5.44, 5.65)
+//	Softplus     3   (2.71, 2.69)   3 (2.16, 2.30)
+//	ReLU         exact products with the slopes
 //
-// The error of the derivative of GELU is in ulp of the larger of Φ(x) and |x|Φ′(x) between −1 and 0, where these cancel.
+// The error of the derivative of GELU is in ulp of the larger of Φ(x) and |x|Φ′(x) between −1 and 0, where these cancel. A subnormal result has an error in units of the smallest
+// number. The factor in adds the rounding of in·x (and in single precision of in), the effect of which grows with x in the tails: x² ulp of exp(−x²/2). The factor out adds half an ulp, or one for the derivative. [Erf] is
+// the function with in = √2, and has one ulp more. Without fused multiply-add the errors are up to 2 ulp larger.
 //
 // # Methods
 //

@@ -155,13 +155,13 @@ func loop[T Real](f op, phi, dphi, x []T, p parameters) {
 		var v, d float64
 		switch f {
 		case tanhOp:
-			v, d = TanhAt(in * float64(x))
+			v, d = TanhAt(float64(in * float64(x)))
 		case erfOp:
-			v, d = ErfAt(in * float64(x))
+			v, d = ErfAt(float64(in * float64(x)))
 		case geluOp:
-			v, d = GELUAt(in * float64(x))
+			v, d = GELUAt(float64(in * float64(x)))
 		case softplusOp:
-			v, d = SoftplusAt(in * float64(x))
+			v, d = SoftplusAt(float64(in * float64(x)))
 		case reluOp:
 			v, d = reluAt(float64(x), p)
 			out, slope = 1, 1

@@ -17,17 +17,16 @@ type function struct {
 	name          string
 	op            op
 	reference     func(x float64) (v, d *big.Float)
-	double        [2]float64
-	single        [2]float64
+	bound         [2]float64
 	width, narrow float64 // half the interval where it is not constant or linear, in double and single precision
 }
 
 var functions = []function{
-	{"exp", expOp, referenceExp, [2]float64{1.1, 1.1}, [2]float64{1.1, 1.1}, 750, 105},
-	{"tanh", tanhOp, referenceTanh, [2]float64{3, 5}, [2]float64{3, 5}, 380, 55},
-	{"erf", erfOp, referenceErf, [2]float64{3, 3}, [2]float64{3, 3}, 39, 15},
-	{"gelu", geluOp, referenceGELU, [2]float64{6, 6}, [2]float64{6, 6}, 39, 15},
-	{"softplus", softplusOp, referenceSoftplus, [2]float64{3, 3}, [2]float64{3, 3}, 750, 105},
+	{"exp", expOp, referenceExp, [2]float64{1.2, 1.2}, 750, 105},
+	{"tanh", tanhOp, referenceTanh, [2]float64{3, 5}, 380, 55},
+	{"erf", erfOp, referenceErf, [2]float64{3, 3}, 39, 15},
+	{"gelu", geluOp, referenceGELU, [2]float64{6, 6}, 39, 15},
+	{"softplus", softplusOp, referenceSoftplus, [2]float64{3, 3}, 750, 105},
 }
 
 // eval runs a function with in = out = 1.
@@ -125,13 +124,13 @@ func roundsUp(x *big.Float, most int) bool {
 func TestErrors(t *testing.T) {
 	for _, f := range functions {
 		t.Run(f.name, func(t *testing.T) {
-			t.Run("float64", func(t *testing.T) { testErrors[float64](t, f, f.double) })
-			t.Run("float32", func(t *testing.T) { testErrors[float32](t, f, f.single) })
+			t.Run("float64", func(t *testing.T) { testErrors[float64](t, f) })
+			t.Run("float32", func(t *testing.T) { testErrors[float32](t, f) })
 		})
 	}
 }
 
-func testErrors[T Real](t *testing.T, f function, bound [2]float64) {
+func testErrors[T Real](t *testing.T, f function) {
 	n := *points
 	if testing.Short() {
 		n /= 10
@@ -173,9 +172,12 @@ func testErrors[T Real](t *testing.T, f function, bound [2]float64) {
 			}
 		}
 		t.Logf("%.3f ulp at %v", worst, at)
-		for j := range worst {
-			if !(worst[j] <= bound[j]) {
-				t.Errorf("%s: %.3f ulp at %v, stated %v", []string{"value", "derivative"}[j], worst[j], at[j], bound[j])
+		for j, bound := range f.bound {
+			if emulated {
+				bound += 2
+			}
+			if !(worst[j] <= bound) {
+				t.Errorf("%s: %.3f ulp at %v, stated %v", []string{"value", "derivative"}[j], worst[j], at[j], bound)
 			}
 		}
 	})
