@@ -688,7 +688,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	}
 	state := rows * word * (regs*(cols+int64(c)) + l*(2*all+2*int64(np)))
 	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
-	if e.Conditioned { // two bases, their noise and the learned factors, with room to grow
+	if e.Conditioned {                     // two bases, their noise and the learned factors, with room to grow
 		hidden = word * (regs + 4) * 3 / 2 * guessRank(np, c, p.Training.Steps, e.Width)
 	}
 	state += (l - 1) * size * int64(e.Width) * hidden
