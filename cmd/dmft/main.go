@@ -7,6 +7,7 @@
 //	dmft solve FILE [--out DIR]      theory only
 //	dmft simulate FILE [--out DIR]   finite networks only
 //	dmft compare FILE [--out DIR]    both, the distances, the figures
+//	dmft grok FILE [--out DIR]       the same, and the grokking gap; with two lists in FILE a phase diagram of it
 //	dmft figure DIR                  draw the figures of a finished run again
 //	dmft bench                       measure this machine
 //
@@ -152,6 +153,14 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Name: "bench", Usage: "measure this machine: matrix products, networks, the theory, how cost grows", ArgsUsage: " ",
 				Description: "Prints tables in Markdown, in a minute or two.\n\n   dmft bench",
 				Flags:       []cli.Flag{jsonFlag}, Action: measure,
+			},
+			{
+				Name: "grok", Usage: "theory and finite networks, and the delay between learning the training points and the task", ArgsUsage: "FILE",
+				Description: "Does what compare does and prints the grokking gap: log₁₀ of the time by which the test loss stays below a fraction of its start\n" +
+					"(grok.fraction) over that of the train loss, or never. For high-dimensional data, and for any experiment with test points. A file with two\n" +
+					"lists gives a phase diagram; solve draws it from the theory alone, simulate from finite networks. A diagram that was stopped goes on\n" +
+					"when the same command is given again.\n\n   dmft grok experiment.yaml --out grokking",
+				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
 			},
 			{
 				Name: "figure", Usage: "draw the figures of a finished run again", ArgsUsage: "DIR", Description: "   dmft figure comparison",

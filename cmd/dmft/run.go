@@ -38,7 +38,8 @@ var quickstartResidualYAML []byte
 // session is one invocation of a command that runs experiments.
 type session struct {
 	c             *cli.Context
-	mode          string // solve, simulate, compare, quickstart
+	mode          string // solve, simulate, compare, quickstart, grok
+	kind          string // of the run folder: the mode, but that a comparison serves grok, too
 	theory, sims  bool
 	base          string // folder that file names in the experiment count from
 	memory        int64
@@ -46,11 +47,15 @@ type session struct {
 	printed       io.Writer
 	figures, json bool
 	timing        map[string]float64 // seconds by result file
+	gaps          []report.GapRow    // of grok
 }
 
 func newSession(c *cli.Context, theory, sims bool, base string) (*session, error) {
-	s := &session{c: c, mode: c.Command.Name, theory: theory, sims: sims, base: base, printed: c.App.Writer,
+	s := &session{c: c, mode: c.Command.Name, kind: c.Command.Name, theory: theory, sims: sims, base: base, printed: c.App.Writer,
 		figures: !c.Bool("no-figures"), json: c.Bool("json")}
+	if s.mode == "grok" {
+		s.kind = "compare"
+	}
 	var err error
 	if s.memory, err = memoryLimit(c.String("memory")); err != nil {
 		return nil, usageError{err}
@@ -121,6 +126,13 @@ func (s *session) run(f *experiment.File) error {
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
+	high, err := highDimensional(f)
+	if err != nil {
+		return err
+	}
+	if high {
+		return s.runHighDimensional(out, f)
+	}
 	results, stopped, err := s.points(out, f)
 	if err != nil {
 		return err
@@ -157,7 +169,11 @@ func (s *session) points(out string, f *experiment.File) (results []report.Resul
 		results = append(results, *r)
 	}
 	if s.figures {
-		if err := draw(results, filepath.Join(out, "figures")); err != nil {
+		figs := s.figuresOf(results, f.Points()[0].Experiment)
+		if d := s.phase(f); d != nil {
+			figs = append(figs, report.PhaseFigure(*d))
+		}
+		if err := draw(figs, filepath.Join(out, "figures")); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -181,7 +197,7 @@ func (s *session) openProduct(out string, f *experiment.File) (*run.Folder, erro
 	for _, p := range f.Points() {
 		all = append(all, p.Experiment.Hash())
 	}
-	hash := s.mode + "-product-" + experiment.HashOf(all)
+	hash := s.kind + "-product-" + experiment.HashOf(all)
 	return run.Open(out, f.Points()[0].Experiment.Name, hash, s.c.Bool("force"))
 }
 
@@ -221,7 +237,7 @@ func (s *session) point(dir string, p experiment.Point) (*report.Result, error) 
 	if err := problem.Validate(); err != nil {
 		return nil, usageError{err}
 	}
-	folder, err := run.Open(dir, e.Name, s.mode+"-"+e.Hash()+"-"+experiment.DataHash(set), s.c.Bool("force"))
+	folder, err := run.Open(dir, e.Name, s.kind+"-"+e.Hash()+"-"+experiment.DataHash(set), s.c.Bool("force"))
 	if err != nil {
 		return nil, err
 	}
@@ -241,8 +257,14 @@ func (s *session) point(dir string, p experiment.Point) (*report.Result, error) 
 			return nil, err
 		}
 	}
+	if s.mode == "grok" {
+		if set.TestTargets == nil {
+			return nil, usageError{errors.New("grok compares train and test loss, and there are no test points: give data.test")}
+		}
+		s.gaps = append(s.gaps, r.Gaps(e.Grok.Fraction, set.TestTargets)...)
+	}
 	if s.figures && p.Label == "" && !folder.Complete {
-		if err := draw([]report.Result{*r}, folder.Path("figures")); err != nil {
+		if err := draw(s.figuresOf([]report.Result{*r}, e), folder.Path("figures")); err != nil {
 			return nil, err
 		}
 	}
@@ -529,9 +551,19 @@ func writeData(path string, set *data.Set) error {
 	return npy.WriteNPZ(path, out)
 }
 
-// draw writes the figures of results into a folder.
-func draw(results []report.Result, dir string) error {
+// figuresOf are the figures of results.
+func (s *session) figuresOf(results []report.Result, e experiment.Experiment) []report.Named {
 	figs := report.Figures(results)
+	if s.mode == "grok" {
+		if f, ok := report.GrokkingFigure(results, e.Grok.Fraction, e.Description); ok {
+			figs = append(figs, f)
+		}
+	}
+	return figs
+}
+
+// draw writes figures into a folder.
+func draw(figs []report.Named, dir string) error {
 	if len(figs) == 0 {
 		return nil
 	}
@@ -591,6 +623,9 @@ func redraw(c *cli.Context) error {
 		}
 		return r, err
 	}
+	if high, err := redrawHighDimensional(c, dir, m); high || err != nil {
+		return err
+	}
 	var results []report.Result
 	if len(m.Points) == 0 {
 		r, err := read(dir, "", m)
@@ -611,11 +646,27 @@ func redraw(c *cli.Context) error {
 		}
 		results = append(results, r)
 	}
-	if len(report.Figures(results)) == 0 {
-		return fmt.Errorf("%s holds %d runs, too many for one figure; name the folder of one", dir, len(results))
+	figs := report.Figures(results)
+	if slices.Contains(m.Command, "grok") {
+		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
+		if err != nil {
+			return err
+		}
+		e := f.Points()[0].Experiment
+		if f, ok := report.GrokkingFigure(results, e.Grok.Fraction, e.Description); ok {
+			figs = append(figs, f)
+		}
+	}
+	return drawn(c, dir, figs, len(results))
+}
+
+// drawn draws the figures of a finished run of n points and lists them.
+func drawn(c *cli.Context, dir string, figs []report.Named, n int) error {
+	if len(figs) == 0 {
+		return fmt.Errorf("%s holds %d runs, too many for one figure; name the folder of one", dir, n)
 	}
 	out := filepath.Join(dir, "figures")
-	if err := draw(results, out); err != nil {
+	if err := draw(figs, out); err != nil {
 		return err
 	}
 	files, err := filepath.Glob(filepath.Join(out, "*"))
@@ -646,6 +697,9 @@ func (s *session) print(out string, results []report.Result) error {
 			}
 			doc["comparison"] = reports
 		}
+		if s.mode == "grok" {
+			doc["gaps"] = s.gaps
+		}
 		return writeJSON(s.printed, doc)
 	}
 	if err := report.Table(s.printed, results); err != nil {
@@ -654,6 +708,12 @@ func (s *session) print(out string, results []report.Result) error {
 	if s.theory && s.sims {
 		fmt.Fprintln(s.printed)
 		if err := report.Distances(s.printed, results); err != nil {
+			return err
+		}
+	}
+	if s.mode == "grok" {
+		fmt.Fprintln(s.printed)
+		if err := report.GapTable(s.printed, s.gaps); err != nil {
 			return err
 		}
 	}
@@ -679,8 +739,17 @@ func verdict(results []report.Result) error {
 			bad = append(bad, s)
 		}
 	}
+	return disagreements(bad, len(results))
+}
+
+// disagreements is the error of verdicts on some of n points, or nil.
+func disagreements(bad []string, n int) error {
+	const most = 6
 	if bad == nil {
 		return nil
+	}
+	if len(bad) > most {
+		bad = append(bad[:most:most], fmt.Sprintf("… %d of %d points disagree; --json lists them all", len(bad), n))
 	}
 	return disagreement{errors.New(strings.Join(bad, "\n"))}
 }

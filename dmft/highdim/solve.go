@@ -189,6 +189,24 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 	return t, err
 }
 
+// Estimate is about how many bytes the theory of p takes.
+func Estimate(p *Problem, s Settings) (int64, error) {
+	if err := p.Validate(); err != nil {
+		return 0, err
+	}
+	s, err := s.withDefaults()
+	if err != nil {
+		return 0, err
+	}
+	return estimate(p, s), nil
+}
+
+// Limit is the learning rate above which gradient descent of the linear part of the model alone diverges, 2η(1 + 1/√δ)² < 2. The quadratic part makes it smaller.
+func Limit(p *Problem) float64 { return 1 / edge(p.Ratio) }
+
+// edge is the upper end of the spectrum of XᵀX/δ.
+func edge(ratio float64) float64 { return math.Pow(1+1/math.Sqrt(ratio), 2) }
+
 // estimate is about how many bytes the theory needs, if it meets some hundred directions.
 func estimate(p *Problem, s Settings) int64 {
 	sites, n, t := s.Samples/s.Blocks, int64(p.Units), int64(p.Training.Steps+1)
@@ -442,8 +460,7 @@ func (j *job) trouble(rec *record, n int) *dmft.Status {
 	if worst <= divergedAbove*scale {
 		return nil
 	}
-	m, d := j.p.Training.Method, j.p.Ratio
-	edge := math.Pow(1+1/math.Sqrt(d), 2)
+	m, edge := j.p.Training.Method, edge(j.p.Ratio)
 	st := &dmft.Status{Code: dmft.Diverged, Step: n - 1, Quantity: fmt.Sprintf("the loss reached %.3g at step %d from %.3g", worst, n, scale)}
 	if math.IsNaN(worst) || math.IsInf(worst, 0) {
 		st.Code, st.Quantity = dmft.NotFinite, fmt.Sprintf("the loss is not a finite number at step %d", n)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 )
@@ -192,11 +191,7 @@ func (t *Trajectory) Quantile(q float64) (loss, test []float64) {
 			for j := range x {
 				x[j] = a.At(j).Data[i]
 			}
-			slices.Sort(x)
-			at := q * float64(len(x)-1)
-			lo := int(at)
-			hi := min(lo+1, len(x)-1)
-			out[i] = x[lo] + (at-float64(lo))*(x[hi]-x[lo])
+			out[i] = quantile(x, q)
 		}
 		return out
 	}

@@ -191,8 +191,8 @@ func activationSchema() map[string]any {
 		switch {
 		case n == kernels.PolynomialName:
 			v = numbers
-		case parameterKey(n) != "":
-			v = number
+		case parameterKey(n) != "": // swept over by a list
+			v = map[string]any{"anyOf": []any{number, numbers}}
 		default:
 			bare = append(bare, n)
 		}

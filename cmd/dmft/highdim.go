@@ -1,0 +1,529 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/highdim"
+	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/report"
+	"github.com/seed39b58f2d/dmft/internal/run"
+)
+
+// highDimensional says whether the experiments of a file are on high-dimensional data: all of them or none.
+func highDimensional(f *experiment.File) (bool, error) {
+	n := 0
+	for _, p := range f.Points() {
+		if p.Experiment.HighDimensional() {
+			n++
+		}
+	}
+	if n > 0 && n < len(f.Points()) {
+		return false, usageError{fmt.Errorf("data.source is %s at some points and not at others; write two files", experiment.HighDimensional)}
+	}
+	return n > 0, nil
+}
+
+// runHighDimensional runs every point of a file on high-dimensional data.
+func (s *session) runHighDimensional(out string, f *experiment.File) error {
+	points := f.Points()
+	if s.theory {
+		for _, p := range points {
+			if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
+				return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, simulate follows random weights by simulation.method moments (%w)", err)}
+			}
+		}
+	}
+	var results []report.HighDimensional
+	var stopped error
+	if len(points) == 1 {
+		s.progress.Prefix("")
+		r, err := s.highDimensionalPoint(s.c.Context, out, points[0], 1)
+		if r == nil || dmft.StopCode(err) == dmft.Interrupted {
+			return err
+		}
+		results, stopped = []report.HighDimensional{*r}, err
+	} else {
+		var err error
+		if results, stopped, err = s.highDimensionalProduct(out, f); err != nil {
+			return err
+		}
+	}
+	d := phaseOf(f.Points(), results)
+	if err := s.printHighDimensional(out, results, d); err != nil {
+		return err
+	}
+	if stopped != nil {
+		return stopped
+	}
+	var bad []string
+	for _, r := range results {
+		if r.Compare != nil && !r.Compare.Agree {
+			bad = append(bad, strings.TrimPrefix(r.Label+": "+r.Compare.Verdict(), ": "))
+		}
+	}
+	return disagreements(bad, len(results))
+}
+
+// highDimensionalProduct runs many points, as many at a time as there are processors, each in a folder of its own.
+func (s *session) highDimensionalProduct(out string, f *experiment.File) (results []report.HighDimensional, stopped, err error) {
+	points := f.Points()
+	top, err := s.openProduct(out, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer top.Close()
+	ctx, cancel := context.WithCancel(s.c.Context)
+	defer cancel()
+	results = make([]report.HighDimensional, len(points))
+	errs := make([]error, len(points))
+	workers := min(runtime.GOMAXPROCS(0), len(points))
+	tell, done := s.progress.Phase(fmt.Sprintf("%d points", len(points)))
+	var next, finished atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(points) || ctx.Err() != nil {
+					return
+				}
+				r, err := s.highDimensionalPoint(ctx, filepath.Join(out, folderName(points[i].Label)), points[i], workers)
+				if errs[i] = err; r == nil || dmft.StopCode(err) == dmft.Interrupted {
+					cancel() // the others stop, what is finished is kept
+					return
+				}
+				results[i] = *r
+				tell(finished.Add(1), int64(len(points)))
+			}
+		})
+	}
+	wg.Wait()
+	done()
+	for i, e := range errs { // what stopped the others, rather than that they were stopped
+		if e != nil && results[i].Problem == nil && dmft.StopCode(e) != dmft.Interrupted {
+			return nil, nil, fmt.Errorf("%s: %w", points[i].Label, e)
+		}
+	}
+	if cause := s.c.Context.Err(); cause != nil {
+		return nil, nil, dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("%d of %d points are finished", finished.Load(), len(points)), Advice: "they are kept; give the same command again to go on"}.Err()
+	}
+	failed := 0
+	for i, e := range errs { // divergences: the other points still count
+		if e != nil {
+			if failed++; failed <= 3 {
+				s.progress.Line("dmft: %s: %v", points[i].Label, e)
+			}
+			stopped = fmt.Errorf("%d of %d points stopped early, the last at %s: %w", failed, len(points), points[i].Label, e)
+		}
+	}
+	if s.figures {
+		if err := draw(highDimensionalFigures(points, results), filepath.Join(out, "figures")); err != nil {
+			return nil, nil, err
+		}
+	}
+	return results, stopped, finishProduct(top, f, s.c)
+}
+
+// highDimensionalPoint runs one experiment in its folder, beside others at the same time. A run that diverged has both a result and an error.
+func (s *session) highDimensionalPoint(ctx context.Context, dir string, p experiment.Point, beside int) (*report.HighDimensional, error) {
+	e := &p.Experiment
+	folder, err := run.Open(dir, e.Name, s.kind+"-"+e.Hash(), s.c.Bool("force"))
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	alone := p.Label == ""
+	r := &report.HighDimensional{}
+	m := run.Manifest{Name: e.Name, Command: command(s.c), Products: products(), Experiment: p.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
+		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
+	switch {
+	case folder.Complete:
+		if alone {
+			s.progress.Line("already complete in %s (--force computes it again)", dir)
+		}
+		old, err := run.ReadManifest(dir)
+		if err != nil {
+			return nil, err
+		}
+		if r, err = readHighDimensional(dir, p.Label, e); err != nil {
+			return nil, err
+		}
+		return r, statusError(old.Results)
+	default:
+		if alone && folder.Resumed {
+			s.progress.Line("resuming the run in %s", dir)
+		}
+		r.Label, r.Caption, r.Problem, r.Fraction = p.Label, e.Description, e.HighDimensionalProblem(), e.Grok.Fraction
+		if err := s.computeHighDimensional(ctx, folder, e, r, &m, alone, beside); err != nil {
+			return nil, err
+		}
+	}
+	if err := compareHighDimensional(r, e); err != nil {
+		return nil, err
+	}
+	if r.Compare != nil {
+		m.Comparison = r.Compare
+	}
+	if s.figures && alone {
+		if err := draw(report.HighDimensionalFigures([]report.HighDimensional{*r}), folder.Path("figures")); err != nil {
+			return nil, err
+		}
+	}
+	if err := folder.Finish(m); err != nil {
+		return nil, err
+	}
+	return r, statusError(m.Results)
+}
+
+func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment) (err error) {
+	if r.Theory != nil && len(r.Sims) > 0 {
+		r.Compare, err = highdim.Compare(r.Theory, r.Sims, e.Compare.Tolerance)
+	}
+	return err
+}
+
+// computeHighDimensional makes the trajectories that are missing in the folder.
+func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder, e *experiment.Experiment, r *report.HighDimensional, m *run.Manifest, alone bool, beside int) error {
+	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
+		began := time.Now()
+		settings := dmft.Run{Store: folder, Memory: s.memory / int64(beside)}
+		done := func() {}
+		if alone {
+			settings.Progress, done = s.progress.Phase(what)
+		}
+		t, err := solve(settings)
+		done()
+		if t == nil || dmft.StopCode(err) == dmft.Interrupted {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		if alone {
+			for _, n := range t.Diagnostics.Notes {
+				s.progress.Line("%s: %s", what, n)
+			}
+		}
+		d := t.Diagnostics
+		m.Results[file] = run.Result{Status: t.Status, Replicas: t.Replicas, Seconds: time.Since(began).Seconds(),
+			Diagnostics: dmft.Diagnostics{Rank: d.Directions, Dropped: d.Dropped, Steps: len(t.Time) - 1, Evaluations: d.Evaluations, MemoryBytes: d.MemoryBytes, Notes: d.Notes, Samples: t.Samples * t.Replicas}}
+		return t, run.WriteHighDimensional(folder.Path(file), t, replicas)
+	}
+	var err error
+	if s.theory {
+		r.Theory, err = one("theory", "theory.npz", "blocks", func(settings dmft.Run) (*highdim.Trajectory, error) {
+			set := e.HighDimensionalTheory()
+			set.Run = settings
+			return highdim.Solve(ctx, r.Problem, set)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if !s.sims {
+		return nil
+	}
+	dims := slices.Clone(e.Simulation.Dimensions)
+	slices.Sort(dims)
+	for _, d := range dims {
+		t, err := one(fmt.Sprintf("%d networks in %d dimensions", e.Simulation.Seeds, d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+			set := e.HighDimensionalSimulation(d, settings)
+			if e.Simulation.Method == "moments" {
+				return highdim.SimulateMoments(ctx, r.Problem, set)
+			}
+			return highdim.Simulate(ctx, r.Problem, set)
+		})
+		if err != nil {
+			return err
+		}
+		r.Sims = append(r.Sims, t)
+	}
+	return nil
+}
+
+// readHighDimensional reads the trajectories of a complete folder.
+func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.HighDimensional, error) {
+	r := &report.HighDimensional{Label: label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
+	t, err := run.ReadHighDimensional(filepath.Join(dir, "theory.npz"))
+	switch {
+	case err == nil:
+		r.Theory = t
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		t, err := run.ReadHighDimensional(f)
+		if err != nil {
+			return nil, err
+		}
+		r.Sims = append(r.Sims, t)
+	}
+	slices.SortFunc(r.Sims, func(a, b *highdim.Trajectory) int { return a.Dimension - b.Dimension })
+	return r, compareHighDimensional(r, e)
+}
+
+// highDimensionalFigures are the figures of a product: those of its points when they are few, and the phase diagram.
+func highDimensionalFigures(points []experiment.Point, results []report.HighDimensional) []report.Named {
+	figs := report.HighDimensionalFigures(results)
+	if d := phaseOf(points, results); d != nil {
+		figs = append(figs, report.PhaseFigure(*d))
+	}
+	return figs
+}
+
+// plane finds two swept keys whose values are numbers: the axes of a phase diagram.
+func plane(points []experiment.Point) (x, y string, ok bool) {
+	if len(points[0].Values) != 2 {
+		return "", "", false
+	}
+	x, y = points[0].Values[0].Key, points[0].Values[1].Key
+	if x == "data.ratio" { // data goes up
+		x, y = y, x
+	}
+	for _, key := range []string{x, y} {
+		seen := map[float64]bool{}
+		for i := range points {
+			v, number := points[i].Number(key)
+			if !number {
+				return "", "", false
+			}
+			seen[v] = true
+		}
+		if len(seen) < 2 {
+			return "", "", false
+		}
+	}
+	return x, y, true
+}
+
+// newPhase is the empty phase diagram of a file, or nil when it has no two axes.
+func newPhase(points []experiment.Point) *report.PhaseDiagram {
+	xkey, ykey, ok := plane(points)
+	if !ok {
+		return nil
+	}
+	var xs, ys []float64
+	for i := range points {
+		x, _ := points[i].Number(xkey)
+		y, _ := points[i].Number(ykey)
+		xs, ys = append(xs, x), append(ys, y)
+	}
+	e := points[0].Experiment
+	d := report.NewPhaseDiagram(xkey, ykey, xs, ys, e.Grok.Fraction)
+	d.Caption = e.Description
+	return &d
+}
+
+// phaseOf is the phase diagram of results of a file with two lists, or nil.
+func phaseOf(points []experiment.Point, results []report.HighDimensional) *report.PhaseDiagram {
+	d := newPhase(points)
+	if d == nil {
+		return nil
+	}
+	for i, r := range results {
+		for _, g := range r.Gaps() {
+			x, _ := points[i].Number(d.XKey)
+			y, _ := points[i].Number(d.YKey)
+			d.Horizon = max(d.Horizon, g.Gap.Horizon)
+			gap := g.Gap.Median
+			if g.What == "theory" {
+				gap = g.Gap.Mean
+			}
+			title := g.What
+			if g.Dimension > 0 {
+				if title += ", one network"; g.Replicas > 1 {
+					title = fmt.Sprintf("%s, median of %d", g.What, g.Replicas)
+				}
+			}
+			if g.Status != "" {
+				continue // not a number
+			}
+			d.Set(title, g.Dimension, x, y, gap)
+		}
+	}
+	if len(d.Maps) == 0 {
+		return nil
+	}
+	if base := points[0].Experiment; base.Network.Activation.Name == "quadratic-mix" {
+		d.At = func(x, y float64) report.PhaseThreshold {
+			t := report.PhaseThreshold{Ratio: base.Data.Ratio, Epsilon: base.Network.Activation.Parameter}
+			for _, v := range []struct {
+				key   string
+				value float64
+			}{{d.XKey, x}, {d.YKey, y}} {
+				switch v.key {
+				case "data.ratio":
+					t.Ratio = v.value
+				case "network.activation":
+					t.Epsilon = v.value
+				}
+			}
+			return t
+		}
+	}
+	return d
+}
+
+// phase is the phase diagram of an experiment on fixed data with two lists, or nil.
+func (s *session) phase(f *experiment.File) *report.PhaseDiagram {
+	if s.mode != "grok" {
+		return nil
+	}
+	points := f.Points()
+	d := newPhase(points)
+	if d == nil {
+		return nil
+	}
+	at := map[string]int{}
+	for i, p := range points {
+		at[p.Label] = i
+	}
+	for _, g := range s.gaps {
+		p := points[at[g.Label]]
+		x, _ := p.Number(d.XKey)
+		y, _ := p.Number(d.YKey)
+		d.Horizon = max(d.Horizon, g.Gap.Horizon)
+		if g.Status != "" {
+			continue
+		}
+		gap := g.Gap.Median
+		if g.What == "theory" {
+			gap = g.Gap.Mean
+		}
+		d.Set(g.What, 0, x, y, gap)
+	}
+	if len(d.Maps) == 0 {
+		return nil
+	}
+	return d
+}
+
+// fewRows is how many points are listed one by one when there is a phase diagram.
+const fewRows = 12
+
+// printHighDimensional shows the results.
+func (s *session) printHighDimensional(out string, results []report.HighDimensional, d *report.PhaseDiagram) error {
+	var rows []report.GapRow
+	for _, r := range results {
+		rows = append(rows, r.Gaps()...)
+	}
+	if s.json {
+		doc := map[string]any{"out": out, "results": rows}
+		if s.theory && s.sims {
+			var reports []any
+			for _, r := range results {
+				reports = append(reports, map[string]any{"label": r.Label, "report": r.Compare})
+			}
+			doc["comparison"] = reports
+		}
+		if d != nil {
+			doc["phase"] = d
+		}
+		return writeJSON(s.printed, doc)
+	}
+	if d == nil || len(results) <= fewRows {
+		if err := report.GapTable(s.printed, rows); err != nil {
+			return err
+		}
+		if s.theory && s.sims {
+			fmt.Fprintln(s.printed)
+			if err := report.HighDimensionalDistances(s.printed, results); err != nil {
+				return err
+			}
+		}
+	}
+	if d != nil {
+		if err := phaseTable(s, d); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(s.printed, "\nresults in %s\n", out)
+	return err
+}
+
+// phaseTable prints a phase diagram, y upwards.
+func phaseTable(s *session, d *report.PhaseDiagram) error {
+	for _, m := range d.Maps {
+		fmt.Fprintf(s.printed, "\ngrokking gap (dex), %s: %s across, %s up\n", m.Title, report.AxisName(d.XKey), report.AxisName(d.YKey))
+		t := tabwriter.NewWriter(s.printed, 0, 4, 2, ' ', tabwriter.AlignRight)
+		for j := len(d.Y) - 1; j >= 0; j-- {
+			fmt.Fprintf(t, "%.4g", d.Y[j])
+			for _, g := range m.Gap[j] {
+				switch {
+				case g.Never():
+					fmt.Fprint(t, "\tnever")
+				case g.Dex != g.Dex:
+					fmt.Fprint(t, "\t–")
+				default:
+					fmt.Fprintf(t, "\t%.2f", g.Dex)
+				}
+			}
+			fmt.Fprintln(t, "\t")
+		}
+		for _, x := range d.X {
+			fmt.Fprintf(t, "\t%.4g", x)
+		}
+		fmt.Fprintln(t, "\t")
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// redrawHighDimensional draws the figures of a finished run on high-dimensional data; high says whether the run is one.
+func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bool, err error) {
+	entries := m.Points
+	if len(entries) == 0 {
+		entries = []run.PointEntry{{}}
+	}
+	var points []experiment.Point
+	var results []report.HighDimensional
+	for _, entry := range entries {
+		sub, pm := filepath.Join(dir, entry.Folder), m
+		if entry.Folder != "" {
+			if pm, err = run.ReadManifest(sub); err != nil {
+				return true, err
+			}
+		}
+		f, err := experiment.Parse(filepath.Join(sub, "manifest.json"), []byte(pm.YAML))
+		if err != nil {
+			return true, err
+		}
+		p := f.Points()[0]
+		if !p.Experiment.HighDimensional() {
+			return false, nil
+		}
+		var label []string
+		for key, value := range entry.Values {
+			p.Values = append(p.Values, experiment.Swept{Key: key, Value: value})
+		}
+		slices.SortFunc(p.Values, func(a, b experiment.Swept) int { // in the order of the file, which the folder's name has kept
+			return strings.Index(entry.Folder, a.Key+"=") - strings.Index(entry.Folder, b.Key+"=")
+		})
+		for _, v := range p.Values {
+			label = append(label, v.Key+"="+v.Value)
+		}
+		r, err := readHighDimensional(sub, strings.Join(label, ", "), &p.Experiment)
+		if err != nil {
+			return true, err
+		}
+		points, results = append(points, p), append(results, *r)
+	}
+	return true, drawn(c, dir, highDimensionalFigures(points, results), len(results))
+}
