@@ -23,20 +23,6 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/run"
 )
 
-// highDimensional says whether the experiments of a file are on high-dimensional data: all of them or none.
-func highDimensional(f *experiment.File) (bool, error) {
-	n := 0
-	for _, p := range f.Points() {
-		if p.Experiment.HighDimensional() {
-			n++
-		}
-	}
-	if n > 0 && n < len(f.Points()) {
-		return false, usageError{fmt.Errorf("data.source is %s at some points and not at others; write two files", experiment.HighDimensional)}
-	}
-	return n > 0, nil
-}
-
 // runHighDimensional runs every point of a file on high-dimensional data.
 func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	points := f.Points()

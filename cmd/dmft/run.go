@@ -21,6 +21,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -126,11 +127,7 @@ func (s *session) run(f *experiment.File) error {
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
-	high, err := highDimensional(f)
-	if err != nil {
-		return err
-	}
-	if high {
+	if e := f.Points()[0].Experiment; e.HighDimensional() { // then all are: keys that one kind needs do not apply to the other
 		return s.runHighDimensional(out, f)
 	}
 	results, stopped, err := s.points(out, f)
@@ -811,13 +808,26 @@ func check(c *cli.Context) error {
 		NetworkBytes map[string]int64      `json:"network_memory_bytes"`
 		TheoryTime   float64               `json:"theory_seconds"` // about, on this machine
 		NetworkTime  map[string]float64    `json:"network_seconds"`
-		Lambda       float64               `json:"ntk_lambda_max"`
+		Lambda       float64               `json:"ntk_lambda_max,omitempty"`
 		Limit        float64               `json:"learning_rate_limit,omitempty"`
 		Warning      string                `json:"warning,omitempty"`
 	}
 	var plans []plan
 	for i, p := range points {
 		e := p.Experiment
+		if e.HighDimensional() {
+			problem := e.HighDimensionalProblem()
+			pl := plan{Label: p.Label, Experiment: e, Data: fmt.Sprintf("Gaussian points in D → ∞ dimensions, P = %g·D; simulations with D = %s", e.Data.Ratio, strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Simulation.Dimensions), " ", ", "), "[]")),
+				Limit: highdim.Limit(problem)}
+			if pl.TheoryBytes, err = highdim.Estimate(problem, e.HighDimensionalTheory()); err != nil && e.Simulation.Method != "moments" {
+				return usageError{err}
+			}
+			if e.Training.Optimizer == "gd" && e.Training.LearningRate > pl.Limit {
+				pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where gradient descent of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
+			}
+			plans = append(plans, pl)
+			continue
+		}
 		set, err := e.Load(filepath.Dir(path))
 		if err != nil {
 			return err
@@ -859,6 +869,16 @@ func check(c *cli.Context) error {
 		}
 		fmt.Fprintf(w, "# %s\n", pl.Data)
 		about := func(s float64) string { return approximately(time.Duration(s * float64(time.Second))) }
+		if pl.Experiment.HighDimensional() {
+			if pl.TheoryBytes > 0 {
+				fmt.Fprintf(w, "# about: theory %s\n", sizeText(pl.TheoryBytes))
+			}
+			fmt.Fprintf(w, "# learning rates below %.3g are stable for the linear part of the model, and for its quadratic part less\n", pl.Limit)
+			if pl.Warning != "" {
+				fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
+			}
+			continue
+		}
 		fmt.Fprintf(w, "# about: theory %s, %s", sizeText(pl.TheoryBytes), about(pl.TheoryTime))
 		for _, n := range pl.Experiment.Simulation.Widths {
 			fmt.Fprintf(w, "; width %d %s, %s", n, sizeText(pl.NetworkBytes[strconv.Itoa(n)]), about(pl.NetworkTime[strconv.Itoa(n)]))

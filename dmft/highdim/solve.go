@@ -267,7 +267,7 @@ type job struct {
 
 func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	if j.run.Memory > 0 && j.bytes > j.run.Memory {
-		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %d MiB are needed, the limit is %d MiB", j.bytes>>20, j.run.Memory>>20), Advice: "raise the limit or use fewer samples"}
+		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %.3g MiB are needed, the limit is %.3g MiB", float64(j.bytes)/(1<<20), float64(j.run.Memory)/(1<<20)), Advice: "raise the limit or use fewer samples"}
 		return nil, st.Err()
 	}
 	rec, errs := make([]*record, j.replicas), make([]error, j.replicas)

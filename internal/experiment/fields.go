@@ -195,7 +195,7 @@ var fields = []field{
 		return nil
 	}, min: 1, max: 100000, doc: "number of hidden layers L, or infinite (resnet); 1 for two-layer"},
 	{path: "network.activation", at: func(e *Experiment) any { return &e.Network.Activation }, required: true,
-		doc: "φ: one of " + strings.Join(kernels.Names(), ", ") + "; {relu: 1.4142} is a gain, {quadratic-mix: 0.5} its ε, {leaky-relu: 0.1} its slope, {polynomial: [0, 1, 0.3]} its coefficients; long form {name: tanh, gain: 1.25, scale: 0.8} for gain·φ(scale·h)"},
+		doc: "φ: one of " + strings.Join(kernels.Names(), ", ") + "; {relu: 1.4142} is a gain, {quadratic-mix: 0.5} its ε ({quadratic-mix: [0.1, 0.5]} is a list of two), {leaky-relu: 0.1} its slope, {polynomial: [0, 1, 0.3]} its coefficients; long form {name: tanh, gain: 1.25, scale: 0.8} for gain·φ(scale·h)"},
 	{path: "network.branch.beta", at: func(e *Experiment) any { return &e.Network.Beta }, def: 1., min: -inf, max: inf, when: resnetOnly, doc: "β of the residual branch β L^(−α)"},
 	{path: "network.branch.exponent", at: func(e *Experiment) any { return &e.Network.Exponent }, def: 0.5, min: -inf, max: inf, when: resnetOnly, doc: "α of the residual branch: 0.5 depth-μP, 1 mean field"},
 

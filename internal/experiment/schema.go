@@ -196,6 +196,9 @@ func activationSchema() map[string]any {
 		default:
 			bare = append(bare, n)
 		}
+		if n != kernels.PolynomialName { // several are one activation each
+			v = map[string]any{"anyOf": []any{v, map[string]any{"type": "array", "items": v, "minItems": 1}}}
+		}
 		short["properties"].(map[string]any)[n] = v
 	}
 	short["minProperties"], short["maxProperties"] = 1, 1

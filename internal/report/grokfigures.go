@@ -34,7 +34,7 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 				f.PanelWidth, f.PanelHeight = 4.4, 2.9
 			}
 			if c := results[0].Caption; c != "" {
-				f.Title += ". " + c
+				f.Title = strings.TrimSuffix(f.Title, ".") + ". " + c
 			}
 			out = append(out, Named{draw.name, f})
 		}
@@ -42,7 +42,28 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 	return out
 }
 
-func (r HighDimensional) title() string { return pretty(r.Label) }
+// highDimensionalSymbols are those of keys that mean something else, or nothing, for fixed data.
+var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N", "target.noise": "noise", "network.activation": "ε"}
+
+func (r HighDimensional) title() string {
+	out := ""
+	for _, kv := range splitLabel(r.Label) {
+		key, value := kv[0], kv[1]
+		if _, eps, ok := strings.Cut(value, "epsilon: "); ok && !strings.Contains(eps, ",") {
+			value = strings.TrimSuffix(eps, "}")
+		} else if key == "network.activation" {
+			key = "φ"
+		}
+		if s, ok := highDimensionalSymbols[key]; ok {
+			key = s
+		} else {
+			key = pretty(key + "=")
+			key = strings.TrimSuffix(key, " = ")
+		}
+		out += ", " + key + " = " + value
+	}
+	return strings.TrimPrefix(out, ", ")
+}
 
 func (r HighDimensional) views() []*highdim.Trajectory {
 	var out []*highdim.Trajectory
@@ -130,31 +151,17 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 			continue
 		}
 		gap := ""
-		for _, row := range r.Gaps() {
+		for _, row := range r.Gaps() { // of the lines
 			if row.What == "theory" || r.Theory == nil && row.Dimension == r.Sims[len(r.Sims)-1].Dimension {
 				gap = "gap " + row.Gap.Median.String()
 			}
 		}
 		p.Title = strings.TrimPrefix(r.title()+", "+gap, ", ")
 		p.Series = append(p.Series, level(p.X, views[0].TestLoss[0], r.Fraction))
-		if t := r.Theory; t != nil {
-			for _, s := range []figure.Series{band(t.Time, t.Loss, t.LossStderr, "train", 0, 1), band(t.Time, t.TestLoss, t.TestLossStderr, "test", 0, 1)} {
-				s.Color, s.Width = map[string]color.NRGBA{"train": trainColor, "test": testColor}[s.Label], 1.4
-				p.Series = append(p.Series, s)
-			}
-			who = append(who, "lines: theory (D = ∞)")
-		}
-		if n := len(r.Sims); n > 0 {
-			s := r.Sims[n-1]
-			label := func(x string) string {
-				if r.Theory != nil {
-					return ""
-				}
-				return x
-			}
-			p.Series = append(p.Series, dots(p.X.Min, s.Time, s.Loss, s.LossStderr, label("train"), trainColor), dots(p.X.Min, s.Time, s.TestLoss, s.TestLossStderr, label("test"), testColor))
-			who = append(who, fmt.Sprintf("points: mean of %d simulations with D = %d, ± 2 s.e.", s.Replicas, s.Dimension))
-		}
+		who = append(who, r.curves(&p, []curve{
+			{"train", trainColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.Loss, t.LossStderr }},
+			{"test", testColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.TestLoss, t.TestLossStderr }},
+		})...)
 		f.Panels = append(f.Panels, p)
 	}
 	f.Title = "Train and test loss; " + once(who)
@@ -171,7 +178,7 @@ func once(texts []string) string {
 		}
 	}
 	if len(out) > 3 {
-		return "lines: theory, points: simulations with the largest D, ± 2 s.e."
+		out = []string{"lines: theory", "points: simulations with the largest D, ± 2 s.e."}
 	}
 	return strings.Join(out, ", ")
 }
@@ -262,12 +269,20 @@ func (r HighDimensional) curves(p *figure.Panel, curves []curve) (who []string) 
 		case t == r.Theory:
 			who = append(who, "lines: theory (D = ∞)")
 		case points:
-			who = append(who, fmt.Sprintf("points: simulations with D = %d", t.Dimension))
+			who = append(who, "points: "+simulations(t)+", ± 2 s.e.")
 		default:
-			who = append(who, fmt.Sprintf("simulations with D = %d", t.Dimension))
+			who = append(who, simulations(t))
 		}
 	}
 	return who
+}
+
+// simulations says what a simulation is the mean of.
+func simulations(t *highdim.Trajectory) string {
+	if t.Replicas == 1 {
+		return fmt.Sprintf("one simulation with D = %d", t.Dimension)
+	}
+	return fmt.Sprintf("mean of %d simulations with D = %d", t.Replicas, t.Dimension)
 }
 
 // decompositionFigure shows what the test loss is made of.
@@ -321,7 +336,15 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 			return column(t.Moments, t.MomentsStderr, highdim.SecondOverlap)
 		}}})...)
 		if a := r.Problem.Activation; a.Name == "quadratic-mix" && a.Parameter > 0 && !r.Problem.Training.Centred && q.X.Max > 0 {
-			y := 1 / (a.Parameter * r.Problem.OutputScale)
+			y, top := 1/(a.Parameter*r.Problem.OutputScale), 0.
+			for _, s := range q.Series {
+				for _, v := range s.Y {
+					top = math.Max(top, v)
+				}
+			}
+			if top > y/2 { // otherwise it is far away
+				q.Y.Min, q.Y.Max = -0.04*math.Max(y, top), 1.08*math.Max(y, top)
+			}
 			q.Series = append(q.Series, figure.Series{Label: "solution 1/αε", X: []float64{q.X.Min, q.X.Max}, Y: []float64{y, y}, Style: figure.Reference})
 		}
 		columns = append(columns, []figure.Panel{p, q})
@@ -406,8 +429,8 @@ func GrokkingFigure(results []Result, fraction float64, caption string) (Named, 
 	}
 	points := ""
 	for _, r := range results {
-		p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "loss per sample, relative to the start"}}
-		p.X.Log = true
+		p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "loss, relative to the start"}}
+		p.X.Log, p.Y.Log = true, fraction < 0.3
 		p.X.Min = math.Inf(1)
 		views := r.views(func(t *dmft.Trajectory) bool {
 			return len(t.TestLoss) == len(t.Time) && len(t.Time) > 1 && t.TestLoss[0] > 0 && t.Loss[0] > 0
@@ -439,7 +462,8 @@ func GrokkingFigure(results []Result, fraction float64, caption string) (Named, 
 			if i == 0 {
 				gap = "gap " + highdim.NewGap(v.Time, v.Loss, v.TestLoss, fraction).String()
 			} else {
-				points = ", points: " + v.who
+				points = ", points: mean of networks with " + v.who + ", ± 2 s.e."
+				gap += ", points " + highdim.NewGap(v.Time, v.Loss, v.TestLoss, fraction).String()
 			}
 		}
 		p.Title = strings.TrimPrefix(r.title()+", "+gap, ", ")
@@ -453,7 +477,7 @@ func GrokkingFigure(results []Result, fraction float64, caption string) (Named, 
 		f.Title = "Train and test loss"
 	}
 	if caption != "" {
-		f.Title += ". " + caption
+		f.Title = strings.TrimSuffix(f.Title, ".") + ". " + caption
 	}
 	return Named{"grokking", f}, true
 }
