@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -52,7 +51,7 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	}
 	points, d := s.points(p), int64(s.Dimension)
 	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
-		bytes: int64(min(runtime.GOMAXPROCS(0), s.Seeds)) * 8 * (2*d*int64(points) + 6*d*d)}
+		bytes: int64(s.Run.Parallel(s.Seeds)) * 8 * (2*d*int64(points) + 6*d*d)}
 	if s.Alignments > 0 {
 		j.bytes += 16 * int64(points) * int64(points)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 )
@@ -53,7 +52,7 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and target directions", s.Dimension, first)
 	}
 	points := s.points(p)
-	live := int64(min(runtime.GOMAXPROCS(0), s.Seeds))
+	live := int64(s.Run.Parallel(s.Seeds))
 	j := job{p: p, name: fmt.Sprintf("simulation-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
 	j.start = func(b int) (*replica, error) {
