@@ -258,7 +258,8 @@ type Manifest struct {
 	Results       map[string]Result `json:"results"` // by file
 	Files         []File            `json:"files"`
 	Comparison    any               `json:"comparison,omitempty"`
-	Points        []PointEntry      `json:"points,omitempty"` // of a folder of several runs
+	Points        []PointEntry      `json:"points,omitempty"`  // of a folder of several runs
+	Summary       json.RawMessage   `json:"summary,omitempty"` // of every trajectory: losses, times, kernels
 }
 
 // PointEntry is one run of a folder of several.
