@@ -23,12 +23,8 @@ import (
 // runHighDimensional runs every point of a file on high-dimensional data.
 func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	points := f.Points()
-	if s.theory {
-		for _, p := range points {
-			if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
-				return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, simulate follows random weights by simulation.method moments (%w)", err)}
-			}
-		}
+	if err := s.checkHighDimensional(points); err != nil {
+		return err
 	}
 	var results []report.HighDimensional
 	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
@@ -57,6 +53,19 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 		}
 	}
 	return disagreements(bad, len(results))
+}
+
+// checkHighDimensional says what the theory of some point lacks.
+func (s *session) checkHighDimensional(points []experiment.Point) error {
+	if !s.theory {
+		return nil
+	}
+	for _, p := range points {
+		if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
+			return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, simulate follows random weights by simulation.method moments (%w)", err)}
+		}
+	}
+	return nil
 }
 
 // highDimensionalPoint runs an experiment on high-dimensional data. A run that diverged has both a result and an error.

@@ -512,6 +512,12 @@ func redraw(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if sweep.Is(dir) {
+		return redrawSweep(c, dir)
+	}
+	if c.IsSet("quantity") {
+		return usageError{errors.New("--quantity is for the folder of a sweep")}
+	}
 	m, err := run.ReadManifest(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return usageError{fmt.Errorf("%s holds no manifest.json: it is not a finished run", dir)}

@@ -120,10 +120,12 @@ var digits = regexp.MustCompile(`^[0-9]+$`)
 
 // Tasks says how far an array is.
 type Tasks struct {
-	Pending, Running, Ended int
-	Reason                  string         // why tasks are waiting
-	Failed                  map[int]string // tasks that ended badly: "TIMEOUT", "FAILED, exit code 1"
-	Collecting              bool           // the collecting job is waiting or at work
+	Pending    int            `json:"pending"`
+	Running    int            `json:"running"`
+	Ended      int            `json:"ended"`
+	Reason     string         `json:"reason,omitempty"` // why tasks are waiting
+	Failed     map[int]string `json:"failed,omitempty"` // tasks that ended badly: "TIMEOUT", "FAILED, exit code 1"
+	Collecting bool           `json:"collecting"`       // the collecting job is waiting or at work
 }
 
 // Over says whether no task will do anything any more.
@@ -137,25 +139,29 @@ func (j Jobs) Poll(ctx context.Context) (Tasks, error) {
 		return t, err
 	}
 	for _, l := range lines {
-		state, tasks := field(l, "JobState"), field(l, "ArrayTaskId")
+		state, tasks := field(l, "JobState"), tasksOf(field(l, "ArrayTaskId"))
 		switch {
 		case waiting[state]:
-			t.Pending += count(tasks)
+			t.Pending += len(tasks)
 			if t.Reason = field(l, "Reason"); t.Reason == "None" {
 				t.Reason = ""
 			}
 		case ended[state]:
-			t.Ended += count(tasks)
-			if i, err := strconv.Atoi(tasks); err == nil && state != "COMPLETED" {
-				t.Failed[i] = state
-				if code, signal, _ := strings.Cut(field(l, "ExitCode"), ":"); code != "0" {
-					t.Failed[i] += ", exit code " + code
-				} else if signal != "0" && signal != "" {
-					t.Failed[i] += ", signal " + signal
-				}
+			t.Ended += len(tasks)
+			if state == "COMPLETED" {
+				continue
+			}
+			why := state
+			if code, signal, _ := strings.Cut(field(l, "ExitCode"), ":"); code != "0" && code != "" {
+				why += ", exit code " + code
+			} else if signal != "0" && signal != "" {
+				why += ", signal " + signal
+			}
+			for _, i := range tasks {
+				t.Failed[i] = why
 			}
 		case state != "":
-			t.Running += count(tasks)
+			t.Running += len(tasks)
 		}
 	}
 	if j.Collect != "" {
@@ -198,25 +204,31 @@ func field(line, key string) string {
 	return ""
 }
 
-// count is how many tasks a list such as 0,2-5,9-15:2%3 names; a job without one is one.
-func count(list string) int {
+// tasksOf are the tasks that a list such as 0,2-5,9-15:2%3 names. A job without tasks is one, without a number.
+func tasksOf(list string) []int {
 	list, _, _ = strings.Cut(list, "%")
-	n := 0
+	var out []int
 	for _, part := range strings.Split(list, ",") {
 		part, step, _ := strings.Cut(part, ":")
 		from, to, is := strings.Cut(part, "-")
+		if !is {
+			to = from
+		}
 		a, err1 := strconv.Atoi(from)
 		b, err2 := strconv.Atoi(to)
-		if s, err := strconv.Atoi(step); is && err1 == nil && err2 == nil && b >= a {
-			if err != nil || s < 1 {
-				s = 1
-			}
-			n += (b-a)/s + 1
-		} else {
-			n++
+		if err1 != nil || err2 != nil {
+			out = append(out, -1)
+			continue
+		}
+		by, err := strconv.Atoi(step)
+		if err != nil || by < 1 {
+			by = 1
+		}
+		for i := a; i <= b; i += by {
+			out = append(out, i)
 		}
 	}
-	return n
+	return out
 }
 
 // Cancel ends all tasks and the collecting job. Tasks at work are told by SIGTERM first, which they take as a call to keep what they have.

@@ -64,6 +64,15 @@ func FindQuantity(name string) (Quantity, bool) {
 	return Quantity{}, false
 }
 
+// QuantityNames are the names of all quantities.
+func QuantityNames() []string {
+	var names []string
+	for _, q := range Quantities {
+		names = append(names, q.Name)
+	}
+	return names
+}
+
 // Summary is a trajectory in numbers. A quantity that was not recorded is not in Values; a time that does not come, and a gap to it, are +Inf.
 type Summary struct {
 	What      string            `json:"what"` // "theory", "N = 256", "D = 400", the name of an approximation

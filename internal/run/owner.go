@@ -114,6 +114,40 @@ func alive(dir string, locked bool) bool {
 	return now.Sub(st.ModTime()) < stale
 }
 
+// Hold makes a file that says who this process is, locked until it ends or release is called, which removes it.
+func Hold(path string) (release func(), err error) {
+	f, _, err := lock(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.NewEncoder(f).Encode(self()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() {
+		os.Remove(path)
+		f.Close()
+	}, nil
+}
+
+// Holder is the living process of this machine that holds a file. A file that nobody holds is removed.
+func Holder(path string) (pid int, ok bool) {
+	b, err := os.ReadFile(path)
+	var o Owner
+	if err != nil || json.Unmarshal(b, &o) != nil || o.Host != self().Host {
+		return 0, false
+	}
+	f, held, err := lock(path)
+	if err == nil {
+		f.Close()
+		if held {
+			os.Remove(path)
+		}
+		return 0, false // without locks nobody can tell whether the number is still that of the same process
+	}
+	return o.PID, errors.Is(err, ErrLocked)
+}
+
 // Failure is failure.json: why the last attempt at a run ended without a result. The next attempt removes it.
 type Failure struct {
 	Error string    `json:"error"`

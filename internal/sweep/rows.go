@@ -301,3 +301,33 @@ func (p Point) Value(what, quantity string) float64 {
 	}
 	return report.Summary{}.Value(quantity)
 }
+
+// Grid is the sweep as figures take it.
+func (s *Sweep) Grid(points []Point) report.Grid {
+	e := s.Experiments[0].Experiment
+	g := report.Grid{What: Trajectories(points), Caption: e.Description, Time: "step"}
+	switch {
+	case e.HighDimensional():
+		g.Time = report.TimeLabel
+	case e.Training.Optimizer == "flow":
+		g.Time = "time ηt"
+	}
+	for _, k := range s.Keys {
+		g.Axes = append(g.Axes, report.GridAxis{Key: k.Key, Labels: k.Values, Numbers: s.Numbers(k.Key)})
+	}
+	g.Value = func(i int, what, quantity string) float64 { return points[i].Value(what, quantity) }
+	g.Curves = func(i int, what string) (c report.LossCurves, err error) {
+		for _, x := range points[i].Summaries {
+			if x.What != what {
+				continue
+			}
+			m, err := npy.ReadNPZ(filepath.Join(s.Folder(i), x.File))
+			if err != nil {
+				return c, fmt.Errorf("%s: %w", s.Folder(i), err)
+			}
+			return report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data}, nil
+		}
+		return c, nil
+	}
+	return g
+}

@@ -124,28 +124,27 @@ func Open(dir string) (*Sweep, error) {
 	return s, nil
 }
 
-// Create makes or replaces the index of a sweep folder. hash gives the hash of the run folder of a point. A folder with other files is never touched, nor one of another mode.
-func Create(dir string, ix Index, source []byte, points []experiment.Point, hash func(experiment.Experiment) (string, error)) (*Sweep, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// New makes the index of a sweep for a folder, new or with a sweep of the same mode in it, whose points are kept in the store. hash gives the hash of the
+// run folder of a point. A folder with other files is refused. Nothing is written before Save.
+func New(dir string, ix Index, points []experiment.Point, hash func(experiment.Experiment) (string, error)) (*Sweep, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("sweep folder: %w", err)
 	}
 	if Is(dir) {
-		old, err := Open(dir)
-		if err == nil && old.Mode != ix.Mode {
-			return nil, fmt.Errorf("sweep folder %s: it is a sweep of %s, and this is one of %s; choose another --out", dir, old.Mode, ix.Mode)
-		}
-		if err == nil && ix.Store == "" {
-			ix.Store = old.Store
-		}
-	} else {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return nil, fmt.Errorf("sweep folder: %w", err)
-		}
-		for _, e := range entries {
-			if n := e.Name(); n != fileName && !strings.HasPrefix(n, npy.TempPrefix) {
-				return nil, fmt.Errorf("sweep folder %s: it holds %s and is not a sweep folder; choose another --out", dir, n)
+		if old, err := Open(dir); err == nil {
+			if old.Mode != ix.Mode {
+				return nil, fmt.Errorf("sweep folder %s: it is a sweep of %s, and this is one of %s; choose another --out", dir, old.Mode, ix.Mode)
 			}
+			if ix.Store == "" {
+				ix.Store = old.Store
+			}
+		}
+		entries = nil
+	}
+	for _, e := range entries {
+		if n := e.Name(); n != fileName && !strings.HasPrefix(n, npy.TempPrefix) {
+			return nil, fmt.Errorf("sweep folder %s: it holds %s and is not a sweep folder; choose another --out", dir, n)
 		}
 	}
 	ix.SchemaVersion, ix.Name, ix.Keys, ix.Points = SchemaVersion, points[0].Experiment.Name, nil, nil
@@ -167,15 +166,26 @@ func Create(dir string, ix Index, source []byte, points []experiment.Point, hash
 			}
 		}
 	}
-	s := &Sweep{dir, ix, points}
+	return &Sweep{dir, ix, points}, nil
+}
+
+// Save writes the index and the experiment file that it was made of.
+func (s *Sweep) Save(source []byte) error {
+	err := os.MkdirAll(s.store(), 0o755)
+	if err == nil {
+		err = os.MkdirAll(s.Dir, 0o755)
+	}
 	// The file first: killed in between, a new folder is one without an index, which is made again.
-	if err := npy.Replace(filepath.Join(dir, fileName), func(w io.Writer) error { _, err := w.Write(source); return err }); err != nil {
-		return nil, fmt.Errorf("sweep folder: %w", err)
+	if err == nil {
+		err = npy.Replace(filepath.Join(s.Dir, fileName), func(w io.Writer) error { _, err := w.Write(source); return err })
 	}
-	if err := replaceJSON(filepath.Join(dir, indexName), ix); err != nil {
-		return nil, fmt.Errorf("sweep folder: %w", err)
+	if err == nil {
+		err = replaceJSON(filepath.Join(s.Dir, indexName), s.Index)
 	}
-	return s, os.MkdirAll(s.store(), 0o755)
+	if err != nil {
+		return fmt.Errorf("sweep folder: %w", err)
+	}
+	return nil
 }
 
 func replaceJSON(path string, v any) error {
@@ -205,8 +215,8 @@ func (s *Sweep) identity() string {
 	return experiment.HashOf(all)
 }
 
-// Todo are the points that are not complete, in order, each folder once. Points that have failed are left out unless retry; all are taken with redo.
-func (s *Sweep) Todo(retry, redo bool) []int {
+// Todo are the points that are not complete, in order, each folder once. Points that have failed are left out unless retry.
+func (s *Sweep) Todo(retry bool) []int {
 	var todo []int
 	seen := map[string]bool{}
 	for i, p := range s.Points {
@@ -215,7 +225,7 @@ func (s *Sweep) Todo(retry, redo bool) []int {
 		}
 		seen[p.Folder] = true
 		state, _ := run.Look(s.Folder(i))
-		if redo || state != run.Complete && (state != run.Failed || retry) {
+		if state != run.Complete && (state != run.Failed || retry) {
 			todo = append(todo, i)
 		}
 	}
