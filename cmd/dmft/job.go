@@ -31,8 +31,9 @@ type job struct {
 	show    *progress.Display
 	told    func(done float64) // how much of the point is done, from 0 to 1; or nil
 	memory  int64
-	workers int // goroutines; 0 is as many as processors
-	begun   int // trajectories begun
+	workers int  // goroutines; 0 is as many as processors
+	begun   int  // trajectories begun
+	found   bool // complete already
 	timing  map[string]float64
 }
 
@@ -60,6 +61,7 @@ func (j *job) open(hash string) (*run.Folder, error) {
 	switch {
 	case err != nil:
 	case f.Complete:
+		j.found = true
 		j.show.Line("already complete in %s (--force computes it again)", j.dir)
 	case f.Resumed:
 		j.show.Line("resuming the run in %s", j.dir)
@@ -150,7 +152,7 @@ func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *o
 			return executor.ErrAlone
 		case dmft.StopCode(err) == dmft.Interrupted || err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return context.Canceled
-		case err == nil:
+		case err == nil && !j.found:
 			j.show.Line("done in %s", time.Since(began).Round(10*time.Millisecond))
 		}
 		tell(i, 1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -308,8 +309,12 @@ func (s *sweeping) submit(todo []int) (*sweep.Submission, error) {
 	if m := s.c.String("memory"); m != "" {
 		worker = append(worker, "--memory", m)
 	}
+	collect := []string{exe, "collect", "--quiet"}
+	if !s.figures {
+		collect = append(collect, "--no-figures")
+	}
 	a := executor.Array{Name: s.Name, Dir: filepath.Join(dir, "slurm", filepath.Base(sub.Dir)), Tasks: len(tasks),
-		Worker: append(worker, dir, filepath.Base(sub.Dir)), Collect: []string{exe, "collect", "--quiet", dir},
+		Worker: append(worker, dir, filepath.Base(sub.Dir)), Collect: append(collect, dir),
 		Partition: o.Partition, Account: o.Account, Time: o.Time, Memory: o.Memory, CPUs: o.CPUs, Parallel: o.Parallel,
 		Arguments: slices.Concat(strings.Fields(o.Arguments), strings.Fields(s.c.String("sbatch")))}
 	sub.Jobs, err = a.Submit(s.c.Context)
@@ -467,9 +472,9 @@ func runWorker(c *cli.Context) error {
 		if err != nil {
 			failed++
 			s.progress.Line("%s: %v", s.Points[i].Label, err)
-			return
+		} else if len(todo) > fewRows { // or it has said so
+			s.progress.Line("%s: done", s.Points[i].Label)
 		}
-		s.progress.Line("%s: done", s.Points[i].Label)
 	})
 	stopped := ctx.Err() != nil
 	cancel()
@@ -663,12 +668,20 @@ func (s *sweeping) table(points []sweep.Point) error {
 	})
 	fmt.Fprintf(t, "point\t\t%s\t\n", strings.Join(columns, "\t"))
 	for _, p := range points {
-		for _, x := range p.Summaries {
-			fmt.Fprintf(t, "%s\t%s", p.Label, x.What)
+		for k, x := range p.Summaries {
+			label := p.Label
+			if k > 0 {
+				label = ""
+			}
+			fmt.Fprintf(t, "%s\t%s", label, x.What)
 			for _, q := range columns {
 				v, ok := x.Values[q]
-				if !ok {
+				switch {
+				case !ok:
 					fmt.Fprint(t, "\t")
+					continue
+				case math.IsInf(float64(v), 1):
+					fmt.Fprint(t, "\tnever")
 					continue
 				}
 				fmt.Fprintf(t, "\t%.3g", float64(v))

@@ -184,14 +184,16 @@ func spacedLog(x []float64) bool {
 	}
 	v := slices.Clone(x)
 	slices.Sort(v)
-	n := len(v)
-	if n < 3 {
-		return true
+	// Of even steps or of even factors: whose steps vary less.
+	uneven := func(f func(float64) float64) float64 {
+		sum, squares, n := 0., 0., 0.
+		for i := 1; i < len(v); i++ {
+			d := f(v[i]) - f(v[i-1])
+			sum, squares, n = sum+d, squares+d*d, n+1
+		}
+		return squares * n / (sum * sum)
 	}
-	// Half of the values below the geometric mean of the ends, rather than below their mean.
-	mid := v[n/2]
-	geo, mean := math.Sqrt(v[0]*v[n-1]), (v[0]+v[n-1])/2
-	return math.Abs(math.Log(mid/geo)) < math.Abs(math.Log(mid/mean))
+	return uneven(math.Log) <= uneven(func(x float64) float64 { return x })
 }
 
 func (a GridAxis) axis(log bool) figure.Axis {
@@ -249,7 +251,7 @@ func (g *Grid) heat(q Quantity, x, y int) []Named {
 		case math.IsInf(v, 1):
 			absent["never"] = true
 		case math.IsNaN(v) || math.IsInf(v, 0):
-			absent["no result"] = true
+			absent["stopped early or not there"] = true
 		default:
 			lo, hi = math.Min(lo, v), math.Max(hi, v)
 		}
@@ -264,12 +266,12 @@ func (g *Grid) heat(q Quantity, x, y int) []Named {
 	}
 	title := g.title(q.Label)
 	switch {
-	case absent["never"] && absent["no result"]:
-		title += "; grey: never, or no result"
+	case absent["never"] && absent["stopped early or not there"]:
+		title += "; grey: never, stopped early or not there"
 	case absent["never"]:
 		title += "; grey: never"
-	case absent["no result"]:
-		title += "; grey: no result"
+	case absent["stopped early or not there"]:
+		title += "; grey: stopped early or not there"
 	}
 	const rows = 3
 	var out []Named
@@ -414,8 +416,26 @@ func (g *Grid) against(q Quantity, x int) []Named {
 		f.Columns = min(len(f.Panels), gridColumns)
 	}
 	log := q.Log && scale(all)
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, p := range f.Panels {
+		for _, s := range p.Series {
+			for i, y := range s.Y { // on a logarithmic axis a bar that reaches to zero does not stretch it
+				if lo, hi = math.Min(lo, y), math.Max(hi, s.Hi[i]); !log || s.Lo[i] > y/10 {
+					lo = math.Min(lo, s.Lo[i])
+				}
+			}
+		}
+	}
 	for i := range f.Panels {
-		f.Panels[i].Y.Log = log
+		y := &f.Panels[i].Y
+		switch y.Log = log; {
+		case !(hi > lo): // chosen by the figure
+		case log:
+			pad := math.Pow(hi/lo, 0.05)
+			y.Min, y.Max = lo/pad, hi*pad
+		default:
+			y.Min, y.Max = lo-0.05*(hi-lo), hi+0.05*(hi-lo)
+		}
 	}
 	return []Named{{"by-" + strings.ReplaceAll(g.Axes[x].Key, ".", "-") + "-" + q.Name, f}}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -315,7 +316,14 @@ func (s *Sweep) Grid(points []Point) report.Grid {
 	for _, k := range s.Keys {
 		g.Axes = append(g.Axes, report.GridAxis{Key: k.Key, Labels: k.Values, Numbers: s.Numbers(k.Key)})
 	}
-	g.Value = func(i int, what, quantity string) float64 { return points[i].Value(what, quantity) }
+	g.Value = func(i int, what, quantity string) float64 {
+		for _, x := range points[i].Summaries {
+			if x.What == what && x.Status != "" { // the end of what diverged means nothing
+				return math.NaN()
+			}
+		}
+		return points[i].Value(what, quantity)
+	}
 	g.Curves = func(i int, what string) (c report.LossCurves, err error) {
 		for _, x := range points[i].Summaries {
 			if x.What != what {
