@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,5 +137,41 @@ func TestHold(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("what nobody holds is left")
+	}
+}
+
+// TestOnce: of many that want a folder at the same time one computes it, and the others find it complete.
+func TestOnce(t *testing.T) {
+	for range 30 {
+		dir := filepath.Join(t.TempDir(), "run")
+		var computed atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for {
+					f, err := Open(dir, "name", "h", false)
+					if errors.Is(err, ErrLocked) {
+						time.Sleep(100 * time.Microsecond)
+						continue
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if !f.Complete {
+						computed.Add(1)
+						if err := f.Finish(Manifest{}); err != nil {
+							t.Error(err)
+						}
+					}
+					f.Close()
+					return
+				}
+			})
+		}
+		wg.Wait()
+		if n := computed.Load(); n != 1 {
+			t.Fatalf("computed %d times", n)
+		}
 	}
 }

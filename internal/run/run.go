@@ -62,9 +62,12 @@ func Open(dir, name, hash string, redo bool) (*Folder, error) {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	f := &Folder{Dir: dir, hash: hash, started: time.Now()}
-	// Look before touching anything, and again when nobody else can: another process may have finished in between.
+	// Look before touching anything, and again when nobody else can change what is there. What another process is making or finishing right now may look like anything,
+	// but it has a lock.
 	if err := f.look(name); err != nil {
-		return nil, err
+		if _, none := os.Stat(filepath.Join(dir, lockName)); none != nil || !errors.Is(err, errForeign) {
+			return nil, err
+		}
 	}
 	var held bool
 	var err error
@@ -88,6 +91,8 @@ func Open(dir, name, hash string, redo bool) (*Folder, error) {
 	}
 	return f, nil
 }
+
+var errForeign = errors.New("is not a run folder")
 
 // look reads what the folder is.
 func (f *Folder) look(name string) error {
@@ -113,7 +118,7 @@ func (f *Folder) look(name string) error {
 			}
 			for _, e := range entries {
 				if n := e.Name(); n != lockName && n != ownerName && n != failureName && !strings.HasPrefix(n, npy.TempPrefix) {
-					return fmt.Errorf("run folder %s: it holds %s and is not a run folder; choose another --out", dir, n)
+					return fmt.Errorf("run folder %s: it holds %s and %w; choose another --out", dir, n, errForeign)
 				}
 			}
 			head = header{SchemaVersion, name, f.hash}
