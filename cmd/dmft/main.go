@@ -199,20 +199,21 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			},
 		},
 	}
-	app.Before = func(c *cli.Context) error {
-		path := c.String("cpuprofile")
-		if path == "" {
+	var profile *os.File
+	app.Before = func(c *cli.Context) (err error) {
+		if path := c.String("cpuprofile"); path != "" {
+			if profile, err = os.Create(path); err == nil {
+				err = pprof.StartCPUProfile(profile)
+			}
+		}
+		return err
+	}
+	app.After = func(*cli.Context) error {
+		if profile == nil {
 			return nil
 		}
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		app.After = func(*cli.Context) error {
-			pprof.StopCPUProfile()
-			return f.Close()
-		}
-		return pprof.StartCPUProfile(f)
+		pprof.StopCPUProfile()
+		return profile.Close()
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = app.OnUsageError
