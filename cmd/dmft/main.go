@@ -168,7 +168,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Name: "sweep", Usage: "the product of the lists of a file, on all cores or on a SLURM cluster", ArgsUsage: "FILE|DIR",
 				Description: "Runs every point of the lists in FILE in a run folder named by the hash of its experiment, so that finished points are never\n" +
 					"computed again, in this sweep or in another one with the same --store. Writes summary.csv, summary.npz and figures. A point that\n" +
-					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on.\n\n" +
+					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on. The cores\n" +
+					"of this machine are shared out by points (GOMAXPROCS says how many); the section sweep of FILE says what a task of SLURM is.\n\n" +
 					"   dmft sweep grid.yaml --mode solve\n" +
 					"   dmft sweep grid.yaml --executor slurm --sbatch '--partition=cpu --time=2:00:00'\n" +
 					"   dmft sweep grid-sweep --status",
