@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 )
 
 // Simulation says which networks are trained in finitely many dimensions.
@@ -57,12 +58,10 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	j := job{p: p, name: fmt.Sprintf("simulation-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
 	j.start = func(b int) (*replica, error) {
-		x := explicitMatrix(points, s.Dimension, rand.NewPCG(s.Seed, stream(b, dataStream)))
-		label := make([]float64, points)
-		for i := range label {
-			label[i] = x.rng.NormFloat64()
-		}
-		return newReplica(p, newPoints(p, x, label, s.Seed^stream(b, batchStream)), s.Dimension, testSamples, s.Seed, b)
+		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
+		x := explicitData(points, s.Dimension, rng)
+		label := gaussian.Plain(rng, points, 1).Data
+		return newReplica(p, newPoints(p, x, points, label, s.Seed^stream(b, batchStream)), s.Dimension, testSamples, s.Seed, b)
 	}
 	t, err := j.do(ctx)
 	if t != nil {
