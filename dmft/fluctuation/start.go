@@ -1,0 +1,4 @@
+package fluctuation
+
+// Start is a stub.
+type Start struct{}
