@@ -28,9 +28,9 @@ type Settings struct {
 	// no sampling errors for linear networks from three nodes on.
 	Nodes int
 	// Step is the size of the perturbations whose effects are measured, in standard deviations of a network of width one: a width of Step⁻² has fluctuations of this
-	// size. 0 is 1e-3 for smooth activations and 0.05 for those with a kink, where enough sites must cross it.
+	// size. 0 is 1e-3 for smooth activations and 0.2 for those with a kink, which enough sites must cross.
 	Step float64
-	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0 is 1e-6.
+	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0 is 1e-5, or 1e-4 for activations with a kink.
 	Tolerance float64
 	// Kernels and Covariance are at how many times, evenly spaced from first to last, fluctuations of kernels and covariances of predictions between times are kept.
 	Kernels, Covariance int
@@ -43,7 +43,7 @@ const (
 	blockSites     = 500
 	leastBlocks    = 4
 	smoothStep     = 1e-3
-	kinkStep       = 0.05
+	kinkStep       = 0.2
 )
 
 func kinked(a kernels.Activation) bool {
@@ -77,14 +77,15 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	if set.Samples == 0 {
 		set.Samples = defaultSamples
 	}
-	if set.Tolerance == 0 {
-		set.Tolerance = 1e-6
+	step, tol := smoothStep, 1e-5
+	if kinked(p.Network.Activation) {
+		step, tol = kinkStep, 1e-4
 	}
 	if set.Step == 0 {
-		set.Step = smoothStep
-		if kinked(p.Network.Activation) {
-			set.Step = kinkStep
-		}
+		set.Step = step
+	}
+	if set.Tolerance == 0 {
+		set.Tolerance = tol
 	}
 	gram := p.Gram()
 	factor, err := gaussian.NewFactor(gram.SymmetricDim(), gram.At)
