@@ -30,7 +30,7 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	blocks, n := set.plan()
 	steps := p.Training.Steps
 	t := steps + 1
-	out := &Result{Time: p.Times(), Blocks: blocks, Sites: n, Start: begin, KernelStep: evenly(set.Kernels, t)}
+	out := &Result{Time: p.Times(), Blocks: blocks, Sites: n, Start: begin, Kurtosis: begin.Kurtosis, KernelStep: evenly(set.Kernels, t)}
 	var progress atomic.Int64
 	done, errs := make([]*block, blocks), make([]error, blocks)
 	parallel(blocks, func(b int) {
@@ -184,8 +184,8 @@ func (x *chaos) train(ctx context.Context, z noise, tick func()) (*block, error)
 	s.Reserve(st.Registers())
 	b := &block{}
 	for step, t := range x.p.Times() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, interrupted(ctx, step)
 		}
 		s.Eval(0, t)
 		if v := s.f[0]; math.IsNaN(v) || math.Abs(v) > 1e8 {

@@ -27,17 +27,16 @@ type Result struct {
 	TestLossBias             Estimate // T, or empty
 	TestLossVariance         Estimate // T, or empty
 
-	KernelStep                          []int     // K
-	KernelTime                          []float64 // K
-	NTKVariance, NTKBias                Estimate  // K×P[×C]×P[×C], elementwise
-	PhiVariance, PhiBias                Estimate  // K×L×P×P
-	GVariance, GBias                    Estimate  // K×L×P[×C]×P[×C]
-	CovarianceStep                      []int     // J
-	FCovariance                         Estimate  // J×P[×C]×J×P[×C] between any two of these times, when asked for
-	Start                               *Start    // of deep networks
-	Kurtosis                            []float64 // P: N times the excess kurtosis of f_μ(θ₀), the same for every output
-	Sites, Blocks, Directions, Sampling int       // Directions: of the sites' noise, the most over blocks
-	Notes                               []string
+	KernelStep                []int     // K
+	KernelTime                []float64 // K
+	NTKVariance, NTKBias      Estimate  // K×P[×C]×P[×C], elementwise
+	PhiVariance, PhiBias      Estimate  // K×L×P×P
+	GVariance, GBias          Estimate  // K×L×P[×C]×P[×C]
+	CovarianceStep            []int     // J
+	FCovariance               Estimate  // J×P[×C]×J×P[×C] between any two of these times, when asked for
+	Kurtosis                  Estimate  // P: N times the excess kurtosis of f_μ(θ₀), the same for every output
+	Start                     *Start    // of Lazy
+	Sites, Blocks, Directions int       // Directions: of the sites' noise, the most over blocks
 }
 
 // mean collects one array of every block.

@@ -355,7 +355,8 @@ func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error)
 		out := sums{make([]float64, depth*depth*np*np), make([]float64, depth*depth*cc*np*np), make([]float64, cc*np*np), make([]float64, np)}
 		f, s := x.newInfluence(), x.newSite()
 		for i, w := range z.weight {
-			if errs[b] = ctx.Err(); errs[b] != nil {
+			if ctx.Err() != nil {
+				errs[b] = interrupted(ctx, 0)
 				return
 			}
 			x.set(s, z.z.Row(i))

@@ -59,6 +59,7 @@ type block struct {
 	ntkVar, ntkBias              []float64 // K × (cP)²
 	phiVar, phiBias, gVar, gBias []float64
 	directions                   int
+	kurtosis                     []float64   // P
 	response                     [][]float64 // by kept time: direction × c·P
 	covariance                   []float64   // (J·cP)²
 }
@@ -135,7 +136,7 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	var progress atomic.Int64
 	parallel(blocks, func(b int) {
 		if ctx.Err() != nil {
-			errs[b] = ctx.Err()
+			errs[b] = interrupted(ctx, 0)
 			return
 		}
 		z := rule
@@ -203,10 +204,31 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		shape := append(outputShape(c, j, np), outputShape(c, j, np)...)
 		out.FCovariance = collect(func(b *block) []float64 { return b.covariance }, shape...)
 	}
+	out.Kurtosis = collect(func(b *block) []float64 { return b.kurtosis }, np)
 	for _, b := range done {
 		out.Directions = max(out.Directions, b.directions)
 	}
 	return out, nil
+}
+
+// kurtosis is 3⟨(φ² − Φ)²⟩/Φ² at the start.
+func (s *particles) kurtosis() []float64 {
+	s.fields(0, 0)
+	out := make([]float64, s.np)
+	for m := range out {
+		two, four := 0., 0.
+		for i, w := range s.weight {
+			x := s.phi.Row(i)[m]
+			two += w * x * x
+			four += w * x * x * x * x
+		}
+		out[m] = 3 * (four/(two*two) - 1)
+	}
+	return out
+}
+
+func interrupted(ctx context.Context, step int) error {
+	return &dmft.StopError{Status: dmft.Status{Code: dmft.Interrupted, Step: step, Quantity: context.Cause(ctx).Error(), Advice: "fluctuations are computed again from their start when the same command is given again"}}
 }
 
 // parallel runs f(0) … f(n−1) on as many goroutines as there are processors.
@@ -243,14 +265,17 @@ func (s *particles) run(ctx context.Context, r *Result, tick func()) (*block, er
 	s.Reserve(st.Registers())
 	b := &block{}
 	for n, t := range r.Time {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, interrupted(ctx, n)
 		}
 		s.Eval(0, t)
 		for _, v := range s.f[0] {
 			if math.IsNaN(v) || math.Abs(v) > 1e8 {
 				return nil, fmt.Errorf("fluctuation: the predictions reach %g at step %d: the training diverges; use a smaller learning rate or richness", v, n)
 			}
+		}
+		if n == 0 {
+			b.kurtosis = s.kurtosis()
 		}
 		s.record(b, n, r)
 		tick()
