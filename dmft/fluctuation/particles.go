@@ -44,6 +44,8 @@ type particles struct {
 	own        []float64   // c·np: mean square of the noise outside the directions
 	correction []float64   // c·np: Σ_k ⟨q_k ∂_k o⟩
 	scratch    []float64
+	th, tphi   la.Mat[float64] // h and φ of the test points
+	g, wy      la.Mat[float64] // sites × c·np, of kernels
 }
 
 // register holds one copy of the state: decay is d of h = d·h(0) + αKx; copies hold α (sites × np) and the readout w (sites × c).
@@ -64,7 +66,8 @@ func newParticles(p *dmft.Problem, gram mat.Symmetric, factor gaussian.Factor, s
 	n, all := sites.z.Rows, gram.SymmetricDim()
 	s := &particles{p: p, act: p.Network.Activation, obj: p.Objective(), np: np, pt: all - np, c: c, gamma: p.Richness, rates: p.LayerRates(), step: step, tol: tol, weight: sites.weight,
 		h0: la.New[float64](n, all), kx: la.New[float64](np, np), kt: la.New[float64](np, all-np), h: la.New[float64](n, np), phi: la.New[float64](n, np), d: la.New[float64](n, np),
-		out: la.New[float64](n, c*np), delta: make([]float64, c*np), own: make([]float64, c*np), correction: make([]float64, c*np), scratch: make([]float64, n)}
+		out: la.New[float64](n, c*np), delta: make([]float64, c*np), own: make([]float64, c*np), correction: make([]float64, c*np), scratch: make([]float64, n),
+		th: la.New[float64](n, all-np), tphi: la.New[float64](n, all-np), g: la.New[float64](n, c*np), wy: la.New[float64](n, c*np)}
 	la.Gemm(la.N, la.T, 1, sites.z.Slice(0, n, 0, factor.Rank), factor.F, 0, s.h0)
 	for i := range np {
 		for j := range all {
@@ -90,8 +93,7 @@ func newParticles(p *dmft.Problem, gram mat.Symmetric, factor gaussian.Factor, s
 		s.outputs(s.o0, s.phi, s.readout(state))
 		if s.pt > 0 {
 			s.t0 = la.New[float64](n, c*s.pt)
-			_, phi := s.testFields(0, 0)
-			s.outputs(s.t0, phi, s.readout(state))
+			s.outputs(s.t0, s.testFields(0, 0), s.readout(state))
 		}
 	}
 	return s
@@ -128,10 +130,10 @@ func (s *particles) fields(r, k int) {
 	s.act.Eval(s.phi.Data, s.d.Data, s.h.Data)
 }
 
-// testFields computes h and φ of the test points of a copy.
-func (s *particles) testFields(r, k int) (h, phi la.Mat[float64]) {
+// testFields computes φ of the test points of a copy; the next call reuses it.
+func (s *particles) testFields(r, k int) la.Mat[float64] {
 	reg := s.regs[r]
-	h, phi = la.New[float64](s.sites(), s.pt), la.New[float64](s.sites(), s.pt)
+	h, phi := s.th, s.tphi
 	for i := range h.Rows {
 		dst, h0 := h.Row(i), s.h0.Row(i)[s.np:]
 		for m := range dst {
@@ -140,7 +142,7 @@ func (s *particles) testFields(r, k int) (h, phi la.Mat[float64]) {
 	}
 	la.Gemm(la.N, la.N, 1, s.alpha(reg.copies[k]), s.kt, 1, h)
 	s.act.Eval(phi.Data, nil, h.Data)
-	return h, phi
+	return phi
 }
 
 // outputs sets dst to w φ/γ₀ of every site.

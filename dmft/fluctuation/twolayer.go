@@ -377,7 +377,7 @@ func (s *particles) predictions(test bool, f []float64, total la.Mat[float64], r
 func (s *particles) recordTest(b *block) {
 	n := s.c * s.pt
 	base := s.regs[0].copies[0]
-	_, phi := s.testFields(0, 0)
+	phi := s.testFields(0, 0)
 	mean := make([]float64, n)
 	s.average(mean, s.weight, phi, s.readout(base), s.t0)
 	own := la.New[float64](s.sites(), n)
@@ -407,7 +407,7 @@ func (s *particles) recordTest(b *block) {
 		for sign := range 2 {
 			step := s.step * float64(1-2*sign)
 			at := s.regs[0].copies[3+2*k+sign]
-			_, phi := s.testFields(0, 3+2*k+sign)
+			phi := s.testFields(0, 3+2*k+sign)
 			s.average(x, s.weight, phi, s.readout(at), s.t0)
 			la.Axpy(1/(2*step), x, v.Row(k))
 			la.Axpy(1/(2*s.step*s.step), x, bias)
@@ -416,7 +416,7 @@ func (s *particles) recordTest(b *block) {
 		}
 	}
 	for sign := range 2 {
-		_, phi := s.testFields(0, 1+sign)
+		phi := s.testFields(0, 1+sign)
 		s.average(x, s.weight, phi, s.readout(s.regs[0].copies[1+sign]), s.t0)
 		la.Axpy(1/(2*s.step*float64(1-2*sign)), x, bias)
 	}
@@ -438,15 +438,19 @@ func (s *particles) recordTest(b *block) {
 // moments are averages over sites of the products that kernels are made of: φφ, then gg over outputs.
 type moments struct{ phi, g []float64 }
 
-func (s *particles) moments(k int, weight []float64) moments {
+// averages are the kernels of copy k in averages with each of the weights.
+func (s *particles) averages(k int, weights ...[]float64) (out [][]float64) {
 	phi, g := s.kernelFields(k)
-	return moments{s.product(phi, phi, weight), s.product(g, g, weight)}
+	for _, w := range weights {
+		out = append(out, s.kernels(moments{s.product(phi, phi, w), s.product(g, g, w)}))
+	}
+	return out
 }
 
-// kernelFields are φ and g = wφ′ of a copy at the training points.
+// kernelFields are φ and g = wφ′ of a copy at the training points; the next call reuses them.
 func (s *particles) kernelFields(k int) (phi, g la.Mat[float64]) {
 	s.fields(0, k)
-	g = la.New[float64](s.sites(), s.c*s.np)
+	g = s.g
 	w := s.readout(s.regs[0].copies[k])
 	for i := range g.Rows {
 		row, d := g.Row(i), s.d.Row(i)
@@ -461,9 +465,12 @@ func (s *particles) kernelFields(k int) (phi, g la.Mat[float64]) {
 
 // product is xᵀ diag(weight) y.
 func (s *particles) product(x, y la.Mat[float64], weight []float64) []float64 {
-	wy := la.New[float64](y.Rows, y.Cols)
+	wy := la.Mat[float64]{Rows: y.Rows, Cols: y.Cols, Stride: y.Cols, Data: s.wy.Data[:y.Rows*y.Cols]}
 	for i, v := range weight {
-		la.Axpy(v, y.Row(i), wy.Row(i))
+		row := wy.Row(i)
+		for j, x := range y.Row(i) {
+			row[j] = v * x
+		}
 	}
 	out := la.New[float64](x.Cols, y.Cols)
 	la.Gemm(la.T, la.N, 1, x, wy, 0, out)
@@ -520,16 +527,15 @@ func (s *particles) recordKernels(b *block) {
 	}
 	bias := make([]float64, len(base))
 	for k := range s.v {
-		own := s.kernels(s.moments(0, s.wq.Row(k)))
-		up, down := s.kernels(s.moments(3+2*k, s.weight)), s.kernels(s.moments(4+2*k, s.weight))
-		sideUp, sideDown := s.kernels(s.moments(3+2*k, s.wq.Row(k))), s.kernels(s.moments(4+2*k, s.wq.Row(k)))
+		own := s.averages(0, s.wq.Row(k))[0]
+		up, down := s.averages(3+2*k, s.weight, s.wq.Row(k)), s.averages(4+2*k, s.weight, s.wq.Row(k))
 		for i, v := range own {
-			total := v + (up[i]-down[i])/(2*s.step)
+			total := v + (up[0][i]-down[0][i])/(2*s.step)
 			variance[i] += total*total - v*v
-			bias[i] += (up[i]+down[i]-2*base[i])/(2*s.step*s.step) + (sideUp[i]-sideDown[i])/(2*s.step)
+			bias[i] += (up[0][i]+down[0][i]-2*base[i])/(2*s.step*s.step) + (up[1][i]-down[1][i])/(2*s.step)
 		}
 	}
-	up, down := s.kernels(s.moments(1, s.weight)), s.kernels(s.moments(2, s.weight))
+	up, down := s.averages(1, s.weight)[0], s.averages(2, s.weight)[0]
 	for i := range bias {
 		bias[i] += (up[i] - down[i]) / (2 * s.step)
 	}

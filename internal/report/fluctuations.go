@@ -16,7 +16,7 @@ const shownTimes = 12
 // fluctuationFigure draws what finite width adds: predictions and losses of single networks as bands of the theory with the scatter of the ensembles, and N times the
 // variances of predictions and of the NTK.
 func fluctuationFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Fluctuations over initialisations. Above: mean ± one standard deviation of single networks, theory (bands) and seeds (bars);\nbelow: N × variance, theory of order 1/N (line) and seeds with 95 % intervals (bars)", Columns: len(results)}
+	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars). Below: N × variance, 95 % intervals", Columns: len(results)}
 	if !slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil }) {
 		return f, false
 	}
