@@ -89,8 +89,8 @@ func TestStartTwoLayer(t *testing.T) {
 		}
 		p := twoLayer(tc.a.Name, 1, onePoint(), gd(0.1), 1)
 		p.Network.Activation = tc.a
-		s := start(t, p, Settings{Nodes: 400})
-		r := predict(t, p, Settings{Nodes: 400, Kernels: 1})
+		s := start(t, p, Settings{Nodes: 200})
+		r := predict(t, p, Settings{Nodes: 200, Kernels: 1})
 		for i, got := range []float64{s.NTK.Value.Data[0], r.NTKVariance.Value.Data[0]} {
 			if math.Abs(got-want) > 2e-6 {
 				t.Errorf("%s, way %d: κ = %.8f, want %.8f", tc.a, i, got, want)
@@ -142,6 +142,8 @@ func TestLazyLimit(t *testing.T) {
 			data.Targets.Copy(mat.NewDense(2, 2, []float64{1, 0, 0, 1}))
 			data.TestTargets.Copy(mat.NewDense(1, 2, []float64{1, 0}))
 		}
+		data.Inputs.(*mat.Dense).Scale(0.4, data.Inputs) // where eight nodes are enough
+		data.TestInputs.(*mat.Dense).Scale(0.4, data.TestInputs)
 		const gamma = 0.02
 		p := twoLayer(kernels.ErfName, gamma, data, gd(0.2), 12)
 		p.Training.Loss.Kind, p.Training.Centred = tc.loss, tc.centred
