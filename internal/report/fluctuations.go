@@ -79,6 +79,10 @@ func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(st
 			d := math.Sqrt(math.Max(variance(k), 0) / float64(s.Width))
 			band.X, band.Y, band.Lo, band.Hi = append(band.X, fl.Time[k]), append(band.Y, y), append(band.Lo, y-d), append(band.Hi, y+d)
 		}
+		p.Series = append(p.Series, band)
+		if s.FReplicas.Empty() || s.LossReplicas.Empty() {
+			continue
+		}
 		dots := figure.Series{Label: fmt.Sprintf("N = %d, seeds", s.Width), Color: c, Style: figure.Points}
 		for _, k := range shown(s, i, len(sims)) {
 			m, v := 0., 0.
@@ -90,7 +94,7 @@ func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(st
 			}
 			dots.X, dots.Y, dots.Lo, dots.Hi = append(dots.X, s.Time[k]), append(dots.Y, m), append(dots.Lo, m-math.Sqrt(v)), append(dots.Hi, m+math.Sqrt(v))
 		}
-		p.Series = append(p.Series, band, dots)
+		p.Series = append(p.Series, dots)
 	}
 	if len(sims) == 0 {
 		line := figure.Series{Label: "N = ∞", X: fl.Time[:n], Y: theory[:n], Style: figure.Dashed}

@@ -17,8 +17,9 @@ func estimates(r *fluctuation.Result) []struct {
 	name string
 	e    *fluctuation.Estimate
 } {
-	if r.Start == nil {
-		r.Start = &fluctuation.Start{}
+	start := r.Start
+	if start == nil {
+		start = &fluctuation.Start{}
 	}
 	return []struct {
 		name string
@@ -27,7 +28,7 @@ func estimates(r *fluctuation.Result) []struct {
 		{"f", &r.F}, {"f_variance", &r.FVariance}, {"f_bias", &r.FBias}, {"f_test_variance", &r.FTestVariance}, {"f_test_bias", &r.FTestBias},
 		{"loss_variance", &r.LossVariance}, {"loss_bias", &r.LossBias}, {"test_loss_variance", &r.TestLossVariance}, {"test_loss_bias", &r.TestLossBias},
 		{"ntk_variance", &r.NTKVariance}, {"ntk_bias", &r.NTKBias}, {"phi_variance", &r.PhiVariance}, {"phi_bias", &r.PhiBias}, {"g_variance", &r.GVariance}, {"g_bias", &r.GBias},
-		{"f_covariance", &r.FCovariance}, {"kurtosis", &r.Kurtosis}, {"start_phi_covariance", &r.Start.Phi}, {"start_g_covariance", &r.Start.G}, {"start_ntk_variance", &r.Start.NTK},
+		{"f_covariance", &r.FCovariance}, {"kurtosis", &r.Kurtosis}, {"start_phi_covariance", &start.Phi}, {"start_g_covariance", &start.G}, {"start_ntk_variance", &start.NTK},
 	}
 }
 
@@ -57,10 +58,16 @@ func ReadFluctuations(path string) (*fluctuation.Result, error) {
 		return nil, err
 	}
 	r := &fluctuation.Result{Time: m["time"].Data, KernelStep: ints(m["kernel_step"].Data), KernelTime: m["kernel_time"].Data, CovarianceStep: ints(m["covariance_step"].Data)}
+	if _, ok := m["start_ntk_variance"]; ok {
+		r.Start = &fluctuation.Start{}
+	}
 	for _, x := range estimates(r) {
 		if v, ok := m[x.name]; ok {
 			*x.e = fluctuation.Estimate{Value: dmft.Array(v), Stderr: dmft.Array(m[x.name+"_stderr"])}
 		}
+	}
+	if r.Start != nil {
+		r.Start.Kurtosis = r.Kurtosis
 	}
 	if len(r.Time) == 0 || r.FVariance.Empty() {
 		return nil, fmt.Errorf("%s: not the fluctuations of a run of this program", filepath.Base(path))
