@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -57,6 +58,11 @@ func (e Experiment) TheorySettings() dmft.Settings {
 	t := e.Theory
 	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance, Error: t.Error, Depths: t.Depths,
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
+}
+
+// FluctuationSettings are the settings of the fluctuations of finite width; kernels is at how many times those of kernels are kept.
+func (e Experiment) FluctuationSettings(kernels int) fluctuation.Settings {
+	return fluctuation.Settings{Samples: e.Theory.Samples, Blocks: e.Theory.Blocks, Seed: e.Theory.Seed, Kernels: kernels}
 }
 
 // SimulationProblem is the problem of the finite networks, which differs from that of the theory when that is infinitely deep.

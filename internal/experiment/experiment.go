@@ -140,6 +140,7 @@ type Theory struct {
 	Depths    []int   `json:"depths,omitempty"`
 	// Approximations are methods solved beside Method.
 	Approximations []string `json:"approximations,omitempty"`
+	Fluctuations   bool     `json:"fluctuations,omitempty"` // of order 1/N are predicted
 }
 
 // Simulation is the section simulation.
