@@ -542,12 +542,15 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 	}
 	if n == 0 && first {
 		pt.Lambda = math.NaN()
-		if pc := j.pts.Train * c; pc <= 4096 {
+		if pc := j.pts.Train * c; pc <= lambdaRows {
 			k := newKernelScratch(nw).of(0)
 			pt.Lambda = largestEigenvalue(k[:pc*pc], pc)
 		}
 	}
 }
+
+// lambdaRows is the size of the NTK up to which its largest eigenvalue at the start is noted.
+const lambdaRows = 4096
 
 // summaryRows is the size of the NTK above which its summaries have no error bars, which need one NTK of every replica to be kept.
 const summaryRows = 512
@@ -684,7 +687,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	space, err := p.Data.chooseSpace(e.Space)
 	cols, shared := all, int64(np)*all*(8+word)
 	if err == nil && space == InputSpace {
-		cols, shared = int64(d), 2*all*int64(d)*word+int64(np)*int64(np)*8
+		cols, shared = int64(d), 2*all*int64(d)*word
 	}
 	state := rows * word * (regs*(cols+int64(c)) + l*(2*all+2*int64(np)))
 	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
@@ -695,10 +698,18 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	fields, two := e.Record.twoTimeBytes(p, rows)
 	state += fields
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
-	kernels := int64(len(e.Record.kernelSteps(p))) * kernelBytes(np, c, p.Network.Depth)
+	each := kernelBytes(np, c, p.Network.Depth)
+	kernels := int64(len(e.Record.kernelSteps(p))) * each
 	live := min(int64(runtime.GOMAXPROCS(0)), batches)
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
-	return shared + live*state + record + (kernels+two)*(live+2) + 3*live*kernelBytes(np, c, p.Network.Depth)
+	total := shared + live*state + record + (kernels+two)*(live+2)
+	switch {
+	case kernels > 0:
+		total += 3*live*each + int64(np)*int64(np)*8
+	case np*c <= lambdaRows: // the NTK at the start, of the first replica
+		total += each + int64(np)*int64(np)*8
+	}
+	return total
 }
 
 // guessRank is about how many directions a hidden matrix will have met on either side: in long runs of tanh networks 100, 180 and 1080 were for 8, 16

@@ -73,9 +73,10 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 	// K = κ_out Φ^L δ_cc' + κ_in G¹∘Kx + κ_hid b² Σ_ℓ G^{ℓ+1}∘(Φ^ℓ + σ_b²), with σ_b² in Kx
 	bias := nw.bias * nw.bias
 	b2 := nw.b * nw.b * nw.rates.Hidden
+	gram := nw.pts.gram()
 	for m := range p {
 		for n := range p {
-			kx := nw.rates.Input * nw.pts.gram.At(m, n)
+			kx := nw.rates.Input * gram.At(m, n)
 			for a := range c {
 				for b := range c {
 					i := (m*c+a)*pc + n*c + b
