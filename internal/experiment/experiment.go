@@ -156,6 +156,7 @@ type Simulation struct {
 
 // Record is the section record.
 type Record struct {
+	Every          int `json:"every,omitempty"`
 	Kernels        int `json:"kernels"`            // or AutoKernels, AllKernels
 	TwoTime        int `json:"two_time,omitempty"` // or AllKernels
 	Preactivations int `json:"preactivations"`

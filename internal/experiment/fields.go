@@ -268,6 +268,7 @@ var fields = []field{
 	{path: "simulation.precision", at: func(e *Experiment) any { return &e.Simulation.Precision }, when: pointsOnly, def: "float64", enum: []string{"float64", "float32"}, doc: "floating-point format of the networks"},
 	{path: "simulation.sites", at: func(e *Experiment) any { return &e.Simulation.Sites }, when: pointsOnly, def: "auto", enum: []string{"auto", "data", "input"}, doc: "as theory.sites"},
 
+	{path: "record.every", at: func(e *Experiment) any { return &e.Record.Every }, when: pointsOnly, def: 1, min: 1, max: 1e8, doc: "predictions and losses are kept at every so many steps, and at the last: for many points, outputs or steps"},
 	{path: "record.kernels", at: func(e *Experiment) any { return (*count)(&e.Record.Kernels) }, when: pointsOnly, def: count(AutoKernels), min: 0, max: 1e9, doc: "at how many times kernels are kept, evenly spaced; all; or auto: all if that is small, 50 or fewer if not"},
 	{path: "record.two_time", at: func(e *Experiment) any { return (*count)(&e.Record.TwoTime) }, when: pointsOnly, def: count(0), min: 0, max: 1e9, doc: "at how many times, evenly spaced, fields are kept for kernels between any two of them; with all, the theory of deep networks has its responses A and B too"},
 	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, when: pointsOnly, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},

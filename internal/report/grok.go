@@ -75,7 +75,7 @@ func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: k, Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
+		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
 		if t != r.Theory {
 			row.Width = t.Width
 		}
