@@ -153,17 +153,15 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 	return tr
 }
 
-// alignmentSteps are n steps out of t, evenly spaced from first to last.
+// alignmentSteps are n steps out of t, from first to last, evenly spaced in the logarithm of time where steps are fine enough.
 func alignmentSteps(n, t int) []int {
 	if n == 0 || t == 0 {
 		return nil
 	}
 	n = min(n, t)
 	s := make([]int, n)
-	for i := range s {
-		if n > 1 {
-			s[i] = (i*(t-1) + (n-1)/2) / (n - 1)
-		}
+	for i := 1; i < n; i++ {
+		s[i] = max(s[i-1]+1, int(math.Round(math.Pow(float64(t), float64(i)/float64(n-1))))-1)
 	}
 	return s
 }

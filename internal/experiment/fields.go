@@ -273,7 +273,7 @@ var fields = []field{
 	{path: "record.two_time", at: func(e *Experiment) any { return (*count)(&e.Record.TwoTime) }, when: pointsOnly, def: count(0), min: 0, max: 1e9, doc: "at how many times, evenly spaced, fields are kept for kernels between any two of them; with all, the theory of deep networks has its responses A and B too"},
 	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, when: pointsOnly, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},
 
-	{path: "record.alignments", at: func(e *Experiment) any { return &e.Record.Alignments }, def: 0, min: 0, max: 1e6, when: highDimensional, doc: "at how many times, evenly spaced, the alignment of the tangent kernel with the target is computed"},
+	{path: "record.alignments", at: func(e *Experiment) any { return &e.Record.Alignments }, def: 0, min: 0, max: 1e6, when: highDimensional, doc: "at how many times, evenly spaced in their logarithm, the alignment of the tangent kernel with the target is computed"},
 
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
