@@ -43,6 +43,8 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 		return nil, errors.New("highdim: moments are followed with a frozen readout of ones; use Simulate")
 	case p.Training.Method.Kind != ode.GD:
 		return nil, fmt.Errorf("highdim: moments are followed by gradient descent, not by %s; use Simulate", p.Training.Method.Kind)
+	case s.Fresh:
+		return nil, errors.New("highdim: moments are followed on points that are used again; use Simulate")
 	case p.Target.Overlaps == nil && p.Gram != nil:
 		return nil, errors.New("highdim: a Gram matrix needs overlaps")
 	}
