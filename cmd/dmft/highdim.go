@@ -26,6 +26,11 @@ import (
 // runHighDimensional runs every point of a file on high-dimensional data.
 func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	points := f.Points()
+	for _, p := range points {
+		if l := p.Experiment.Theory.Limit; s.sims && (l == experiment.LimitPopulation || l == experiment.LimitOnline) {
+			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", l)}
+		}
+	}
 	if s.theory {
 		for _, p := range points {
 			if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
@@ -209,9 +214,7 @@ func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder
 	var err error
 	if s.theory {
 		r.Theory, err = one("theory", "theory.npz", "blocks", func(settings dmft.Run) (*highdim.Trajectory, error) {
-			set := e.HighDimensionalTheory()
-			set.Run = settings
-			return highdim.Solve(ctx, r.Problem, set)
+			return e.SolveHighDimensional(ctx, settings)
 		})
 		if err != nil {
 			return err
