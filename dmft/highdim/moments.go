@@ -78,7 +78,7 @@ type moment struct {
 	d, k      int
 	phi, link [3]float64
 	c         []float64       // c_k
-	x         *dataMatrix     // D×P
+	x         la.Mat[float64] // D×P
 	y, err    []float64       // labels, errors
 	w, w0     []float64       // w̄
 	m, m0     la.Mat[float64] // M
@@ -90,18 +90,19 @@ type moment struct {
 func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, error) {
 	d, points := s.Dimension, s.points(p)
 	q := &moment{p: p, d: d, k: p.Target.directions(), phi: phi, link: link}
-	q.x = explicitMatrix(points, d, rand.NewPCG(s.Seed, stream(b, dataStream)))
+	rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
+	q.x = drawData(points, d, rng)
 	q.y, q.err, q.w, q.lw, q.s = make([]float64, points), make([]float64, points), make([]float64, d), make([]float64, d), make([]float64, d)
 	q.m, q.b, q.l, q.xt = la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, points)
 	h := make([]float64, q.k)
 	for i := range q.y {
 		for k := range h {
-			h[k] = q.x.u.Row(k)[i]
+			h[k] = q.x.Row(k)[i]
 		}
 		q.y[i] = p.Target.value(h)
 	}
 	for i := range q.y { // the order in which Simulate draws them
-		q.y[i] += p.Target.Noise * q.x.rng.NormFloat64()
+		q.y[i] += p.Target.Noise * rng.NormFloat64()
 	}
 	for k := range q.k {
 		c := 1.
@@ -128,7 +129,7 @@ func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, 
 	case p.Target.Overlaps == nil:
 		for range p.Units {
 			for i := range row {
-				row[i] = q.x.rng.NormFloat64() / math.Sqrt(float64(d))
+				row[i] = rng.NormFloat64() / math.Sqrt(float64(d))
 			}
 			add(row)
 		}
@@ -198,12 +199,12 @@ func (q *moment) note(rec *record, n int) {
 	if !q.p.Training.Centred {
 		shift = alpha * q.phi[0]
 	}
-	la.Gemm(la.N, la.N, 1, q.b, q.x.u, 0, q.xt)
+	la.Gemm(la.N, la.N, 1, q.b, q.x, 0, q.xt)
 	for i := range q.err {
 		q.err[i] = shift - q.y[i]
 	}
 	for i := range q.d {
-		u, v := q.x.u.Row(i), q.xt.Row(i)
+		u, v := q.x.Row(i), q.xt.Row(i)
 		for j, x := range u {
 			q.err[j] += x * (v[j] + q.s[i])
 		}
@@ -244,16 +245,16 @@ func (q *moment) note(rec *record, n int) {
 func (q *moment) step(eta, decay float64) {
 	rate := 2 * eta / (q.p.OutputScale * float64(len(q.y)))
 	for i := range q.d {
-		u, v := q.x.u.Row(i), q.xt.Row(i)
+		u, v := q.x.Row(i), q.xt.Row(i)
 		for j, e := range q.err {
 			v[j] = e * u[j]
 		}
 	}
-	la.Gemm(la.N, la.T, -rate*2*q.phi[2], q.xt, q.x.u, 0, q.l)
+	la.Gemm(la.N, la.T, -rate*2*q.phi[2], q.xt, q.x, 0, q.l)
 	for i := range q.d {
 		q.l.Row(i)[i] += 1 - eta*decay
 	}
-	la.Gemv(la.N, rate*q.phi[1], q.x.u, q.err, 0, q.s)
+	la.Gemv(la.N, rate*q.phi[1], q.x, q.err, 0, q.s)
 	la.Gemv(la.N, 1, q.l, q.w, 0, q.lw)
 	la.Gemm(la.N, la.N, 1, q.l, q.m, 0, q.b)
 	la.Gemm(la.N, la.T, 1, q.b, q.l, 0, q.m)
@@ -270,11 +271,11 @@ func (q *moment) step(eta, decay float64) {
 func (q *moment) kernel() la.Mat[float64] {
 	n, p1, p2 := len(q.y), q.phi[1], 2*q.phi[2]
 	k, lin := la.New[float64](n, n), la.New[float64](n, n)
-	la.Gemm(la.T, la.N, 1/float64(q.d), q.x.u, q.x.u, 0, lin)
-	la.Gemm(la.N, la.N, p2*p2, q.m, q.x.u, 0, q.xt)
-	la.Gemm(la.T, la.N, 1, q.x.u, q.xt, 0, k)
+	la.Gemm(la.T, la.N, 1/float64(q.d), q.x, q.x, 0, lin)
+	la.Gemm(la.N, la.N, p2*p2, q.m, q.x, 0, q.xt)
+	la.Gemm(la.T, la.N, 1, q.x, q.xt, 0, k)
 	h := make([]float64, n)
-	la.Gemv(la.T, p1*p2, q.x.u, q.w, 0, h)
+	la.Gemv(la.T, p1*p2, q.x, q.w, 0, h)
 	for i := range n {
 		row, x := k.Row(i), lin.Row(i)
 		for j := range row {

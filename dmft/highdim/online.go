@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/la"
@@ -43,7 +42,7 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 		if p.Training.Centred {
 			o.rows += p.Units
 		}
-		if o.avg, err = newAverage(p, sites, rand.NewPCG(s.Seed, stream(b, dataStream)), o.rows); err != nil {
+		if o.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), o.rows); err != nil {
 			return nil, err
 		}
 		return o.train(ctx, j)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 )
 
 // Simulation says which networks are trained in finitely many dimensions.
@@ -69,15 +70,13 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
 	j.start = func(b int) (*replica, error) {
-		x := explicitMatrix(points, s.Dimension, rand.NewPCG(s.Seed, stream(b, dataStream)))
-		label := make([]float64, points)
-		for i := range label {
-			label[i] = x.rng.NormFloat64()
-		}
-		src := newPoints(p, x, label, s.Seed^stream(b, batchStream))
+		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
+		x := explicitData(points, s.Dimension, rng)
+		label := gaussian.Plain(rng, points, 1).Data
+		src := newPoints(p, x, points, label, s.Seed^stream(b, batchStream))
 		r, err := newReplica(p, src, s.Dimension, testSamples, s.Seed, b)
 		if err == nil && s.Fresh {
-			r.sys.src = &freshPoints{points: src, proj: make([]float64, p.Target.directions()), start: r.first}
+			r.sys.src = &freshPoints{points: src, dim: s.Dimension, rng: rng, start: r.first}
 		}
 		return r, err
 	}
@@ -91,7 +90,8 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 // freshPoints is a source of gradients with new points at every step.
 type freshPoints struct {
 	*points
-	proj  []float64 // scratch: projections on the target
+	dim   int
+	rng   *rand.Rand
 	start register
 	used  bool
 }
@@ -99,17 +99,11 @@ type freshPoints struct {
 // eval implements source.
 func (q *freshPoints) eval(sys *system, r register, t float64) error {
 	if q.used {
-		for i := range q.x.u.Data {
-			q.x.u.Data[i] = q.x.rng.NormFloat64()
-		}
-		for i := range q.y {
-			for k := range q.proj {
-				q.proj[k] = q.x.u.Row(k)[i]
-			}
-			q.y[i] = q.p.Target.value(q.proj) + q.p.Target.Noise*q.x.rng.NormFloat64()
-		}
-		q.f0 = nil
-		q.forward(q.start) // which predictions are centred by
+		n := len(q.y)
+		x := explicitData(n, q.dim, q.rng)
+		fresh := newPoints(q.p, x, n, gaussian.Plain(q.rng, n, 1).Data, 0)
+		fresh.forward(q.start) // which predictions are centred by
+		*q.points = *fresh
 	}
 	q.used = true
 	return q.points.eval(sys, r, t)
