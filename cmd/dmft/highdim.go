@@ -238,7 +238,15 @@ func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder
 		}
 		r.Sims = append(r.Sims, t)
 	}
-	return nil
+	if e.Simulation.Linearised {
+		d := dims[len(dims)-1]
+		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d), fmt.Sprintf("linearised-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+			set := e.HighDimensionalSimulation(d, settings)
+			set.Linearised = true
+			return highdim.SimulateMoments(ctx, r.Problem, set)
+		})
+	}
+	return err
 }
 
 // readHighDimensional reads the trajectories of a complete folder.
@@ -251,7 +259,14 @@ func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.H
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
+	files, err := filepath.Glob(filepath.Join(dir, "linearised-D*.npz"))
+	if err == nil && len(files) > 0 {
+		r.Linearised, err = run.ReadHighDimensional(files[0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	files, err = filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ type Simulation struct {
 	Seed       uint64 //
 	Alignments int    // as in Settings
 	Fresh      bool   // every step has a mini-batch of points that nobody has seen, as in OnePass; Simulate only, and optimisers only
+	Linearised bool   // SimulateMoments only: follow the model that is linear in the weights around the start, the lazy limit
 	dmft.Run          // as in Settings
 }
 
@@ -53,6 +54,9 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	first := p.Target.directions() + p.Units
 	if s.Dimension < first {
 		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and target directions", s.Dimension, first)
+	}
+	if s.Linearised {
+		return nil, errors.New("highdim: the linearised model is followed by its moments; use SimulateMoments")
 	}
 	points, name := s.points(p), "simulation"
 	if s.Fresh {

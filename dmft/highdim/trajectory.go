@@ -32,6 +32,9 @@ type Trajectory struct {
 	Alignment       []float64 // A: √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the tangent kernel on the training points, y centred
 	AlignmentStderr []float64
 
+	// Regression are train and test loss of regression with the tangent kernel of the start, where training of the linearised model ends. Of it only.
+	Regression []float64
+
 	// ResponseW[t][s] is ∂w_i(t)/∂z_j(s), the response of weights to what pushes them at step s, and ResponseG that of the g_i(t) to fields at s; T×T×N×N, zero
 	// for s ≥ t and s > t.
 	ResponseW, ResponseG dmft.Array
@@ -79,6 +82,7 @@ type record struct {
 	Bad           *dmft.Status
 	ClosedForm    bool
 	Interrupted   bool
+	Regression    []float64
 	PointsPerSeed int
 }
 
@@ -132,6 +136,10 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 		tr.Overlaps, tr.OverlapsStderr = series(func(r *record) []float64 { return r.Overlaps }, shape...)
 		tr.Gram, _ = series(func(r *record) []float64 { return r.Gram }, t, n, n)
 		tr.Readout, _ = series(func(r *record) []float64 { return r.Readout }, t, n)
+	}
+	if n := len(rec[0].Regression); n > 0 {
+		mean, _ := series(func(r *record) []float64 { return r.Regression }, n)
+		tr.Regression = mean.Data
 	}
 	if len(rec[0].RW) > 0 {
 		whole := len(time)

@@ -148,6 +148,7 @@ type Theory struct {
 type Simulation struct {
 	Widths     []int  `json:"widths,omitempty"`
 	Dimensions []int  `json:"dimensions,omitempty"`
+	Linearised bool   `json:"linearised,omitempty"`
 	Method     string `json:"method,omitempty"`
 	Depth      int    `json:"depth,omitempty"`
 	Seeds      int    `json:"seeds"`

@@ -169,6 +169,16 @@ var highDimensionalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"simulation.linearised", "simulation.method", "training.weight_decay", "data.source"}, func(e *Experiment) string {
+		switch {
+		case !e.HighDimensional() || !e.Simulation.Linearised:
+		case e.Simulation.Method != "moments":
+			return "simulation.linearised is for simulation.method moments"
+		case e.Training.WeightDecay != 0:
+			return "simulation.linearised is for weight_decay 0: decay moves the weights away from the start"
+		}
+		return ""
+	}},
 	{[]string{"record.responses", "theory.limit", "training.optimizer", "training.batch.count", "network.readout", "data.source"}, func(e *Experiment) string {
 		if e.HighDimensional() && e.Record.Responses && (e.Theory.Limit != LimitData || e.Training.Optimizer != "gd" || e.Training.BatchCount > 1 || e.Network.Readout == "trained") {
 			return "record.responses is for theory.limit data, the optimizer gd, one batch and a frozen readout"

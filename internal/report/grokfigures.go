@@ -43,7 +43,7 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 }
 
 // highDimensionalSymbols are those of keys that mean something else, or nothing, for fixed data.
-var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N", "target.noise": "noise", "network.activation": "ε"}
+var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N", "target.noise": "noise", "network.activation": "ε", "target.informed": "c"}
 
 func (r HighDimensional) title() string {
 	out := ""
@@ -152,7 +152,7 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 		}
 		gap := ""
 		for _, row := range r.Gaps() { // of the lines
-			if row.What == "theory" || r.Theory == nil && row.Dimension == r.Sims[len(r.Sims)-1].Dimension {
+			if row.What == "theory" || r.Theory == nil && row.What != "linearised" && row.Dimension == r.Sims[len(r.Sims)-1].Dimension {
 				gap = "gap " + row.Gap.Median.String()
 			}
 		}
@@ -165,6 +165,13 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 				{"train", trainColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.Loss, t.LossStderr }},
 				{"test", testColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.TestLoss, t.TestLossStderr }},
 			})...)
+		}
+		if l := r.Linearised; l != nil && len(l.Time) > 0 {
+			p.Series = append(p.Series, figure.Series{Label: "train, linearised", X: l.Time, Y: l.Loss, Style: figure.Dotted, Color: trainColor, Width: 1.2},
+				figure.Series{Label: "test, linearised", X: l.Time, Y: l.TestLoss, Style: figure.Dotted, Color: testColor, Width: 1.2})
+			if len(l.Regression) == 2 {
+				p.Series = append(p.Series, figure.Series{Label: "test of kernel regression", X: []float64{p.X.Min, p.X.Max}, Y: []float64{l.Regression[1], l.Regression[1]}, Style: figure.Line, Color: figure.Color(0), Width: 0.9})
+			}
 		}
 		f.Panels = append(f.Panels, p)
 	}
