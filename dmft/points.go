@@ -30,7 +30,7 @@ type Points[T la.Float] struct {
 	Space                    Space
 
 	joint  mat.Matrix                  // All×Dim inputs, dense or CSR
-	gram   *mat.SymDense               // train Gram matrix Kx = X Xᵀ/D, for the NTK
+	gram   func() *mat.SymDense        // train Gram matrix Kx = X Xᵀ/D, for the NTK; made when it is first asked for
 	kx     la.Mat[T]                   // Train×All rows of the joint Gram matrix (data space)
 	x, xt  la.Mat[T]                   // All×Dim inputs/√D and its transpose (input space, dense)
 	csr    *csrRows[T]                 // inputs/√D (input space, sparse)
@@ -284,12 +284,9 @@ func newPoints[T la.Float](p *Problem, space Space) (*Points[T], error) {
 	}
 	pts.factor = func() (fieldFactor, error) { return fieldFactor{rank: dim}, nil }
 	pts.joint = stack(p.Data.Inputs, p.Data.TestInputs)
-	pts.gram = kernels.Gram(p.Data.Inputs)
+	pts.gram = sync.OnceValue(func() *mat.SymDense { return kernels.Gram(p.Data.Inputs) })
 	if space == DataSpace {
-		joint := pts.gram
-		if pt > 0 {
-			joint = kernels.Gram(pts.joint)
-		}
+		joint := kernels.Gram(pts.joint)
 		pts.kx = la.New[T](np, np+pt)
 		for i := range np {
 			for j := range np + pt {

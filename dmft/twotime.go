@@ -198,9 +198,7 @@ func (j *job[T]) collectTwoTime(tr *Trajectory) {
 	}
 	p, c, l, n := j.pts.Train, j.pts.Outputs, j.p.Network.Depth, len(j.tsteps)
 	tr.TwoTimeStep = j.tsteps
-	for _, s := range j.tsteps {
-		tr.TwoTimeTime = append(tr.TwoTimeTime, tr.Time[s])
-	}
+	tr.TwoTimeTime = times(j.p, j.tsteps)
 	stderr := make([]float64, len(j.two.M2))
 	if j.two.N > 1 {
 		for i, v := range j.two.M2 {

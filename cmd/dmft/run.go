@@ -666,6 +666,7 @@ func redraw(c *cli.Context) error {
 		return err
 	}
 	var results []report.Result
+	source := m.YAML
 	if len(m.Points) == 0 {
 		r, err := read(dir, "", m)
 		if err != nil {
@@ -679,6 +680,7 @@ func redraw(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		source = pm.YAML // a product has none of its own
 		r, err := read(sub, strings.ReplaceAll(p.Folder, "_", ", "), pm)
 		if err != nil {
 			return err
@@ -687,7 +689,7 @@ func redraw(c *cli.Context) error {
 	}
 	figs := report.Figures(results)
 	if slices.Contains(m.Command, "grok") {
-		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
+		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(source))
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -423,5 +424,30 @@ func BenchmarkDirect(b *testing.B) {
 				b.ReportMetric(most(tr.TestLossStderr), "error")
 			}
 		})
+	}
+}
+
+// TestAlignmentSteps: distinct steps from the first to the last, never more than there are.
+func TestAlignmentSteps(t *testing.T) {
+	for _, tc := range []struct {
+		n, t int
+		want []int
+	}{{0, 5, nil}, {1, 5, []int{0}}, {3, 101, []int{0, 9, 100}}, {5, 10001, []int{0, 9, 99, 999, 10000}}, {5, 5, []int{0, 1, 2, 3, 4}}, {9, 4, []int{0, 1, 2, 3}}, {4, 6, []int{0, 1, 2, 5}}} {
+		if got := alignmentSteps(tc.n, tc.t); !slices.Equal(got, tc.want) {
+			t.Errorf("%d of %d: %v, want %v", tc.n, tc.t, got, tc.want)
+		}
+	}
+	for n := 2; n < 60; n++ {
+		for steps := n; steps < 400; steps += 7 {
+			s := alignmentSteps(n, steps)
+			for i := 1; i < n; i++ {
+				if s[i] <= s[i-1] {
+					t.Fatalf("%d of %d: %v", n, steps, s)
+				}
+			}
+			if s[0] != 0 || s[n-1] != steps-1 {
+				t.Fatalf("%d of %d: %v", n, steps, s)
+			}
+		}
 	}
 }

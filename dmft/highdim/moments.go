@@ -43,6 +43,10 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 		return nil, errors.New("highdim: moments are followed with a frozen readout of ones; use Simulate")
 	case p.Training.Method.Kind != ode.GD:
 		return nil, fmt.Errorf("highdim: moments are followed by gradient descent, not by %s; use Simulate", p.Training.Method.Kind)
+	case s.Fresh:
+		return nil, errors.New("highdim: moments are followed on points that are used again; use Simulate")
+	case s.Linearised && p.Training.Method.WeightDecay != 0:
+		return nil, errors.New("highdim: with weight decay the model is not linear around the start; use weight decay 0")
 	case p.Target.Overlaps == nil && p.Gram != nil:
 		return nil, errors.New("highdim: a Gram matrix needs overlaps")
 	}
@@ -53,7 +57,10 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	points, d := s.points(p), int64(s.Dimension)
 	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: int64(min(runtime.GOMAXPROCS(0), s.Seeds)) * 8 * (2*d*int64(points) + 6*d*d)}
-	if s.Alignments > 0 {
+	if s.Linearised { // its kernel does not move
+		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
+	}
+	if s.Alignments > 0 || s.Linearised && points <= regressionPoints {
 		j.bytes += 16 * int64(points) * int64(points)
 	}
 	j.train = func(ctx context.Context, b int) (*record, error) {
@@ -83,6 +90,7 @@ type moment struct {
 	xt, b, l  la.Mat[float64] // scratch: D×P, D×D, D×D
 	lw, s     []float64       // scratch
 	batch     *batcher
+	lin       *linearised // or nil
 }
 
 func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, error) {
@@ -146,6 +154,9 @@ func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, 
 		copy(q.w0, q.w)
 		copy(q.m0.Data, q.m.Data)
 	}
+	if s.Linearised {
+		q.lin = q.linearise()
+	}
 	return q, nil
 }
 
@@ -156,6 +167,9 @@ func (q *moment) train(ctx context.Context, j *job) *record {
 		Align: make([]float64, min(j.aligned, t)), ClosedForm: true}
 	align := alignmentSteps(len(rec.Align), t)
 	m := q.p.Training.Method
+	if q.lin != nil && len(q.y) <= regressionPoints {
+		rec.Regression = q.regression()
+	}
 	for n := range t {
 		if ctx.Err() != nil || int64(n) > j.bad.Load() {
 			break
@@ -242,6 +256,10 @@ func (q *moment) note(rec *record, n int) {
 // step moves the moments along the errors.
 func (q *moment) step(eta, decay float64) {
 	rate := 2 * eta / (q.p.OutputScale * float64(len(q.y)))
+	if q.lin != nil {
+		q.lin.move(q, rate, q.err)
+		return
+	}
 	for i := range q.d {
 		u, v := q.x.Row(i), q.xt.Row(i)
 		for j, e := range q.err {

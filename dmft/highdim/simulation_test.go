@@ -453,7 +453,7 @@ func TestAlignment(t *testing.T) {
 	for i := range theory.Alignment {
 		near(t, "alignment", sim.Alignment[i], theory.Alignment[i], 3*math.Hypot(sim.AlignmentStderr[i], theory.AlignmentStderr[i])+0.02*theory.Alignment[i])
 	}
-	if a := theory.Alignment; !(a[2] > 3*a[0]) || theory.AlignmentStep[1] != 20 {
+	if a := theory.Alignment; !(a[2] > 3*a[0]) || theory.AlignmentStep[1] != 5 {
 		t.Errorf("alignments %v at steps %v", a, theory.AlignmentStep)
 	}
 	// With a trained readout, the limit against the points of a simulation.

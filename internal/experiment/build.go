@@ -82,7 +82,7 @@ func (e Experiment) SimulationSettings(width int) finite.Settings {
 }
 
 func (e Experiment) record() dmft.Record {
-	r := dmft.Record{Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
+	r := dmft.Record{Every: e.Record.Every, Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
 	if r.TwoTime = e.Record.TwoTime; r.TwoTime == AllKernels {
 		r.TwoTime = math.MaxInt
 	}

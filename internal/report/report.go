@@ -62,7 +62,7 @@ func (r Result) Rows() []Row {
 			return
 		}
 		last := len(t.Loss) - 1
-		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: last, Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0]}
+		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: max(last, t.Status.Step), Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0]}
 		if t.Status.Early() {
 			row.Status = string(t.Status.Code)
 		}
