@@ -11,8 +11,7 @@ import (
 	"time"
 
 	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/lapack/lapack64"
+	"gonum.org/v1/gonum/lapack"
 )
 
 // bench is one operation at one shape.
@@ -154,7 +153,16 @@ func benchGemv(t blas.Transpose, m, n int) bench {
 	}}
 }
 
-// benchPotrf factors with gonum's lapack over each BLAS, and with OpenBLAS's own routine for OpenBLAS.
+// lapackOf is the LAPACK that goes with a BLAS.
+func lapackOf(f Float) lapack.Float64 {
+	for _, s := range Available() {
+		if New(s) == f {
+			return NewLapack(s)
+		}
+	}
+	panic("blas: unknown implementation")
+}
+
 func benchPotrf(n int) bench {
 	var a, w []float64
 	return bench{name: fmt.Sprintf("PotrfU/%d", n), flops: float64(n) * float64(n) * float64(n) / 3, run: func(f Float) {
@@ -162,12 +170,7 @@ func benchPotrf(n int) bench {
 			a, w = positive(n), make([]float64, n*n)
 		}
 		copy(w, a)
-		if f == openBLAS {
-			openBLASPotrf(n, w, n)
-			return
-		}
-		blas64.Use(f)
-		lapack64.Potrf(blas64.Symmetric{N: n, Stride: n, Data: w, Uplo: blas.Upper})
+		lapackOf(f).Dpotrf(blas.Upper, n, w, n)
 	}}
 }
 
