@@ -190,7 +190,9 @@ func benches() []bench {
 		}
 		list = append(list, benchGemm(tr, nt, n, 32, n))
 	}
-	for _, s := range [][3]int{{250, 50, 4}, {1000, 100, 16}, {4000, 300, 64}, {4000, 300, 4}} {
+	// Of the theory: S sites, k directions, P points.
+	for _, s := range [][3]int{{250, 50, 4}, {250, 50, 16}, {500, 150, 4}, {500, 150, 8}, {500, 150, 16}, {500, 150, 64}, {1000, 100, 4}, {1000, 100, 16}, {2000, 300, 4},
+		{2000, 300, 8}, {2000, 300, 64}, {4000, 300, 64}, {4000, 300, 4}} {
 		S, k, P := s[0], s[1], s[2]
 		list = append(list, benchGemm(tr, nt, k, P, S), benchGemm(nt, nt, S, P, k), benchGemm(nt, tr, S, k, P))
 	}
