@@ -51,8 +51,8 @@ func (p *Problem) Gram() *mat.SymDense {
 	return k
 }
 
-// Times are the recorded times of the problem: step numbers, or η·step of a flow.
-func (p *Problem) Times() []float64 { return times(p) }
+// Times are the times of all steps of the problem: step numbers, or η·step of a flow.
+func (p *Problem) Times() []float64 { return times(p, evenly(p.Training.Steps+1, p.Training.Steps+1)) }
 
 // LayerRates are the factors κ of the learning rates of input weights, hidden weights and readout, those of the branches of a residual network included.
 func (p *Problem) LayerRates() Rates { return p.rates() }

@@ -42,6 +42,12 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"theory.fluctuations", "record.every", "data.source"}, func(e *Experiment) string {
+		if e.Theory.Fluctuations && e.Record.Every > 1 && !e.HighDimensional() {
+			return "theory.fluctuations are predicted for every step; leave record.every at 1"
+		}
+		return ""
+	}},
 	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth", "data.source"}, func(e *Experiment) string {
 		t := e.Training
 		if !e.HighDimensional() && t.RateInput == 0 && t.RateReadout == 0 && (t.RateHidden == 0 || e.Network.Depth == 1) {
