@@ -113,17 +113,15 @@ func expNegative(d float64) float64 {
 	return p
 }
 
-// logarithm is log u for u = k·2⁻⁵³ in (0, 1): with u = m·2⁻ᵉ, 1 ≤ m < 2, and s = (m−1)/(m+1) < 1/3, 2 atanh(s) − e·ln 2.
+// logarithm is log u for u > 0: with u = m·2ᵉ, 1 ≤ m < 2, and s = (m−1)/(m+1) < 1/3, 2 atanh(s) + e·ln 2.
 func logarithm(u float64) float64 {
 	const ln2 = 0x1.62e42fefa39efp-01
-	k := uint64(u * 0x1p53)
-	e := 53 - (bits.Len64(k) - 1)
-	m := float64(k<<bits.LeadingZeros64(k)>>11) * 0x1p-52
-	t := (m - 1) / (m + 1)
+	m, e := math.Frexp(u)
+	t := (2*m - 1) / (2*m + 1)
 	z := float64(t * t)
 	p := 0.
 	for n := 37.; n > 1; n -= 2 {
 		p = float64((p + 1/n) * z)
 	}
-	return float64(2*float64(t*(1+p))) - float64(float64(e)*ln2)
+	return float64(2*float64(t*(1+p))) + float64(float64(e-1)*ln2)
 }
