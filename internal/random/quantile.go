@@ -13,10 +13,10 @@ func Quantile(dst, p []float64) {
 
 // QuantileAt is Φ⁻¹(p).
 func QuantileAt(p float64) float64 {
-	q, r := p-0.5, p // the distances from 1/2 and from the nearer of 0 and 1
-	if p > 0.5 {
-		r = 1 - p // exact
-	}
+	q := p - 0.5
+	// The distance from the nearer of 0 and 1, p or 1 − p, without a branch: for random numbers that would be wrong every second time.
+	below := uint64(int64(math.Float64bits(q)) >> 63)
+	r := math.Float64frombits(math.Float64bits(p)&below | math.Float64bits(1-p)&^below)
 	if i := math.Float64bits(r)>>48 - firstPiece; i < uint64(len(quantilePieces)) {
 		return piece(&quantilePieces[i], q, r)
 	}

@@ -540,6 +540,7 @@ func BenchmarkSobol(b *testing.B) {
 		{"NormalPoints", func() { q.Seek(0); q.NormalPoints(z) }},
 		{"Quantile", func() { Quantile(z, p) }},
 		{"gonum Halton", func() {
+			clear(z)
 			samplemv.Halton{Kind: samplemv.Owen, Q: cube, Src: rand.NewPCG(1, 1)}.Sample(mat.NewDense(points, dims, z))
 		}},
 		{"gonum Quantile", func() {
