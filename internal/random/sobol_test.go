@@ -1,6 +1,7 @@
 package random
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -68,6 +69,9 @@ func power(e, polynomial uint) uint {
 
 // TestDirectionNumbers: the polynomials are primitive, in order of their degree and distinct, all that there are of each degree but the last; the initial numbers are odd and less than 2ⁱ.
 func TestDirectionNumbers(t *testing.T) {
+	if sum := fmt.Sprintf("%x", sha256.Sum256(joeKuo)); sum != "fafb110d088ba06779e79e274e12613a25a1cb2372ed99f9e75af19c556fc1e6" {
+		t.Errorf("the table is damaged: its SHA-256 is %s", sum)
+	}
 	seen := map[uint]bool{}
 	count := map[int]int{}
 	last := 0
