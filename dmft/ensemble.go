@@ -29,6 +29,16 @@ type Run struct {
 	Memory   int64                   // bytes that must not be exceeded; 0 is no limit
 	// Checkpoint is the time between checkpoints of unfinished work; 0 is 20 seconds.
 	Checkpoint time.Duration
+	// Workers is how many batches of replicas are trained at the same time; 0 is GOMAXPROCS. Results do not depend on it.
+	Workers int
+}
+
+// Parallel is how many of n independent pieces of work are done at the same time.
+func (r Run) Parallel(n int) int {
+	if r.Workers > 0 {
+		return min(r.Workers, n)
+	}
+	return min(runtime.GOMAXPROCS(0), n)
 }
 
 // Record says what a Trajectory keeps.
@@ -319,7 +329,7 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	var wg sync.WaitGroup
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	for range min(runtime.GOMAXPROCS(0), batches) {
+	for range e.Parallel(batches) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -734,7 +744,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
 	each := kernelBytes(np, c, p.Network.Depth)
 	kernels := int64(len(e.Record.kernelSteps(p))) * each
-	live := min(int64(runtime.GOMAXPROCS(0)), batches)
+	live := int64(e.Parallel(int(batches)))
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
 	total := shared + live*state + record + (kernels+two)*(live+2)
 	switch {

@@ -45,6 +45,7 @@ type Experiment struct {
 	Record      Record     `json:"record"`
 	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
+	Sweep       Sweep      `json:"-"` // how a sweep is run, not what it computes
 }
 
 // Data is the section data.
@@ -176,6 +177,18 @@ type Grok struct {
 // Compare is the section compare.
 type Compare struct {
 	Tolerance float64 `json:"tolerance"`
+}
+
+// Sweep is the section sweep: how the points of a product are shared out to machines. It is no part of what is computed.
+type Sweep struct {
+	PointsPerTask int // 0 chooses
+	Partition     string
+	Account       string
+	Time          string
+	CPUs          int // 0 is one
+	Memory        string
+	Parallel      int // 0 is no limit
+	Arguments     string
 }
 
 // Error is one thing wrong with a file, at a place.

@@ -23,6 +23,7 @@ type field struct {
 	below    bool      // max itself is excluded
 	list     bool      // the value is a list, so it is not swept over
 	single   bool      // sweeping over it would compute the same thing again
+	quiet    bool      // not printed at its default: it says nothing about what is computed
 	when     condition // where the key applies
 	doc      string
 }
@@ -285,6 +286,15 @@ var fields = []field{
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
+
+	{path: "sweep.points_per_task", at: func(e *Experiment) any { return &e.Sweep.PointsPerTask }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "points that one task of a SLURM job array runs; 0 makes at most 100 tasks"},
+	{path: "sweep.slurm.partition", at: func(e *Experiment) any { return &e.Sweep.Partition }, single: true, quiet: true, def: "", doc: "SLURM partition; like the keys below, SLURM's or the cluster's own default (SBATCH_PARTITION, …) when left out"},
+	{path: "sweep.slurm.account", at: func(e *Experiment) any { return &e.Sweep.Account }, single: true, quiet: true, def: "", doc: "SLURM account"},
+	{path: "sweep.slurm.time", at: func(e *Experiment) any { return &e.Sweep.Time }, single: true, quiet: true, def: "", doc: "time limit of a task, such as 02:00:00; points that are not through by then are kept and go on in the same task, queued again"},
+	{path: "sweep.slurm.cpus", at: func(e *Experiment) any { return &e.Sweep.CPUs }, single: true, quiet: true, def: 1, min: 1, max: 4096, doc: "cores of a task, which runs as many points at once"},
+	{path: "sweep.slurm.memory", at: func(e *Experiment) any { return &e.Sweep.Memory }, single: true, quiet: true, def: "", doc: "memory of a task in SLURM's units, such as 4G"},
+	{path: "sweep.slurm.parallel", at: func(e *Experiment) any { return &e.Sweep.Parallel }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "tasks at work at the same time; 0 leaves it to SLURM"},
+	{path: "sweep.slurm.arguments", at: func(e *Experiment) any { return &e.Sweep.Arguments }, single: true, quiet: true, def: "", doc: "further arguments of sbatch, such as --qos=long --constraint=avx512"},
 }
 
 // depth is a number of layers or the word infinite.
