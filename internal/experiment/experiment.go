@@ -45,6 +45,7 @@ type Experiment struct {
 	Record      Record     `json:"record"`
 	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
+	Converge    Converge   `json:"converge"`
 }
 
 // Data is the section data.
@@ -175,6 +176,17 @@ type Grok struct {
 // Compare is the section compare.
 type Compare struct {
 	Tolerance float64 `json:"tolerance"`
+}
+
+// Converge is the section converge.
+type Converge struct {
+	Widths       []int   `json:"widths,omitempty"`
+	Dimensions   []int   `json:"dimensions,omitempty"`
+	Depths       []int   `json:"depths,omitempty"`
+	Samples      []int   `json:"samples,omitempty"`
+	Seeds        int     `json:"seeds"`
+	Confidence   float64 `json:"confidence"`
+	Significance float64 `json:"significance"`
 }
 
 // Error is one thing wrong with a file, at a place.

@@ -291,8 +291,35 @@ var fields = []field{
 
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
+	{path: "converge.widths", at: func(e *Experiment) any { return &e.Converge.Widths }, from: "simulation.widths", choose: func(e *Experiment) any { return ladder(e.Simulation.Widths) }, min: 1, max: 1e7, list: true, when: pointsOnly,
+		doc: "widths of converge, at least three. Default: simulation.widths if they are three or more, else five up to the largest of them, each twice the one before"},
+	{path: "converge.dimensions", at: func(e *Experiment) any { return &e.Converge.Dimensions }, from: "simulation.dimensions", choose: func(e *Experiment) any { return ladder(e.Simulation.Dimensions) }, min: 1, max: 1e6, list: true, when: highDimensional,
+		doc: "dimensions of converge, with a default like that of converge.widths"},
+	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
+		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
+	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, when: both(sampledOnly, pointsOnly),
+		doc: "numbers of samples at which converge solves the theory beside theory.samples; an eighth, a quarter and a half of it when left out"},
+	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
+		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
+	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
+	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
+
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 }
+
+// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
+func ladder(sizes []int) []int {
+	sizes = slices.Clone(sizes)
+	slices.Sort(sizes)
+	if len(sizes) >= 3 {
+		return sizes
+	}
+	n := sizes[len(sizes)-1]
+	return slices.Compact([]int{max(n/16, 1), max(n/8, 1), max(n/4, 1), max(n/2, 1), n})
+}
+
+// fractions of a number of samples.
+func fractions(n int) []int { return slices.Compact([]int{max(n/8, 4), max(n/4, 4), max(n/2, 4)}) }
 
 // depth is a number of layers or the word infinite.
 type depth int
