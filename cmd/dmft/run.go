@@ -39,7 +39,7 @@ var quickstartResidualYAML []byte
 // session is one invocation of a command that runs experiments.
 type session struct {
 	c             *cli.Context
-	mode          string // solve, simulate, compare, quickstart, grok
+	mode          string // solve, simulate, compare, quickstart, grok, converge
 	kind          string // of the run folder: the mode, but that a comparison serves grok, too
 	theory, sims  bool
 	base          string // folder that file names in the experiment count from
@@ -126,6 +126,9 @@ func (s *session) run(f *experiment.File) error {
 	out := s.c.String("out")
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
+	}
+	if s.mode == "converge" && !f.Points()[0].Experiment.HighDimensional() {
+		return s.runConverge(out, f)
 	}
 	if e := f.Points()[0].Experiment; e.HighDimensional() { // then all are: keys that one kind needs do not apply to the other
 		return s.runHighDimensional(out, f)
@@ -590,6 +593,9 @@ func redraw(c *cli.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(m.Hash, "converge-") {
+		return redrawConvergence(c, dir, m)
 	}
 	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
 		r := report.Result{Label: label}

@@ -191,8 +191,10 @@ type Point struct {
 type Fit struct {
 	Rate
 	// Next is the exponent when the next order, a factor 1 + c/n with c free, is fitted with it. The test is of this one.
-	Next, NextLo, NextHi float64
-	P                    float64 // that the expected exponent gives so large a deviation
+	Next   float64 `json:"next_order_exponent"`
+	NextLo float64 `json:"next_order_lo"`
+	NextHi float64 `json:"next_order_hi"`
+	P      float64 `json:"p"` // that the expected exponent gives so large a deviation
 }
 
 // Convergence says how one observable approaches its limit.
