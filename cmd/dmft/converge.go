@@ -218,7 +218,8 @@ func (l *ladders) solve(p *dmft.Problem, what, file, prefix string, change func(
 		return nil, err
 	}
 	return l.one(what, file, "blocks", prefix, dmft.Flops(p, set), bytes, func(r dmft.Run) (*dmft.Trajectory, error) {
-		r.Record, set.Run = set.Record, r
+		r.Record = set.Record
+		set.Run = r
 		return dmft.Solve(l.c.Context, p, set)
 	})
 }
@@ -310,7 +311,8 @@ func (l *ladders) widths(r *report.Convergence, theory *dmft.Trajectory, p *dmft
 			what += fmt.Sprintf(" and depth %d", depth)
 		}
 		t, err := l.one(what, fmt.Sprintf("simulation-N%d%s.npz", n, suffix), "seeds", prefix, finite.Flops(networks, set), finite.Estimate(networks, set), func(run dmft.Run) (*dmft.Trajectory, error) {
-			run.Record, set.Run = set.Record, run
+			run.Record = set.Record
+			set.Run = run
 			return finite.Train(l.c.Context, networks, set)
 		})
 		switch {

@@ -140,11 +140,12 @@ func rest(limit Sample, stderr []float64) []float64 {
 	if len(stderr) == 0 {
 		return nil
 	}
-	_, variance := moments(limit)
+	mean, variance := moments(limit)
+	rounding := 1e-10 * rms(mean)
 	out, any := make([]float64, len(stderr)), false
 	for i, e := range stderr {
 		v := e*e - variance[i]/float64(len(limit))
-		if v > 1e-6*e*e {
+		if v > 1e-6*e*e && e > rounding {
 			out[i], any = math.Sqrt(v), true
 		}
 	}
@@ -216,6 +217,8 @@ type Limit struct {
 	Rest     float64 `json:"rest"`     // error of the limit beside sampling, by which it may be off besides
 	Upper    float64 `json:"upper"`    // the true distance is below this, at the confidence asked for
 	P        float64 `json:"p"`        // that sampling errors alone give so large a distance
+	// Consistent says that the test is not rejected, for the number of tests.
+	Consistent bool `json:"consistent"`
 }
 
 // Test is one test of a report.
@@ -283,16 +286,42 @@ func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error)
 func (c *Convergences) Judge() {
 	c.Tests = nil
 	for _, o := range c.Observables {
-		c.Tests = append(c.Tests, Test{Name: o.Name + ": limit", P: o.Limit.P})
+		c.Tests = append(c.Tests, Test{Name: o.Name + limitTest, P: o.Limit.P})
 		if o.Error.Resolved {
-			c.Tests = append(c.Tests, Test{Name: o.Name + ": error exponent", P: o.Error.P})
+			c.Tests = append(c.Tests, Test{Name: o.Name + errorTest, P: o.Error.P})
 		}
 		if o.Bias.Resolved {
-			c.Tests = append(c.Tests, Test{Name: o.Name + ": bias exponent", P: o.Bias.P})
+			c.Tests = append(c.Tests, Test{Name: o.Name + biasTest, P: o.Bias.P})
 		}
 	}
 	c.Agree = Holm(c.Tests, c.Significance) && len(c.Diverged) == 0
+	c.Mark(c.Tests, "")
 }
+
+// Mark takes over from tests, whose names begin with prefix, what is rejected.
+func (c *Convergences) Mark(tests []Test, prefix string) {
+	rejected := map[string]bool{}
+	for _, t := range tests {
+		rejected[t.Name] = t.Rejected
+	}
+	for i := range c.Observables {
+		o := &c.Observables[i]
+		name := prefix + o.Name
+		o.Error.Consistent = o.Error.Resolved && !rejected[name+errorTest]
+		o.Bias.Consistent = o.Bias.Resolved && !rejected[name+biasTest]
+		o.Limit.Consistent = !rejected[name+limitTest]
+	}
+	for i, t := range c.Tests {
+		c.Tests[i].Rejected = rejected[prefix+t.Name]
+	}
+}
+
+// What is tested of an observable.
+const (
+	limitTest = ": limit"
+	errorTest = ": fluctuation exponent"
+	biasTest  = ": bias exponent"
+)
 
 // Holm adjusts the p of tests for their number and says whether none is rejected: with a chance of at most significance one is that should not be (Holm 1979).
 func Holm(tests []Test, significance float64) bool {
@@ -511,7 +540,6 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		r.Points = append(r.Points, pt)
 	}
 	r.Limit = testLimit(sizes, o, means, inf, r.Scale, normal)
-	r.Error.Consistent, r.Bias.Consistent = r.Error.Resolved && r.Error.P >= opt.Significance, r.Bias.Resolved && r.Bias.P >= opt.Significance
 	return r
 }
 

@@ -79,7 +79,6 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 			next := profile(x, y, se, math.Hypot(math.Sqrt(vy)*studentRatio(len(o.Limit)-1), rms(o.Rest)), 2, opt.Confidence, -order)
 			r.Bias.Next, r.Bias.NextLo, r.Bias.NextHi, r.Bias.P = next.rate.Exponent, next.rate.Lo, next.rate.Hi, next.p
 		}
-		r.Bias.Consistent = r.Bias.Resolved && r.Bias.P >= opt.Significance
 		var pools []pool
 		if paired { // blocks of one number share noise: their combination is one sample
 			s := make(Sample, len(o.Ensembles[0]))
@@ -165,7 +164,7 @@ func Samples(samples []int, name string, theories []Sample, opt Options) (*Sampl
 				d[j] = m[j] - inf[j]
 			}
 			pt.Distance = limitOf(d, noiseOf(append(meanPool(s), meanPool(ref)...)...), nil, scale, normal)
-			r.Tests = append(r.Tests, Test{Name: fmt.Sprintf("theory with %d samples", samples[i]), P: pt.Distance.P})
+			r.Tests = append(r.Tests, Test{Name: samplesTest(samples[i]), P: pt.Distance.P})
 		}
 		r.Points = append(r.Points, pt)
 		ok = ok && pt.Error > 1e-9
@@ -185,9 +184,28 @@ func Samples(samples []int, name string, theories []Sample, opt Options) (*Sampl
 		r.Error.Next, r.Error.NextLo, r.Error.NextHi = r.Error.Exponent, r.Error.Lo, r.Error.Hi
 		r.Error.Amplitude = math.Exp(dot(amplitude, logs)/2) / scale
 		r.Error.P = 2 * distuv.UnitNormal.Survival(math.Abs(p+0.5)/se)
-		r.Error.Consistent = r.Error.P >= opt.Significance
-		r.Tests = append(r.Tests, Test{Name: "exponent of the theory's error", P: r.Error.P})
+		r.Tests = append(r.Tests, Test{Name: samplesExponent, P: r.Error.P})
 	}
 	r.Agree = Holm(r.Tests, opt.Significance)
+	r.Mark(r.Tests)
 	return r, nil
 }
+
+// Mark takes over what is rejected of tests.
+func (r *SampleRate) Mark(tests []Test) {
+	rejected := map[string]bool{}
+	for _, t := range tests {
+		rejected[t.Name] = t.Rejected
+	}
+	r.Error.Consistent = r.Error.Resolved && !rejected[samplesExponent]
+	for i := range r.Points {
+		r.Points[i].Distance.Consistent = !rejected[samplesTest(r.Points[i].Samples)]
+	}
+	for i, t := range r.Tests {
+		r.Tests[i].Rejected = rejected[t.Name]
+	}
+}
+
+const samplesExponent = "exponent of the theory's error"
+
+func samplesTest(n int) string { return fmt.Sprintf("theory with %d samples", n) }

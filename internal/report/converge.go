@@ -37,9 +37,7 @@ func (c *Convergence) Judge() {
 	diverged := false
 	for _, l := range c.Ladders {
 		for _, t := range l.Tests {
-			if l.Name != "" {
-				t.Name = l.Name + ", " + t.Name
-			}
+			t.Name = l.prefix() + t.Name
 			c.Tests = append(c.Tests, t)
 		}
 		diverged = diverged || len(l.Diverged) > 0
@@ -48,6 +46,19 @@ func (c *Convergence) Judge() {
 		c.Tests = append(c.Tests, c.Samples.Tests...)
 	}
 	c.Agree = compare.Holm(c.Tests, c.Significance) && !diverged
+	for _, l := range c.Ladders {
+		l.Mark(c.Tests, l.prefix())
+	}
+	if c.Samples != nil {
+		c.Samples.Mark(c.Tests)
+	}
+}
+
+func (l Ladder) prefix() string {
+	if l.Name == "" {
+		return ""
+	}
+	return l.Name + ", "
 }
 
 // Verdict is the result in words.
@@ -55,13 +66,24 @@ func (c *Convergence) Verdict() string {
 	var bad []string
 	for _, l := range c.Ladders {
 		if len(l.Diverged) > 0 {
-			bad = append(bad, strings.TrimPrefix(fmt.Sprintf("%s, networks of %s = %s diverge where the theory does not", l.Name, c.Size, list(l.Diverged)), ", "))
+			bad = append(bad, fmt.Sprintf("%snetworks of %s = %s diverge where the theory does not", l.prefix(), c.Size, list(l.Diverged)))
 		}
 	}
+	const most = 5
+	rejected := 0
 	for _, t := range c.Tests {
-		if t.Rejected {
-			bad = append(bad, fmt.Sprintf("%s (p = %.1g, %.1g for %d tests)", t.Name, t.P, t.Adjusted, len(c.Tests)))
+		if !t.Rejected {
+			continue
 		}
+		if rejected++; rejected <= most {
+			bad = append(bad, fmt.Sprintf("%s (p = %.1g)", t.Name, t.Adjusted))
+		}
+	}
+	if rejected > most {
+		bad = append(bad, fmt.Sprintf("%d more", rejected-most))
+	}
+	if rejected > 0 {
+		bad[len(bad)-1] += fmt.Sprintf("; %d of %d tests, p for all of them together", rejected, len(c.Tests))
 	}
 	if len(bad) > 0 {
 		return "the limit is REJECTED: " + strings.Join(bad, "; ")
@@ -179,7 +201,7 @@ func (l Ladder) table(w io.Writer, size string) error {
 		}
 		fmt.Fprintf(w, "%s: bias exponent %s\n", name, fitText(o.Bias))
 		verdict := "consistent"
-		if o.Limit.P < l.Significance {
+		if !o.Limit.Consistent {
 			verdict = "NOT consistent"
 		}
 		rest := ""
