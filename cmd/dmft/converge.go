@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/report"
@@ -128,24 +130,38 @@ func (p prefixed) Save(name string, write func(io.Writer) error) error {
 // convergePoint runs the ladders of one experiment in its folder.
 func (s *session) convergePoint(dir string, p experiment.Point) (*report.Convergence, error) {
 	e := p.Experiment
-	if n := len(e.Converge.Widths); n < 3 {
-		return nil, usageError{fmt.Errorf("converge needs three widths or more, and converge.widths holds %d; rates and a limit cannot be told from fewer", n)}
+	l := &ladders{session: s, e: e}
+	hash := s.kind + "-" + e.Hash()
+	var compute func() (*report.Convergence, error)
+	if e.HighDimensional() {
+		if n := len(e.Converge.Dimensions); n < 3 {
+			return nil, usageError{fmt.Errorf("converge needs three dimensions or more, and converge.dimensions holds %d; rates and a limit cannot be told from fewer", n)}
+		}
+		if err := e.HighDimensionalProblem().Validate(); err != nil {
+			return nil, usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each (%w)", err)}
+		}
+		compute = l.highDimensional
+	} else {
+		if n := len(e.Converge.Widths); n < 3 {
+			return nil, usageError{fmt.Errorf("converge needs three widths or more, and converge.widths holds %d; rates and a limit cannot be told from fewer", n)}
+		}
+		if n := len(e.Converge.Depths); e.Network.Depth == experiment.Infinite && n < 3 {
+			return nil, usageError{fmt.Errorf("converge needs three depths or more, and converge.depths holds %d", n)}
+		}
+		set, err := e.Load(s.base)
+		if err != nil {
+			return nil, err
+		}
+		if l.problem, err = e.Problem(set); err != nil {
+			return nil, usageError{err}
+		}
+		if err := l.problem.Validate(); err != nil {
+			return nil, usageError{err}
+		}
+		hash += "-" + experiment.DataHash(set)
+		compute = func() (*report.Convergence, error) { return l.run(set) }
 	}
-	if n := len(e.Converge.Depths); e.Network.Depth == experiment.Infinite && n < 3 {
-		return nil, usageError{fmt.Errorf("converge needs three depths or more, and converge.depths holds %d", n)}
-	}
-	set, err := e.Load(s.base)
-	if err != nil {
-		return nil, err
-	}
-	problem, err := e.Problem(set)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	if err := problem.Validate(); err != nil {
-		return nil, usageError{err}
-	}
-	folder, err := run.Open(dir, e.Name, s.kind+"-"+e.Hash()+"-"+experiment.DataHash(set), s.c.Bool("force"))
+	folder, err := run.Open(dir, e.Name, hash, s.c.Bool("force"))
 	if err != nil {
 		return nil, err
 	}
@@ -158,9 +174,13 @@ func (s *session) convergePoint(dir string, p experiment.Point) (*report.Converg
 		}
 		return storedConvergence(m, p.Label)
 	}
-	l := &ladders{session: s, folder: folder, e: e, problem: problem, manifest: run.Manifest{Name: e.Name, Command: command(s.c), Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
-		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}}
-	r, err := l.run(set)
+	if folder.Resumed {
+		s.progress.Line("resuming the run in %s", dir)
+	}
+	l.folder = folder
+	l.manifest = run.Manifest{Name: e.Name, Command: command(s.c), Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
+	r, err := compute()
 	if err != nil {
 		return nil, err
 	}
@@ -227,9 +247,6 @@ func (l *ladders) solve(p *dmft.Problem, what, file, prefix string, change func(
 // run computes everything and judges it.
 func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 	e, c := l.e, l.e.Converge
-	if l.folder.Resumed {
-		l.progress.Line("resuming the run in %s", l.folder.Dir)
-	}
 	if err := writeData(l.folder.Path("data.npz"), set); err != nil {
 		return nil, err
 	}
@@ -270,6 +287,8 @@ func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 		if err != nil {
 			return nil, err
 		}
+		// The error of the NTK's extrapolation is not known.
+		obs = slices.DeleteFunc(obs, func(o compare.Observable) bool { return o.Name == "ntk" })
 		order := 1.
 		if q := 2*e.Network.Exponent - 1; q > 0 && q < 1 {
 			order = q
@@ -376,6 +395,50 @@ func (l *ladders) samples(r *report.Convergence, theory *dmft.Trajectory, opt co
 	}
 	r.Samples, err = compare.Samples(append(counts, last), "f", append(obs[0].Ensembles, obs[0].Limit), opt)
 	return err
+}
+
+// highDimensional computes the ladder of dimensions of an experiment on high-dimensional data: train and test loss of networks on δD points.
+func (l *ladders) highDimensional() (*report.Convergence, error) {
+	e, c := &l.e, l.e.Converge
+	res := &report.HighDimensional{Problem: e.HighDimensionalProblem()}
+	all := *e
+	all.Simulation.Dimensions = c.Dimensions
+	largest := c.Dimensions[len(c.Dimensions)-1]
+	seeds := func(d int) int { return seedsOf(c.Seeds, d, largest) }
+	if err := l.computeHighDimensional(l.c.Context, l.folder, &all, seeds, res, &l.manifest, true, 1); err != nil {
+		return nil, err
+	}
+	r := &report.Convergence{Size: "D", Significance: c.Significance, Confidence: c.Confidence}
+	if res.Theory.Status.Early() {
+		return nil, fmt.Errorf("theory: %w", res.Theory.Status.Err())
+	}
+	conv := &compare.Convergences{Significance: c.Significance, Confidence: c.Confidence}
+	var sims []*highdim.Trajectory
+	var used, diverged []int
+	for _, t := range res.Sims {
+		if t.Status.Early() {
+			diverged = append(diverged, t.Dimension)
+			continue
+		}
+		sims, used = append(sims, t), append(used, t.Dimension)
+	}
+	if len(sims) >= 3 {
+		obs, err := highdim.Observables(res.Theory, sims)
+		if err != nil {
+			return nil, err
+		}
+		if conv, err = compare.Converge(used, obs, compare.Options{Confidence: c.Confidence, Significance: c.Significance}); err != nil {
+			return nil, err
+		}
+	} else {
+		r.Notes = append(r.Notes, fmt.Sprintf("too few dimensions are left for rates: networks in %v diverged", diverged))
+	}
+	if conv.Diverged = diverged; diverged != nil {
+		conv.Agree = false
+	}
+	r.Ladders = []report.Ladder{{Convergences: conv}}
+	r.Judge()
+	return r, nil
 }
 
 // redrawConvergence draws the figures of a finished run of converge again.

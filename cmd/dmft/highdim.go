@@ -154,7 +154,7 @@ func (s *session) highDimensionalPoint(ctx context.Context, dir string, p experi
 			s.progress.Line("resuming the run in %s", dir)
 		}
 		r.Label, r.Caption, r.Problem, r.Fraction = p.Label, e.Description, e.HighDimensionalProblem(), e.Grok.Fraction
-		if err := s.computeHighDimensional(ctx, folder, e, r, &m, alone, beside); err != nil {
+		if err := s.computeHighDimensional(ctx, folder, e, func(int) int { return e.Simulation.Seeds }, r, &m, alone, beside); err != nil {
 			return nil, err
 		}
 	}
@@ -183,7 +183,7 @@ func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment)
 }
 
 // computeHighDimensional makes the trajectories that are missing in the folder.
-func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder, e *experiment.Experiment, r *report.HighDimensional, m *run.Manifest, alone bool, beside int) error {
+func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder, e *experiment.Experiment, seeds func(dimension int) int, r *report.HighDimensional, m *run.Manifest, alone bool, beside int) error {
 	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
 		settings := dmft.Run{Store: folder, Memory: s.memory / int64(beside)}
@@ -223,8 +223,9 @@ func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder
 	dims := slices.Clone(e.Simulation.Dimensions)
 	slices.Sort(dims)
 	for _, d := range dims {
-		t, err := one(fmt.Sprintf("%d networks in %d dimensions", e.Simulation.Seeds, d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
+			set.Seeds = seeds(d)
 			if e.Simulation.Method == "moments" {
 				return highdim.SimulateMoments(ctx, r.Problem, set)
 			}

@@ -127,7 +127,7 @@ func (s *session) run(f *experiment.File) error {
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
-	if s.mode == "converge" && !f.Points()[0].Experiment.HighDimensional() {
+	if s.mode == "converge" {
 		return s.runConverge(out, f)
 	}
 	if e := f.Points()[0].Experiment; e.HighDimensional() { // then all are: keys that one kind needs do not apply to the other

@@ -133,7 +133,7 @@ func interval(x, lo, hi float64) string {
 }
 
 // observables names what is compared.
-var observables = map[string]string{"f": "predictions f", "f_test": "predictions on test points", "loss": "training loss", "ntk": "NTK", "losses": "train and test loss"}
+var observables = map[string]string{"f": "predictions f", "f_test": "predictions on test points", "loss": "training loss", "ntk": "NTK", "test_loss": "test loss"}
 
 // ConvergenceTable writes the ladders and the verdicts of results.
 func ConvergenceTable(w io.Writer, results []Convergence) error {
