@@ -299,10 +299,11 @@ func profile(n, y, se []float64, common float64, orders int, confidence, expecte
 	}
 	const lo, hi, h = -4., 2., 0.01
 	best, at := math.Inf(1), 0.
-	for i := range int((hi-lo)/h) + 1 {
+	grid := make([]float64, int(math.Round((hi-lo)/h))+1)
+	for i := range grid {
 		p := lo + h*float64(i)
-		if c, _ := chi(p); c < best {
-			best, at = c, p
+		if grid[i], _ = chi(p); grid[i] < best {
+			best, at = grid[i], p
 		}
 	}
 	spread := max(1, best/float64(max(k-orders-1, 1)))
@@ -311,18 +312,11 @@ func profile(n, y, se []float64, common float64, orders int, confidence, expecte
 	r.Exponent, r.Expected = at, expected
 	_, a := chi(at)
 	r.Amplitude = a * math.Pow(n[0], -at)
-	r.Lo, r.Hi = at, at
-	for r.Lo > lo {
-		if c, _ := chi(r.Lo - h); c > limit {
-			break
+	r.Lo, r.Hi = hi, lo
+	for i, c := range grid {
+		if c <= limit {
+			r.Lo, r.Hi = min(r.Lo, lo+h*float64(i)), max(r.Hi, lo+h*float64(i))
 		}
-		r.Lo -= h
-	}
-	for r.Hi < hi {
-		if c, _ := chi(r.Hi + h); c > limit {
-			break
-		}
-		r.Hi += h
 	}
 	c, _ := chi(expected)
 	out.p = distuv.ChiSquared{K: 1}.Survival(max(c-best, 0) / spread)

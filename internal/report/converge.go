@@ -249,7 +249,7 @@ func ConvergenceFigure(results []Convergence) (figure.Figure, bool) {
 	if columns == 0 {
 		return figure.Figure{}, false
 	}
-	f := figure.Figure{Columns: columns, Legend: true, Title: "Approach to the limit, relative root mean squares; bars: one network ± 2 s.e., bias ± 2 s.e. with the theory's; shaded: the theory's own error"}
+	f := figure.Figure{Columns: columns, Legend: true, Title: "Approach to the limit: root mean squares relative to it; bars ± 2 s.e., those of biases with the theory's; shaded: the theory's own error"}
 	row := func(panels []figure.Panel) {
 		for len(panels) < columns {
 			panels = append(panels, figure.Panel{Blank: true})
@@ -294,6 +294,17 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 	}
 	if c.Label != "" {
 		title = pretty(c.Label) + "\n" + title
+	}
+	// The exponent below the name, and whether it and the limit are what they should be.
+	f, of := o.Error, "one network"
+	if l.Depth {
+		f, of = o.Bias, "bias"
+	}
+	if f.Resolved {
+		title += "\n" + of + ": exponent " + interval(f.Exponent, f.Lo, f.Hi) + ", expected " + fraction(f.Expected)
+	}
+	if !o.Limit.Consistent {
+		title += "\nnot the limit"
 	}
 	size := "width N"
 	switch {
