@@ -92,8 +92,30 @@ func (c *Convergence) Verdict() string {
 	for _, t := range c.Tests {
 		lowest = min(lowest, t.Adjusted)
 	}
-	return fmt.Sprintf("the limit is confirmed: %d tests, none rejected at %g together (smallest adjusted p %.2g)", len(c.Tests), c.Significance, lowest)
+	// What is confirmed is worth as much as the distance that would have been seen.
+	var names []string
+	within, worst := map[string]float64{}, 0.
+	for _, l := range c.Ladders {
+		for _, o := range l.Observables {
+			if within[o.Name] == 0 {
+				names = append(names, o.Name)
+			}
+			within[o.Name] = max(within[o.Name], o.Limit.Upper)
+			worst = max(worst, o.Limit.Upper)
+		}
+	}
+	for i, n := range names {
+		names[i] = fmt.Sprintf("%s within %.2g", n, within[n])
+	}
+	s := fmt.Sprintf("the limit is confirmed, %s (relative, %g %%): %d tests, none rejected at %g together (smallest adjusted p %.2g)", strings.Join(names, ", "), 100*c.Confidence, len(c.Tests), c.Significance, lowest)
+	if worst > weak {
+		s += "; that is not much: more seeds or larger sizes would say more"
+	}
+	return s
 }
+
+// weak is the relative distance above which a limit that is not rejected is not known well.
+const weak = 0.25
 
 func list(n []int) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(n), " ", ", "), "[]") }
 
