@@ -91,7 +91,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 	r := &report.HighDimensional{Label: j.point.Label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
 	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
-	if err := j.computeHighDimensional(folder, e, r, &m); err != nil {
+	if err := j.computeHighDimensional(folder, e, func(int) int { return e.Simulation.Seeds }, r, &m); err != nil {
 		return nil, err
 	}
 	if err := compareHighDimensional(r, e); err != nil {
@@ -119,7 +119,7 @@ func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment)
 }
 
 // computeHighDimensional makes the trajectories that are missing in the folder.
-func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, r *report.HighDimensional, m *run.Manifest) error {
+func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, seeds func(dimension int) int, r *report.HighDimensional, m *run.Manifest) error {
 	ctx := j.ctx
 	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
@@ -150,8 +150,9 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		}
 	}
 	for _, d := range dims {
-		t, err := one(fmt.Sprintf("%d networks in %d dimensions", e.Simulation.Seeds, d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
+			set.Seeds = seeds(d)
 			if e.Simulation.Method == "moments" {
 				return highdim.SimulateMoments(ctx, r.Problem, set)
 			}

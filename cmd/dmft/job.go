@@ -42,10 +42,15 @@ type outcome struct {
 	fixed *report.Result          // on fixed data, or
 	high  *report.HighDimensional // on high-dimensional data
 	gaps  []report.GapRow         // of grok on fixed data
+
+	converge *report.Convergence // of converge, on either; nil when it diverged
 }
 
 func (j *job) run() (*outcome, error) {
 	j.timing = map[string]float64{}
+	if j.mode == "converge" {
+		return j.convergePoint()
+	}
 	if j.point.Experiment.HighDimensional() {
 		return j.highDimensionalPoint()
 	}

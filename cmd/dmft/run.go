@@ -41,7 +41,7 @@ var quickstartResidualYAML []byte
 // session is one invocation of a command that runs experiments.
 type session struct {
 	c             *cli.Context
-	mode          string // solve, simulate, compare, quickstart, grok
+	mode          string // solve, simulate, compare, quickstart, grok, converge
 	kind          string // of the run folder: the mode, but that a comparison serves grok, too
 	theory, sims  bool
 	base          string   // folder that file names in the experiment count from
@@ -129,6 +129,9 @@ func (s *session) run(f *experiment.File) error {
 	out := s.c.String("out")
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
+	}
+	if s.mode == "converge" {
+		return s.runConverge(out, f)
 	}
 	if e := f.Points()[0].Experiment; e.HighDimensional() { // then all are: keys that one kind needs do not apply to the other
 		return s.runHighDimensional(out, f)
@@ -309,8 +312,11 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 		}
 	}
 	if j.sims {
-		networks := e.SimulationProblem(problem)
 		for _, n := range widths {
+			networks, err := e.SimulationProblem(problem, n)
+			if err != nil {
+				return usageError{err}
+			}
 			set := e.SimulationSettings(n)
 			j.announce(fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Estimate(networks, set), finite.Flops(networks, set))
 			done := common(fmt.Sprintf("%d networks of width %d", set.Seeds, n), &set.Run)
@@ -568,6 +574,9 @@ func redraw(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if strings.HasPrefix(m.Hash, "converge-") {
+		return redrawConvergence(c, dir, m)
+	}
 	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
 		r := report.Result{Label: label}
 		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
@@ -824,7 +833,10 @@ func check(c *cli.Context) error {
 		}
 		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
 		for _, n := range e.Simulation.Widths {
-			networks := e.SimulationProblem(problem)
+			networks, err := e.SimulationProblem(problem, n)
+			if err != nil {
+				return usageError{err}
+			}
 			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(networks, e.SimulationSettings(n))
 			pl.NetworkTime[strconv.Itoa(n)] = duration(finite.Flops(networks, e.SimulationSettings(n))).Seconds()
 		}

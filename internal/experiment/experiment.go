@@ -45,6 +45,7 @@ type Experiment struct {
 	Record      Record     `json:"record"`
 	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
+	Converge    Converge   `json:"converge"`
 	Sweep       Sweep      `json:"-"` // how a sweep is run, not what it computes
 }
 
@@ -157,6 +158,11 @@ type Simulation struct {
 	Seed       uint64 `json:"seed"`
 	Precision  string `json:"precision,omitempty"`
 	Sites      string `json:"sites,omitempty"`
+
+	Parametrization string  `json:"parametrization,omitempty"`
+	BaseWidth       int     `json:"base_width,omitempty"`
+	Exponent        float64 `json:"branch_exponent,omitempty"`
+	BaseDepth       int     `json:"base_depth,omitempty"`
 }
 
 // Record is the section record.
@@ -189,6 +195,17 @@ type Sweep struct {
 	Memory        string
 	Parallel      int // 0 is no limit
 	Arguments     string
+}
+
+// Converge is the section converge.
+type Converge struct {
+	Widths       []int   `json:"widths,omitempty"`
+	Dimensions   []int   `json:"dimensions,omitempty"`
+	Depths       []int   `json:"depths,omitempty"`
+	Samples      []int   `json:"samples,omitempty"`
+	Seeds        int     `json:"seeds"`
+	Confidence   float64 `json:"confidence"`
+	Significance float64 `json:"significance"`
 }
 
 // Error is one thing wrong with a file, at a place.

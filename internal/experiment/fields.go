@@ -96,6 +96,13 @@ var resnetOnly = condition{[]string{"network.kind"}, "with kind resnet", func(e 
 	return ""
 }}
 
+var rescaledOnly = condition{[]string{"simulation.parametrization"}, "with parametrization ntk, standard", func(e *Experiment) string {
+	if p := e.Simulation.Parametrization; p != "ntk" && p != "standard" {
+		return "the parametrization " + p + " needs no base width"
+	}
+	return ""
+}}
+
 var sampledOnly = condition{[]string{"theory.method", "theory.approximations"}, "unless the method is lazy or frozen-features", func(e *Experiment) string {
 	for _, m := range append([]string{e.Theory.Method}, e.Theory.Approximations...) {
 		if m != "lazy" && m != "frozen-features" {
@@ -266,6 +273,14 @@ var fields = []field{
 		}
 		return 17
 	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
+	{path: "simulation.parametrization", at: func(e *Experiment) any { return &e.Simulation.Parametrization }, when: pointsOnly, def: "mup", enum: []string{"mup", "ntk", "standard", "mean-field"},
+		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), one learning rate); mean-field is mup for one hidden layer"},
+	{path: "simulation.base_width", at: func(e *Experiment) any { return &e.Simulation.BaseWidth }, from: "simulation.widths", choose: func(e *Experiment) any {
+		return slices.Min(e.Simulation.Widths)
+	}, min: 1, max: 1e7, when: rescaledOnly, doc: "width N₀ whose networks are the same in every parametrization: γ₀(N) = γ₀√(N₀/N), rates times N/N₀. Default: the smallest of simulation.widths"},
+	{path: "simulation.branch_exponent", at: func(e *Experiment) any { return &e.Simulation.Exponent }, from: "network.branch.exponent", choose: func(e *Experiment) any { return e.Network.Exponent }, min: -inf, max: inf, when: resnetOnly,
+		doc: "α of the branches of finite networks, β L₀^(α−exponent) L^(−α): 0.5 depth-μP, 0 no scaling with depth, 1 mean field. Default: network.branch.exponent"},
+	{path: "simulation.base_depth", at: func(e *Experiment) any { return &e.Simulation.BaseDepth }, def: 1, min: 1, max: 100000, when: resnetOnly, doc: "depth L₀ at which simulation.branch_exponent changes nothing"},
 	{path: "simulation.dimensions", at: func(e *Experiment) any { return &e.Simulation.Dimensions }, def: []int{100, 400}, min: 1, max: 1e6, list: true, when: highDimensional, doc: "dimensions D of the data of finite networks, which have δD points"},
 	{path: "simulation.method", at: func(e *Experiment) any { return &e.Simulation.Method }, def: "weights", enum: []string{"weights", "moments"}, when: highDimensional, doc: "train the weights, or follow their first two moments: exact for quadratic functions, at a cost that does not depend on the units"},
 	{path: "simulation.linearised", at: func(e *Experiment) any { return &e.Simulation.Linearised }, def: false, when: highDimensional, doc: "with method moments: beside the networks of the largest dimension, the model that is linear in the weights around the start, and regression with its kernel"},
@@ -285,6 +300,19 @@ var fields = []field{
 
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
+	{path: "converge.widths", at: func(e *Experiment) any { return &e.Converge.Widths }, from: "simulation.widths", choose: func(e *Experiment) any { return ladder(e.Simulation.Widths) }, min: 1, max: 1e7, list: true, when: pointsOnly,
+		doc: "widths of converge, at least three. Default: simulation.widths if they are three or more, else five up to the largest of them, each twice the one before"},
+	{path: "converge.dimensions", at: func(e *Experiment) any { return &e.Converge.Dimensions }, from: "simulation.dimensions", choose: func(e *Experiment) any { return ladder(e.Simulation.Dimensions) }, min: 1, max: 1e6, list: true, when: highDimensional,
+		doc: "dimensions of converge, with a default like that of converge.widths"},
+	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
+		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
+	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, when: both(sampledOnly, pointsOnly),
+		doc: "numbers of samples at which converge solves the theory beside theory.samples; an eighth, a quarter and a half of it when left out"},
+	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
+		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
+	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
+	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
+
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 
 	{path: "sweep.points_per_task", at: func(e *Experiment) any { return &e.Sweep.PointsPerTask }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "points that one task of a SLURM job array runs; 0 makes at most 100 tasks"},
@@ -296,6 +324,20 @@ var fields = []field{
 	{path: "sweep.slurm.parallel", at: func(e *Experiment) any { return &e.Sweep.Parallel }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "tasks at work at the same time; 0 leaves it to SLURM"},
 	{path: "sweep.slurm.arguments", at: func(e *Experiment) any { return &e.Sweep.Arguments }, single: true, quiet: true, def: "", doc: "further arguments of sbatch, such as --qos=long --constraint=avx512"},
 }
+
+// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
+func ladder(sizes []int) []int {
+	sizes = slices.Clone(sizes)
+	slices.Sort(sizes)
+	if len(sizes) >= 3 {
+		return sizes
+	}
+	n := sizes[len(sizes)-1]
+	return slices.Compact([]int{max(n/16, 1), max(n/8, 1), max(n/4, 1), max(n/2, 1), n})
+}
+
+// fractions of a number of samples.
+func fractions(n int) []int { return slices.Compact([]int{max(n/8, 4), max(n/4, 4), max(n/2, 4)}) }
 
 // depth is a number of layers or the word infinite.
 type depth int
