@@ -3,9 +3,9 @@ package gaussian
 import (
 	"encoding/gob"
 	"errors"
-	"math/rand/v2"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
 // Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is orthonormal to the columns
@@ -13,8 +13,7 @@ import (
 //
 // Sites come in groups of copies with the same distinct noise up to signs: copy k carries the sign (−1)^⌊k/period⌋.
 type Pool struct {
-	rng    *rand.Rand
-	src    *rand.PCG
+	rng    *random.Stream
 	rows   int // distinct sites
 	copies int
 	period int
@@ -35,8 +34,7 @@ func (p *Pool) Strict() { p.strict = true }
 // NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit columns are matched, all that fit when limit is
 // negative; none when it is zero.
 func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
-	src := rand.NewPCG(seed, stream)
-	p := &Pool{rng: rand.New(src), src: src, rows: sites / copies, copies: copies, period: period}
+	p := &Pool{rng: random.New(seed, stream), rows: sites / copies, copies: copies, period: period}
 	room := Capacity(p.rows)
 	p.limit = room
 	if limit >= 0 {
@@ -126,7 +124,7 @@ func signs(z la.Mat[float64], copies, period int) la.Mat[float64] {
 
 // Save and Load keep and restore the pool, the state of its random stream included.
 func (p *Pool) Save(enc *gob.Encoder) error {
-	state, err := p.src.MarshalBinary()
+	state, err := p.rng.MarshalBinary()
 	if err != nil {
 		return err
 	}
@@ -150,5 +148,5 @@ func (p *Pool) Load(dec *gob.Decoder) error {
 		}
 	}
 	p.n, p.plain, p.made, p.z = n[0], n[1], n[2], z
-	return p.src.UnmarshalBinary(state)
+	return p.rng.UnmarshalBinary(state)
 }

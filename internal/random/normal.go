@@ -17,10 +17,7 @@ var width, inside = func() (w [layers]float64, k [layers]int64) {
 }()
 
 // Normal fills dst with independent standard normal numbers. How a sequence is divided into calls makes no difference.
-func (s *Stream) Normal(dst []float64) { normal(s, dst) }
-
-// Normal32 gives the numbers of Normal, rounded.
-func (s *Stream) Normal32(dst []float32) { normal(s, dst) }
+func (s *Stream) Normal(dst []float64) { Normal(s, dst) }
 
 // NormFloat64 returns the next number of Normal.
 func (s *Stream) NormFloat64() float64 {
@@ -39,7 +36,8 @@ func abs(j int64) int64 {
 	return (j ^ sign) - sign
 }
 
-func normal[T float32 | float64](s *Stream, dst []T) {
+// Normal fills dst as s.Normal would, rounding the numbers in single precision.
+func Normal[T float32 | float64](s *Stream, dst []T) {
 	s0, s1, s2, s3 := s.s0, s.s1, s.s2, s.s3 // in registers
 	for n := range dst {
 		r := bits.RotateLeft64(s0+s3, 23) + s0
