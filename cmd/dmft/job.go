@@ -126,7 +126,7 @@ func (j *job) phase(what string) (report func(done, total int64), done func()) {
 	return func(k, of int64) {
 		show(k, of)
 		if j.told != nil && of > 0 {
-			j.told((float64(before) + float64(min(k, of))/float64(of)) / float64(all))
+			j.told(min((float64(before)+float64(min(k, of))/float64(of))/float64(all), 1))
 		}
 	}, end
 }

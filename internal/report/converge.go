@@ -45,7 +45,7 @@ func (c *Convergence) Judge() {
 	if c.Samples != nil {
 		c.Tests = append(c.Tests, c.Samples.Tests...)
 	}
-	c.Agree = compare.Holm(c.Tests, c.Significance) && !diverged
+	c.Agree = compare.Holm(c.Tests, c.Significance) && !diverged && len(c.Tests) > 0 // what was not tested is not confirmed
 	for _, l := range c.Ladders {
 		l.Mark(c.Tests, l.prefix())
 	}
@@ -87,6 +87,9 @@ func (c *Convergence) Verdict() string {
 	}
 	if len(bad) > 0 {
 		return "the limit is REJECTED: " + strings.Join(bad, "; ")
+	}
+	if len(c.Tests) == 0 {
+		return "the limit is NOT CONFIRMED: there is nothing to test it by; see the notes"
 	}
 	lowest := 1.
 	for _, t := range c.Tests {
