@@ -394,14 +394,18 @@ func (s *session) fluctuations(folder *run.Folder, e experiment.Experiment, prob
 		s.progress.Line("fluctuations: left out, since the theory stopped early")
 		return nil
 	}
-	const mostKernels = 21
+	const mostKernels, mostCovariances = 21, 1000
 	set := e.FluctuationSettings(min(len(r.Theory.KernelStep), mostKernels))
+	set.Covariance = min(5, mostCovariances/(r.Points*r.Outputs))
 	set.Memory = s.memory
+	lazy := e.Theory.Method == string(dmft.Lazy)
+	flops, bytes := fluctuation.Cost(problem, set, lazy)
+	s.announce("fluctuations", bytes, flops)
 	var done func()
 	set.Progress, done = s.progress.Phase("fluctuations")
 	began := time.Now()
 	predict := fluctuation.TwoLayer
-	if set.Covariance = 5; e.Theory.Method == string(dmft.Lazy) {
+	if lazy {
 		predict = fluctuation.Lazy
 	}
 	var err error
