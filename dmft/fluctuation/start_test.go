@@ -83,6 +83,25 @@ func TestStartPolynomial(t *testing.T) {
 	}
 }
 
+// TestStartResNet: in a linear residual network |h^{ℓ+1}|² = |h^ℓ|² (1 + b²χ²_N/N + 2bξ/√N) with a χ² and a normal variable, so N Var Φ^ℓ = (Φ^ℓ)² (2 + (ℓ−1)(2b⁴ + 4b²)/(1 + b²)²), and the mirror image for G.
+func TestStartResNet(t *testing.T) {
+	const depth = 3
+	p := network(dmft.ResNet, depth, kernels.Activation{Name: kernels.IdentityName}, onePoint(), 1)
+	_, b := p.Network.Architecture().Coefficients()
+	s := start(t, p, Settings{Nodes: 3})
+	for l := range depth {
+		q := 1 + b*b
+		want := math.Pow(q, 2*float64(l)) * (2 + float64(l)*(2*b*b*b*b+4*b*b)/(q*q))
+		if got := s.Phi.Value.Data[l*depth+l]; math.Abs(got-want) > 1e-7 {
+			t.Errorf("N Var Φ^%d = %.8f, want %.8f", l+1, got, want)
+		}
+		m := depth - 1 - l
+		if got := s.G.Value.Data[m*depth+m]; math.Abs(got-want) > 1e-7 {
+			t.Errorf("N Var G^%d = %.8f, want %.8f", m+1, got, want)
+		}
+	}
+}
+
 // TestDerivatives: by Price's theorem in closed form for φ = h + (ε/2)h²: Φ = c + (ε²/4)(v_a v_b + 2c²), D = 1 + ε²c; and along proportional fields.
 func TestDerivatives(t *testing.T) {
 	const e, va, vb, c = 0.7, 1.3, 0.8, -0.4
