@@ -16,7 +16,10 @@ const shownTimes = 12
 // fluctuationFigure draws what finite width adds: predictions and losses of single networks as bands of the theory with the scatter of the ensembles, and N times the
 // variances of predictions and of the NTK.
 func fluctuationFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars). Below: N × variance, 95 % intervals", Columns: len(results)}
+	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars); N × variances with 95 % intervals", Columns: len(results)}
+	if len(results) == 1 {
+		f.Columns = 3
+	}
 	if !slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil }) {
 		return f, false
 	}
@@ -121,7 +124,11 @@ func (r Result) predictionBands() figure.Panel {
 	for k := range theory {
 		theory[k] = r.Theory.F.At(k).Data[best]
 	}
-	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: fmt.Sprintf("prediction of training point %d", best/max(r.outputs(), 1)+1)}}
+	label := fmt.Sprintf("f of training point %d", best/r.outputs()+1)
+	if c := r.outputs(); c > 1 {
+		label += fmt.Sprintf(", output %d", best%c+1)
+	}
+	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: label}}
 	r.spread(&p, theory, func(k int) float64 { return v.At(k).Data[best] }, func(k int) float64 { return at(fl.FBias, k, best) },
 		func(t *dmft.Trajectory, seed, k int) float64 { return t.FReplicas.At(seed).At(k).Data[best] })
 	return p
