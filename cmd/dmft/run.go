@@ -388,13 +388,15 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 	return nil
 }
 
+const mostKernels = 21 // times at which fluctuations of kernels are kept
+
 // fluctuations predicts what finite width adds to the theory.
 func (s *session) fluctuations(folder *run.Folder, e experiment.Experiment, problem *dmft.Problem, r *report.Result) error {
 	if r.Theory.Status.Early() {
 		s.progress.Line("fluctuations: left out, since the theory stopped early")
 		return nil
 	}
-	const mostKernels, mostCovariances = 21, 1000
+	const mostCovariances = 1000
 	set := e.FluctuationSettings(min(len(r.Theory.KernelStep), mostKernels))
 	set.Covariance = min(5, mostCovariances/(r.Points*r.Outputs))
 	set.Memory = s.memory
@@ -887,6 +889,10 @@ func check(c *cli.Context) error {
 			return usageError{err}
 		}
 		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
+		if e.Theory.Fluctuations {
+			flops, bytes := fluctuation.Cost(problem, e.FluctuationSettings(mostKernels), e.Theory.Method == string(dmft.Lazy))
+			pl.TheoryTime, pl.TheoryBytes = pl.TheoryTime+duration(flops).Seconds(), max(pl.TheoryBytes, bytes)
+		}
 		for _, n := range e.Simulation.Widths {
 			networks := e.SimulationProblem(problem)
 			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(networks, e.SimulationSettings(n))
