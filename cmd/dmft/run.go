@@ -388,6 +388,8 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 	return nil
 }
 
+const smallWidth = 30 // that no experiment has, or not as a wide network
+
 const mostKernels = 21 // times at which fluctuations of kernels are kept
 
 // fluctuations predicts what finite width adds to the theory.
@@ -417,6 +419,9 @@ func (s *session) fluctuations(folder *run.Folder, e experiment.Experiment, prob
 		return fmt.Errorf("fluctuations: %w", err)
 	}
 	s.timing[run.FluctuationsName] = time.Since(began).Seconds()
+	if n, step := r.Fluctuations.Least(); n > smallWidth {
+		s.progress.Line("fluctuations: the expansion in 1/N describes widths well above %.2g (step %d)", n, step)
+	}
 	return run.WriteFluctuations(folder.Path(run.FluctuationsName), r.Fluctuations)
 }
 

@@ -53,6 +53,25 @@ func (r *Result) Measure(sim *dmft.Trajectory) []Spread {
 	return out
 }
 
+// Least is the width at which, at the worst step, the mean correction of the predictions is as large as their standard deviation, and that step: the expansion describes widths well above it.
+// Beyond the edge of stability, where fluctuations grow at every step, it can be thousands. It is 0 where mean corrections are not known.
+func (r *Result) Least() (width float64, step int) {
+	if r.FBias.Empty() {
+		return 0, 0
+	}
+	for k := range r.Time {
+		bias, variance := 0., 0.
+		for i, v := range r.FVariance.Value.At(k).Data {
+			b := r.FBias.Value.At(k).Data[i]
+			bias, variance = bias+b*b, variance+v
+		}
+		if variance > 0 && bias/variance > width {
+			width, step = bias/variance, k
+		}
+	}
+	return width, step
+}
+
 // Variance returns N times the variance over seeds of an ensemble at one recorded time, averaged over points and outputs, and its standard error (jackknife); replicas is FReplicas or
 // FTestReplicas of the ensemble.
 func Variance(sim *dmft.Trajectory, replicas dmft.Array, step int) (v, stderr float64) {
