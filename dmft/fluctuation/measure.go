@@ -26,21 +26,18 @@ func (r *Result) Measure(sim *dmft.Trajectory) []Spread {
 	for i, of := range []struct {
 		seeds dmft.Array
 		want  Estimate
-	}{{sim.FReplicas, r.FVariance}, {sim.FTestReplicas, r.FTestVariance}} {
+	}{{sim.FReplicas, r.MeanVariance}, {sim.FTestReplicas, r.MeanTestVariance}} {
 		if of.want.Empty() || of.seeds.Empty() || of.seeds.Shape[0] < 2 {
 			continue
 		}
 		n := of.seeds.Shape[0]
-		steps := min(of.seeds.Shape[1], of.want.Value.Shape[0])
-		per := len(of.want.Value.Data) / of.want.Value.Shape[0]
-		if len(of.seeds.Data)/n/of.seeds.Shape[1] != per {
-			continue
-		}
+		steps := min(of.seeds.Shape[1], len(of.want.Value.Data))
+		per := len(of.seeds.Data) / n / of.seeds.Shape[1]
 		got, stderr := jackknife(of.seeds, 0, steps*per)
 		want, wantErr := 0., 0.
-		for j := range steps * per {
-			want += of.want.Value.Data[j]
-			wantErr += of.want.Stderr.Data[j] // times and points err together
+		for j := range steps {
+			want += float64(per) * of.want.Value.Data[j]
+			wantErr += float64(per) * of.want.Stderr.Data[j] // times err together
 		}
 		if !(want > 0) || !(got > 0) {
 			continue

@@ -166,17 +166,20 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	}
 	out.F = predictions(np, func(b *block) []float64 { return b.f })
 	out.FVariance = predictions(np, func(b *block) []float64 { return b.fVar })
+	out.MeanVariance = collect(func(b *block) []float64 { return averages(b.fVar, c*np) }, t)
 	out.FBias = predictions(np, func(b *block) []float64 { return b.fBias })
 	out.LossVariance = collect(func(b *block) []float64 { return b.lossVar }, t)
 	out.LossBias = collect(func(b *block) []float64 { return b.lossBias }, t)
 	if pt > 0 {
 		out.FTestVariance = predictions(pt, func(b *block) []float64 { return b.testVar })
+		out.MeanTestVariance = collect(func(b *block) []float64 { return averages(b.testVar, c*pt) }, t)
 		out.FTestBias = predictions(pt, func(b *block) []float64 { return b.testBias })
 		out.TestLossVariance = collect(func(b *block) []float64 { return b.testLossVar }, t)
 		out.TestLossBias = collect(func(b *block) []float64 { return b.testLossBias }, t)
 	}
 	if k := len(out.KernelStep); k > 0 {
 		out.NTKVariance = square(c, []int{k}, func(b *block) []float64 { return b.ntkVar })
+		out.MeanNTKVariance = collect(func(b *block) []float64 { return averages(b.ntkVar, c*np*c*np) }, k)
 		out.NTKBias = square(c, []int{k}, func(b *block) []float64 { return b.ntkBias })
 		out.PhiVariance = square(1, []int{k, 1}, func(b *block) []float64 { return b.phiVar })
 		out.PhiBias = square(1, []int{k, 1}, func(b *block) []float64 { return b.phiBias })
