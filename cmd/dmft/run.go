@@ -332,6 +332,10 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 	return nil
 }
 
+const smallWidth = 30 // that no experiment has, or not as a wide network
+
+const mostKernels = 21 // times at which fluctuations of kernels are kept
+
 // fluctuations predicts what finite width adds to the theory.
 func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.Result) error {
 	e := j.point.Experiment
@@ -339,14 +343,18 @@ func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.
 		j.show.Line("fluctuations: left out, since the theory stopped early")
 		return nil
 	}
-	const mostKernels = 21
+	const mostCovariances = 1000
 	set := e.FluctuationSettings(min(len(r.Theory.KernelStep), mostKernels))
+	set.Covariance = min(5, mostCovariances/(r.Points*r.Outputs))
 	set.Memory, set.Workers = j.memory, j.workers
+	lazy := e.Theory.Method == string(dmft.Lazy)
+	flops, bytes := fluctuation.Cost(problem, set, lazy)
+	j.announce("fluctuations", bytes, flops)
 	var done func()
 	set.Progress, done = j.phase("fluctuations")
 	began := time.Now()
 	predict := fluctuation.TwoLayer
-	if set.Covariance = 5; e.Theory.Method == string(dmft.Lazy) {
+	if lazy {
 		predict = fluctuation.Lazy
 	}
 	var err error
@@ -356,6 +364,9 @@ func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.
 		return fmt.Errorf("fluctuations: %w", err)
 	}
 	j.timing[run.FluctuationsName] = time.Since(began).Seconds()
+	if n, step := r.Fluctuations.Least(); n > smallWidth {
+		j.show.Line("fluctuations: the expansion in 1/N describes widths well above %.2g (step %d)", n, step)
+	}
 	return run.WriteFluctuations(folder.Path(run.FluctuationsName), r.Fluctuations)
 }
 
@@ -832,6 +843,10 @@ func check(c *cli.Context) error {
 			return usageError{err}
 		}
 		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
+		if e.Theory.Fluctuations {
+			flops, bytes := fluctuation.Cost(problem, e.FluctuationSettings(mostKernels), e.Theory.Method == string(dmft.Lazy))
+			pl.TheoryTime, pl.TheoryBytes = pl.TheoryTime+duration(flops).Seconds(), max(pl.TheoryBytes, bytes)
+		}
 		for _, n := range e.Simulation.Widths {
 			networks, err := e.SimulationProblem(problem, n)
 			if err != nil {

@@ -26,21 +26,18 @@ func (r *Result) Measure(sim *dmft.Trajectory) []Spread {
 	for i, of := range []struct {
 		seeds dmft.Array
 		want  Estimate
-	}{{sim.FReplicas, r.FVariance}, {sim.FTestReplicas, r.FTestVariance}} {
+	}{{sim.FReplicas, r.MeanVariance}, {sim.FTestReplicas, r.MeanTestVariance}} {
 		if of.want.Empty() || of.seeds.Empty() || of.seeds.Shape[0] < 2 {
 			continue
 		}
 		n := of.seeds.Shape[0]
-		steps := min(of.seeds.Shape[1], of.want.Value.Shape[0])
-		per := len(of.want.Value.Data) / of.want.Value.Shape[0]
-		if len(of.seeds.Data)/n/of.seeds.Shape[1] != per {
-			continue
-		}
+		steps := min(of.seeds.Shape[1], len(of.want.Value.Data))
+		per := len(of.seeds.Data) / n / of.seeds.Shape[1]
 		got, stderr := jackknife(of.seeds, 0, steps*per)
 		want, wantErr := 0., 0.
-		for j := range steps * per {
-			want += of.want.Value.Data[j]
-			wantErr += of.want.Stderr.Data[j] // times and points err together
+		for j := range steps {
+			want += float64(per) * of.want.Value.Data[j]
+			wantErr += float64(per) * of.want.Stderr.Data[j] // times err together
 		}
 		if !(want > 0) || !(got > 0) {
 			continue
@@ -51,6 +48,25 @@ func (r *Result) Measure(sim *dmft.Trajectory) []Spread {
 		out = append(out, s)
 	}
 	return out
+}
+
+// Least is the width at which, at the worst step, the mean correction of the predictions is as large as their standard deviation, and that step: the expansion describes widths well above it.
+// Beyond the edge of stability, where fluctuations grow at every step, it can be thousands. It is 0 where mean corrections are not known.
+func (r *Result) Least() (width float64, step int) {
+	if r.FBias.Empty() {
+		return 0, 0
+	}
+	for k := range r.Time {
+		bias, variance := 0., 0.
+		for i, v := range r.FVariance.Value.At(k).Data {
+			b := r.FBias.Value.At(k).Data[i]
+			bias, variance = bias+b*b, variance+v
+		}
+		if variance > 0 && bias/variance > width {
+			width, step = bias/variance, k
+		}
+	}
+	return width, step
 }
 
 // Variance returns N times the variance over seeds of an ensemble at one recorded time, averaged over points and outputs, and its standard error (jackknife); replicas is FReplicas or

@@ -20,6 +20,8 @@ type Start struct {
 	Phi Estimate // L×L×P×P
 	G   Estimate // L×L×P[×C]×P[×C]
 	NTK Estimate // P[×C]×P[×C]: N Var K
+	// MeanNTK is the average of NTK over its elements: one number.
+	MeanNTK Estimate
 	// Kurtosis is N times the excess kurtosis of f_μ, 3N Var(Φ^L_μμ)/(Φ^L_μμ)²: given the features f is Gaussian with variance Φ^L/(γ₀²N).
 	Kurtosis Estimate // P
 }
@@ -407,6 +409,7 @@ func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error)
 		Phi:      pick(func(s sums) []float64 { return s.phi }, depth, depth, np, np),
 		G:        square(func(s sums) []float64 { return s.g }, depth, depth),
 		NTK:      square(func(s sums) []float64 { return s.ntk }),
+		MeanNTK:  pick(func(s sums) []float64 { return averages(s.ntk, len(s.ntk)) }),
 		Kurtosis: pick(func(s sums) []float64 { return s.kurtosis }, np),
 	}, nil
 }

@@ -25,10 +25,10 @@ func estimates(r *fluctuation.Result) []struct {
 		name string
 		e    *fluctuation.Estimate
 	}{
-		{"f", &r.F}, {"f_variance", &r.FVariance}, {"f_bias", &r.FBias}, {"f_test_variance", &r.FTestVariance}, {"f_test_bias", &r.FTestBias},
+		{"f", &r.F}, {"f_variance", &r.FVariance}, {"f_bias", &r.FBias}, {"f_variance_mean", &r.MeanVariance}, {"f_test_variance_mean", &r.MeanTestVariance}, {"ntk_variance_mean", &r.MeanNTKVariance}, {"f_test_variance", &r.FTestVariance}, {"f_test_bias", &r.FTestBias},
 		{"loss_variance", &r.LossVariance}, {"loss_bias", &r.LossBias}, {"test_loss_variance", &r.TestLossVariance}, {"test_loss_bias", &r.TestLossBias},
 		{"ntk_variance", &r.NTKVariance}, {"ntk_bias", &r.NTKBias}, {"phi_variance", &r.PhiVariance}, {"phi_bias", &r.PhiBias}, {"g_variance", &r.GVariance}, {"g_bias", &r.GBias},
-		{"f_covariance", &r.FCovariance}, {"kurtosis", &r.Kurtosis}, {"start_phi_covariance", &start.Phi}, {"start_g_covariance", &start.G}, {"start_ntk_variance", &start.NTK},
+		{"f_covariance", &r.FCovariance}, {"kurtosis", &r.Kurtosis}, {"start_phi_covariance", &start.Phi}, {"start_g_covariance", &start.G}, {"start_ntk_variance", &start.NTK}, {"start_ntk_variance_mean", &start.MeanNTK},
 	}
 }
 
