@@ -13,7 +13,8 @@ const (
 	serialWork  = 1 << 23 // multiplications below which one goroutine does all
 	unpackedMax = 48      // rows below which the right operand is used where it lies
 
-	pairReduction = 2048 // reduction for few columns
+	pairReduction = 2048    // reduction for few columns
+	sharedMax     = 1 << 20 // elements of a right operand that is packed once for all goroutines when several would pack the same part
 )
 
 // part says which elements of the result are wanted.
@@ -36,6 +37,7 @@ type product[T real] struct {
 	c           []T
 	ldc         int
 	part        part
+	packed      []T // all of B in panels, when it is shared by the goroutines of a call
 }
 
 // strides of op(X) for a row-major X.
@@ -107,7 +109,7 @@ func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int)
 		return
 	}
 	kc := reductionBlock(p.k)
-	direct := ks.direct(p, i1-i0)
+	direct := p.packed == nil && ks.direct(p, i1-i0)
 	var bp []T
 	for jc := j0; jc < j1; jc += blockCols {
 		nc := min(blockCols, j1-jc)
@@ -118,7 +120,9 @@ func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int)
 			if pc > 0 {
 				beta = 1
 			}
-			if !direct {
+			if p.packed != nil {
+				bp = p.packed[pc*ks.vectors(p.n)*ks.lanes+jc*kb:]
+			} else if !direct {
 				bp = grow(&ws.b, ks.vectors(nc)*ks.lanes*kb)
 				ks.packRight(bp, p, pc, kb, jc, nc)
 			} else if !ks.masked && nc%ks.lanes != 0 {
@@ -286,6 +290,10 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 	t := ks.team(ofProduct)
 	t.product = *p
 	t.down, t.across = ks.grid(p, procs)
+	if size := ks.vectors(p.n) * ks.lanes * p.k; t.down > 1 && !p.paired() && !ks.direct(p, p.m/t.down) && p.n <= blockCols && size <= sharedMax {
+		t.product.packed = grow(&t.buf, size)
+		t.packs = int64(min(ceil(p.n, ks.panel()), 4*procs))
+	}
 	t.run(t.down*t.across, procs)
 	ks.dismiss(t)
 }

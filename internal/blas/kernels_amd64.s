@@ -79,7 +79,7 @@ rows8:
 	SHLQ       $0x03, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
-	SUBQ       $0x04, R12
+	SUBQ       $0x08, R12
 	JLT        rows8tail
 
 rows8loop:
@@ -94,7 +94,6 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R13*1)
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -109,7 +108,6 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R14*1)
-	PREFETCHT0       (R9)(R15*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -124,7 +122,6 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R15*1)
-	PREFETCHT0       (R10)(R13*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -139,15 +136,70 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R9)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R14*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R15*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R10)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R10)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
-	SUBQ             $0x04, R12
+	SUBQ             $0x08, R12
 	JGE              rows8loop
 
 rows8tail:
-	ADDQ $0x04, R12
+	ADDQ $0x08, R12
 	JE   rows8sum
 
 rows8one:
@@ -161,7 +213,6 @@ rows8one:
 	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8080,7 +8131,7 @@ rows8:
 	SHLQ       $0x02, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
-	SUBQ       $0x04, R12
+	SUBQ       $0x08, R12
 	JLT        rows8tail
 
 rows8loop:
@@ -8095,7 +8146,6 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R13*1)
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8110,7 +8160,6 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R14*1)
-	PREFETCHT0       (R9)(R15*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8125,7 +8174,6 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R15*1)
-	PREFETCHT0       (R10)(R13*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8140,15 +8188,70 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R9)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R14*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R15*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R10)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R10)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
-	SUBQ             $0x04, R12
+	SUBQ             $0x08, R12
 	JGE              rows8loop
 
 rows8tail:
-	ADDQ $0x04, R12
+	ADDQ $0x08, R12
 	JE   rows8sum
 
 rows8one:
@@ -8162,7 +8265,6 @@ rows8one:
 	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
