@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/mat"
+	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/seed39b58f2d/dmft/dmft"
@@ -205,12 +205,12 @@ func Compare(theory *Trajectory, sims []*Trajectory, tolerance float64) (*Report
 }
 
 // dimensionRate is the power of D with which the errors of single networks fall, expected −1/2. Since √D(loss − limit) has a law that does not depend on D, neither has the spread of
-// ln e over networks: its slope in ln D is that of ordinary least squares, with the interval of Student's t, whatever that law is. Logarithms do not mind a few networks that are stuck, as means of
-// squares do. The theory has an error of its own, which adds its square to that of every network: it is taken off, and the interval widened by as much as that mattered. The next order is a
-// correction c/D to ln e: it is fitted, too, where the errors of three dimensions or more show it at the 1 % level (at 5 % the choice would spoil the interval).
+// ln e over networks: its slope in ln D is that of ordinary least squares, with the 95 % interval of Student's t, whatever that law is. Logarithms do not mind a few networks that are stuck, as
+// means of squares do. Two things widen the interval by as much as they move the slope. The theory has an error of its own, whose square adds to that of every network, and which is taken off. The next
+// order of an expansion in fluctuations of relative size e is of relative size e², and is left out of a power law.
 func dimensionRate(dims []float64, errs [][]float64, theory float64) compare.Rate {
 	r := compare.Rate{Expected: -0.5}
-	var x, y, off []float64 // ln D, ln e, what the error of the theory added
+	var x, y, off, next []float64 // ln D, ln e, what the error of the theory added, the size of the next order
 	spread := map[float64]bool{}
 	for i, d := range dims {
 		typical := 0.
@@ -220,58 +220,27 @@ func dimensionRate(dims []float64, errs [][]float64, theory float64) compare.Rat
 			}
 			typical += math.Log(e) / float64(len(errs[i]))
 		}
-		add := -0.5 * math.Log(math.Max(1-theory*theory/math.Exp(2*typical), 0.1))
+		square := math.Exp(2 * typical)
+		add := -0.5 * math.Log(math.Max(1-theory*theory/square, 0.1))
 		for _, e := range errs[i] {
-			x, y, off = append(x, math.Log(d)), append(y, math.Log(e)-add), append(off, add)
+			x, y, off, next = append(x, math.Log(d)), append(y, math.Log(e)-add), append(off, add), append(next, square)
 		}
 		spread[d] = true
 	}
 	if len(spread) < 2 || len(x) < 4 {
 		return r
 	}
-	least := slices.Min(dims)
-	columns := func(i int, next bool) []float64 {
-		c := []float64{1, x[i]}
-		if next {
-			c = append(c, least*math.Exp(-x[i]))
-		}
-		return c
+	slope := func(y []float64) float64 { _, b := stat.LinearRegression(x, y, nil, false); return b }
+	n := float64(len(x))
+	a, b := stat.LinearRegression(x, y, nil, false)
+	rest := 0.
+	for i := range x {
+		rest += (y[i] - a - b*x[i]) * (y[i] - a - b*x[i])
 	}
-	fit := func(y []float64, next bool, level float64) (coef, half []float64) {
-		n := len(x)
-		k := len(columns(0, next))
-		a, b := mat.NewDense(n, k, nil), mat.NewVecDense(n, y)
-		for i := range n {
-			a.SetRow(i, columns(i, next))
-		}
-		var normal, inverse mat.Dense
-		normal.Mul(a.T(), a)
-		var c, rest mat.VecDense
-		if n <= k || inverse.Inverse(&normal) != nil || c.SolveVec(a, b) != nil {
-			return nil, nil
-		}
-		rest.MulVec(a, &c)
-		rest.SubVec(b, &rest)
-		s2 := mat.Dot(&rest, &rest) / float64(n-k)
-		t := distuv.StudentsT{Sigma: 1, Nu: float64(n - k)}.Quantile((1 + level) / 2)
-		for j := range k {
-			coef, half = append(coef, c.AtVec(j)), append(half, t*math.Sqrt(s2*inverse.At(j, j)))
-		}
-		return coef, half
-	}
-	next := false
-	if len(spread) > 2 {
-		c, h := fit(y, true, 0.99)
-		next = c != nil && math.Abs(c[2]) > h[2]
-	}
-	c, h := fit(y, next, 0.95)
-	o, _ := fit(off, next, 0.95)
-	if c == nil || o == nil {
-		return r
-	}
-	r.Exponent, r.Amplitude = c[1], math.Exp(c[0])
-	r.Lo, r.Hi = c[1]-h[1]-math.Abs(o[1]), c[1]+h[1]+math.Abs(o[1])
-	r.Resolved = r.Hi-r.Lo <= 2
+	half := distuv.StudentsT{Sigma: 1, Nu: n - 2}.Quantile(0.975) * math.Sqrt(rest/(n-2)/((n-1)*stat.Variance(x, nil)))
+	half += math.Abs(slope(off)) + math.Abs(slope(next))
+	r.Exponent, r.Amplitude, r.Lo, r.Hi = b, math.Exp(a), b-half, b+half
+	r.Resolved = half <= 1
 	r.Consistent = r.Resolved && r.Lo <= r.Expected && r.Expected <= r.Hi
 	return r
 }
