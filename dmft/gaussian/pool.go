@@ -4,15 +4,11 @@ import (
 	"encoding/gob"
 	"errors"
 	"math"
-	"math/rand/v2"
 
 	"gonum.org/v1/gonum/blas/blas64"
-	"gonum.org/v1/gonum/mat"
-	"gonum.org/v1/gonum/stat/distmv"
-	"gonum.org/v1/gonum/stat/distuv"
-	"gonum.org/v1/gonum/stat/samplemv"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
 // Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is orthonormal to the columns
@@ -20,8 +16,9 @@ import (
 //
 // Sites come in groups of copies with the same distinct noise up to signs: copy k carries the sign (−1)^⌊k/period⌋.
 type Pool struct {
-	rng     *rand.Rand
-	src     *rand.PCG
+	rng     *random.Stream
+	seed    uint64
+	stream  uint64
 	rows    int // distinct sites
 	copies  int
 	period  int
@@ -45,8 +42,7 @@ func (p *Pool) Strict() { p.strict = true }
 // NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit columns are matched, all that fit when limit is
 // negative; none when it is zero.
 func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
-	src := rand.NewPCG(seed, stream)
-	p := &Pool{rng: rand.New(src), src: src, rows: sites / copies, copies: copies, period: period, ahead: chunk}
+	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies, period: period, ahead: chunk}
 	room := Capacity(p.rows)
 	p.limit = room
 	if limit >= 0 {
@@ -58,16 +54,12 @@ func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
 // Drawn is how many columns were drawn, and how many of them without matching.
 func (p *Pool) Drawn() (all, unmatched int) { return p.n - p.avoided + p.plain, p.plain }
 
-// Even makes the next k columns of points that are spread evenly over the sites, by a scrambled Halton sequence (A. B. Owen, arXiv 1706.02808): averages of high powers of
-// few fields then have a fraction of the error. In more than a dozen dimensions it is no better than independent numbers.
+// Even makes the next k columns of points that are spread evenly over the sites, a scrambled Sobol sequence: averages of high powers of few fields then have a fraction of
+// the error. In many dimensions it is no better than independent numbers.
 func (p *Pool) Even(k int) {
 	p.made, p.ahead = p.n, 1 // what is made ahead may be discarded
-	batch := mat.NewDense(p.rows, k, nil)
-	samplemv.Halton{Kind: samplemv.Owen, Q: distmv.NewUnitUniform(k, nil), Src: p.src}.Sample(batch)
 	p.even = la.New[float64](p.rows, k)
-	for i := range p.even.Data {
-		p.even.Data[i] = distuv.UnitNormal.Quantile(batch.RawMatrix().Data[i])
-	}
+	random.NewSobol(p.seed, ^p.stream, k).NormalPoints(p.even.Data) // ^: not the numbers that other columns are made of
 }
 
 // Avoid makes all columns to come orthogonal to those of q as well, fields that fresh noise is independent of. It is for pools without copies.
@@ -182,9 +174,7 @@ func (p *Pool) fresh(row []float64, i int) {
 	if p.even.Cols > 0 {
 		n = copy(row, p.even.Row(i))
 	}
-	for j := n; j < len(row); j++ {
-		row[j] = p.rng.NormFloat64()
-	}
+	p.rng.Normal(row[n:])
 }
 
 // used takes k columns from those that are spread evenly.
@@ -212,6 +202,9 @@ func (p *Pool) produce(k int) error {
 		if err := whiten(add); err != nil {
 			return err
 		}
+		if p.made+k <= p.rows/4 {
+			break // most of the numbers is left, and their condition number is about 3 at most: nothing has amplified rounding
+		}
 	}
 	p.made += k
 	return nil
@@ -231,7 +224,7 @@ func (p *Pool) reserve(n int) {
 
 // Save and Load keep and restore the pool, the state of its random stream included.
 func (p *Pool) Save(enc *gob.Encoder) error {
-	state, err := p.src.MarshalBinary()
+	state, err := p.rng.MarshalBinary()
 	if err != nil {
 		return err
 	}
@@ -261,5 +254,5 @@ func (p *Pool) Load(dec *gob.Decoder) error {
 		return errors.New("gaussian: not a saved pool")
 	}
 	p.n, p.plain, p.made, p.avoided, p.ahead, p.even, p.z = n[0], n[1], n[2], n[3], n[4], even, z
-	return p.src.UnmarshalBinary(state)
+	return p.rng.UnmarshalBinary(state)
 }

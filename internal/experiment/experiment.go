@@ -45,6 +45,8 @@ type Experiment struct {
 	Record      Record     `json:"record"`
 	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
+	Converge    Converge   `json:"converge"`
+	Sweep       Sweep      `json:"-"` // how a sweep is run, not what it computes
 }
 
 // Data is the section data.
@@ -143,6 +145,7 @@ type Theory struct {
 	Depths    []int   `json:"depths,omitempty"`
 	// Approximations are methods solved beside Method.
 	Approximations []string `json:"approximations,omitempty"`
+	Fluctuations   bool     `json:"fluctuations,omitempty"` // of order 1/N are predicted
 }
 
 // Simulation is the section simulation.
@@ -156,6 +159,11 @@ type Simulation struct {
 	Seed       uint64 `json:"seed"`
 	Precision  string `json:"precision,omitempty"`
 	Sites      string `json:"sites,omitempty"`
+
+	Parametrization string  `json:"parametrization,omitempty"`
+	BaseWidth       int     `json:"base_width,omitempty"`
+	Exponent        float64 `json:"branch_exponent,omitempty"`
+	BaseDepth       int     `json:"base_depth,omitempty"`
 }
 
 // Record is the section record.
@@ -176,6 +184,29 @@ type Grok struct {
 // Compare is the section compare.
 type Compare struct {
 	Tolerance float64 `json:"tolerance"`
+}
+
+// Sweep is the section sweep: how the points of a product are shared out to machines. It is no part of what is computed.
+type Sweep struct {
+	PointsPerTask int // 0 chooses
+	Partition     string
+	Account       string
+	Time          string
+	CPUs          int // 0 is one
+	Memory        string
+	Parallel      int // 0 is no limit
+	Arguments     string
+}
+
+// Converge is the section converge.
+type Converge struct {
+	Widths       []int   `json:"widths,omitempty"`
+	Dimensions   []int   `json:"dimensions,omitempty"`
+	Depths       []int   `json:"depths,omitempty"`
+	Samples      []int   `json:"samples,omitempty"`
+	Seeds        int     `json:"seeds"`
+	Confidence   float64 `json:"confidence"`
+	Significance float64 `json:"significance"`
 }
 
 // Error is one thing wrong with a file, at a place.

@@ -23,6 +23,7 @@ type field struct {
 	below    bool      // max itself is excluded
 	list     bool      // the value is a list, so it is not swept over
 	single   bool      // sweeping over it would compute the same thing again
+	quiet    bool      // not printed at its default: it says nothing about what is computed
 	when     condition // where the key applies
 	doc      string
 }
@@ -91,6 +92,13 @@ var adaptiveOnly = condition{[]string{"training.optimizer", "training.integrator
 var resnetOnly = condition{[]string{"network.kind"}, "with kind resnet", func(e *Experiment) string {
 	if e.Network.Kind != "resnet" {
 		return "only a resnet has branches"
+	}
+	return ""
+}}
+
+var rescaledOnly = condition{[]string{"simulation.parametrization"}, "with parametrization ntk, standard", func(e *Experiment) string {
+	if p := e.Simulation.Parametrization; p != "ntk" && p != "standard" {
+		return "the parametrization " + p + " needs no base width"
 	}
 	return ""
 }}
@@ -244,6 +252,7 @@ var fields = []field{
 	{path: "theory.limit", at: func(e *Experiment) any { return &e.Theory.Limit }, when: highDimensional, def: LimitData, enum: []string{LimitData, LimitPopulation, LimitOnePass, LimitOnline},
 		doc: "which points: data (P = δD, used again and again); population (δ → ∞, the true risk); one-pass (every step δD/batch.count fresh points, in simulations too); online (one fresh point at a time, δD/batch.count in a step: Saad and Solla's equations)"},
 	{path: "theory.approximations", at: func(e *Experiment) any { return &e.Theory.Approximations }, when: pointsOnly, def: []string(nil), enum: methods, list: true, doc: "methods solved beside theory.method, for comparison"},
+	{path: "theory.fluctuations", at: func(e *Experiment) any { return &e.Theory.Fluctuations }, when: pointsOnly, def: false, single: true, doc: "predict what finite width adds at order 1/N, in fluctuations.npz: variances of predictions, losses and kernels over initialisations, and for two-layer networks mean corrections; two-layer networks with method full, or any depth with method lazy"},
 	{path: "theory.depths", at: func(e *Experiment) any { return &e.Theory.Depths }, def: []int{5, 9, 17}, min: 2, max: 10000, list: true, when: infiniteOnly, doc: "depths that infinite depth is extrapolated from, at least three, rising"},
 	{path: "theory.error", at: func(e *Experiment) any { return &e.Theory.Error }, def: 0., min: 0, max: inf, when: both(sampledOnly, pointsOnly), doc: "standard error of f to reach (the largest over time of its root mean square over points); samples are raised from theory.samples until it is; 0 takes the samples as they are"},
 	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, from: "data.source", choose: func(e *Experiment) any {
@@ -265,6 +274,14 @@ var fields = []field{
 		}
 		return 17
 	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
+	{path: "simulation.parametrization", at: func(e *Experiment) any { return &e.Simulation.Parametrization }, when: pointsOnly, def: "mup", enum: []string{"mup", "ntk", "standard", "mean-field"},
+		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), one learning rate); mean-field is mup for one hidden layer"},
+	{path: "simulation.base_width", at: func(e *Experiment) any { return &e.Simulation.BaseWidth }, from: "simulation.widths", choose: func(e *Experiment) any {
+		return slices.Min(e.Simulation.Widths)
+	}, min: 1, max: 1e7, when: rescaledOnly, doc: "width N₀ whose networks are the same in every parametrization: γ₀(N) = γ₀√(N₀/N), rates times N/N₀. Default: the smallest of simulation.widths"},
+	{path: "simulation.branch_exponent", at: func(e *Experiment) any { return &e.Simulation.Exponent }, from: "network.branch.exponent", choose: func(e *Experiment) any { return e.Network.Exponent }, min: -inf, max: inf, when: resnetOnly,
+		doc: "α of the branches of finite networks, β L₀^(α−exponent) L^(−α): 0.5 depth-μP, 0 no scaling with depth, 1 mean field. Default: network.branch.exponent"},
+	{path: "simulation.base_depth", at: func(e *Experiment) any { return &e.Simulation.BaseDepth }, def: 1, min: 1, max: 100000, when: resnetOnly, doc: "depth L₀ at which simulation.branch_exponent changes nothing"},
 	{path: "simulation.dimensions", at: func(e *Experiment) any { return &e.Simulation.Dimensions }, def: []int{100, 400}, min: 1, max: 1e6, list: true, when: highDimensional, doc: "dimensions D of the data of finite networks, which have δD points"},
 	{path: "simulation.method", at: func(e *Experiment) any { return &e.Simulation.Method }, def: "weights", enum: []string{"weights", "moments"}, when: highDimensional, doc: "train the weights, or follow their first two moments: exact for quadratic functions, at a cost that does not depend on the units"},
 	{path: "simulation.linearised", at: func(e *Experiment) any { return &e.Simulation.Linearised }, def: false, when: highDimensional, doc: "with method moments: beside the networks of the largest dimension, the model that is linear in the weights around the start, and regression with its kernel"},
@@ -284,8 +301,44 @@ var fields = []field{
 
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
+	{path: "converge.widths", at: func(e *Experiment) any { return &e.Converge.Widths }, from: "simulation.widths", choose: func(e *Experiment) any { return ladder(e.Simulation.Widths) }, min: 1, max: 1e7, list: true, when: pointsOnly,
+		doc: "widths of converge, at least three. Default: simulation.widths if they are three or more, else five up to the largest of them, each twice the one before"},
+	{path: "converge.dimensions", at: func(e *Experiment) any { return &e.Converge.Dimensions }, from: "simulation.dimensions", choose: func(e *Experiment) any { return ladder(e.Simulation.Dimensions) }, min: 1, max: 1e6, list: true, when: highDimensional,
+		doc: "dimensions of converge, with a default like that of converge.widths"},
+	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
+		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
+	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, when: both(sampledOnly, pointsOnly),
+		doc: "numbers of samples at which converge solves the theory beside theory.samples; an eighth, a quarter and a half of it when left out"},
+	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
+		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
+	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
+	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
+
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
+
+	{path: "sweep.points_per_task", at: func(e *Experiment) any { return &e.Sweep.PointsPerTask }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "points that one task of a SLURM job array runs; 0 makes at most 100 tasks"},
+	{path: "sweep.slurm.partition", at: func(e *Experiment) any { return &e.Sweep.Partition }, single: true, quiet: true, def: "", doc: "SLURM partition; like the keys below, SLURM's or the cluster's own default (SBATCH_PARTITION, …) when left out"},
+	{path: "sweep.slurm.account", at: func(e *Experiment) any { return &e.Sweep.Account }, single: true, quiet: true, def: "", doc: "SLURM account"},
+	{path: "sweep.slurm.time", at: func(e *Experiment) any { return &e.Sweep.Time }, single: true, quiet: true, def: "", doc: "time limit of a task, such as 02:00:00; points that are not through by then are kept and go on in the same task, queued again"},
+	{path: "sweep.slurm.cpus", at: func(e *Experiment) any { return &e.Sweep.CPUs }, single: true, quiet: true, def: 1, min: 1, max: 4096, doc: "cores of a task, which runs as many points at once"},
+	{path: "sweep.slurm.memory", at: func(e *Experiment) any { return &e.Sweep.Memory }, single: true, quiet: true, def: "", doc: "memory of a task in SLURM's units, such as 4G"},
+	{path: "sweep.slurm.parallel", at: func(e *Experiment) any { return &e.Sweep.Parallel }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "tasks at work at the same time; 0 leaves it to SLURM"},
+	{path: "sweep.slurm.arguments", at: func(e *Experiment) any { return &e.Sweep.Arguments }, single: true, quiet: true, def: "", doc: "further arguments of sbatch, such as --qos=long --constraint=avx512"},
 }
+
+// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
+func ladder(sizes []int) []int {
+	sizes = slices.Clone(sizes)
+	slices.Sort(sizes)
+	if len(sizes) >= 3 {
+		return sizes
+	}
+	n := sizes[len(sizes)-1]
+	return slices.Compact([]int{max(n/16, 1), max(n/8, 1), max(n/4, 1), max(n/2, 1), n})
+}
+
+// fractions of a number of samples.
+func fractions(n int) []int { return slices.Compact([]int{max(n/8, 4), max(n/4, 4), max(n/2, 4)}) }
 
 // depth is a number of layers or the word infinite.
 type depth int

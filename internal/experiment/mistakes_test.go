@@ -62,12 +62,13 @@ func TestGolden(t *testing.T) {
 
 // variety is one experiment of every kind: between them they use every key.
 var variety = []string{
-	"data: {source: digits, classes: [3, 8], train: 7, test: 5, encoding: label}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: step, every: 3, factor: 0.5}}\n",
+	"data: {source: digits, classes: [3, 8], train: 7, test: 5, encoding: label}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: step, every: 3, factor: 0.5}}\n" +
+		"sweep: {points_per_task: 7, slurm: {partition: cpu, account: a, time: \"01:00:00\", cpus: 2, memory: 4G, parallel: 3, arguments: --qos=long}}\n",
 	"data: {source: mnist, path: a, train: 7}\nnetwork: {kind: mlp, depth: 3, activation: {relu: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: momentum, momentum: 0.5, loss: {kind: cross-entropy}, schedule: {kind: cosine}}\ntheory: {method: lazy}\n",
 	"data: {source: npy, inputs: x, targets: y, test_inputs: tx, test_targets: ty}\nnetwork: {kind: resnet, depth: 4, activation: {name: leaky-relu, slope: 0.1, gain: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow}\n",
 	"data: {source: parity, dimension: 5, degree: 2, train: 7}\nnetwork: {kind: resnet, depth: infinite, activation: erf}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic, batch: {size: 3}}\nrecord: {kernels: all}\n",
 	"data: {source: single-index, dimension: 5, polynomial: [0, 1], train: 7}\nnetwork: {kind: two-layer, activation: {polynomial: [0, 1]}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow, integrator: rk4}\n",
-	"data: {source: teacher, dimension: 5, width: 2, activation: {quadratic-mix: 1}, outputs: 2, train: 7}\nnetwork: {kind: two-layer, activation: gelu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\n",
+	"data: {source: teacher, dimension: 5, width: 2, activation: {quadratic-mix: 1}, outputs: 2, train: 7}\nnetwork: {kind: two-layer, activation: gelu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: {parametrization: standard}\n",
 	"data: {source: modular-addition, modulus: 5, train: 7}\nnetwork: {kind: two-layer, activation: linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: exponential, factor: 0.9}}\n",
 	"data: {source: kernel-eigenvector, dimension: 5, activation: {quadratic-mix: 0.25}, index: 2, train: 7}\nnetwork: {kind: two-layer, activation: linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\n",
 	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: 2, activation: {quadratic-mix: 0.5}, readout: trained}\ntarget: {kind: link, activation: tanh, weights: [1], overlaps: [0.3, -0.25]}\ntraining: {learning_rate: 0.1, steps: 5}\n",
