@@ -411,6 +411,42 @@ func BenchmarkTheory(b *testing.B) {
 	}
 }
 
+// BenchmarkEqualError is the reference run of 250 steps by the theory, and by as many networks in 400 dimensions as have the same standard error of the test loss, at its largest over
+// time. Networks have a bias of order 1/D on top, of about the same size there.
+func BenchmarkEqualError(b *testing.B) {
+	p := reference(250)
+	theory, err := Solve(ctx, p, Settings{Seed: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	want := most(theory.TestLossStderr)
+	pilot, err := Simulate(ctx, p, Simulation{Dimension: 400, Seeds: 16, Seed: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	seeds := int(math.Ceil(16 * sq(most(pilot.TestLossStderr)/want)))
+	report := func(b *testing.B, t *Trajectory, err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(most(t.TestLossStderr), "error")
+		b.ReportMetric(float64(t.Diagnostics.MemoryBytes)/(1<<20), "MiB")
+		b.ReportMetric(float64(t.Replicas), "replicas")
+	}
+	b.Run("theory", func(b *testing.B) {
+		for range b.N {
+			t, err := Solve(ctx, p, Settings{Seed: 1})
+			report(b, t, err)
+		}
+	})
+	b.Run("networks", func(b *testing.B) {
+		for range b.N {
+			t, err := Simulate(ctx, p, Simulation{Dimension: 400, Seeds: seeds, Seed: 2})
+			report(b, t, err)
+		}
+	})
+}
+
 func BenchmarkDirect(b *testing.B) {
 	p := reference(250)
 	for _, d := range []int{100, 400} {

@@ -157,7 +157,7 @@ func (q *naive) step() {
 // TestSimulateIsNaive: Simulate is the naive network on the same data, to rounding, for every option that acts at finite D.
 func TestSimulateIsNaive(t *testing.T) {
 	for name, p := range variants(6) {
-		if p.Training.Batches > 1 || p.Readout.Rate > 0 && p.Training.Method.Kind == ode.Momentum {
+		if p.Training.Method.IsFlow() || p.Training.Batches > 1 || p.Readout.Rate > 0 && p.Training.Method.Kind == ode.Momentum {
 			continue
 		}
 		const d = 15
@@ -235,6 +235,20 @@ func variants(steps int) map[string]*Problem {
 		p.Units = 3
 		p.Target.Overlaps = [][]float64{{0.4}, {0.1}, {-0.2}}
 		p.Gram = mat.NewSymDense(3, []float64{1, 0.2, 0, 0.2, 0.5, 0, 0, 0, 1.3})
+	})
+	add("everything at once", func(p *Problem) {
+		p.Ratio, p.Target.Noise, p.Training.Batches, p.Training.Centred = 3, 0.3, 3, true
+		p.Training.Method = ode.Method{Kind: ode.Momentum, LearningRate: 0.02, Momentum: 0.6, WeightDecay: 0.2}
+		p.Readout = Readout{Rate: 1, Initial: []float64{1.2, -0.7}}
+	})
+	add("three units, three directions", func(p *Problem) {
+		p.Units, p.OutputScale, p.Ratio = 3, 2, 3
+		p.Activation = kernels.Activation{Name: kernels.GELUName}
+		p.Target = Target{Link: kernels.Activation{Name: kernels.TanhName}, Weights: []float64{1, -0.7, 0.5}, Overlaps: [][]float64{{0.5, 0.1, 0}, {-0.2, 0.3, 0.2}, {0.1, 0, 0.6}}, Noise: 0.2}
+	})
+	add("fewer points than dimensions", func(p *Problem) { p.Ratio, p.Training.Method.LearningRate = 0.6, 0.04 })
+	add("a flow", func(p *Problem) {
+		p.Training.Method = ode.Method{Kind: ode.RK45, LearningRate: 0.15, WeightDecay: 0.1}
 	})
 	add("mini-batches", func(p *Problem) { p.Training.Batches = 3; p.Training.Method.LearningRate = 0.07 })
 	return v

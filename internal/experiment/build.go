@@ -24,7 +24,7 @@ func (e Experiment) Load(base string) (*data.Set, error) {
 		Source: d.Source, Path: d.Path, Inputs: d.Inputs, Targets: d.Targets, TestInputs: d.TestInputs, TestTargets: d.TestTargets,
 		Classes: d.Classes, Train: d.Train, Test: d.Test, Seed: d.Seed, Normalize: d.Normalize, Encoding: d.Encoding,
 		Dimension: d.Dimension, Degree: d.Degree, Polynomial: d.Polynomial, Width: d.Width, Activation: d.Activation,
-		Modulus: d.Modulus, Outputs: d.Outputs, Noise: d.Noise,
+		Index: d.Index, Modulus: d.Modulus, Outputs: d.Outputs, Noise: d.Noise,
 	}, base)
 }
 

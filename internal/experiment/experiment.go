@@ -68,6 +68,7 @@ type Data struct {
 	Polynomial  []float64          `json:"polynomial,omitempty"`
 	Width       int                `json:"width,omitempty"`
 	Activation  kernels.Activation `json:"activation,omitzero"`
+	Index       int                `json:"index,omitempty"`
 	Modulus     int                `json:"modulus,omitempty"`
 	Outputs     int                `json:"outputs,omitempty"`
 	Noise       float64            `json:"noise,omitempty"`

@@ -143,8 +143,8 @@ var methods = []string{"full", "lazy", "frozen-features", "leading-order", "grad
 var (
 	imageSources = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10"}
 	fileSources  = []string{"npy", "csv", "idx"}
-	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher"}
-	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "modular-addition", HighDimensional}
+	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector"}
+	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition", HighDimensional}
 	labelled     = append([]string{"modular-addition"}, imageSources...)
 )
 
@@ -166,7 +166,8 @@ var fields = []field{
 	{path: "data.degree", at: func(e *Experiment) any { return &e.Data.Degree }, required: true, min: 1, max: 1e7, when: sources("parity"), doc: "how many of the inputs the parity is over"},
 	{path: "data.polynomial", at: func(e *Experiment) any { return &e.Data.Polynomial }, required: true, list: true, when: sources("single-index"), doc: "Hermite coefficients of the link function, degree 0 first"},
 	{path: "data.width", at: func(e *Experiment) any { return &e.Data.Width }, required: true, min: 1, max: 1e6, when: sources("teacher"), doc: "hidden units of the teacher"},
-	{path: "data.activation", at: func(e *Experiment) any { return &e.Data.Activation }, required: true, when: sources("teacher"), doc: "activation of the teacher, in the forms of network.activation"},
+	{path: "data.activation", at: func(e *Experiment) any { return &e.Data.Activation }, required: true, when: sources("teacher", "kernel-eigenvector"), doc: "activation of the teacher, or of the network whose kernel it is, in the forms of network.activation"},
+	{path: "data.index", at: func(e *Experiment) any { return &e.Data.Index }, required: true, min: 1, max: 5000, when: sources("kernel-eigenvector"), doc: "which eigenvector of the tangent kernel of infinitely many units with frozen readouts, on training and test points, the targets are; 1 is of the largest eigenvalue"},
 	{path: "data.modulus", at: func(e *Experiment) any { return &e.Data.Modulus }, required: true, min: 2, max: 4096, when: sources("modular-addition"), doc: "p of a + b mod p"},
 	{path: "data.outputs", at: func(e *Experiment) any { return &e.Data.Outputs }, def: 1, min: 1, max: 1000, when: sources("gaussian", "sphere", "teacher"), doc: "number of outputs C"},
 	{path: "data.noise", at: func(e *Experiment) any { return &e.Data.Noise }, def: 0., min: 0, max: inf, when: sources("gaussian", "sphere", "single-index", "teacher"), doc: "standard deviation of the noise on training targets"},
