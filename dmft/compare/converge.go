@@ -25,8 +25,11 @@ type Observable struct {
 	Ensembles []Sample
 }
 
-// Times is the largest number of times at which trajectories are compared; neighbouring ones say nearly the same.
-const Times = 24
+// Times is the largest number of times at which trajectories are compared, and components the largest number of predictions at one of them, evenly spaced; neighbouring ones say nearly the same.
+const (
+	Times      = 24
+	components = 256
+)
 
 // Observables are what trajectories of p are compared by: predictions on training and test points, the loss, and the NTK where every replica kept its own (Record.NTKReplicas).
 func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory) ([]Observable, error) {
@@ -52,7 +55,11 @@ func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Tra
 		for r := range a.Shape[0] {
 			var x []float64
 			for _, k := range at {
-				x = append(x, a.At(r).At(k).Data...)
+				v := a.At(r).At(k).Data
+				n := min(len(v), components)
+				for i := range n {
+					x = append(x, v[i*len(v)/n])
+				}
 			}
 			s = append(s, x)
 		}
@@ -666,12 +673,23 @@ func noiseOf(pools ...pool) noise {
 		return n
 	}
 	n.dof = n.trace * n.trace / uncertain
-	const most = 16
-	for i, l := range spectrum(rows) {
+	// The shape of the spectrum, for which some hundreds of replicas are enough.
+	const most, enough = 16, 600
+	step := 1
+	if len(rows[0]) > enough {
+		step = (len(rows) + enough - 1) / enough
+	}
+	var some [][]float64
+	kept := 0.
+	for i := 0; i < len(rows); i += step {
+		some = append(some, rows[i])
+		kept += dot(rows[i], rows[i])
+	}
+	for i, l := range spectrum(some) {
 		if i < most {
-			n.lambda = append(n.lambda, l/n.trace)
+			n.lambda = append(n.lambda, l/kept)
 		} else {
-			n.rest += l / n.trace
+			n.rest += l / kept
 		}
 	}
 	return n

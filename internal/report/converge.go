@@ -147,6 +147,9 @@ func fitText(f compare.Fit) string {
 
 // interval is "−0.49 ± 0.03", or the ends when they are not symmetric.
 func interval(x, lo, hi float64) string {
+	if lo <= -3.995 || hi >= 1.995 { // where the search ended
+		return minus(fmt.Sprintf("%.2f, hardly bounded", x))
+	}
 	up, down := hi-x, x-lo
 	if math.Abs(up-down) <= 0.2*(up+down)/2 {
 		return minus(fmt.Sprintf("%.2f", x)) + fmt.Sprintf(" ± %.2f", (up+down)/2)
