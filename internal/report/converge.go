@@ -320,16 +320,19 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 	if c.Label != "" {
 		title = pretty(c.Label) + "\n" + title
 	}
-	// The exponent below the name, and whether it and the limit are what they should be.
-	f, of := o.Error, "one network"
+	if !o.Limit.Consistent {
+		title += ", limit rejected"
+	}
+	f := o.Error
 	if l.Depth {
-		f, of = o.Bias, "bias"
+		f = o.Bias
 	}
 	if f.Resolved {
-		title += "\n" + of + ": exponent " + interval(f.Exponent, f.Lo, f.Hi) + ", expected " + fraction(f.Expected)
-	}
-	if !o.Limit.Consistent {
-		title += "\nnot the limit"
+		expected := " (" + fraction(f.Expected) + ")"
+		if !f.Consistent {
+			expected = ", not " + fraction(f.Expected)
+		}
+		title += "\nexponent " + interval(f.Exponent, f.Lo, f.Hi) + expected
 	}
 	size := "width N"
 	switch {
