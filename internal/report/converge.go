@@ -107,7 +107,11 @@ func (c *Convergence) Verdict() string {
 	for i, n := range names {
 		names[i] = fmt.Sprintf("%s within %.2g", n, within[n])
 	}
-	s := fmt.Sprintf("the limit is confirmed, %s (relative, %g %%): %d tests, none rejected at %g together (smallest adjusted p %.2g)", strings.Join(names, ", "), 100*c.Confidence, len(c.Tests), c.Significance, lowest)
+	is := "confirmed"
+	if worst > weak {
+		is = "not rejected"
+	}
+	s := fmt.Sprintf("the limit is %s, %s (relative, %g %%): %d tests, none rejected at %g together (smallest adjusted p %.2g)", is, strings.Join(names, ", "), 100*c.Confidence, len(c.Tests), c.Significance, lowest)
 	if worst > weak {
 		s += "; that is not much: more seeds or larger sizes would say more"
 	}
