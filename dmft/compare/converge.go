@@ -33,6 +33,15 @@ const (
 
 // Observables are what trajectories of p are compared by: predictions on training and test points, the loss, and the NTK where every replica kept its own (Record.NTKReplicas).
 func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory) ([]Observable, error) {
+	return observables(p, theory, ensembles, func(t *dmft.Trajectory) dmft.Array { return t.LossReplicas })
+}
+
+// TheoryObservables are the same of theories, of other depths or numbers of samples, in place of ensembles: their loss is that of the mean prediction.
+func TheoryObservables(p *dmft.Problem, theory *dmft.Trajectory, others []*dmft.Trajectory) ([]Observable, error) {
+	return observables(p, theory, others, p.LossPseudoValues)
+}
+
+func observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory, losses func(*dmft.Trajectory) dmft.Array) ([]Observable, error) {
 	steps := theory.Steps()
 	for _, s := range ensembles {
 		steps = min(steps, s.Steps())
@@ -103,12 +112,12 @@ func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Tra
 		{"f_test", func(t *dmft.Trajectory) (a, b, c dmft.Array) { return t.FTest, t.FTestStderr, t.FTestReplicas }},
 	} {
 		limit, se := series(q.of(theory))
-		if err := add(q.name, limit, se, func(t *dmft.Trajectory) Sample { _, _, r := q.of(t); return pick(r) }); err != nil {
+		if err := add(q.name, limit, se, func(t *dmft.Trajectory) Sample { s, _ := series(q.of(t)); return s }); err != nil {
 			return nil, err
 		}
 	}
 	se := dmft.Array{Shape: []int{1, len(theory.LossStderr)}, Data: theory.LossStderr}
-	if err := add("loss", pick(p.LossPseudoValues(theory)), pick(se)[0], func(t *dmft.Trajectory) Sample { return pick(t.LossReplicas) }); err != nil {
+	if err := add("loss", pick(p.LossPseudoValues(theory)), pick(se)[0], func(t *dmft.Trajectory) Sample { return pick(losses(t)) }); err != nil {
 		return nil, err
 	}
 	whole := func(a dmft.Array) (s Sample) {
