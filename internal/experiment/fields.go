@@ -275,7 +275,7 @@ var fields = []field{
 		return 17
 	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
 	{path: "simulation.parametrization", at: func(e *Experiment) any { return &e.Simulation.Parametrization }, when: pointsOnly, def: "mup", enum: []string{"mup", "ntk", "standard", "mean-field"},
-		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), one learning rate); mean-field is mup for one hidden layer"},
+		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), whose literal learning rates do not depend on N); mean-field is mup for one hidden layer"},
 	{path: "simulation.base_width", at: func(e *Experiment) any { return &e.Simulation.BaseWidth }, from: "simulation.widths", choose: func(e *Experiment) any {
 		return slices.Min(e.Simulation.Widths)
 	}, min: 1, max: 1e7, when: rescaledOnly, doc: "width N₀ whose networks are the same in every parametrization: γ₀(N) = γ₀√(N₀/N), rates times N/N₀. Default: the smallest of simulation.widths"},
@@ -337,8 +337,15 @@ func ladder(sizes []int) []int {
 	return slices.Compact([]int{max(n/16, 1), max(n/8, 1), max(n/4, 1), max(n/2, 1), n})
 }
 
-// fractions of a number of samples.
-func fractions(n int) []int { return slices.Compact([]int{max(n/8, 4), max(n/4, 4), max(n/2, 4)}) }
+// fractions of a number of samples, an eighth, a quarter and a half.
+func fractions(n int) (out []int) {
+	for _, m := range []int{n / 8, n / 4, n / 2} {
+		if m >= 4 {
+			out = append(out, m)
+		}
+	}
+	return out
+}
 
 // depth is a number of layers or the word infinite.
 type depth int
