@@ -177,7 +177,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Name: "sweep", Usage: "the product of the lists of a file, on all cores or on a SLURM cluster", ArgsUsage: "FILE|DIR",
 				Description: "Runs every point of the lists in FILE in a run folder named by the hash of its experiment, so that finished points are never\n" +
 					"computed again, in this sweep or in another one with the same --store. Writes summary.csv, summary.npz and figures. A point that\n" +
-					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on.\n\n" +
+					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on. The cores\n" +
+					"of this machine are shared out by points (GOMAXPROCS says how many); the section sweep of FILE says what a task of SLURM is.\n\n" +
 					"   dmft sweep grid.yaml --mode solve\n" +
 					"   dmft sweep grid.yaml --executor slurm --sbatch '--partition=cpu --time=2:00:00'\n" +
 					"   dmft sweep grid-sweep --status",
@@ -208,20 +209,21 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			},
 		},
 	}
-	app.Before = func(c *cli.Context) error {
-		path := c.String("cpuprofile")
-		if path == "" {
+	var profile *os.File
+	app.Before = func(c *cli.Context) (err error) {
+		if path := c.String("cpuprofile"); path != "" {
+			if profile, err = os.Create(path); err == nil {
+				err = pprof.StartCPUProfile(profile)
+			}
+		}
+		return err
+	}
+	app.After = func(*cli.Context) error {
+		if profile == nil {
 			return nil
 		}
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		app.After = func(*cli.Context) error {
-			pprof.StopCPUProfile()
-			return f.Close()
-		}
-		return pprof.StartCPUProfile(f)
+		pprof.StopCPUProfile()
+		return profile.Close()
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = app.OnUsageError

@@ -19,7 +19,8 @@ import (
 type cluster struct {
 	t    *testing.T
 	exe  string
-	dir  string // for files that nodes see
+	dir  string   // for files that nodes see
+	env  []string // in which the cluster is found
 	real bool
 }
 
@@ -48,9 +49,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := t.TempDir()
-	t.Setenv("FAKE_SLURM", state)
-	t.Setenv("PATH", scripts+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	c.env = []string{"FAKE_SLURM=" + t.TempDir(), "PATH=" + scripts + string(filepath.ListSeparator) + os.Getenv("PATH")}
 	return c
 }
 
@@ -64,7 +63,7 @@ type process struct {
 func (c *cluster) start(args ...string) *process {
 	c.t.Helper()
 	p := &process{Cmd: exec.Command(c.exe, args...), done: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = c.dir, &p.out, &p.out
+	p.Dir, p.Env, p.Stdout, p.Stderr = c.dir, append(os.Environ(), c.env...), &p.out, &p.out
 	if err := p.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -188,6 +187,7 @@ sweep: {points_per_task: 2}
 // TestSlurmSweep: a job array computes what this machine does; a point that fails is on record, stops no other, and is tried again on demand; finished points
 // are never computed again.
 func TestSlurmSweep(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.write("e.yaml", smallSweep)
 	c.run(0, "sweep", "e.yaml", "--mode", "solve", "--out", "here", "--no-figures")
@@ -250,6 +250,7 @@ func TestSlurmSweep(t *testing.T) {
 // TestSlurmInterruptions: a task that is warned of the end of its time is queued again; one that is killed loses the time since its last checkpoint; an array that is
 // cancelled keeps what it has. In the end the results are those of a run that was left alone.
 func TestSlurmInterruptions(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.write("long.yaml", `data: {source: gaussian, dimension: 20, train: 12}
 network: {kind: two-layer, activation: tanh}
@@ -265,7 +266,9 @@ sweep: {points_per_task: 2}
 	// Warned, it goes on by itself; then killed.
 	p := c.start(args...)
 	_, task := c.running(p, "there")
-	if out, err := exec.Command("scancel", "--signal=USR1", "--batch", task).CombinedOutput(); err != nil {
+	warn := exec.Command("/bin/sh", "-c", `exec scancel --signal=USR1 --batch "$0"`, task)
+	warn.Env = append(os.Environ(), c.env...)
+	if out, err := warn.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	log := filepath.Join(c.dir, "there", "slurm", "1", "0.log")

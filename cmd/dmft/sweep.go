@@ -350,6 +350,7 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 	defer done()
 	through := make([]bool, len(points))
 	began, reason, silent := time.Now(), "", 0
+	var over time.Time
 	for {
 		for k, i := range points {
 			if through[k] {
@@ -374,7 +375,13 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 			}
 		default:
 			silent = 0
-			if t.Over() && !t.Collecting {
+			// The collecting job does what is done here next; when it waits in a queue, it is not waited for.
+			if !t.Over() {
+				over = time.Time{}
+			} else if over.IsZero() {
+				over = time.Now()
+			}
+			if t.Over() && (!t.Collecting || time.Since(over) > 15*time.Second) {
 				return t, nil
 			}
 			if t.Reason != reason && t.Reason != "" && t.Running == 0 {
@@ -384,6 +391,9 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 		}
 		// Often at first, seldom when it takes long: SLURM's controller has others to serve.
 		wait := min(max(time.Since(began)/30, 500*time.Millisecond), 15*time.Second)
+		if !over.IsZero() {
+			wait = time.Second
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):

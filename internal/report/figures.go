@@ -276,6 +276,7 @@ func pretty(label string) string {
 var symbols = map[string]string{
 	"richness": "γ₀", "training.learning_rate": "η", "network.depth": "L", "training.momentum": "μ", "training.weight_decay": "λ",
 	"network.activation": "φ", "data.train": "P", "theory.samples": "S", "network.branch.beta": "β", "network.branch.exponent": "α",
+	"network.output_scale": "α", "data.ratio": "δ", "network.units": "N", "training.steps": "T",
 }
 
 func splitLabel(label string) [][2]string {
