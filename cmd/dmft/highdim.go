@@ -57,6 +57,11 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 
 // checkHighDimensional says what the theory of some point lacks.
 func (s *session) checkHighDimensional(points []experiment.Point) error {
+	for _, p := range points {
+		if l := p.Experiment.Theory.Limit; s.sims && (l == experiment.LimitPopulation || l == experiment.LimitOnline) {
+			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", l)}
+		}
+	}
 	if !s.theory {
 		return nil
 	}
@@ -86,7 +91,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 	r := &report.HighDimensional{Label: j.point.Label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
 	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
-	if err := j.computeHighDimensional(folder, e, r, &m); err != nil {
+	if err := j.computeHighDimensional(folder, e, func(int) int { return e.Simulation.Seeds }, r, &m); err != nil {
 		return nil, err
 	}
 	if err := compareHighDimensional(r, e); err != nil {
@@ -114,7 +119,7 @@ func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment)
 }
 
 // computeHighDimensional makes the trajectories that are missing in the folder.
-func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, r *report.HighDimensional, m *run.Manifest) error {
+func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, seeds func(dimension int) int, r *report.HighDimensional, m *run.Manifest) error {
 	ctx := j.ctx
 	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
@@ -134,21 +139,22 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 			Diagnostics: dmft.Diagnostics{Rank: d.Directions, Dropped: d.Dropped, Steps: len(t.Time) - 1, Evaluations: d.Evaluations, MemoryBytes: d.MemoryBytes, Notes: d.Notes, Samples: t.Samples * t.Replicas}}
 		return t, run.WriteHighDimensional(folder.Path(file), t, replicas)
 	}
-	_, dims := j.trajectories()
 	var err error
 	if j.theory {
 		r.Theory, err = one("theory", "theory.npz", "blocks", func(settings dmft.Run) (*highdim.Trajectory, error) {
-			set := e.HighDimensionalTheory()
-			set.Run = settings
-			return highdim.Solve(ctx, r.Problem, set)
+			return e.SolveHighDimensional(ctx, settings)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	for _, d := range dims {
-		t, err := one(fmt.Sprintf("%d networks in %d dimensions", e.Simulation.Seeds, d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+	if !j.sims {
+		return nil
+	}
+	for _, d := range slices.Sorted(slices.Values(e.Simulation.Dimensions)) {
+		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
+			set.Seeds = seeds(d)
 			if e.Simulation.Method == "moments" {
 				return highdim.SimulateMoments(ctx, r.Problem, set)
 			}
@@ -159,7 +165,15 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		}
 		r.Sims = append(r.Sims, t)
 	}
-	return nil
+	if e.Simulation.Linearised {
+		d := slices.Max(e.Simulation.Dimensions)
+		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d), fmt.Sprintf("linearised-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+			set := e.HighDimensionalSimulation(d, settings)
+			set.Linearised = true
+			return highdim.SimulateMoments(ctx, r.Problem, set)
+		})
+	}
+	return err
 }
 
 // readHighDimensional reads the trajectories of a complete folder.
@@ -172,7 +186,14 @@ func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.H
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
+	files, err := filepath.Glob(filepath.Join(dir, "linearised-D*.npz"))
+	if err == nil && len(files) > 0 {
+		r.Linearised, err = run.ReadHighDimensional(files[0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	files, err = filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
 	if err != nil {
 		return nil, err
 	}

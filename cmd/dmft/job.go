@@ -40,10 +40,15 @@ type outcome struct {
 	fixed *report.Result          // on fixed data, or
 	high  *report.HighDimensional // on high-dimensional data
 	gaps  []report.GapRow         // of grok on fixed data
+
+	converge *report.Convergence // of converge, on either; nil when it diverged
 }
 
 func (j *job) run() (*outcome, error) {
 	j.timing = map[string]float64{}
+	if j.mode == "converge" {
+		return j.convergePoint()
+	}
 	if j.point.Experiment.HighDimensional() {
 		return j.highDimensionalPoint()
 	}
@@ -110,12 +115,15 @@ func (j *job) phase(what string) (report func(done, total int64), done func()) {
 	all, before := len(methods)+len(sizes), j.begun
 	if j.theory {
 		all++
+		if j.point.Experiment.Theory.Fluctuations {
+			all++
+		}
 	}
 	j.begun++
 	return func(k, of int64) {
 		show(k, of)
 		if j.told != nil && of > 0 {
-			j.told((float64(before) + float64(min(k, of))/float64(of)) / float64(all))
+			j.told(min((float64(before)+float64(min(k, of))/float64(of))/float64(all), 1))
 		}
 	}, end
 }

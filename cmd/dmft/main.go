@@ -7,6 +7,7 @@
 //	dmft solve FILE [--out DIR]      theory only
 //	dmft simulate FILE [--out DIR]   finite networks only
 //	dmft compare FILE [--out DIR]    both, the distances, the figures
+//	dmft converge FILE [--out DIR]   rates in width, depth and samples with confidence intervals, and whether the limit holds
 //	dmft grok FILE [--out DIR]       the same, and the grokking gap; with two lists in FILE a phase diagram of it
 //	dmft sweep FILE [--out DIR]      the points of the lists in FILE, on all cores or as a SLURM job array; --status, --resume, --cancel
 //	dmft figure DIR                  draw the figures of a finished run or sweep again
@@ -149,6 +150,14 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			},
 			{
 				Name: "compare", Usage: "theory and finite networks, their distances, the figures", ArgsUsage: "FILE", Description: "   dmft compare experiment.yaml --out comparison",
+				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
+			},
+			{
+				Name: "converge", Usage: "rates in width, depth and samples with confidence intervals, and whether the limit holds", ArgsUsage: "FILE",
+				Description: "Trains ensembles at a ladder of widths (converge.widths), solves the theory, and fits how predictions, loss and NTK of one network, and of the mean of\n" +
+					"networks, approach their limit: expected as N^(−1/2) and N^(−1). The means extrapolated to infinite width are tested against the theory, with the\n" +
+					"sampling errors of both. With network.depth infinite the same at every depth of a ladder, and the theory in depth; the theory's error in its number of\n" +
+					"samples. Exit code 3 when the limit is rejected, which happens to a right one with probability converge.significance.\n\n   dmft converge experiment.yaml --out convergence",
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
 			},
 			{

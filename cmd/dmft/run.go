@@ -21,6 +21,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
@@ -40,7 +41,7 @@ var quickstartResidualYAML []byte
 // session is one invocation of a command that runs experiments.
 type session struct {
 	c             *cli.Context
-	mode          string // solve, simulate, compare, quickstart, grok
+	mode          string // solve, simulate, compare, quickstart, grok, converge
 	kind          string // of the run folder: the mode, but that a comparison serves grok, too
 	theory, sims  bool
 	base          string   // folder that file names in the experiment count from
@@ -128,6 +129,9 @@ func (s *session) run(f *experiment.File) error {
 	out := s.c.String("out")
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
+	}
+	if s.mode == "converge" {
+		return s.runConverge(out, f)
 	}
 	if e := f.Points()[0].Experiment; e.HighDimensional() { // then all are: keys that one kind needs do not apply to the other
 		return s.runHighDimensional(out, f)
@@ -302,9 +306,17 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			r.Methods = append(r.Methods, report.Method{Name: m, Trajectory: t})
 		}
 	}
+	if j.theory && e.Theory.Fluctuations {
+		if err := j.fluctuations(folder, problem, r); err != nil {
+			return err
+		}
+	}
 	if j.sims {
-		networks := e.SimulationProblem(problem)
 		for _, n := range widths {
+			networks, err := e.SimulationProblem(problem, n)
+			if err != nil {
+				return usageError{err}
+			}
 			set := e.SimulationSettings(n)
 			j.announce(fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Estimate(networks, set), finite.Flops(networks, set))
 			done := common(fmt.Sprintf("%d networks of width %d", set.Seeds, n), &set.Run)
@@ -318,6 +330,44 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 		}
 	}
 	return nil
+}
+
+const smallWidth = 30 // that no experiment has, or not as a wide network
+
+const mostKernels = 21 // times at which fluctuations of kernels are kept
+
+// fluctuations predicts what finite width adds to the theory.
+func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.Result) error {
+	e := j.point.Experiment
+	if r.Theory.Status.Early() {
+		j.show.Line("fluctuations: left out, since the theory stopped early")
+		return nil
+	}
+	const mostCovariances = 1000
+	set := e.FluctuationSettings(min(len(r.Theory.KernelStep), mostKernels))
+	set.Covariance = min(5, mostCovariances/(r.Points*r.Outputs))
+	set.Memory, set.Workers = j.memory, j.workers
+	lazy := e.Theory.Method == string(dmft.Lazy)
+	flops, bytes := fluctuation.Cost(problem, set, lazy)
+	j.announce("fluctuations", bytes, flops)
+	var done func()
+	set.Progress, done = j.phase("fluctuations")
+	began := time.Now()
+	predict := fluctuation.TwoLayer
+	if lazy {
+		predict = fluctuation.Lazy
+	}
+	var err error
+	r.Fluctuations, err = predict(j.ctx, problem, set)
+	done()
+	if err != nil {
+		return fmt.Errorf("fluctuations: %w", err)
+	}
+	j.timing[run.FluctuationsName] = time.Since(began).Seconds()
+	if n, step := r.Fluctuations.Least(); n > smallWidth {
+		j.show.Line("fluctuations: the expansion in 1/N describes widths well above %.2g (step %d)", n, step)
+	}
+	return run.WriteFluctuations(folder.Path(run.FluctuationsName), r.Fluctuations)
 }
 
 // longRun is the time above which a run is announced with what it will take.
@@ -405,6 +455,13 @@ func loadRest(dir string, r *report.Result) error {
 		r.Sims = append(r.Sims, t)
 	}
 	slices.SortFunc(r.Sims, func(a, b *dmft.Trajectory) int { return a.Width - b.Width })
+	if path := filepath.Join(dir, run.FluctuationsName); r.Theory != nil {
+		if _, err := os.Stat(path); err == nil {
+			if r.Fluctuations, err = run.ReadFluctuations(path); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -423,6 +480,9 @@ func (j *job) manifest(r *report.Result) run.Manifest {
 	}
 	for _, t := range r.Sims {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
+	}
+	if f := r.Fluctuations; f != nil {
+		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: len(f.Time) - 1}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
 	}
 	if r.Compare != nil {
 		m.Comparison = r.Compare
@@ -525,6 +585,9 @@ func redraw(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if strings.HasPrefix(m.Hash, "converge-") {
+		return redrawConvergence(c, dir, m)
+	}
 	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
 		r := report.Result{Label: label}
 		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
@@ -561,6 +624,7 @@ func redraw(c *cli.Context) error {
 		return err
 	}
 	var results []report.Result
+	source := m.YAML
 	if len(m.Points) == 0 {
 		r, err := read(dir, "", m)
 		if err != nil {
@@ -574,6 +638,7 @@ func redraw(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		source = pm.YAML // a product has none of its own
 		r, err := read(sub, strings.ReplaceAll(p.Folder, "_", ", "), pm)
 		if err != nil {
 			return err
@@ -582,7 +647,7 @@ func redraw(c *cli.Context) error {
 	}
 	figs := report.Figures(results)
 	if slices.Contains(m.Command, "grok") {
-		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
+		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(source))
 		if err != nil {
 			return err
 		}
@@ -627,7 +692,7 @@ func (s *session) print(out string, results []report.Result) error {
 		if s.theory && s.sims {
 			var reports []any
 			for _, r := range results {
-				reports = append(reports, map[string]any{"label": r.Label, "report": r.Compare})
+				reports = append(reports, map[string]any{"label": r.Label, "report": r.Compare, "fluctuations": r.Spreads()})
 			}
 			doc["comparison"] = reports
 		}
@@ -778,8 +843,15 @@ func check(c *cli.Context) error {
 			return usageError{err}
 		}
 		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
+		if e.Theory.Fluctuations {
+			flops, bytes := fluctuation.Cost(problem, e.FluctuationSettings(mostKernels), e.Theory.Method == string(dmft.Lazy))
+			pl.TheoryTime, pl.TheoryBytes = pl.TheoryTime+duration(flops).Seconds(), max(pl.TheoryBytes, bytes)
+		}
 		for _, n := range e.Simulation.Widths {
-			networks := e.SimulationProblem(problem)
+			networks, err := e.SimulationProblem(problem, n)
+			if err != nil {
+				return usageError{err}
+			}
 			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(networks, e.SimulationSettings(n))
 			pl.NetworkTime[strconv.Itoa(n)] = duration(finite.Flops(networks, e.SimulationSettings(n))).Seconds()
 		}

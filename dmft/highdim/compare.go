@@ -7,6 +7,9 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 )
@@ -119,7 +122,7 @@ type Distance struct {
 // A Report compares the theory with networks in several dimensions.
 type Report struct {
 	Dimensions []Distance   `json:"dimensions"`
-	Error      compare.Rate `json:"error_rate"` // of one network in D, expected −1/2
+	Error      compare.Rate `json:"error_rate"` // of a typical network in D, expected −1/2, see dimensionRate
 	// The verdict compares the theory with the mean of the largest dimension: Distance ≤ 3·Noise + Tolerance.
 	Distance  float64 `json:"distance"`
 	Noise     float64 `json:"noise"`
@@ -137,6 +140,33 @@ func (r *Report) Verdict() string {
 		return s + "they agree"
 	}
 	return s + "they DISAGREE"
+}
+
+// Observables are what ensembles are compared with the theory by: train and test loss, at no more than [compare.Times] times.
+func Observables(theory *Trajectory, sims []*Trajectory) ([]compare.Observable, error) {
+	n := len(theory.Time)
+	for _, s := range sims {
+		n = min(n, len(s.Time))
+	}
+	if n == 0 {
+		return nil, errors.New("highdim: nothing to compare, no step was finished")
+	}
+	at := alignmentSteps(compare.Times, n)
+	pick := func(a dmft.Array) (s compare.Sample) {
+		for r := range a.Shape[0] {
+			x := make([]float64, len(at))
+			for i, k := range at {
+				x[i] = a.At(r).Data[k]
+			}
+			s = append(s, x)
+		}
+		return s
+	}
+	out := []compare.Observable{{Name: "loss", Limit: pick(theory.LossReplicas)}, {Name: "test_loss", Limit: pick(theory.TestLossReplicas)}}
+	for _, s := range sims {
+		out[0].Ensembles, out[1].Ensembles = append(out[0].Ensembles, pick(s.LossReplicas)), append(out[1].Ensembles, pick(s.TestLossReplicas))
+	}
+	return out, nil
 }
 
 // Compare says how far simulations of one problem are from its theory. Both kinds of error bars count, those of the theory from blocks and those of simulations from seeds;
@@ -167,17 +197,19 @@ func Compare(theory *Trajectory, sims []*Trajectory, tolerance float64) (*Report
 		}
 		return math.Sqrt(s/float64(len(a))) / r.Scale
 	}
-	var d, e, se []float64
+	var dims []float64
+	var each [][]float64 // error of every network
 	for _, s := range sims {
 		mean := slices.Concat(s.Loss[:n], s.TestLoss[:n])
 		meanErr := slices.Concat(s.LossStderr[:n], s.TestLossStderr[:n])
 		x := Distance{Dimension: s.Dimension, Seeds: s.Replicas, Mean: apart(mean, inf), Train: apart(mean[:n], inf[:n]), Test: apart(mean[n:], inf[n:]),
 			Noise: math.Sqrt(meanSquare(infErr)+meanSquare(meanErr)) / r.Scale}
-		var sq []float64
+		var sq, one []float64
 		for j := range s.Replicas {
 			a := apart(slices.Concat(s.LossReplicas.At(j).Data[:n], s.TestLossReplicas.At(j).Data[:n]), inf)
-			sq = append(sq, a*a)
+			sq, one = append(sq, a*a), append(one, a)
 		}
+		dims, each = append(dims, float64(s.Dimension)), append(each, one)
 		m, err := meanStderr(sq)
 		x.Error = math.Sqrt(max(m-meanSquare(infErr)/(r.Scale*r.Scale), 0))
 		if x.Error > 0 {
@@ -191,14 +223,51 @@ func Compare(theory *Trajectory, sims []*Trajectory, tolerance float64) (*Report
 		}
 		x.Within3 = float64(in) / float64(2*n)
 		r.Dimensions = append(r.Dimensions, x)
-		d, e, se = append(d, float64(x.Dimension)), append(e, x.Error), append(se, x.ErrorStderr)
 	}
-	const expected = -0.5
-	r.Error = compare.PowerLaw(d, e, se, 0)
-	r.Error.Expected = expected
-	r.Error.Consistent = r.Error.Resolved && r.Error.Lo-compare.Slack <= expected && expected <= r.Error.Hi+compare.Slack
+	r.Error = dimensionRate(dims, each, math.Sqrt(meanSquare(infErr))/r.Scale)
 	last := r.Dimensions[len(r.Dimensions)-1]
 	r.Distance, r.Noise = last.Mean, last.Noise
 	r.Agree = r.Distance <= 3*r.Noise+tolerance
 	return r, nil
+}
+
+// dimensionRate is the power of D with which the errors of single networks fall, expected −1/2. Since √D(loss − limit) has a law that does not depend on D, neither has the spread of
+// ln e over networks: its slope in ln D is that of ordinary least squares, with the 95 % interval of Student's t, whatever that law is. Logarithms do not mind a few networks that are stuck, as
+// means of squares do. Two things widen the interval by as much as they move the slope. The theory has an error of its own, whose square adds to that of every network, and which is taken off. The next
+// order of an expansion in fluctuations of relative size e is of relative size e², and is left out of a power law.
+func dimensionRate(dims []float64, errs [][]float64, theory float64) compare.Rate {
+	r := compare.Rate{Expected: -0.5}
+	var x, y, off, next []float64 // ln D, ln e, what the error of the theory added, the size of the next order
+	spread := map[float64]bool{}
+	for i, d := range dims {
+		typical := 0.
+		for _, e := range errs[i] {
+			if !(e > 0) || math.IsInf(e, 1) {
+				return r
+			}
+			typical += math.Log(e) / float64(len(errs[i]))
+		}
+		square := math.Exp(2 * typical)
+		add := -0.5 * math.Log(math.Max(1-theory*theory/square, 0.1))
+		for _, e := range errs[i] {
+			x, y, off, next = append(x, math.Log(d)), append(y, math.Log(e)-add), append(off, add), append(next, square)
+		}
+		spread[d] = true
+	}
+	if len(spread) < 2 || len(x) < 4 {
+		return r
+	}
+	slope := func(y []float64) float64 { _, b := stat.LinearRegression(x, y, nil, false); return b }
+	n := float64(len(x))
+	a, b := stat.LinearRegression(x, y, nil, false)
+	rest := 0.
+	for i := range x {
+		rest += (y[i] - a - b*x[i]) * (y[i] - a - b*x[i])
+	}
+	half := distuv.StudentsT{Sigma: 1, Nu: n - 2}.Quantile(0.975) * math.Sqrt(rest/(n-2)/((n-1)*stat.Variance(x, nil)))
+	half += math.Abs(slope(off)) + math.Abs(slope(next))
+	r.Exponent, r.Amplitude, r.Lo, r.Hi = b, math.Exp(a), b-half, b+half
+	r.Resolved = half <= 1
+	r.Consistent = r.Resolved && r.Lo <= r.Expected && r.Expected <= r.Hi
+	return r
 }

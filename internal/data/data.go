@@ -37,7 +37,8 @@ type Spec struct {
 	Degree     int                // parity
 	Polynomial []float64          // single-index: Hermite coefficients
 	Width      int                // teacher
-	Activation kernels.Activation // teacher
+	Activation kernels.Activation // teacher, kernel-eigenvector
+	Index      int                // kernel-eigenvector: 1 is that of the largest eigenvalue
 	Modulus    int                // modular-addition
 	Outputs    int                // gaussian, sphere, teacher; 0 means 1
 	Noise      float64            // standard deviation added to training targets of the regression generators
@@ -68,7 +69,7 @@ func fail(key, format string, args ...any) error {
 
 // Sources lists the sources.
 func Sources() []string {
-	return []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "modular-addition"}
+	return []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition"}
 }
 
 // The streams of random numbers, so that no choice disturbs another.
@@ -114,6 +115,8 @@ func Load(s Spec, base string) (*Set, error) {
 		set, err = s.files(base)
 	case "gaussian", "sphere", "parity", "single-index", "teacher":
 		set, err = s.generate()
+	case "kernel-eigenvector":
+		set, err = s.eigenvector()
 	case "modular-addition":
 		if s.Normalize == "" {
 			s.Normalize = "sphere"

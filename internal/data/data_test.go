@@ -391,3 +391,59 @@ func FuzzCSV(f *testing.F) {
 		}
 	})
 }
+
+// TestKernelEigenvector: labels are eigenvectors of the kernel x·x′(1 + ε²x·x′) less its mean, of mean square one over all points, orthogonal for different indices, in order of the eigenvalues.
+func TestKernelEigenvector(t *testing.T) {
+	const n, d, eps = 30, 7, 0.6
+	last := math.Inf(1)
+	var before []float64
+	for _, index := range []int{1, 2, 15} {
+		s := Spec{Source: "kernel-eigenvector", Dimension: d, Train: 18, Test: n - 18, Seed: 4, Index: index, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: eps}}
+		set, err := Load(s, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := mat.NewDense(n, d, nil)
+		x.Stack(set.Inputs, set.TestInputs)
+		y := append(append([]float64(nil), set.Targets.RawMatrix().Data...), set.TestTargets.RawMatrix().Data...)
+		k, mean := mat.NewDense(n, n, nil), 0.
+		k.Mul(x, x.T())
+		for i := range n {
+			for j := range n {
+				c := k.At(i, j) / d
+				k.Set(i, j, c*(1+eps*eps*c))
+				mean += k.At(i, j) / (n * n)
+			}
+		}
+		lambda, size, cross := 0., 0., 0.
+		ky := make([]float64, n)
+		for i := range n {
+			for j := range n {
+				ky[i] += (k.At(i, j) - mean) * y[j]
+			}
+			lambda += ky[i] * y[i] / n
+			size += y[i] * y[i] / n
+			if before != nil {
+				cross += y[i] * before[i] / n
+			}
+		}
+		for i := range n {
+			if math.Abs(ky[i]-lambda*y[i]) > 1e-10*last {
+				if index > 1 || math.Abs(ky[i]-lambda*y[i]) > 1e-9*lambda {
+					t.Fatalf("index %d: (Ky)_%d = %g, λy = %g", index, i, ky[i], lambda*y[i])
+				}
+			}
+		}
+		if math.Abs(size-1) > 1e-12 || math.Abs(cross) > 1e-12 || lambda > last {
+			t.Errorf("index %d: mean square %g, product with the one before %g, eigenvalue %g after %g", index, size, cross, lambda, last)
+		}
+		before, last = y, lambda
+	}
+	for key, s := range map[string]Spec{"index": {Train: 3, Index: 4, Dimension: 2}, "train": {Train: 3000, Test: 3000, Index: 1, Dimension: 2}, "dimension": {Train: 3, Index: 1}, "activation": {Train: 3, Index: 1, Dimension: 2}} {
+		s.Source = "kernel-eigenvector"
+		var e *Error
+		if _, err := Load(s, ""); !errors.As(err, &e) || e.Key != key {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}

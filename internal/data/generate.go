@@ -6,6 +6,8 @@ import (
 
 	"github.com/james-bowman/sparse"
 	"gonum.org/v1/gonum/mat"
+
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // generate serves the generators with real inputs:
@@ -168,6 +170,71 @@ func (s Spec) target() (func(x, y []float64), int, error) {
 		}
 	}, s.Outputs, nil
 }
+
+// eigenvector makes x ~ N(0, 1_D) with labels that are an eigenvector, of mean square one, of the tangent kernel that infinitely many units with frozen readouts have at the start on
+// training and test points together, K = ⟨φ′φ′⟩∘XXᵀ/D less its mean: labels as well or as badly aligned with the kernel as Index says, whatever the points (arXiv 2310.06110, Fig. 5). Of the two
+// signs it is that with a positive largest element.
+func (s Spec) eigenvector() (*Set, error) {
+	if s.Dimension < 1 {
+		return nil, fail("dimension", "the source %s needs dimension, the number of inputs", s.Source)
+	}
+	n := s.Train + s.Test
+	if s.Train < 1 || n > mostEigen {
+		return nil, fail("train", "the source %s needs training points, and at most %d with those for testing, not %d and %d", s.Source, mostEigen, s.Train, s.Test)
+	}
+	if s.Index < 1 || s.Index > n {
+		return nil, fail("index", "eigenvector %d of the kernel of %d points; they are numbered from 1", s.Index, n)
+	}
+	if err := s.Activation.Validate(); err != nil {
+		return nil, &Error{Key: "activation", Err: err}
+	}
+	x := mat.NewDense(n, s.Dimension, nil)
+	train, test := s.rng(streamTrain), s.rng(streamTest)
+	for i := range n {
+		rng := train
+		if i >= s.Train {
+			rng = test
+		}
+		s.draw(rng, x.RawRowView(i))
+	}
+	k, phi, dphi := kernels.Gram(x), mat.NewSymDense(n, nil), mat.NewSymDense(n, nil)
+	s.Activation.DualMatrix(phi, dphi, k)
+	mean := 0.
+	for i := range n {
+		for j := range n {
+			mean += k.At(i, j) * dphi.At(i, j) / float64(n*n)
+		}
+	}
+	for i := range n {
+		for j := i; j < n; j++ {
+			k.SetSym(i, j, k.At(i, j)*dphi.At(i, j)-mean)
+		}
+	}
+	var e mat.EigenSym
+	if !e.Factorize(k, true) {
+		return nil, fail("", "the eigenvectors of the kernel of %d points do not converge", n)
+	}
+	var v mat.Dense
+	e.VectorsTo(&v)
+	y := mat.Col(nil, n-s.Index, &v)
+	most := 0.
+	for _, f := range y {
+		if math.Abs(f) > math.Abs(most) {
+			most = f
+		}
+	}
+	for i := range y {
+		y[i] *= math.Copysign(math.Sqrt(float64(n)), most)
+	}
+	set := &Set{Inputs: mat.DenseCopyOf(x.Slice(0, s.Train, 0, s.Dimension)), Targets: mat.NewDense(s.Train, 1, y[:s.Train])}
+	if s.Test > 0 {
+		set.TestInputs, set.TestTargets = mat.DenseCopyOf(x.Slice(s.Train, n, 0, s.Dimension)), mat.NewDense(s.Test, 1, y[s.Train:])
+	}
+	return set, nil
+}
+
+// mostEigen is the most points whose kernel is diagonalised.
+const mostEigen = 5000
 
 // modular makes the table of a + b mod p: sparse rows with a one for a and a one for b, one-hot targets.
 func (s Spec) modular() (*Set, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -23,7 +24,7 @@ func (e Experiment) Load(base string) (*data.Set, error) {
 		Source: d.Source, Path: d.Path, Inputs: d.Inputs, Targets: d.Targets, TestInputs: d.TestInputs, TestTargets: d.TestTargets,
 		Classes: d.Classes, Train: d.Train, Test: d.Test, Seed: d.Seed, Normalize: d.Normalize, Encoding: d.Encoding,
 		Dimension: d.Dimension, Degree: d.Degree, Polynomial: d.Polynomial, Width: d.Width, Activation: d.Activation,
-		Modulus: d.Modulus, Outputs: d.Outputs, Noise: d.Noise,
+		Index: d.Index, Modulus: d.Modulus, Outputs: d.Outputs, Noise: d.Noise,
 	}, base)
 }
 
@@ -59,14 +60,22 @@ func (e Experiment) TheorySettings() dmft.Settings {
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
 }
 
-// SimulationProblem is the problem of the finite networks, which differs from that of the theory when that is infinitely deep.
-func (e Experiment) SimulationProblem(p *dmft.Problem) *dmft.Problem {
-	if e.Network.Depth != Infinite {
-		return p
+// FluctuationSettings are the settings of the fluctuations of finite width; kernels is at how many times those of kernels are kept.
+func (e Experiment) FluctuationSettings(kernels int) fluctuation.Settings {
+	return fluctuation.Settings{Samples: e.Theory.Samples, Blocks: e.Theory.Blocks, Seed: e.Theory.Seed, Kernels: kernels}
+}
+
+// SimulationProblem is the problem that finite networks of a width train. It differs from that of the theory when that is infinitely deep, and when
+// simulation.parametrization or simulation.branch_exponent say so.
+func (e Experiment) SimulationProblem(p *dmft.Problem, width int) (*dmft.Problem, error) {
+	s, q := e.Simulation, *p
+	if e.Network.Depth == Infinite {
+		q.Network.Depth = s.Depth
 	}
-	q := *p
-	q.Network.Depth = e.Simulation.Depth
-	return &q
+	if q.Network.Kind == dmft.ResNet {
+		q.Network.Branch = q.Network.Branch.WithExponent(s.Exponent, s.BaseDepth)
+	}
+	return dmft.Parametrization(s.Parametrization).AtWidth(&q, width, s.BaseWidth)
 }
 
 // SimulationSettings are the settings of the finite networks of one width.
@@ -76,7 +85,7 @@ func (e Experiment) SimulationSettings(width int) finite.Settings {
 }
 
 func (e Experiment) record() dmft.Record {
-	r := dmft.Record{Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
+	r := dmft.Record{Every: e.Record.Every, Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
 	if r.TwoTime = e.Record.TwoTime; r.TwoTime == AllKernels {
 		r.TwoTime = math.MaxInt
 	}

@@ -45,6 +45,7 @@ type Experiment struct {
 	Record      Record     `json:"record"`
 	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
+	Converge    Converge   `json:"converge"`
 	Sweep       Sweep      `json:"-"` // how a sweep is run, not what it computes
 }
 
@@ -67,6 +68,7 @@ type Data struct {
 	Polynomial  []float64          `json:"polynomial,omitempty"`
 	Width       int                `json:"width,omitempty"`
 	Activation  kernels.Activation `json:"activation,omitzero"`
+	Index       int                `json:"index,omitempty"`
 	Modulus     int                `json:"modulus,omitempty"`
 	Outputs     int                `json:"outputs,omitempty"`
 	Noise       float64            `json:"noise,omitempty"`
@@ -95,6 +97,7 @@ type Target struct {
 	Directions int                `json:"directions,omitempty"`
 	Weights    []float64          `json:"weights,omitempty"`
 	Overlaps   []float64          `json:"overlaps,omitempty"` // units × directions
+	Informed   float64            `json:"informed,omitempty"`
 	Noise      float64            `json:"noise,omitempty"`
 }
 
@@ -131,6 +134,7 @@ type Schedule struct {
 // Theory is the section theory.
 type Theory struct {
 	Method    string  `json:"method,omitempty"`
+	Limit     string  `json:"limit,omitempty"` // of high-dimensional data
 	Samples   int     `json:"samples,omitempty"`
 	Blocks    int     `json:"blocks,omitempty"` // 0 is automatic
 	Seed      uint64  `json:"seed"`
@@ -141,26 +145,35 @@ type Theory struct {
 	Depths    []int   `json:"depths,omitempty"`
 	// Approximations are methods solved beside Method.
 	Approximations []string `json:"approximations,omitempty"`
+	Fluctuations   bool     `json:"fluctuations,omitempty"` // of order 1/N are predicted
 }
 
 // Simulation is the section simulation.
 type Simulation struct {
 	Widths     []int  `json:"widths,omitempty"`
 	Dimensions []int  `json:"dimensions,omitempty"`
+	Linearised bool   `json:"linearised,omitempty"`
 	Method     string `json:"method,omitempty"`
 	Depth      int    `json:"depth,omitempty"`
 	Seeds      int    `json:"seeds"`
 	Seed       uint64 `json:"seed"`
 	Precision  string `json:"precision,omitempty"`
 	Sites      string `json:"sites,omitempty"`
+
+	Parametrization string  `json:"parametrization,omitempty"`
+	BaseWidth       int     `json:"base_width,omitempty"`
+	Exponent        float64 `json:"branch_exponent,omitempty"`
+	BaseDepth       int     `json:"base_depth,omitempty"`
 }
 
 // Record is the section record.
 type Record struct {
-	Kernels        int `json:"kernels"`            // or AutoKernels, AllKernels
-	TwoTime        int `json:"two_time,omitempty"` // or AllKernels
-	Preactivations int `json:"preactivations"`
-	Alignments     int `json:"alignments,omitempty"`
+	Every          int  `json:"every,omitempty"`
+	Kernels        int  `json:"kernels"`            // or AutoKernels, AllKernels
+	TwoTime        int  `json:"two_time,omitempty"` // or AllKernels
+	Preactivations int  `json:"preactivations"`
+	Alignments     int  `json:"alignments,omitempty"`
+	Responses      bool `json:"responses,omitempty"`
 }
 
 // Grok is the section grok.
@@ -183,6 +196,17 @@ type Sweep struct {
 	Memory        string
 	Parallel      int // 0 is no limit
 	Arguments     string
+}
+
+// Converge is the section converge.
+type Converge struct {
+	Widths       []int   `json:"widths,omitempty"`
+	Dimensions   []int   `json:"dimensions,omitempty"`
+	Depths       []int   `json:"depths,omitempty"`
+	Samples      []int   `json:"samples,omitempty"`
+	Seeds        int     `json:"seeds"`
+	Confidence   float64 `json:"confidence"`
+	Significance float64 `json:"significance"`
 }
 
 // Error is one thing wrong with a file, at a place.

@@ -96,6 +96,13 @@ var resnetOnly = condition{[]string{"network.kind"}, "with kind resnet", func(e 
 	return ""
 }}
 
+var rescaledOnly = condition{[]string{"simulation.parametrization"}, "with parametrization ntk, standard", func(e *Experiment) string {
+	if p := e.Simulation.Parametrization; p != "ntk" && p != "standard" {
+		return "the parametrization " + p + " needs no base width"
+	}
+	return ""
+}}
+
 var sampledOnly = condition{[]string{"theory.method", "theory.approximations"}, "unless the method is lazy or frozen-features", func(e *Experiment) string {
 	for _, m := range append([]string{e.Theory.Method}, e.Theory.Approximations...) {
 		if m != "lazy" && m != "frozen-features" {
@@ -136,8 +143,8 @@ var methods = []string{"full", "lazy", "frozen-features", "leading-order", "grad
 var (
 	imageSources = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10"}
 	fileSources  = []string{"npy", "csv", "idx"}
-	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher"}
-	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "modular-addition", HighDimensional}
+	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector"}
+	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition", HighDimensional}
 	labelled     = append([]string{"modular-addition"}, imageSources...)
 )
 
@@ -159,7 +166,8 @@ var fields = []field{
 	{path: "data.degree", at: func(e *Experiment) any { return &e.Data.Degree }, required: true, min: 1, max: 1e7, when: sources("parity"), doc: "how many of the inputs the parity is over"},
 	{path: "data.polynomial", at: func(e *Experiment) any { return &e.Data.Polynomial }, required: true, list: true, when: sources("single-index"), doc: "Hermite coefficients of the link function, degree 0 first"},
 	{path: "data.width", at: func(e *Experiment) any { return &e.Data.Width }, required: true, min: 1, max: 1e6, when: sources("teacher"), doc: "hidden units of the teacher"},
-	{path: "data.activation", at: func(e *Experiment) any { return &e.Data.Activation }, required: true, when: sources("teacher"), doc: "activation of the teacher, in the forms of network.activation"},
+	{path: "data.activation", at: func(e *Experiment) any { return &e.Data.Activation }, required: true, when: sources("teacher", "kernel-eigenvector"), doc: "activation of the teacher, or of the network whose kernel it is, in the forms of network.activation"},
+	{path: "data.index", at: func(e *Experiment) any { return &e.Data.Index }, required: true, min: 1, max: 5000, when: sources("kernel-eigenvector"), doc: "which eigenvector of the tangent kernel of infinitely many units with frozen readouts, on training and test points, the targets are; 1 is of the largest eigenvalue"},
 	{path: "data.modulus", at: func(e *Experiment) any { return &e.Data.Modulus }, required: true, min: 2, max: 4096, when: sources("modular-addition"), doc: "p of a + b mod p"},
 	{path: "data.outputs", at: func(e *Experiment) any { return &e.Data.Outputs }, def: 1, min: 1, max: 1000, when: sources("gaussian", "sphere", "teacher"), doc: "number of outputs C"},
 	{path: "data.noise", at: func(e *Experiment) any { return &e.Data.Noise }, def: 0., min: 0, max: inf, when: sources("gaussian", "sphere", "single-index", "teacher"), doc: "standard deviation of the noise on training targets"},
@@ -212,6 +220,7 @@ var fields = []field{
 	{path: "target.directions", at: func(e *Experiment) any { return &e.Target.Directions }, def: 1, min: 1, max: 1000, when: highDimensional, doc: "number K of directions β_k, orthogonal, |β_k|² = D"},
 	{path: "target.weights", at: func(e *Experiment) any { return &e.Target.Weights }, def: []float64(nil), list: true, when: highDimensional, doc: "c_k; ones when left out"},
 	{path: "target.overlaps", at: func(e *Experiment) any { return &e.Target.Overlaps }, def: []float64(nil), list: true, when: highDimensional, doc: "w_i(0)·β_k/D, K numbers for every unit in turn; about ±1/√D for random weights, which simulation.method moments draws when this is left out"},
+	{path: "target.informed", at: func(e *Experiment) any { return &e.Target.Informed }, def: 0., min: 0, max: 1, when: highDimensional, doc: "c of a start that knows the target: w_i(0) = cβ₁ + (1 − c)·(the weights of target.overlaps)"},
 	{path: "target.noise", at: func(e *Experiment) any { return &e.Target.Noise }, def: 0., min: 0, max: inf, when: highDimensional, doc: "standard deviation of the noise on training labels"},
 
 	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, when: pointsOnly, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
@@ -240,7 +249,10 @@ var fields = []field{
 	{path: "training.rates.readout", at: func(e *Experiment) any { return &e.Training.RateReadout }, when: readoutTrained, def: 1., min: 0, max: inf, doc: "the same of the readout"},
 
 	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, when: pointsOnly, def: "full", enum: methods, doc: "full feature learning; the limit γ₀ → 0 (lazy: static NTK); frozen-features (readout trained alone); leading-order in γ₀; gradient-independence (no response functions)"},
+	{path: "theory.limit", at: func(e *Experiment) any { return &e.Theory.Limit }, when: highDimensional, def: LimitData, enum: []string{LimitData, LimitPopulation, LimitOnePass, LimitOnline},
+		doc: "which points: data (P = δD, used again and again); population (δ → ∞, the true risk); one-pass (every step δD/batch.count fresh points, in simulations too); online (one fresh point at a time, δD/batch.count in a step: Saad and Solla's equations)"},
 	{path: "theory.approximations", at: func(e *Experiment) any { return &e.Theory.Approximations }, when: pointsOnly, def: []string(nil), enum: methods, list: true, doc: "methods solved beside theory.method, for comparison"},
+	{path: "theory.fluctuations", at: func(e *Experiment) any { return &e.Theory.Fluctuations }, when: pointsOnly, def: false, single: true, doc: "predict what finite width adds at order 1/N, in fluctuations.npz: variances of predictions, losses and kernels over initialisations, and for two-layer networks mean corrections; two-layer networks with method full, or any depth with method lazy"},
 	{path: "theory.depths", at: func(e *Experiment) any { return &e.Theory.Depths }, def: []int{5, 9, 17}, min: 2, max: 10000, list: true, when: infiniteOnly, doc: "depths that infinite depth is extrapolated from, at least three, rising"},
 	{path: "theory.error", at: func(e *Experiment) any { return &e.Theory.Error }, def: 0., min: 0, max: inf, when: both(sampledOnly, pointsOnly), doc: "standard error of f to reach (the largest over time of its root mean square over points); samples are raised from theory.samples until it is; 0 takes the samples as they are"},
 	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, from: "data.source", choose: func(e *Experiment) any {
@@ -262,20 +274,45 @@ var fields = []field{
 		}
 		return 17
 	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
+	{path: "simulation.parametrization", at: func(e *Experiment) any { return &e.Simulation.Parametrization }, when: pointsOnly, def: "mup", enum: []string{"mup", "ntk", "standard", "mean-field"},
+		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), whose literal learning rates do not depend on N); mean-field is mup for one hidden layer"},
+	{path: "simulation.base_width", at: func(e *Experiment) any { return &e.Simulation.BaseWidth }, from: "simulation.widths", choose: func(e *Experiment) any {
+		return slices.Min(e.Simulation.Widths)
+	}, min: 1, max: 1e7, when: rescaledOnly, doc: "width N₀ whose networks are the same in every parametrization: γ₀(N) = γ₀√(N₀/N), rates times N/N₀. Default: the smallest of simulation.widths"},
+	{path: "simulation.branch_exponent", at: func(e *Experiment) any { return &e.Simulation.Exponent }, from: "network.branch.exponent", choose: func(e *Experiment) any { return e.Network.Exponent }, min: -inf, max: inf, when: resnetOnly,
+		doc: "α of the branches of finite networks, β L₀^(α−exponent) L^(−α): 0.5 depth-μP, 0 no scaling with depth, 1 mean field. Default: network.branch.exponent"},
+	{path: "simulation.base_depth", at: func(e *Experiment) any { return &e.Simulation.BaseDepth }, def: 1, min: 1, max: 100000, when: resnetOnly, doc: "depth L₀ at which simulation.branch_exponent changes nothing"},
 	{path: "simulation.dimensions", at: func(e *Experiment) any { return &e.Simulation.Dimensions }, def: []int{100, 400}, min: 1, max: 1e6, list: true, when: highDimensional, doc: "dimensions D of the data of finite networks, which have δD points"},
 	{path: "simulation.method", at: func(e *Experiment) any { return &e.Simulation.Method }, def: "weights", enum: []string{"weights", "moments"}, when: highDimensional, doc: "train the weights, or follow their first two moments: exact for quadratic functions, at a cost that does not depend on the units"},
+	{path: "simulation.linearised", at: func(e *Experiment) any { return &e.Simulation.Linearised }, def: false, when: highDimensional, doc: "with method moments: beside the networks of the largest dimension, the model that is linear in the weights around the start, and regression with its kernel"},
 	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},
 	{path: "simulation.seed", at: func(e *Experiment) any { return &e.Simulation.Seed }, def: uint64(1), doc: "seed of the initial weights"},
 	{path: "simulation.precision", at: func(e *Experiment) any { return &e.Simulation.Precision }, when: pointsOnly, def: "float64", enum: []string{"float64", "float32"}, doc: "floating-point format of the networks"},
 	{path: "simulation.sites", at: func(e *Experiment) any { return &e.Simulation.Sites }, when: pointsOnly, def: "auto", enum: []string{"auto", "data", "input"}, doc: "as theory.sites"},
 
+	{path: "record.every", at: func(e *Experiment) any { return &e.Record.Every }, when: pointsOnly, def: 1, min: 1, max: 1e8, doc: "predictions and losses are kept at every so many steps, and at the last: for many points, outputs or steps"},
 	{path: "record.kernels", at: func(e *Experiment) any { return (*count)(&e.Record.Kernels) }, when: pointsOnly, def: count(AutoKernels), min: 0, max: 1e9, doc: "at how many times kernels are kept, evenly spaced; all; or auto: all if that is small, 50 or fewer if not"},
 	{path: "record.two_time", at: func(e *Experiment) any { return (*count)(&e.Record.TwoTime) }, when: pointsOnly, def: count(0), min: 0, max: 1e9, doc: "at how many times, evenly spaced, fields are kept for kernels between any two of them; with all, the theory of deep networks has its responses A and B too"},
 	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, when: pointsOnly, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},
 
-	{path: "record.alignments", at: func(e *Experiment) any { return &e.Record.Alignments }, def: 0, min: 0, max: 1e6, when: highDimensional, doc: "at how many times, evenly spaced, the alignment of the tangent kernel with the target is computed"},
+	{path: "record.alignments", at: func(e *Experiment) any { return &e.Record.Alignments }, def: 0, min: 0, max: 1e6, when: highDimensional, doc: "at how many times, evenly spaced in their logarithm, the alignment of the tangent kernel with the target is computed"},
+
+	{path: "record.responses", at: func(e *Experiment) any { return &e.Record.Responses }, def: false, when: highDimensional, doc: "response functions of the theory, by random tangents of the fields: memory and time grow as steps squared"},
 
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
+
+	{path: "converge.widths", at: func(e *Experiment) any { return &e.Converge.Widths }, from: "simulation.widths", choose: func(e *Experiment) any { return ladder(e.Simulation.Widths) }, min: 1, max: 1e7, list: true, when: pointsOnly,
+		doc: "widths of converge, at least three. Default: simulation.widths if they are three or more, else five up to the largest of them, each twice the one before"},
+	{path: "converge.dimensions", at: func(e *Experiment) any { return &e.Converge.Dimensions }, from: "simulation.dimensions", choose: func(e *Experiment) any { return ladder(e.Simulation.Dimensions) }, min: 1, max: 1e6, list: true, when: highDimensional,
+		doc: "dimensions of converge, with a default like that of converge.widths"},
+	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
+		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
+	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, when: both(sampledOnly, pointsOnly),
+		doc: "numbers of samples at which converge solves the theory beside theory.samples; an eighth, a quarter and a half of it when left out"},
+	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
+		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
+	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
+	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 
@@ -287,6 +324,27 @@ var fields = []field{
 	{path: "sweep.slurm.memory", at: func(e *Experiment) any { return &e.Sweep.Memory }, single: true, quiet: true, def: "", doc: "memory of a task in SLURM's units, such as 4G"},
 	{path: "sweep.slurm.parallel", at: func(e *Experiment) any { return &e.Sweep.Parallel }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "tasks at work at the same time; 0 leaves it to SLURM"},
 	{path: "sweep.slurm.arguments", at: func(e *Experiment) any { return &e.Sweep.Arguments }, single: true, quiet: true, def: "", doc: "further arguments of sbatch, such as --qos=long --constraint=avx512"},
+}
+
+// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
+func ladder(sizes []int) []int {
+	sizes = slices.Clone(sizes)
+	slices.Sort(sizes)
+	if len(sizes) >= 3 {
+		return sizes
+	}
+	n := sizes[len(sizes)-1]
+	return slices.Compact([]int{max(n/16, 1), max(n/8, 1), max(n/4, 1), max(n/2, 1), n})
+}
+
+// fractions of a number of samples, an eighth, a quarter and a half.
+func fractions(n int) (out []int) {
+	for _, m := range []int{n / 8, n / 4, n / 2} {
+		if m >= 4 {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // depth is a number of layers or the word infinite.

@@ -68,8 +68,9 @@ var variety = []string{
 	"data: {source: npy, inputs: x, targets: y, test_inputs: tx, test_targets: ty}\nnetwork: {kind: resnet, depth: 4, activation: {name: leaky-relu, slope: 0.1, gain: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow}\n",
 	"data: {source: parity, dimension: 5, degree: 2, train: 7}\nnetwork: {kind: resnet, depth: infinite, activation: erf}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic, batch: {size: 3}}\nrecord: {kernels: all}\n",
 	"data: {source: single-index, dimension: 5, polynomial: [0, 1], train: 7}\nnetwork: {kind: two-layer, activation: {polynomial: [0, 1]}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow, integrator: rk4}\n",
-	"data: {source: teacher, dimension: 5, width: 2, activation: {quadratic-mix: 1}, outputs: 2, train: 7}\nnetwork: {kind: two-layer, activation: gelu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\n",
+	"data: {source: teacher, dimension: 5, width: 2, activation: {quadratic-mix: 1}, outputs: 2, train: 7}\nnetwork: {kind: two-layer, activation: gelu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: {parametrization: standard}\n",
 	"data: {source: modular-addition, modulus: 5, train: 7}\nnetwork: {kind: two-layer, activation: linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: exponential, factor: 0.9}}\n",
+	"data: {source: kernel-eigenvector, dimension: 5, activation: {quadratic-mix: 0.25}, index: 2, train: 7}\nnetwork: {kind: two-layer, activation: linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\n",
 	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: 2, activation: {quadratic-mix: 0.5}, readout: trained}\ntarget: {kind: link, activation: tanh, weights: [1], overlaps: [0.3, -0.25]}\ntraining: {learning_rate: 0.1, steps: 5}\n",
 	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: infinite, activation: {quadratic-mix: 0.5}}\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: {method: moments}\n",
 }

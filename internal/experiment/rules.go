@@ -30,6 +30,24 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"theory.fluctuations", "theory.method", "network.depth", "training.weight_decay", "data.source"}, func(e *Experiment) string {
+		switch m, l := e.Theory.Method, e.Network.Depth; {
+		case !e.Theory.Fluctuations || e.HighDimensional():
+		case l == Infinite:
+			return "theory.fluctuations are for networks of finite depth"
+		case m != "lazy" && (m != "full" || l != 1):
+			return fmt.Sprintf("theory.fluctuations are known for method full with one hidden layer and for method lazy, not for method %s at depth %d; use method lazy, or leave them out", m, l)
+		case m == "lazy" && e.Training.WeightDecay != 0:
+			return "theory.fluctuations of method lazy need a static kernel; use weight_decay 0"
+		}
+		return ""
+	}},
+	{[]string{"theory.fluctuations", "record.every", "data.source"}, func(e *Experiment) string {
+		if e.Theory.Fluctuations && e.Record.Every > 1 && !e.HighDimensional() {
+			return "theory.fluctuations are predicted for every step; leave record.every at 1"
+		}
+		return ""
+	}},
 	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth", "data.source"}, func(e *Experiment) string {
 		t := e.Training
 		if !e.HighDimensional() && t.RateInput == 0 && t.RateReadout == 0 && (t.RateHidden == 0 || e.Network.Depth == 1) {
@@ -174,6 +192,33 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"simulation.parametrization", "network.depth", "network.bias", "data.source"}, func(e *Experiment) string {
+		switch e.Simulation.Parametrization {
+		case "mean-field":
+			if e.Network.Depth != 1 {
+				return "simulation.parametrization is mean-field, which is for one hidden layer, where it is mup; use mup"
+			}
+		case "standard":
+			if e.Network.Bias > 0 && e.Network.Depth != 1 {
+				return "simulation.parametrization is standard, in which biases of hidden layers learn at a constant rate and their weights at one that grows with the width; use network.bias 0, or mup"
+			}
+		}
+		return ""
+	}},
+	{[]string{"converge.widths"}, func(e *Experiment) string { return rising("converge.widths", e.Converge.Widths) }},
+	{[]string{"converge.depths"}, func(e *Experiment) string { return rising("converge.depths", e.Converge.Depths) }},
+	{[]string{"converge.samples", "theory.samples"}, func(e *Experiment) string {
+		c := e.Converge.Samples
+		for i, n := range c {
+			switch {
+			case i > 0 && n <= c[i-1]:
+				return fmt.Sprintf("converge.samples are %v; they must rise", c)
+			case n >= e.Theory.Samples:
+				return fmt.Sprintf("converge.samples holds %d, which is not below theory.samples, %d, that it is compared with", n, e.Theory.Samples)
+			}
+		}
+		return ""
+	}},
 	{[]string{"simulation.widths"}, func(e *Experiment) string {
 		for i, w := range e.Simulation.Widths {
 			if slices.Contains(e.Simulation.Widths[:i], w) {
@@ -182,6 +227,16 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+}
+
+// rising says why a list is no ladder. One that is too short is for converge to refuse: other commands do not look at it.
+func rising(key string, sizes []int) string {
+	for i, n := range sizes {
+		if i > 0 && n <= sizes[i-1] {
+			return fmt.Sprintf("%s are %v; they must rise", key, sizes)
+		}
+	}
+	return ""
 }
 
 // classCount is the number of classes of a labelled source, 0 where only the file can tell.

@@ -384,6 +384,9 @@ func (g gen) gemm(nv int) {
 		unroll := 1
 		if mr >= g.strip {
 			unroll = 4
+			if nv == 1 && g.zmm() {
+				unroll = 8 // loads are what bounds it, prefetches among them
+			}
 		}
 		if mr >= 4 {
 			p, ldc := GP64(), g.stride("ldc")
@@ -610,6 +613,7 @@ func main() {
 				g.gemm(nv)
 				g.trsm(nv)
 			}
+			g.pairs()
 			g.dot()
 			g.combine()
 			g.peak()
