@@ -123,7 +123,7 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 	ctx := j.ctx
 	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
-		settings := dmft.Run{Store: folder, Memory: j.memory, Workers: j.workers}
+		settings := dmft.Run{Store: folder, Memory: j.memory, Workers: j.workers, Checkpoint: j.c.Duration("checkpoint")}
 		var done func()
 		settings.Progress, done = j.phase(what)
 		t, err := solve(settings)
