@@ -408,12 +408,18 @@ func (s *session) fluctuations(folder *run.Folder, e experiment.Experiment, prob
 	var done func()
 	set.Progress, done = s.progress.Phase("fluctuations")
 	began := time.Now()
-	predict := fluctuation.TwoLayer
-	if lazy {
-		predict = fluctuation.Lazy
-	}
 	var err error
-	r.Fluctuations, err = predict(s.c.Context, problem, set)
+	switch {
+	case lazy:
+		r.Fluctuations, err = fluctuation.Lazy(s.c.Context, problem, set)
+	case problem.Network.Depth == 1:
+		r.Fluctuations, err = fluctuation.TwoLayer(s.c.Context, problem, set)
+	default:
+		var x *fluctuation.Start
+		if x, err = fluctuation.AtStart(s.c.Context, problem, set); err == nil {
+			r.Fluctuations = &fluctuation.Result{Start: x, Kurtosis: x.Kurtosis}
+		}
+	}
 	done()
 	if err != nil {
 		return fmt.Errorf("fluctuations: %w", err)
@@ -544,7 +550,7 @@ func (s *session) manifest(p experiment.Point, r *report.Result) run.Manifest {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
 	}
 	if f := r.Fluctuations; f != nil {
-		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: len(f.Time) - 1}, Width: f.Sites, Replicas: f.Blocks, Seconds: s.timing[run.FluctuationsName]}
+		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: max(len(f.Time)-1, 0)}, Width: f.Sites, Replicas: f.Blocks, Seconds: s.timing[run.FluctuationsName]}
 	}
 	if r.Compare != nil {
 		m.Comparison = r.Compare

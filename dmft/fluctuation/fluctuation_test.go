@@ -195,6 +195,7 @@ func TestErrors(t *testing.T) {
 		{"richness", func(p *dmft.Problem, s *Settings) { p.Richness = 0 }, false},
 		{"nodes in each of", func(p *dmft.Problem, s *Settings) { s.Nodes = 2000 }, false},
 		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, false},
+		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, true},
 		{"diverges", func(p *dmft.Problem, s *Settings) {
 			p.Network.Activation, p.Training.Method, p.Training.Steps = kernels.Activation{Name: kernels.IdentityName}, gd(50), 40
 		}, false},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -55,9 +56,12 @@ type chaos struct {
 	forward, up int               // directions of the fields, and of z and the readout
 }
 
-func newChaos(p *dmft.Problem) (*chaos, error) {
+func newChaos(p *dmft.Problem, memory int64) (*chaos, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
+	}
+	if bytes := startBytes(p); memory > 0 && bytes > memory {
+		return nil, memoryError(bytes, memory, "raise the limit or use fewer points")
 	}
 	if p.Network.Depth == dmft.InfiniteDepth {
 		return nil, errors.New("fluctuation: a network of infinite depth; give a finite one")
@@ -124,6 +128,17 @@ func newChaos(p *dmft.Problem) (*chaos, error) {
 	}
 	x.up += x.c
 	return x, nil
+}
+
+// startBytes is about how much memory the kernels of all pairs of points and their influences need.
+func startBytes(p *dmft.Problem) int64 {
+	np, c := p.Data.Targets.Dims()
+	all := np
+	if p.Data.TestInputs != nil {
+		pt, _ := p.Data.TestInputs.Dims()
+		all += pt
+	}
+	return int64(all) * int64(np) * int64(max(p.Network.Depth, 1)) * int64(8*11+8*(2+c*c)*runtime.GOMAXPROCS(0)+8*4)
 }
 
 // layers are the kernels at the start of points with a Gram matrix that has the biases of the first layer in it.
@@ -339,7 +354,7 @@ func (set Settings) plan() (blocks, sites int) {
 // AtStart predicts the fluctuations of the kernels of a network of any depth at initialisation; see the package documentation. Only Samples, Blocks, Seed and Nodes
 // of the settings matter.
 func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error) {
-	x, err := newChaos(p)
+	x, err := newChaos(p, set.Memory)
 	if err != nil {
 		return nil, err
 	}
