@@ -9,7 +9,7 @@ import (
 // Spread compares the scatter of an ensemble of finite networks with its prediction: the ratio of N times a variance, measured over predicted, with a 95 % interval from the seeds
 // and the sampling error of the prediction. It differs from one by terms of order 1/N.
 type Spread struct {
-	What  string  `json:"what"` // f, f at test points, or NTK at the start
+	What  string  `json:"what"` // f, f at test points, or the NTK at the start
 	Width int     `json:"width"`
 	Seeds int     `json:"seeds"`
 	Ratio float64 `json:"ratio"`
@@ -56,7 +56,7 @@ func (r *Result) Measure(sim *dmft.Trajectory) []Spread {
 		for _, x := range row {
 			got += x * x * float64(n*sim.Width) / float64(len(row))
 		}
-		out = append(out, spread("NTK at the start", sim, got/want.Value.Data[0], math.Hypot(math.Sqrt(2/float64(n-1)), want.Stderr.Data[0]/want.Value.Data[0])))
+		out = append(out, spread("the NTK at the start", sim, got/want.Value.Data[0], math.Hypot(math.Sqrt(2/float64(n-1)), want.Stderr.Data[0]/want.Value.Data[0])))
 	}
 	return out
 }
