@@ -233,3 +233,20 @@ func ExampleTwoLayer() {
 	fmt.Printf("N Var f = %.4f, N bias = %.3f: a network of width 200 has f = %.3f ± %.3f\n", v, r.FBias.Value.Data[30], r.F.Value.Data[30]+r.FBias.Value.Data[30]/200, math.Sqrt(v/200))
 	// Output: N Var f = 0.1288, N bias = -0.263: a network of width 200 has f = 0.741 ± 0.025
 }
+
+// BenchmarkTwoLayer: 4000 sites, 100 steps of tanh networks at γ₀ = 1.
+func BenchmarkTwoLayer(b *testing.B) {
+	dmft.UseSIMD()
+	for _, np := range []int{1, 8, 32} {
+		b.Run(fmt.Sprintf("P=%d", np), func(b *testing.B) {
+			p := twoLayer(kernels.TanhName, 1, points(1, np, 0, 64, 1), gd(0.3/float64(np)), 100)
+			for b.Loop() {
+				r, err := TwoLayer(ctx, p, Settings{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(r.Directions), "directions")
+			}
+		})
+	}
+}
