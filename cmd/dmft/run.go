@@ -353,12 +353,18 @@ func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.
 	var done func()
 	set.Progress, done = j.phase("fluctuations")
 	began := time.Now()
-	predict := fluctuation.TwoLayer
-	if lazy {
-		predict = fluctuation.Lazy
-	}
 	var err error
-	r.Fluctuations, err = predict(j.ctx, problem, set)
+	switch {
+	case lazy:
+		r.Fluctuations, err = fluctuation.Lazy(j.ctx, problem, set)
+	case problem.Network.Depth == 1:
+		r.Fluctuations, err = fluctuation.TwoLayer(j.ctx, problem, set)
+	default:
+		var x *fluctuation.Start
+		if x, err = fluctuation.AtStart(j.ctx, problem, set); err == nil {
+			r.Fluctuations = &fluctuation.Result{Start: x, Kurtosis: x.Kurtosis}
+		}
+	}
 	done()
 	if err != nil {
 		return fmt.Errorf("fluctuations: %w", err)
@@ -482,7 +488,7 @@ func (j *job) manifest(r *report.Result) run.Manifest {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
 	}
 	if f := r.Fluctuations; f != nil {
-		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: len(f.Time) - 1}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
+		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: max(len(f.Time)-1, 0)}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
 	}
 	if r.Compare != nil {
 		m.Comparison = r.Compare

@@ -25,9 +25,9 @@ func train(t *testing.T, p *dmft.Problem, s finite.Settings) *dmft.Trajectory {
 func agree(t *testing.T, what string, s Spread) {
 	t.Helper()
 	z := 2 * 1.96 * math.Log(s.Ratio) / math.Log(s.Hi/s.Lo)
-	t.Logf("%s, test points %v, N = %d: %.3f [%.3f, %.3f]", what, s.Test, s.Width, s.Ratio, s.Lo, s.Hi)
+	t.Logf("%s, %s, N = %d: %.3f [%.3f, %.3f]", what, s.What, s.Width, s.Ratio, s.Lo, s.Hi)
 	if !(math.Abs(z) < 3.3) {
-		t.Errorf("%s, test points %v: N Var f of %d networks of width %d is %.3f of the predicted one, 95 %% interval [%.3f, %.3f], %.1f standard errors off", what, s.Test, s.Seeds, s.Width, s.Ratio, s.Lo, s.Hi, z)
+		t.Errorf("%s: N Var of %s over %d networks of width %d is %.3f of the predicted one, 95 %% interval [%.3f, %.3f], %.1f standard errors off", what, s.What, s.Seeds, s.Width, s.Ratio, s.Lo, s.Hi, z)
 	}
 }
 

@@ -195,6 +195,7 @@ func TestErrors(t *testing.T) {
 		{"richness", func(p *dmft.Problem, s *Settings) { p.Richness = 0 }, false},
 		{"nodes in each of", func(p *dmft.Problem, s *Settings) { s.Nodes = 2000 }, false},
 		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, false},
+		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, true},
 		{"diverges", func(p *dmft.Problem, s *Settings) {
 			p.Network.Activation, p.Training.Method, p.Training.Steps = kernels.Activation{Name: kernels.IdentityName}, gd(50), 40
 		}, false},
@@ -231,4 +232,21 @@ func ExampleTwoLayer() {
 	v := r.FVariance.Value.Data[30]
 	fmt.Printf("N Var f = %.4f, N bias = %.3f: a network of width 200 has f = %.3f ± %.3f\n", v, r.FBias.Value.Data[30], r.F.Value.Data[30]+r.FBias.Value.Data[30]/200, math.Sqrt(v/200))
 	// Output: N Var f = 0.1288, N bias = -0.263: a network of width 200 has f = 0.741 ± 0.025
+}
+
+// BenchmarkTwoLayer: 4000 sites, 100 steps of tanh networks at γ₀ = 1.
+func BenchmarkTwoLayer(b *testing.B) {
+	dmft.UseSIMD()
+	for _, np := range []int{1, 8, 32} {
+		b.Run(fmt.Sprintf("P=%d", np), func(b *testing.B) {
+			p := twoLayer(kernels.TanhName, 1, points(1, np, 0, 64, 1), gd(0.3/float64(np)), 100)
+			for b.Loop() {
+				r, err := TwoLayer(ctx, p, Settings{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(r.Directions), "directions")
+			}
+		})
+	}
 }

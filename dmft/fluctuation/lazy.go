@@ -24,6 +24,9 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	if p.Training.Method.WeightDecay != 0 {
 		return nil, errors.New("fluctuation: with weight decay the kernel of the lazy limit is not static; use weight_decay 0")
 	}
+	if _, bytes := Cost(p, set, true); set.Memory > 0 && bytes > set.Memory {
+		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points")
+	}
 	begin, err := AtStart(ctx, p, set)
 	if err != nil {
 		return nil, err

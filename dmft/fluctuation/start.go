@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -58,6 +59,9 @@ type chaos struct {
 func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
+	}
+	if bytes := startBytes(p); set.Memory > 0 && bytes > set.Memory {
+		return nil, memoryError(bytes, set.Memory, "raise the limit or use fewer points")
 	}
 	if p.Network.Depth == dmft.InfiniteDepth {
 		return nil, errors.New("fluctuation: a network of infinite depth; give a finite one")
@@ -124,6 +128,17 @@ func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	}
 	x.up += x.c
 	return x, nil
+}
+
+// startBytes is about how much memory the kernels of all pairs of points and their influences need.
+func startBytes(p *dmft.Problem) int64 {
+	np, c := p.Data.Targets.Dims()
+	all := np
+	if p.Data.TestInputs != nil {
+		pt, _ := p.Data.TestInputs.Dims()
+		all += pt
+	}
+	return int64(all) * int64(np) * int64(max(p.Network.Depth, 1)) * int64(8*11+8*(2+c*c)*runtime.GOMAXPROCS(0)+8*4)
 }
 
 // layers are the kernels at the start of points with a Gram matrix that has the biases of the first layer in it.

@@ -111,8 +111,7 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		return nil, fmt.Errorf("fluctuation: a covariance of %d predictions and times is too large; ask for fewer times", n)
 	}
 	if bytes := particleBytes(p, set, sites, blocks); set.Memory > 0 && bytes > set.Memory {
-		return nil, &dmft.StopError{Status: dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("fluctuations need about %d MiB and the limit is %d MiB", bytes>>20, set.Memory>>20),
-			Advice: "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points"}}
+		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points")
 	}
 	done := make([]*block, blocks)
 	errs := make([]error, blocks)
@@ -213,6 +212,10 @@ func (s *particles) kurtosis() []float64 {
 	return out
 }
 
+func memoryError(bytes, limit int64, advice string) error {
+	return &dmft.StopError{Status: dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("fluctuations need about %d MiB and the limit is %d MiB", bytes>>20, limit>>20), Advice: advice}}
+}
+
 func interrupted(ctx context.Context, step int) error {
 	return &dmft.StopError{Status: dmft.Status{Code: dmft.Interrupted, Step: step, Quantity: context.Cause(ctx).Error(), Advice: "fluctuations are computed again from their start when the same command is given again"}}
 }
@@ -264,7 +267,7 @@ func Cost(p *dmft.Problem, set Settings, lazy bool) (flops float64, bytes int64)
 	if lazy {
 		blocks, sites := set.plan()
 		n := float64(blocks * sites)
-		return n * (2*steps*2*pc*allc + 60*float64(p.Network.Depth)*float64(np*all*c*c)), int64(8*sites) * int64(pc*allc) * int64(set.parallel(blocks))
+		return n * (2*steps*2*pc*allc + 60*float64(p.Network.Depth)*float64(np*all*c*c)), startBytes(p) + int64(8*sites)*int64(pc*allc)*int64(set.parallel(blocks))
 	}
 	_, blocks, sites := set.twoLayer(p, min(rank, all), c)
 	copies := 2 * float64(guessDirections(p, sites))

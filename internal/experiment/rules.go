@@ -35,8 +35,8 @@ var generalRules = []rule{
 		case !e.Theory.Fluctuations || e.HighDimensional():
 		case l == Infinite:
 			return "theory.fluctuations are for networks of finite depth"
-		case m != "lazy" && (m != "full" || l != 1):
-			return fmt.Sprintf("theory.fluctuations are known for method full with one hidden layer and for method lazy, not for method %s at depth %d; use method lazy, or leave them out", m, l)
+		case m != "lazy" && m != "full":
+			return fmt.Sprintf("theory.fluctuations are those of the methods full and lazy, not of %s", m)
 		case m == "lazy" && e.Training.WeightDecay != 0:
 			return "theory.fluctuations of method lazy need a static kernel; use weight_decay 0"
 		}

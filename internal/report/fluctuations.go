@@ -20,11 +20,11 @@ func fluctuationFigure(results []Result) (figure.Figure, bool) {
 	if len(results) == 1 {
 		f.Columns = 3
 	}
-	if !slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil }) {
+	if !slices.ContainsFunc(results, Result.fluctuates) {
 		return f, false
 	}
-	test := slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil && !r.Fluctuations.FTestVariance.Empty() })
-	kernels := slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil && len(r.Fluctuations.KernelStep) > 1 })
+	test := slices.ContainsFunc(results, func(r Result) bool { return r.fluctuates() && !r.Fluctuations.FTestVariance.Empty() })
+	kernels := slices.ContainsFunc(results, func(r Result) bool { return r.fluctuates() && len(r.Fluctuations.KernelStep) > 1 })
 	rows := []func(Result) figure.Panel{Result.predictionBands, Result.lossBands, func(r Result) figure.Panel { return r.variances(false) }}
 	if test {
 		rows = append(rows, func(r Result) figure.Panel { return r.variances(true) })
@@ -35,7 +35,7 @@ func fluctuationFigure(results []Result) (figure.Figure, bool) {
 	for row, draw := range rows {
 		for col, r := range results {
 			p := figure.Panel{Blank: true}
-			if r.Fluctuations != nil {
+			if r.fluctuates() {
 				p = draw(r)
 				p.NoLegend = col > 0 && sameWidths(results)
 			}
@@ -47,6 +47,9 @@ func fluctuationFigure(results []Result) (figure.Figure, bool) {
 	}
 	return f, true
 }
+
+// fluctuates says whether fluctuations in training were predicted.
+func (r Result) fluctuates() bool { return r.Fluctuations != nil && !r.Fluctuations.FVariance.Empty() }
 
 // outer are the narrowest and the widest ensemble.
 func (r Result) outer() []*dmft.Trajectory {

@@ -34,7 +34,7 @@ func estimates(r *fluctuation.Result) []struct {
 
 // WriteFluctuations writes the fluctuations of finite width as an npz.
 func WriteFluctuations(path string, r *fluctuation.Result) error {
-	out := []npy.Named{{Name: "time", Array: npy.Array{Shape: []int{len(r.Time)}, Data: r.Time}}}
+	var out []npy.Named
 	for _, x := range estimates(r) {
 		if !x.e.Empty() {
 			out = append(out, npy.Named{Name: x.name, Array: npy.Array(x.e.Value)}, npy.Named{Name: x.name + "_stderr", Array: npy.Array(x.e.Stderr)})
@@ -43,7 +43,7 @@ func WriteFluctuations(path string, r *fluctuation.Result) error {
 	for _, x := range []struct {
 		name string
 		v    []float64
-	}{{"kernel_step", floats(r.KernelStep)}, {"kernel_time", r.KernelTime}, {"covariance_step", floats(r.CovarianceStep)}} {
+	}{{"time", r.Time}, {"kernel_step", floats(r.KernelStep)}, {"kernel_time", r.KernelTime}, {"covariance_step", floats(r.CovarianceStep)}} {
 		if len(x.v) > 0 {
 			out = append(out, npy.Named{Name: x.name, Array: npy.Array{Shape: []int{len(x.v)}, Data: x.v}})
 		}
@@ -69,7 +69,7 @@ func ReadFluctuations(path string) (*fluctuation.Result, error) {
 	if r.Start != nil {
 		r.Start.Kurtosis = r.Kurtosis
 	}
-	if len(r.Time) == 0 || r.FVariance.Empty() {
+	if r.Kurtosis.Empty() {
 		return nil, fmt.Errorf("%s: not the fluctuations of a run of this program", filepath.Base(path))
 	}
 	return r, nil
