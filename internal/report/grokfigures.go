@@ -164,9 +164,15 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 				gap = "gap " + row.Gap.Median.String()
 			}
 		}
+		medians := r.Theory == nil && r.Sims[len(r.Sims)-1].Replicas > 2
+		if medians {
+			t := r.Sims[len(r.Sims)-1]
+			loss, test := t.Quantile(0.5)
+			gap = "gap " + highdim.NewGap(t.Time, loss, test, r.Fraction).String()
+		}
 		p.Title = strings.TrimPrefix(r.title()+", "+gap, ", ")
 		p.Series = append(p.Series, level(p.X, views[0].TestLoss[0], r.Fraction))
-		if r.Theory == nil && r.Sims[len(r.Sims)-1].Replicas > 2 {
+		if medians {
 			who = append(who, r.medians(&p))
 		} else {
 			who = append(who, r.curves(&p, []curve{
