@@ -41,6 +41,9 @@ func TestHighDimensionalFigures(t *testing.T) {
 	if got := r.title(); got != "ε = 0.5, α = 1" {
 		t.Errorf("title %q", got)
 	}
+	if got := (HighDimensional{Label: "theory.limit=one-pass, target.informed=0.5"}).title(); got != "fresh points, c = 0.5" {
+		t.Errorf("title %q", got)
+	}
 	theory, sims := r, r
 	theory.Sims, theory.Compare = nil, nil
 	sims.Theory, sims.Compare = nil, nil

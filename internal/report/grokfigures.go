@@ -46,10 +46,17 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 // highDimensionalSymbols are those of keys that mean something else, or nothing, for fixed data.
 var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N", "target.noise": "noise", "network.activation": "ε", "target.informed": "c"}
 
+// limitNames are the values of theory.limit in words.
+var limitNames = map[string]string{"data": "points used again", "one-pass": "fresh points", "online": "one fresh point at a time", "population": "all points"}
+
 func (r HighDimensional) title() string {
 	out := ""
 	for _, kv := range splitLabel(r.Label) {
 		key, value := kv[0], kv[1]
+		if name, ok := limitNames[value]; ok && key == "theory.limit" {
+			out += ", " + name
+			continue
+		}
 		if _, eps, ok := strings.Cut(value, "epsilon: "); ok && !strings.Contains(eps, ",") {
 			value = strings.TrimSuffix(eps, "}")
 		} else if key == "network.activation" {
@@ -157,9 +164,15 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 				gap = "gap " + row.Gap.Median.String()
 			}
 		}
+		medians := r.Theory == nil && r.Sims[len(r.Sims)-1].Replicas > 2
+		if medians {
+			t := r.Sims[len(r.Sims)-1]
+			loss, test := t.Quantile(0.5)
+			gap = "gap " + highdim.NewGap(t.Time, loss, test, r.Fraction).String()
+		}
 		p.Title = strings.TrimPrefix(r.title()+", "+gap, ", ")
 		p.Series = append(p.Series, level(p.X, views[0].TestLoss[0], r.Fraction))
-		if r.Theory == nil && r.Sims[len(r.Sims)-1].Replicas > 2 {
+		if medians {
 			who = append(who, r.medians(&p))
 		} else {
 			who = append(who, r.curves(&p, []curve{
