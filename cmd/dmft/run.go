@@ -363,10 +363,13 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 		}
 	}
 	if s.sims {
-		networks := e.SimulationProblem(problem)
 		widths := slices.Clone(e.Simulation.Widths)
 		slices.Sort(widths)
 		for _, n := range widths {
+			networks, err := e.SimulationProblem(problem, n)
+			if err != nil {
+				return usageError{err}
+			}
 			set := e.SimulationSettings(n)
 			s.announce(fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Estimate(networks, set), finite.Flops(networks, set))
 			done := common(fmt.Sprintf("%d networks of width %d", set.Seeds, n), &set.Run)
@@ -842,7 +845,10 @@ func check(c *cli.Context) error {
 		}
 		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
 		for _, n := range e.Simulation.Widths {
-			networks := e.SimulationProblem(problem)
+			networks, err := e.SimulationProblem(problem, n)
+			if err != nil {
+				return usageError{err}
+			}
 			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(networks, e.SimulationSettings(n))
 			pl.NetworkTime[strconv.Itoa(n)] = duration(finite.Flops(networks, e.SimulationSettings(n))).Seconds()
 		}

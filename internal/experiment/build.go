@@ -59,14 +59,17 @@ func (e Experiment) TheorySettings() dmft.Settings {
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
 }
 
-// SimulationProblem is the problem of the finite networks, which differs from that of the theory when that is infinitely deep.
-func (e Experiment) SimulationProblem(p *dmft.Problem) *dmft.Problem {
-	if e.Network.Depth != Infinite {
-		return p
+// SimulationProblem is the problem that finite networks of a width train. It differs from that of the theory when that is infinitely deep, and when
+// simulation.parametrization or simulation.branch_exponent say so.
+func (e Experiment) SimulationProblem(p *dmft.Problem, width int) (*dmft.Problem, error) {
+	s, q := e.Simulation, *p
+	if e.Network.Depth == Infinite {
+		q.Network.Depth = s.Depth
 	}
-	q := *p
-	q.Network.Depth = e.Simulation.Depth
-	return &q
+	if q.Network.Kind == dmft.ResNet {
+		q.Network.Branch = q.Network.Branch.WithExponent(s.Exponent, s.BaseDepth)
+	}
+	return dmft.Parametrization(s.Parametrization).AtWidth(&q, width, s.BaseWidth)
 }
 
 // SimulationSettings are the settings of the finite networks of one width.

@@ -152,6 +152,11 @@ type Simulation struct {
 	Seed       uint64 `json:"seed"`
 	Precision  string `json:"precision,omitempty"`
 	Sites      string `json:"sites,omitempty"`
+
+	Parametrization string  `json:"parametrization,omitempty"`
+	BaseWidth       int     `json:"base_width,omitempty"`
+	Exponent        float64 `json:"branch_exponent,omitempty"`
+	BaseDepth       int     `json:"base_depth,omitempty"`
 }
 
 // Record is the section record.

@@ -3,6 +3,7 @@ package experiment
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
@@ -45,6 +47,43 @@ func TestDefaults(t *testing.T) {
 	f, err := Parse("dir/some.yaml", []byte(strings.Replace(good, "name: digits-two-layer\n", "", 1)))
 	if err != nil || f.Points()[0].Experiment.Name != "some" {
 		t.Errorf("default name: %v", err)
+	}
+}
+
+// TestSimulationProblem: finite networks follow simulation.parametrization and branch_exponent, the theory does not.
+func TestSimulationProblem(t *testing.T) {
+	e := one(t, strings.NewReplacer("kind: two-layer", "kind: resnet, depth: 4, branch: {beta: 2}", "widths: [256, 1024]", "widths: [64, 16, 256], parametrization: standard, branch_exponent: 1, base_depth: 9").Replace(good))
+	set, err := e.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := e.Problem(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := e.SimulationProblem(p, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The base width is 16: γ₀/2, and rates four times larger but for the input's; β L^(−1/2) = β′ L^(−1) at L = 9.
+	if q.Richness != 0.5 || q.Training.Rates != (dmft.Rates{Input: 1, Hidden: 4, Readout: 4}) || math.Abs(q.Network.Branch.Beta-6) > 1e-12 || q.Network.Branch.Exponent != 1 {
+		t.Errorf("richness %g, rates %v, branch %v", q.Richness, q.Training.Rates, q.Network.Branch)
+	}
+	if p.Richness != 1 || p.Training.Rates != (dmft.Rates{Input: 1, Hidden: 1, Readout: 1}) || p.Network.Branch != (dmft.Branch{Beta: 2, Exponent: 0.5}) {
+		t.Errorf("the theory's problem has richness %g, rates %v, branch %v", p.Richness, p.Training.Rates, p.Network.Branch)
+	}
+	for change, want := range map[string]string{
+		"parametrization: ntk, base_width: 0": "base_width is 0", "parametrization: mup, base_width: 8": "needs no base width", "parametrization: sp": "one of mup, ntk", "branch_exponent: 1": "only a resnet",
+	} {
+		if _, err := Parse("x.yaml", []byte(strings.Replace(good, "widths: [256, 1024]", change, 1))); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", change, err)
+		}
+	}
+	deep := strings.Replace(good, "kind: two-layer", "kind: mlp, depth: 3, bias: 1", 1)
+	for _, name := range []string{"standard", "mean-field"} {
+		if _, err := Parse("x.yaml", []byte(strings.Replace(deep, "widths", "parametrization: "+name+", widths", 1))); err == nil || !strings.Contains(err.Error(), "simulation.parametrization is "+name) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

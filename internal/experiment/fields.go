@@ -95,6 +95,13 @@ var resnetOnly = condition{[]string{"network.kind"}, "with kind resnet", func(e 
 	return ""
 }}
 
+var rescaledOnly = condition{[]string{"simulation.parametrization"}, "with parametrization ntk, standard", func(e *Experiment) string {
+	if p := e.Simulation.Parametrization; p != "ntk" && p != "standard" {
+		return "the parametrization " + p + " needs no base width"
+	}
+	return ""
+}}
+
 var sampledOnly = condition{[]string{"theory.method", "theory.approximations"}, "unless the method is lazy or frozen-features", func(e *Experiment) string {
 	for _, m := range append([]string{e.Theory.Method}, e.Theory.Approximations...) {
 		if m != "lazy" && m != "frozen-features" {
@@ -261,6 +268,14 @@ var fields = []field{
 		}
 		return 17
 	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
+	{path: "simulation.parametrization", at: func(e *Experiment) any { return &e.Simulation.Parametrization }, when: pointsOnly, def: "mup", enum: []string{"mup", "ntk", "standard", "mean-field"},
+		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), one learning rate); mean-field is mup for one hidden layer"},
+	{path: "simulation.base_width", at: func(e *Experiment) any { return &e.Simulation.BaseWidth }, from: "simulation.widths", choose: func(e *Experiment) any {
+		return slices.Min(e.Simulation.Widths)
+	}, min: 1, max: 1e7, when: rescaledOnly, doc: "width N₀ whose networks are the same in every parametrization: γ₀(N) = γ₀√(N₀/N), rates times N/N₀. Default: the smallest of simulation.widths"},
+	{path: "simulation.branch_exponent", at: func(e *Experiment) any { return &e.Simulation.Exponent }, from: "network.branch.exponent", choose: func(e *Experiment) any { return e.Network.Exponent }, min: -inf, max: inf, when: resnetOnly,
+		doc: "α of the branches of finite networks, β L₀^(α−exponent) L^(−α): 0.5 depth-μP, 0 no scaling with depth, 1 mean field. Default: network.branch.exponent"},
+	{path: "simulation.base_depth", at: func(e *Experiment) any { return &e.Simulation.BaseDepth }, def: 1, min: 1, max: 100000, when: resnetOnly, doc: "depth L₀ at which simulation.branch_exponent changes nothing"},
 	{path: "simulation.dimensions", at: func(e *Experiment) any { return &e.Simulation.Dimensions }, def: []int{100, 400}, min: 1, max: 1e6, list: true, when: highDimensional, doc: "dimensions D of the data of finite networks, which have δD points"},
 	{path: "simulation.method", at: func(e *Experiment) any { return &e.Simulation.Method }, def: "weights", enum: []string{"weights", "moments"}, when: highDimensional, doc: "train the weights, or follow their first two moments: exact for quadratic functions, at a cost that does not depend on the units"},
 	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},

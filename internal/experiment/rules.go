@@ -174,6 +174,19 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"simulation.parametrization", "network.depth", "network.bias", "data.source"}, func(e *Experiment) string {
+		switch e.Simulation.Parametrization {
+		case "mean-field":
+			if e.Network.Depth != 1 {
+				return "simulation.parametrization is mean-field, which is for one hidden layer, where it is mup; use mup"
+			}
+		case "standard":
+			if e.Network.Bias > 0 && e.Network.Depth != 1 {
+				return "simulation.parametrization is standard, in which biases of hidden layers learn at a constant rate and their weights at one that grows with the width; use network.bias 0, or mup"
+			}
+		}
+		return ""
+	}},
 	{[]string{"simulation.widths"}, func(e *Experiment) string {
 		for i, w := range e.Simulation.Widths {
 			if slices.Contains(e.Simulation.Widths[:i], w) {
