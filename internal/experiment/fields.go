@@ -23,6 +23,7 @@ type field struct {
 	below    bool      // max itself is excluded
 	list     bool      // the value is a list, so it is not swept over
 	single   bool      // sweeping over it would compute the same thing again
+	quiet    bool      // not printed at its default: it says nothing about what is computed
 	when     condition // where the key applies
 	doc      string
 }
@@ -292,7 +293,26 @@ var fields = []field{
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
+
+	{path: "transfer.parameter", at: func(e *Experiment) any { return &e.Transfer.Parameter }, when: pointsOnly, single: true, quiet: true, def: LearningRate, enum: []string{LearningRate, RichnessKey, BranchBeta},
+		doc: "hyperparameter whose best value transfer looks for, at every one of several simulation.widths or, with a list of network.depth, depths; other lists make one panel each"},
+	{path: "transfer.low", at: func(e *Experiment) any { return &e.Transfer.Low }, when: pointsOnly, single: true, quiet: true, def: 0., min: 0, max: inf, doc: "smallest value tried; 0, like high, starts around the stability limit of the learning rate, or the value in this file, and goes on until the optimum is inside. A list of values at the key of the parameter itself is the grid instead"},
+	{path: "transfer.high", at: func(e *Experiment) any { return &e.Transfer.High }, when: pointsOnly, single: true, quiet: true, def: 0., min: 0, max: inf, doc: "largest value tried; what diverges counts as an infinite loss"},
+	{path: "transfer.points", at: func(e *Experiment) any { return &e.Transfer.Points }, when: pointsOnly, single: true, quiet: true, def: 0, min: 0, max: 10000, doc: "values from low to high, evenly spaced in their logarithm; 0 is two per octave"},
+	{path: "transfer.refine", at: func(e *Experiment) any { return &e.Transfer.Refine }, when: pointsOnly, single: true, quiet: true, def: 2, min: 0, max: 20, doc: "how many times two more values are tried halfway between the best one and its neighbours"},
+	{path: "transfer.loss", at: func(e *Experiment) any { return &e.Transfer.Loss }, when: pointsOnly, single: true, quiet: true, def: "train", enum: []string{"train", "test"}, doc: "loss to be made small"},
+	{path: "transfer.step", at: func(e *Experiment) any { return &e.Transfer.Step }, when: pointsOnly, single: true, quiet: true, def: 0, min: 0, max: 1e8, doc: "step after which the loss is taken; 0 is the last of training.steps"},
+	{path: "transfer.theory", at: func(e *Experiment) any { return &e.Transfer.Theory }, when: pointsOnly, single: true, quiet: true, def: "limit", enum: []string{"limit", "sizes", "both", "none"},
+		doc: "theory beside the networks: the limit of infinite width, and depth where the curves are depths; sizes: infinite width at each of the depths; both; none"},
+	{path: "transfer.tolerance", at: func(e *Experiment) any { return &e.Transfer.Tolerance }, when: pointsOnly, single: true, quiet: true, def: 0.1, min: 0, max: 10, doc: "an optimum that goes as (size)^p stays when the 95 % interval of p is within ± this, and moves when it is beyond"},
 }
+
+// Values of transfer.parameter.
+const (
+	LearningRate = "learning_rate"
+	RichnessKey  = "richness"
+	BranchBeta   = "branch.beta"
+)
 
 // depth is a number of layers or the word infinite.
 type depth int

@@ -1220,6 +1220,9 @@ func (e Experiment) YAML() []byte {
 			continue
 		}
 		v := get(f.at(&e))
+		if f.quiet && v == f.def {
+			continue
+		}
 		if s, ok := v.([]int); ok && len(s) == 0 {
 			continue
 		}
