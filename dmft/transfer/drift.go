@@ -58,16 +58,6 @@ func line(x, y, w []float64) (slope, se, chi2 float64) {
 	return slope, math.Sqrt(1 / sxx), chi2
 }
 
-// Slope is the exponent p of values ∝ n^p by least squares of the logarithms, for numbers without errors such as stability limits.
-func Slope(sizes []int, values []float64) float64 {
-	var x, y, w []float64
-	for i, v := range values {
-		x, y, w = append(x, math.Log(float64(sizes[i]))), append(y, math.Log(v)), append(w, 1)
-	}
-	slope, _, _ := line(x, y, w)
-	return slope
-}
-
 // Verdict is what a drift says of the optimum.
 type Verdict string
 
@@ -94,14 +84,13 @@ func (d Drift) Judge(tolerance float64) Verdict {
 // Verdict is the result in words, such as "optimum stays: drift −0.02 ± 0.03".
 func (d Drift) Verdict(tolerance float64) string {
 	var s string
-	half := (d.Hi - d.Lo) / 2
 	switch v := d.Judge(tolerance); {
 	case d.Sizes < 2:
 		s = "drift unknown: fewer than two sizes have their optimum inside the grid"
 	case v == Undecided:
-		s = fmt.Sprintf("undecided: drift %s ± %.2g is neither within ±%g nor beyond; more seeds or sizes would tell", signed(d.Exponent), half, tolerance)
+		s = fmt.Sprintf("undecided: drift %s is neither within ±%g nor beyond; more seeds or sizes would tell", d.interval(), tolerance)
 	default:
-		s = fmt.Sprintf("optimum %s: drift %s ± %.2g", v, signed(d.Exponent), half)
+		s = fmt.Sprintf("optimum %s: drift %s", v, d.interval())
 	}
 	if len(d.Omitted) > 0 {
 		s += fmt.Sprintf(" (without %s, whose optimum is at the end of the grid; widen it)", strings.Trim(strings.ReplaceAll(fmt.Sprint(d.Omitted), " ", ", "), "[]"))
@@ -109,8 +98,21 @@ func (d Drift) Verdict(tolerance float64) string {
 	return s
 }
 
-// signed writes a number with a sign that lines up.
-func signed(v float64) string {
+// Short is the verdict in a few words, such as "stays: drift −0.02 ± 0.03", empty when there is no drift.
+func (d Drift) Short(tolerance float64) string {
+	if d.Sizes < 2 {
+		return ""
+	}
+	return fmt.Sprintf("%s: drift %s", d.Judge(tolerance), d.interval())
+}
+
+// interval writes the exponent and half the width of its interval.
+func (d Drift) interval() string {
+	return fmt.Sprintf("%s ± %.2f", Signed(d.Exponent), math.Ceil(50*(d.Hi-d.Lo)-1e-6)/100)
+}
+
+// Signed writes an exponent with two digits and a true minus sign.
+func Signed(v float64) string {
 	s := fmt.Sprintf("%.2f", math.Abs(v))
 	if v < 0 && s != "0.00" {
 		return "−" + s

@@ -103,7 +103,7 @@ func (s Sweep) next(p []Point, extended, refined *int) []float64 {
 	n := len(p)
 	x, y := make([]float64, n), make([]float64, n)
 	for i := range p {
-		x[i], y[i] = math.Log(p[i].Value), math.Log(p[i].Loss())
+		x[i], y[i] = math.Log(p[i].Value), logLoss(p[i].Loss())
 	}
 	_, _, edge, i := locate(x, y)
 	var out []float64

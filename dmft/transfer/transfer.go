@@ -146,7 +146,7 @@ func (c Curve) Optimum() (o Optimum, ok bool) {
 	x, y := make([]float64, n), make([]float64, n)
 	seeds := 0
 	for i, p := range c.Points {
-		x[i], y[i] = math.Log(p.Value), math.Log(p.Loss())
+		x[i], y[i] = math.Log(p.Value), logLoss(p.Loss())
 		seeds = max(seeds, len(p.Losses))
 	}
 	at, shape, edge, i := locate(x, y)
@@ -164,7 +164,7 @@ func (c Curve) Optimum() (o Optimum, ok bool) {
 			pick[s] = rng.IntN(seeds)
 		}
 		for i, p := range c.Points {
-			y[i] = math.Log(p.resampled(pick, rng))
+			y[i] = logLoss(p.resampled(pick, rng))
 		}
 		v, _, _, j := locate(x, y)
 		if j < 0 {
@@ -183,6 +183,9 @@ func (c Curve) Optimum() (o Optimum, ok bool) {
 	o.Lo, o.Hi = o.Value*math.Exp(-half), o.Value*math.Exp(half)
 	return o, true
 }
+
+// logLoss is finite for a loss of zero.
+func logLoss(l float64) float64 { return math.Log(max(l, math.SmallestNonzeroFloat64)) }
 
 // resampled is the mean loss of a resampling.
 func (p Point) resampled(pick []int, rng *rand.Rand) float64 {

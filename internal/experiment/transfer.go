@@ -146,6 +146,9 @@ func (p TransferPanel) LimitProblem(of *dmft.Problem) (q *dmft.Problem, method d
 		v.Network.Branch = v.Network.Branch.WithExponent(e.Simulation.Exponent, e.Simulation.BaseDepth)
 	}
 	method, name = dmft.Approximation(e.Theory.Method), "N = ∞"
+	if method != dmft.Full {
+		name += ", " + string(method)
+	}
 	switch e.Simulation.Parametrization {
 	case string(dmft.StandardParametrization):
 		return nil, "", "", "in the standard parametrisation the NTK grows ∝ N: at a fixed learning rate there is no limit, and the best one falls as 1/N"
