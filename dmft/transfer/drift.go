@@ -88,9 +88,9 @@ func (d Drift) Verdict(tolerance float64) string {
 	case d.Sizes < 2:
 		s = "drift unknown: fewer than two sizes have their optimum inside the grid"
 	case v == Undecided:
-		s = fmt.Sprintf("undecided: drift %s is neither within ±%g nor beyond; more seeds or sizes would tell", d.interval(), tolerance)
+		s = fmt.Sprintf("undecided: drift %s is neither within ±%g nor beyond; more seeds or sizes would tell", d, tolerance)
 	default:
-		s = fmt.Sprintf("optimum %s: drift %s", v, d.interval())
+		s = fmt.Sprintf("optimum %s: drift %s", v, d)
 	}
 	if len(d.Omitted) > 0 {
 		s += fmt.Sprintf(" (without %s, whose optimum is at the end of the grid; widen it)", strings.Trim(strings.ReplaceAll(fmt.Sprint(d.Omitted), " ", ", "), "[]"))
@@ -103,11 +103,11 @@ func (d Drift) Short(tolerance float64) string {
 	if d.Sizes < 2 {
 		return ""
 	}
-	return fmt.Sprintf("%s: drift %s", d.Judge(tolerance), d.interval())
+	return fmt.Sprintf("%s: drift %s", d.Judge(tolerance), d)
 }
 
-// interval writes the exponent and half the width of its interval.
-func (d Drift) interval() string {
+// String is the exponent and half the width of its interval, such as "−0.98 ± 0.05".
+func (d Drift) String() string {
 	return fmt.Sprintf("%s ± %.2f", Signed(d.Exponent), math.Ceil(50*(d.Hi-d.Lo)-1e-6)/100)
 }
 

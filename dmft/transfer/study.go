@@ -23,6 +23,7 @@ type Panel struct {
 	NoLimit string `json:"no_limit,omitempty"`
 
 	Drift       Drift    `json:"drift"`
+	Last        Drift    `json:"last_drift"` // between the two largest sizes: a power law that is not reached at once shows itself there
 	TheoryDrift *Drift   `json:"theory_drift,omitempty"`
 	Verdict     Verdict  `json:"verdict"`
 	Expected    *float64 `json:"stability_drift,omitempty"` // drift of the stability limit 2/λ_max of the NTK at the start, over the same sizes
@@ -52,19 +53,20 @@ func (p *Panel) Conclude(tolerance float64) {
 			m.Optimum = &o
 		}
 	}
-	drift := func(m []Measured) Drift {
+	drift := func(m []Measured) (all, last Drift) {
 		var sizes []int
 		var optima []*Optimum
 		for i := range m {
 			find(&m[i])
 			sizes, optima = append(sizes, m[i].Size), append(optima, m[i].Optimum)
 		}
-		return FitDrift(sizes, optima)
+		n := max(len(m)-2, 0)
+		return FitDrift(sizes, optima), FitDrift(sizes[n:], optima[n:])
 	}
-	p.Drift = drift(p.Curves)
+	p.Drift, p.Last = drift(p.Curves)
 	p.Verdict = p.Drift.Judge(tolerance)
 	if len(p.Theory) > 0 {
-		d := drift(p.Theory)
+		d, _ := drift(p.Theory)
 		p.TheoryDrift = &d
 	}
 	if p.Limit != nil {

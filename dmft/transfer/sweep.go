@@ -105,7 +105,7 @@ func (s Sweep) next(p []Point, extended, refined *int) []float64 {
 	for i := range p {
 		x[i], y[i] = math.Log(p[i].Value), logLoss(p[i].Loss())
 	}
-	_, _, edge, i := locate(x, y)
+	_, _, edge, i := locate(x, y, leastWindow)
 	var out []float64
 	switch {
 	case n < 2:

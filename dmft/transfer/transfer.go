@@ -26,6 +26,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
+var inf = math.Inf(1)
+
 // Losses are numbers in JSON, null where a run diverged.
 type Losses []float64
 
@@ -134,9 +136,12 @@ type Optimum struct {
 	Cliff bool `json:"cliff,omitempty"`
 }
 
+// A parabola is fitted to the points around the lowest whose log loss is above it by less than leastWindow, or than noiseWindow standard errors of its
+// difference to the quieter neighbour (the other may be at a cliff) where that is more: as few as noise allows, since no curve is a parabola far from its minimum.
 const (
-	window    = 0.15 // a parabola is fitted to the points around the lowest whose log loss is above it by less
-	resamples = 400
+	leastWindow = 0.03
+	noiseWindow = 3
+	resamples   = 400
 )
 
 // Optimum finds the lowest place of a curve: a parabola in log x and log L fitted around the lowest point, its error from resampling the seeds (drawing the one loss of the
@@ -149,7 +154,8 @@ func (c Curve) Optimum() (o Optimum, ok bool) {
 		x[i], y[i] = math.Log(p.Value), logLoss(p.Loss())
 		seeds = max(seeds, len(p.Losses))
 	}
-	at, shape, edge, i := locate(x, y)
+	window := c.window(lowest(y))
+	at, shape, edge, i := locate(x, y, window)
 	if i < 0 {
 		return o, false
 	}
@@ -166,7 +172,7 @@ func (c Curve) Optimum() (o Optimum, ok bool) {
 		for i, p := range c.Points {
 			y[i] = logLoss(p.resampled(pick, rng))
 		}
-		v, _, _, j := locate(x, y)
+		v, _, _, j := locate(x, y, window)
 		if j < 0 {
 			continue
 		}
@@ -182,6 +188,41 @@ func (c Curve) Optimum() (o Optimum, ok bool) {
 	o.Stderr = math.Hypot(math.Sqrt(variance), shape)
 	o.Lo, o.Hi = o.Value*math.Exp(-half), o.Value*math.Exp(half)
 	return o, true
+}
+
+// window is how far above point i, in log loss, a parabola is fitted.
+func (c Curve) window(i int) float64 {
+	w := inf
+	for _, j := range []int{i - 1, i + 1} {
+		if i < 0 || j < 0 || j >= len(c.Points) {
+			continue
+		}
+		a, b := c.Points[i], c.Points[j]
+		la, lb := a.Loss(), b.Loss()
+		if math.IsInf(lb, 1) || !(la > 0) {
+			continue
+		}
+		d := Point{Stderr: math.Hypot(a.Stderr/la, b.Stderr/lb)} // relative differences, seed by seed
+		for k := range min(len(a.Losses), len(b.Losses)) {
+			d.Losses = append(d.Losses, b.Losses[k]/lb-a.Losses[k]/la)
+		}
+		w = min(w, noiseWindow*d.LossStderr())
+	}
+	if math.IsInf(w, 1) {
+		return leastWindow
+	}
+	return max(w, leastWindow)
+}
+
+// lowest is the index of the lowest finite y, −1 when there is none.
+func lowest(y []float64) int {
+	i := -1
+	for j, v := range y {
+		if !math.IsInf(v, 1) && !math.IsNaN(v) && (i < 0 || v < y[i]) {
+			i = j
+		}
+	}
+	return i
 }
 
 // logLoss is finite for a loss of zero.
@@ -203,13 +244,8 @@ func (p Point) resampled(pick []int, rng *rand.Rand) float64 {
 }
 
 // locate finds the minimum of y(x): where, the standard deviation of the error that its shape may cause, and the index of the lowest point, −1 when no y is finite.
-func locate(x, y []float64) (at, shape float64, edge Edge, i int) {
-	i = -1
-	for j, v := range y {
-		if !math.IsInf(v, 1) && !math.IsNaN(v) && (i < 0 || v < y[i]) {
-			i = j
-		}
-	}
+func locate(x, y []float64, window float64) (at, shape float64, edge Edge, i int) {
+	i = lowest(y)
 	switch {
 	case i < 0:
 		return 0, 0, Inside, -1

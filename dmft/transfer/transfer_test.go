@@ -14,8 +14,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-var inf = math.Inf(1)
-
 // noisy is a family of curves: seed k has log loss level + c (log x − log best − shift_k)², up to a value at which it diverges.
 type noisy struct {
 	best, curvature     float64

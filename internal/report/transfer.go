@@ -93,6 +93,9 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 			return err
 		}
 		fmt.Fprintf(w, "best %s ∝ %s^p: %s\n", s.Parameter, map[string]string{"width": "N", "depth": "L"}[p.Over], p.Drift.Verdict(s.Tolerance))
+		if p.Last.Sizes == 2 && p.Drift.Sizes > 2 {
+			fmt.Fprintf(w, "between the two largest sizes: p = %s\n", p.Last)
+		}
 		if p.Expected != nil {
 			fmt.Fprintf(w, "the stability limit of the learning rate at the start goes with p = %s\n", transfer.Signed(*p.Expected))
 		}
@@ -117,7 +120,7 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 
 // TransferFigure draws loss against the hyperparameter, one panel beside the other, one curve per size, the limit in black.
 func TransferFigure(s transfer.Study, caption string) Named {
-	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e. over seeds; dots and bars: best values, 95 %% intervals", s.Step), Legend: true}
+	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step), Legend: true}
 	if caption != "" {
 		f.Title = caption + ". " + f.Title
 	}
@@ -157,11 +160,14 @@ func TransferFigure(s transfer.Study, caption string) Named {
 			if l := m.Points[0].Loss(); !math.IsInf(l, 1) {
 				hi = max(hi, l)
 			}
-			at := figure.Series{X: []float64{o.Value}, Y: []float64{o.Loss}, Color: c, Style: figure.Points}
-			if o.Edge == transfer.Inside {
-				marks = append(marks, figure.Series{X: []float64{o.Lo, o.Hi}, Y: []float64{o.Loss, o.Loss}, Color: c, Width: 1.6})
+			y := m.At(o.Value) // on the curve, which a parabola fitted to some points is not
+			if !(y < math.Inf(1)) {
+				y = o.Loss
 			}
-			marks = append(marks, at)
+			if o.Edge == transfer.Inside {
+				marks = append(marks, figure.Series{X: []float64{o.Lo, o.Hi}, Y: []float64{y, y}, Color: c, Width: 1.6})
+			}
+			marks = append(marks, figure.Series{X: []float64{o.Value}, Y: []float64{y}, Color: c, Style: figure.Points})
 		}
 		for k, c := range p.Curves {
 			add(c, sizeName(p.Over, c.Size), figure.Sequence(k, n), figure.Line, 1)
@@ -184,8 +190,11 @@ func TransferFigure(s transfer.Study, caption string) Named {
 			f.Panels[i].Y.Min, f.Panels[i].Y.Max = lo*math.Pow(hi/lo, -0.08), hi*math.Pow(hi/lo, 0.12)
 		}
 	}
-	if len(f.Panels) > 3 {
-		f.Columns = (len(f.Panels) + 1) / 2
+	switch n := len(f.Panels); {
+	case n == 1:
+		f.PanelWidth, f.PanelHeight = 4.6, 3
+	case n > 3:
+		f.Columns = min((n+1)/2, 4)
 	}
 	return Named{"transfer", f}
 }
