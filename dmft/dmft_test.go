@@ -24,6 +24,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/exact"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/internal/npy"
+	"github.com/seed39b58f2d/dmft/internal/random"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -209,7 +210,8 @@ func TestWhitenedFlow(t *testing.T) {
 	}
 }
 
-// TestFlowOrders: on the network itself every integrator converges to the flow at its declared order, fitted over four steps.
+// TestFlowOrders: on the network itself every integrator converges to the flow at its declared order p. The error C·h^p(1 + O(h)) has the slope p + O(h) between neighbouring steps, which is
+// extrapolated to h = 0 from the last two of three.
 func TestFlowOrders(t *testing.T) {
 	data := gaussianData(3, 4, 0, 6, 1)
 	// All of f at 20 times: the error at one of them may pass through zero.
@@ -231,8 +233,10 @@ func TestFlowOrders(t *testing.T) {
 			}
 			x, y = append(x, math.Log(1/float64(steps))), append(y, math.Log(distance(run(ode.Method{Kind: kind}, steps), ref)))
 		}
-		if got, want := slope(x, y), float64(ode.Method{Kind: kind}.Order()); math.Abs(got-want) > 0.2 {
-			t.Errorf("%s: order %.3f, want %g", kind, got, want)
+		local := func(i int) float64 { return slope(x[i:i+2], y[i:i+2]) }
+		got, want := 2*local(2)-local(1), float64(ode.Method{Kind: kind}.Order())
+		if math.Abs(got-want) > 0.1 {
+			t.Errorf("%s: order %.3f from %.3f, %.3f and %.3f, want %g", kind, got, local(0), local(1), local(2), want)
 		}
 	}
 }
@@ -411,10 +415,10 @@ func TestAgainstNaive(t *testing.T) {
 
 // naive trains the network of one seed in plain loops from the same random numbers as package finite.
 func naive(p *dmft.Problem, n, seed int, root uint64) [][][]float64 {
-	stream := func(layer int) *rand.Rand {
-		return rand.New(rand.NewPCG(root, uint64(n)<<40|uint64(seed)<<12|uint64(layer)))
+	stream := func(layer int) *random.Stream {
+		return random.New(root, uint64(n)<<40|uint64(seed)<<12|uint64(layer))
 	}
-	matrix := func(rng *rand.Rand, r, c int) [][]float64 {
+	matrix := func(rng *random.Stream, r, c int) [][]float64 {
 		m := make([][]float64, r)
 		for i := range m {
 			m[i] = make([]float64, c)
@@ -440,7 +444,7 @@ func naive(p *dmft.Problem, n, seed int, root uint64) [][][]float64 {
 	a := matrix(rng, n, c)
 	var w [][][]float64
 	var biases [][]float64
-	column := func(rng *rand.Rand) (b []float64) {
+	column := func(rng *random.Stream) (b []float64) {
 		for range n {
 			b = append(b, rng.NormFloat64())
 		}
@@ -959,10 +963,10 @@ func TestDivergence(t *testing.T) {
 				return dmft.Solve(ctx, p, dmft.Settings{Method: dmft.Lazy, Run: allKernels})
 			},
 			"simulation": func() (*dmft.Trajectory, error) {
-				return finite.Train(ctx, p, finite.Settings{Width: 50, Seeds: 3, Run: allKernels})
+				return finite.Train(ctx, p, finite.Settings{Width: 400, Seeds: 3, Run: allKernels})
 			},
 			"float32": func() (*dmft.Trajectory, error) {
-				return finite.Train(ctx, p, finite.Settings{Width: 50, Seeds: 3, Precision: finite.Float32})
+				return finite.Train(ctx, p, finite.Settings{Width: 400, Seeds: 3, Precision: finite.Float32})
 			},
 		} {
 			tr, err := run()
@@ -976,8 +980,9 @@ func TestDivergence(t *testing.T) {
 			if !strings.Contains(err.Error(), "2/λ_max") || !strings.Contains(err.Error(), "learning_rate") {
 				t.Errorf("%s %s: the message %q does not name the limit and a remedy", act, name, err)
 			}
-			// The eigenvalue quoted is that of one replica's sampled NTK, off by O(N^{-1/2}) with N = 50.
-			if d := tr.Diagnostics.Lambda/lambda - 1; math.Abs(d) > 0.5 {
+			// The eigenvalue quoted is that of one replica's sampled NTK. Its standard deviation is 1.5/√N for relu, 0.9/√N for linear units (60 seeds each at N = 50, 200 and 800);
+			// the bound is five of the former at N = 400.
+			if d := tr.Diagnostics.Lambda/lambda - 1; math.Abs(d) > 5*1.5/math.Sqrt(400) {
 				t.Errorf("%s %s: λ_max %g, want about %g", act, name, tr.Diagnostics.Lambda, lambda)
 			}
 			for _, l := range tr.Loss {

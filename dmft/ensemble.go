@@ -31,8 +31,9 @@ type Run struct {
 	Checkpoint time.Duration
 }
 
-// Record says what a Trajectory keeps beside f and losses, which are kept at every step.
+// Record says what a Trajectory keeps.
 type Record struct {
+	Every          int  // f and losses are kept at every so many steps from the first, and at the last; 0 is 1
 	Kernels        int  // how many times, evenly spaced from first to last, kernels are kept
 	AutoKernels    bool // choose Kernels from the size: every step if that is small
 	Preactivations int  // how many sites' preactivations are kept at the first and last time
@@ -86,7 +87,8 @@ func (e *Ensemble[T]) batchSize() int {
 
 // kernelSteps are the steps at which kernels are kept.
 func (r Record) kernelSteps(p *Problem) []int {
-	t := p.Training.Steps + 1
+	kept := r.kept(p)
+	t := len(kept)
 	n := r.Kernels
 	if r.AutoKernels {
 		np, _, _, c := p.Data.sizes()
@@ -102,7 +104,33 @@ func (r Record) kernelSteps(p *Problem) []int {
 			return nil
 		}
 	}
-	return evenly(n, t)
+	steps := evenly(n, t)
+	for i, k := range steps {
+		steps[i] = kept[k]
+	}
+	return steps
+}
+
+// kept are the steps at which f and losses are kept.
+func (r Record) kept(p *Problem) []int {
+	last, every := p.Training.Steps, max(r.Every, 1)
+	steps := make([]int, 0, last/every+2)
+	for n := 0; n < last; n += every {
+		steps = append(steps, n)
+	}
+	return append(steps, last)
+}
+
+// index is where step n of kept steps is kept, or −1.
+func (r Record) index(n, last int) int {
+	every := max(r.Every, 1)
+	switch {
+	case n == last:
+		return (n + every - 1) / every
+	case n%every == 0:
+		return n / every
+	}
+	return -1
 }
 
 // evenly returns n of t steps, from the first to the last.
@@ -217,6 +245,7 @@ type job[T la.Float] struct {
 	Ensemble[T]
 	p       *Problem
 	pts     *Points[T]
+	kept    []int // steps at which f and losses are kept
 	ksteps  []int
 	tsteps  []int // of two-time kernels
 	preSite int   // sites per replica whose preactivations are kept
@@ -277,7 +306,7 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	if err != nil {
 		return nil, err
 	}
-	j := &job[T]{Ensemble: e, p: p, pts: pts, ksteps: e.Record.kernelSteps(p), tsteps: e.Record.twoTimeSteps(p)}
+	j := &job[T]{Ensemble: e, p: p, pts: pts, kept: e.Record.kept(p), ksteps: e.Record.kernelSteps(p), tsteps: e.Record.twoTimeSteps(p)}
 	j.preSite = min((e.Record.Preactivations+e.Replicas-1)/e.Replicas, e.Width)
 	j.total = int64(e.Replicas) * int64(p.Training.Steps+1)
 	j.bad.Store(math.MaxInt64)
@@ -436,7 +465,7 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 		nw.setHidden(r, h)
 	}
 	nw.Reserve(st.Registers())
-	t := j.p.Training.Steps + 1
+	t := len(j.kept)
 	pt := &part{
 		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
 		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
@@ -500,29 +529,39 @@ func (j *job[T]) loadPart(name string) (*part, bool, error) {
 
 // record notes the state at step n.
 func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
-	t, all, c := j.p.Training.Steps+1, j.pts.All, j.pts.Outputs
+	for k, step := range j.tsteps {
+		if step == n {
+			pt.history.keep(newKernelScratch(nw).fields(), k, len(j.tsteps))
+		}
+	}
+	last := j.p.Training.Steps
+	i := j.Record.index(n, last)
+	if i < 0 { // kernels are kept where f is
+		return
+	}
+	t, all, c := len(j.kept), j.pts.All, j.pts.Outputs
 	for r := range nw.r {
 		f := nw.f[r*c*all : (r+1)*c*all]
-		dst := pt.F[(r*t+n)*all*c:]
+		dst := pt.F[(r*t+i)*all*c:]
 		for m := range all {
 			for k := range c {
 				dst[m*c+k] = f[k*all+m]
 			}
 		}
-		pt.Loss[r*t+n] = nw.loss[r]
+		pt.Loss[r*t+i] = nw.loss[r]
 		if j.pts.yt.p > 0 {
-			pt.Test[r*t+n] = j.pts.yt.eval(f[j.pts.Train:], all, nil, nil, 0)
+			pt.Test[r*t+i] = j.pts.yt.eval(f[j.pts.Train:], all, nil, nil, 0)
 		}
 		s := 0.
 		for _, v := range nw.rows(nw.regs[0].Out, r).Data {
 			s += float64(v) * float64(v)
 		}
-		pt.Norm[r*t+n] = s / float64(nw.n*c)
+		pt.Norm[r*t+i] = s / float64(nw.n*c)
 	}
 	if n == 0 {
 		j.preactivations(nw, pt, 0)
 	}
-	if n == t-1 {
+	if n == last {
 		j.preactivations(nw, pt, 1)
 	}
 	for k, step := range j.ksteps {
@@ -535,19 +574,17 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 			}
 		}
 	}
-	for k, step := range j.tsteps {
-		if step == n {
-			pt.history.keep(newKernelScratch(nw).fields(), k, len(j.tsteps))
-		}
-	}
 	if n == 0 && first {
 		pt.Lambda = math.NaN()
-		if pc := j.pts.Train * c; pc <= 4096 {
+		if pc := j.pts.Train * c; pc <= lambdaRows {
 			k := newKernelScratch(nw).of(0)
 			pt.Lambda = largestEigenvalue(k[:pc*pc], pc)
 		}
 	}
 }
+
+// lambdaRows is the size of the NTK up to which its largest eigenvalue at the start is noted.
+const lambdaRows = 4096
 
 // summaryRows is the size of the NTK above which its summaries have no error bars, which need one NTK of every replica to be kept.
 const summaryRows = 512
@@ -668,7 +705,7 @@ func largestEigenvalue(k []float64, n int) float64 {
 // MemoryEstimate is about how many bytes a Train call will use.
 func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	np, pt, d, c := p.Data.sizes()
-	all, t, l := int64(np+pt), int64(p.Training.Steps+1), int64(p.Network.Depth)
+	all, t, l := int64(np+pt), int64(len(e.Record.kept(p))), int64(p.Network.Depth)
 	var one T
 	word := int64(8)
 	if _, ok := any(one).(float32); ok {
@@ -684,7 +721,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	space, err := p.Data.chooseSpace(e.Space)
 	cols, shared := all, int64(np)*all*(8+word)
 	if err == nil && space == InputSpace {
-		cols, shared = int64(d), 2*all*int64(d)*word+int64(np)*int64(np)*8
+		cols, shared = int64(d), 2*all*int64(d)*word
 	}
 	state := rows * word * (regs*(cols+int64(c)) + l*(2*all+2*int64(np)))
 	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
@@ -695,10 +732,18 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	fields, two := e.Record.twoTimeBytes(p, rows)
 	state += fields
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
-	kernels := int64(len(e.Record.kernelSteps(p))) * kernelBytes(np, c, p.Network.Depth)
+	each := kernelBytes(np, c, p.Network.Depth)
+	kernels := int64(len(e.Record.kernelSteps(p))) * each
 	live := min(int64(runtime.GOMAXPROCS(0)), batches)
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
-	return shared + live*state + record + (kernels+two)*(live+2) + 3*live*kernelBytes(np, c, p.Network.Depth)
+	total := shared + live*state + record + (kernels+two)*(live+2)
+	switch {
+	case kernels > 0:
+		total += 3*live*each + int64(np)*int64(np)*8
+	case np*c <= lambdaRows: // the NTK at the start, of the first replica
+		total += each + int64(np)*int64(np)*8
+	}
+	return total
 }
 
 // guessRank is about how many directions a hidden matrix will have met on either side: in long runs of tanh networks 100, 180 and 1080 were for 8, 16

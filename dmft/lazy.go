@@ -86,7 +86,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	if m.WeightDecay != 0 && p.Network.Bias > 0 && p.Network.Depth > 1 {
 		return nil, errors.New("dmft: with weight decay the lazy kernel of a deep network with biases changes in time (weights of deeper layers shrink its fields more often than biases do); use weight_decay 0 or the full method")
 	}
-	mem := lazyMemory(p)
+	mem := lazyMemory(p, set.Record)
 	if set.Memory > 0 && mem > set.Memory {
 		return nil, &StopError{Status{Code: MemoryLimit, Quantity: fmt.Sprintf("the run needs about %s and the limit is %s", bytesText(mem), bytesText(set.Memory)), Advice: "raise the limit or use fewer points"}}
 	}
@@ -115,12 +115,13 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	s.Reserve(max(st.Registers(), 1))
 	s.regs[0][0] = 1
 
-	t := p.Training.Steps + 1
-	tr := &Trajectory{Replicas: 1, Time: times(p), F: NewArray(outputShape(c, t, np)...), Status: Status{Code: Finished, Step: p.Training.Steps}}
+	steps, kept := p.Training.Steps, set.Record.kept(p)
+	t := len(kept)
+	tr := &Trajectory{Replicas: 1, Time: times(p, kept), F: NewArray(outputShape(c, t, np)...), Status: Status{Code: Finished, Step: p.Training.Steps}}
 	if pt > 0 {
 		tr.FTest = NewArray(outputShape(c, t, pt)...)
 	}
-	for n := range t {
+	for n := range steps + 1 {
 		if err := ctx.Err(); err != nil {
 			return nil, &StopError{Status{Code: Interrupted, Step: n, Quantity: context.Cause(ctx).Error()}}
 		}
@@ -129,23 +130,25 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 			tr.Status = Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is %g at step %d", s.loss, n)}
 			break
 		}
-		for k := range c {
-			for mu := range np {
-				tr.F.At(n).Data[mu*c+k] = s.f[k*all+mu]
+		if i := set.Record.index(n, steps); i >= 0 {
+			for k := range c {
+				for mu := range np {
+					tr.F.At(i).Data[mu*c+k] = s.f[k*all+mu]
+				}
+				for mu := range pt {
+					tr.FTest.At(i).Data[mu*c+k] = s.f[k*all+np+mu]
+				}
 			}
-			for mu := range pt {
-				tr.FTest.At(n).Data[mu*c+k] = s.f[k*all+np+mu]
+			tr.Loss = append(tr.Loss, s.loss)
+			if pt > 0 {
+				tr.TestLoss = append(tr.TestLoss, s.yt.eval(s.f[np:], all, nil, nil, 0))
 			}
+			tr.ReadoutNorm = append(tr.ReadoutNorm, s.regs[0][0]*s.regs[0][0])
 		}
-		tr.Loss = append(tr.Loss, s.loss)
-		if pt > 0 {
-			tr.TestLoss = append(tr.TestLoss, s.yt.eval(s.f[np:], all, nil, nil, 0))
-		}
-		tr.ReadoutNorm = append(tr.ReadoutNorm, s.regs[0][0]*s.regs[0][0])
 		if set.Progress != nil {
-			set.Progress(int64(n+1), int64(t))
+			set.Progress(int64(n+1), int64(steps+1))
 		}
-		if n < t-1 {
+		if n < steps {
 			if err := st.Step(s, n); err != nil {
 				tr.Status = Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
 				break
@@ -171,7 +174,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 			j := job[float64]{p: p, pts: &Points[float64]{Train: np}}
 			tr.Status.Advice = j.diagnose(tr.Diagnostics.Lambda)
 		}
-		tr.truncate(tr.Status.Step + 1)
+		tr.truncate(kept, tr.Status.Step)
 	}
 	return tr, tr.Status.Err()
 }
@@ -200,8 +203,8 @@ func lazyKernels(p *Problem, ker kernels.Kernels, tr *Trajectory, steps []int, y
 			}
 		}
 	}
-	for k, step := range steps {
-		tr.KernelTime = append(tr.KernelTime, tr.Time[step])
+	tr.KernelTime = times(p, steps)
+	for k := range steps {
 		spread(tr.NTK.At(k).Data, ker.NTK)
 		for layer := range l {
 			spread(tr.G.At(k).At(layer).Data, ker.G[layer])
@@ -218,7 +221,7 @@ func lazyKernels(p *Problem, ker kernels.Kernels, tr *Trajectory, steps []int, y
 }
 
 // lazyMemory is about how many bytes the lazy method uses.
-func lazyMemory(p *Problem) int64 {
+func lazyMemory(p *Problem, r Record) int64 {
 	np, pt, _, c := p.Data.sizes()
 	all := int64(np + pt)
 	l := int64(p.Network.Depth)
@@ -226,7 +229,7 @@ func lazyMemory(p *Problem) int64 {
 		l = 600 // the deepest of the ladder
 	}
 	steps := Record{AutoKernels: true}.kernelSteps(p)
-	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(p.Training.Steps+1)*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
+	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(len(r.kept(p)))*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
 }
 
 // Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides by their number),

@@ -251,7 +251,7 @@ func (nw *network[T]) forward(r int) {
 	case pts.Space == DataSpace:
 		nw.h[0] = reg.In // W⁰x/√D is held itself
 	case pts.csr != nil:
-		pts.csr.fields(nw.h[0], reg.In)
+		pts.csr.Mul(nw.h[0], reg.In)
 	default:
 		la.Gemm(la.N, la.N, 1, reg.In, pts.xt, 0, nw.h[0])
 	}
@@ -359,7 +359,7 @@ func (nw *network[T]) Accumulate(dst int, beta, a float64) {
 	case pts.Space == DataSpace:
 		la.Gemm(la.N, la.N, ga, nw.e[0], pts.kx, T(beta), reg.In)
 	case pts.csr != nil:
-		pts.csr.accumulate(reg.In, T(beta), ga, nw.e[0])
+		pts.csr.AddMul(reg.In, T(beta), ga, nw.e[0])
 	default:
 		la.Gemm(la.N, la.N, ga, nw.e[0], pts.x.Slice(0, p, 0, pts.Dim), T(beta), reg.In)
 	}

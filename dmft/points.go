@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/internal/csr"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
 )
@@ -30,18 +31,12 @@ type Points[T la.Float] struct {
 	Space                    Space
 
 	joint  mat.Matrix                  // All×Dim inputs, dense or CSR
-	gram   *mat.SymDense               // train Gram matrix Kx = X Xᵀ/D, for the NTK
+	gram   func() *mat.SymDense        // train Gram matrix Kx = X Xᵀ/D, for the NTK; made when it is first asked for
 	kx     la.Mat[T]                   // Train×All rows of the joint Gram matrix (data space)
 	x, xt  la.Mat[T]                   // All×Dim inputs/√D and its transpose (input space, dense)
-	csr    *csrRows[T]                 // inputs/√D (input space, sparse)
+	csr    *csr.Matrix[T]              // inputs/√D (input space, sparse)
 	y, yt  target                      // train and test targets
 	factor func() (fieldFactor, error) // how fields are made of independent noise
-}
-
-// csrRows is a sparse matrix by rows.
-type csrRows[T la.Float] struct {
-	ptr, ind []int
-	val      []T
 }
 
 // fieldFactor: fields over all points are z·Fᵀ with z of r independent columns, or z·Xᵀ/√D when f is nil.
@@ -284,12 +279,9 @@ func newPoints[T la.Float](p *Problem, space Space) (*Points[T], error) {
 	}
 	pts.factor = func() (fieldFactor, error) { return fieldFactor{rank: dim}, nil }
 	pts.joint = stack(p.Data.Inputs, p.Data.TestInputs)
-	pts.gram = kernels.Gram(p.Data.Inputs)
+	pts.gram = sync.OnceValue(func() *mat.SymDense { return kernels.Gram(p.Data.Inputs) })
 	if space == DataSpace {
-		joint := pts.gram
-		if pt > 0 {
-			joint = kernels.Gram(pts.joint)
-		}
+		joint := kernels.Gram(pts.joint)
 		pts.kx = la.New[T](np, np+pt)
 		for i := range np {
 			for j := range np + pt {
@@ -303,11 +295,7 @@ func newPoints[T la.Float](p *Problem, space Space) (*Points[T], error) {
 	}
 	scale := 1 / math.Sqrt(float64(dim))
 	if s, ok := pts.joint.(*sparse.CSR); ok {
-		raw := s.RawMatrix()
-		pts.csr = &csrRows[T]{ptr: raw.Indptr, ind: raw.Ind, val: make([]T, len(raw.Data))}
-		for i, v := range raw.Data {
-			pts.csr.val[i] = T(v * scale)
-		}
+		pts.csr = csr.New[T](s, scale)
 		return pts, nil
 	}
 	pts.x, pts.xt = la.New[T](np+pt, dim), la.New[T](dim, np+pt)
@@ -338,56 +326,12 @@ func (pts *Points[T]) SetWeights(dst la.Mat[T], w la.Mat[float64]) {
 	h := la.New[float64](w.Rows, pts.All)
 	scale := 1 / math.Sqrt(float64(pts.Dim))
 	if s, ok := pts.joint.(*sparse.CSR); ok {
-		raw := s.RawMatrix()
-		rows := csrRows[float64]{ptr: raw.Indptr, ind: raw.Ind, val: raw.Data}
-		rows.fields(h, w)
-		for i := range h.Data {
-			h.Data[i] *= scale
-		}
+		csr.New[float64](s, scale).Mul(h, w)
 	} else {
 		x := denseView(pts.joint)
 		la.Gemm(la.N, la.T, scale, w, x, 0, h)
 	}
 	la.Convert(dst.Data, h.Data)
-}
-
-// fields sets h ← w·Xᵀ.
-func (c *csrRows[T]) fields(h, w la.Mat[T]) {
-	for i := range w.Rows {
-		wi, hi := w.Row(i), h.Row(i)
-		for m := range hi {
-			var s T
-			for k := c.ptr[m]; k < c.ptr[m+1]; k++ {
-				s += c.val[k] * wi[c.ind[k]]
-			}
-			hi[m] = s
-		}
-	}
-}
-
-// accumulate sets w ← beta·w + a·e·X over the first rows of X.
-func (c *csrRows[T]) accumulate(w la.Mat[T], beta, a T, e la.Mat[T]) {
-	for i := range w.Rows {
-		wi, ei := w.Row(i), e.Row(i)
-		switch beta {
-		case 0:
-			clear(wi)
-		case 1:
-		default:
-			for j := range wi {
-				wi[j] *= beta
-			}
-		}
-		for m, v := range ei {
-			if v == 0 {
-				continue
-			}
-			v *= a
-			for k := c.ptr[m]; k < c.ptr[m+1]; k++ {
-				wi[c.ind[k]] += v * c.val[k]
-			}
-		}
-	}
 }
 
 // flat returns the elements of m by rows.

@@ -73,9 +73,10 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 	// K = κ_out Φ^L δ_cc' + κ_in G¹∘Kx + κ_hid b² Σ_ℓ G^{ℓ+1}∘(Φ^ℓ + σ_b²), with σ_b² in Kx
 	bias := nw.bias * nw.bias
 	b2 := nw.b * nw.b * nw.rates.Hidden
+	gram := nw.pts.gram()
 	for m := range p {
 		for n := range p {
-			kx := nw.rates.Input * nw.pts.gram.At(m, n)
+			kx := nw.rates.Input * gram.At(m, n)
 			for a := range c {
 				for b := range c {
 					i := (m*c+a)*pc + n*c + b
@@ -99,9 +100,9 @@ func (j *job[T]) collect() *Trajectory {
 	parts := j.parts
 	p, pt, c, l := j.pts.Train, j.pts.All-j.pts.Train, j.pts.Outputs, j.p.Network.Depth
 	steps := j.p.Training.Steps
-	t, all, reps := steps+1, j.pts.All, j.Replicas
+	t, all, reps := len(j.kept), j.pts.All, j.Replicas
 	tr := &Trajectory{Width: j.Width, Replicas: reps, Status: Status{Code: Finished, Step: steps}}
-	tr.Time = times(j.p)
+	tr.Time = times(j.p, j.kept)
 	tr.FReplicas, tr.LossReplicas = NewArray(outputShape(c, reps, t, p)...), NewArray(reps, t)
 	test := NewArray(reps, t)
 	if pt > 0 {
@@ -183,7 +184,7 @@ func (j *job[T]) collect() *Trajectory {
 		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
 			tr.Status.Advice = j.diagnose(parts[0].Lambda)
 		}
-		tr.truncate(tr.Status.Step + 1)
+		tr.truncate(j.kept, tr.Status.Step)
 	}
 	return tr
 }
@@ -211,9 +212,7 @@ func (j *job[T]) collectKernels(tr *Trajectory) {
 		_, tr.KernelMovementStderr = meanStderr(move)
 	}
 	tr.KernelStep = j.ksteps
-	for _, s := range j.ksteps {
-		tr.KernelTime = append(tr.KernelTime, tr.Time[s])
-	}
+	tr.KernelTime = times(j.p, j.ksteps)
 	gs := func(lead ...int) []int { return append(outputShape(c, append(lead, p)...), outputShape(c, p)...) }
 	tr.NTK, tr.NTKStderr = NewArray(gs(n)...), NewArray(gs(n)...)
 	tr.Phi, tr.PhiStderr = NewArray(n, l, p, p), NewArray(n, l, p, p)
@@ -288,11 +287,11 @@ func spectrum(dst []float64, k *mat.Dense) {
 	}
 }
 
-// times are the recorded times of a problem.
-func times(p *Problem) []float64 {
-	t := make([]float64, p.Training.Steps+1)
-	for i := range t {
-		t[i] = float64(i)
+// times are the times of some steps of a problem.
+func times(p *Problem, steps []int) []float64 {
+	t := make([]float64, len(steps))
+	for i, n := range steps {
+		t[i] = float64(n)
 		if p.Training.Method.IsFlow() {
 			t[i] *= p.Training.Method.LearningRate
 		}

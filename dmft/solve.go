@@ -262,7 +262,7 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 		return 0, err
 	}
 	if s.Method == Lazy || s.Method == FrozenFeatures {
-		return lazyMemory(p), nil
+		return lazyMemory(p, s.Record), nil
 	}
 	if p.Network.Depth == InfiniteDepth { // one depth at a time, and the results of all
 		q := *p

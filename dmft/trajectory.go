@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Array is a row-major n-dimensional array.
@@ -31,7 +32,7 @@ func (a Array) At(i int) Array {
 func (a Array) Empty() bool { return len(a.Data) == 0 }
 
 // Trajectory is what a network did: the result of [Solve] and of finite.Train, the same for both. T is the number of
-// recorded times (steps + 1), K the number of times at which kernels were kept, C the number of outputs; the axes of
+// recorded times (steps + 1, see Record.Every), K the number of times at which kernels were kept, C the number of outputs; the axes of
 // length C are absent when C = 1. Means are over replicas (blocks of sites of the theory, seeds of a finite network)
 // and Stderr are their standard errors, zero where there is a single replica or no randomness.
 type Trajectory struct {
@@ -171,8 +172,9 @@ func StopCode(err error) StatusCode {
 // Steps is the number of recorded times T.
 func (t *Trajectory) Steps() int { return len(t.Time) }
 
-// truncate cuts every time series after the first n times (a run that diverged).
-func (t *Trajectory) truncate(n int) {
+// truncate cuts every time series after a step (a run that diverged), given the steps that were kept.
+func (t *Trajectory) truncate(kept []int, step int) {
+	n, _ := slices.BinarySearch(kept, step+1)
 	cut := func(s *[]float64) {
 		if len(*s) > n {
 			*s = (*s)[:n]
@@ -200,7 +202,7 @@ func (t *Trajectory) truncate(n int) {
 		*a = b
 	}
 	k := 0
-	for k < len(t.KernelStep) && t.KernelStep[k] < n {
+	for k < len(t.KernelStep) && t.KernelStep[k] <= step {
 		k++
 	}
 	if k < len(t.KernelStep) {

@@ -143,7 +143,7 @@ func response(a, r la.Mat[float64], steps int, reach func(t int) (directions, ti
 		}
 		used := r.Slice(0, n, 0, times*cols)
 		g := la.New[float64](n, n)
-		la.Gemm(la.N, la.T, 1, used, used, 0, g)
+		la.Syrk(la.N, 1, used, 0, g)
 		most := 0.
 		for i := range n {
 			most = max(most, g.Row(i)[i])
@@ -151,8 +151,7 @@ func response(a, r la.Mat[float64], steps int, reach func(t int) (directions, ti
 		for i := range n {
 			g.Row(i)[i] += 1e-13 * most // a direction may have been seen at a step that was not kept
 		}
-		f, ok := lapack64.Potrf(blas64.Symmetric{N: n, Stride: n, Data: g.Data, Uplo: blas.Upper})
-		if !ok {
+		if !la.Cholesky(g) {
 			fill(out, math.NaN())
 			return out
 		}
@@ -160,7 +159,7 @@ func response(a, r la.Mat[float64], steps int, reach func(t int) (directions, ti
 		for i := range n {
 			copy(rhs.Row(i), a.Row(i)[t*rows:(t+1)*rows])
 		}
-		lapack64.Potrs(f, blas64.General{Rows: n, Cols: rows, Stride: rows, Data: rhs.Data})
+		lapack64.Potrs(blas64.Triangular{N: n, Stride: n, Data: g.Data, Uplo: blas.Upper, Diag: blas.NonUnit}, blas64.General{Rows: n, Cols: rows, Stride: rows, Data: rhs.Data})
 		dst := la.Mat[float64]{Rows: rows, Cols: times * cols, Stride: r.Cols, Data: out[t*rows*r.Cols:]}
 		dst.Data = dst.Data[:(rows-1)*r.Cols+times*cols]
 		la.Gemm(la.T, la.N, 1, rhs, used, 0, dst)
@@ -198,9 +197,7 @@ func (j *job[T]) collectTwoTime(tr *Trajectory) {
 	}
 	p, c, l, n := j.pts.Train, j.pts.Outputs, j.p.Network.Depth, len(j.tsteps)
 	tr.TwoTimeStep = j.tsteps
-	for _, s := range j.tsteps {
-		tr.TwoTimeTime = append(tr.TwoTimeTime, tr.Time[s])
-	}
+	tr.TwoTimeTime = times(j.p, j.tsteps)
 	stderr := make([]float64, len(j.two.M2))
 	if j.two.N > 1 {
 		for i, v := range j.two.M2 {

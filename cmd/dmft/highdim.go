@@ -26,6 +26,11 @@ import (
 // runHighDimensional runs every point of a file on high-dimensional data.
 func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	points := f.Points()
+	for _, p := range points {
+		if l := p.Experiment.Theory.Limit; s.sims && (l == experiment.LimitPopulation || l == experiment.LimitOnline) {
+			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", l)}
+		}
+	}
 	if s.theory {
 		for _, p := range points {
 			if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
@@ -209,9 +214,7 @@ func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder
 	var err error
 	if s.theory {
 		r.Theory, err = one("theory", "theory.npz", "blocks", func(settings dmft.Run) (*highdim.Trajectory, error) {
-			set := e.HighDimensionalTheory()
-			set.Run = settings
-			return highdim.Solve(ctx, r.Problem, set)
+			return e.SolveHighDimensional(ctx, settings)
 		})
 		if err != nil {
 			return err
@@ -235,7 +238,15 @@ func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder
 		}
 		r.Sims = append(r.Sims, t)
 	}
-	return nil
+	if e.Simulation.Linearised {
+		d := dims[len(dims)-1]
+		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d), fmt.Sprintf("linearised-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+			set := e.HighDimensionalSimulation(d, settings)
+			set.Linearised = true
+			return highdim.SimulateMoments(ctx, r.Problem, set)
+		})
+	}
+	return err
 }
 
 // readHighDimensional reads the trajectories of a complete folder.
@@ -248,7 +259,14 @@ func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.H
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
+	files, err := filepath.Glob(filepath.Join(dir, "linearised-D*.npz"))
+	if err == nil && len(files) > 0 {
+		r.Linearised, err = run.ReadHighDimensional(files[0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	files, err = filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
@@ -362,6 +363,11 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 			r.Methods = append(r.Methods, report.Method{Name: m, Trajectory: t})
 		}
 	}
+	if s.theory && e.Theory.Fluctuations {
+		if err := s.fluctuations(folder, e, problem, r); err != nil {
+			return err
+		}
+	}
 	if s.sims {
 		widths := slices.Clone(e.Simulation.Widths)
 		slices.Sort(widths)
@@ -383,6 +389,32 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 		}
 	}
 	return nil
+}
+
+// fluctuations predicts what finite width adds to the theory.
+func (s *session) fluctuations(folder *run.Folder, e experiment.Experiment, problem *dmft.Problem, r *report.Result) error {
+	if r.Theory.Status.Early() {
+		s.progress.Line("fluctuations: left out, since the theory stopped early")
+		return nil
+	}
+	const mostKernels = 21
+	set := e.FluctuationSettings(min(len(r.Theory.KernelStep), mostKernels))
+	set.Memory = s.memory
+	var done func()
+	set.Progress, done = s.progress.Phase("fluctuations")
+	began := time.Now()
+	predict := fluctuation.TwoLayer
+	if set.Covariance = 5; e.Theory.Method == string(dmft.Lazy) {
+		predict = fluctuation.Lazy
+	}
+	var err error
+	r.Fluctuations, err = predict(s.c.Context, problem, set)
+	done()
+	if err != nil {
+		return fmt.Errorf("fluctuations: %w", err)
+	}
+	s.timing[run.FluctuationsName] = time.Since(began).Seconds()
+	return run.WriteFluctuations(folder.Path(run.FluctuationsName), r.Fluctuations)
 }
 
 // longRun is the time above which a run is announced with what it will take.
@@ -477,6 +509,13 @@ func loadRest(dir string, r *report.Result) error {
 		r.Sims = append(r.Sims, t)
 	}
 	slices.SortFunc(r.Sims, func(a, b *dmft.Trajectory) int { return a.Width - b.Width })
+	if path := filepath.Join(dir, run.FluctuationsName); r.Theory != nil {
+		if _, err := os.Stat(path); err == nil {
+			if r.Fluctuations, err = run.ReadFluctuations(path); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -495,6 +534,9 @@ func (s *session) manifest(p experiment.Point, r *report.Result) run.Manifest {
 	}
 	for _, t := range r.Sims {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
+	}
+	if f := r.Fluctuations; f != nil {
+		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: len(f.Time) - 1}, Width: f.Sites, Replicas: f.Blocks, Seconds: s.timing[run.FluctuationsName]}
 	}
 	if r.Compare != nil {
 		m.Comparison = r.Compare
@@ -630,6 +672,7 @@ func redraw(c *cli.Context) error {
 		return err
 	}
 	var results []report.Result
+	source := m.YAML
 	if len(m.Points) == 0 {
 		r, err := read(dir, "", m)
 		if err != nil {
@@ -643,6 +686,7 @@ func redraw(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		source = pm.YAML // a product has none of its own
 		r, err := read(sub, strings.ReplaceAll(p.Folder, "_", ", "), pm)
 		if err != nil {
 			return err
@@ -651,7 +695,7 @@ func redraw(c *cli.Context) error {
 	}
 	figs := report.Figures(results)
 	if slices.Contains(m.Command, "grok") {
-		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
+		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(source))
 		if err != nil {
 			return err
 		}
@@ -696,7 +740,7 @@ func (s *session) print(out string, results []report.Result) error {
 		if s.theory && s.sims {
 			var reports []any
 			for _, r := range results {
-				reports = append(reports, map[string]any{"label": r.Label, "report": r.Compare})
+				reports = append(reports, map[string]any{"label": r.Label, "report": r.Compare, "fluctuations": r.Spreads()})
 			}
 			doc["comparison"] = reports
 		}

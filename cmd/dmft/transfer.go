@@ -341,24 +341,35 @@ func (t *transfers) point(ctx context.Context, folder *run.Folder, name string, 
 	if err != nil {
 		return p, err
 	}
+	last := step == q.Training.Steps // then nothing before it needs to be kept
 	common := func(flops float64) dmft.Run {
 		r := dmft.Run{Memory: t.memory / int64(beside), Checkpoint: t.c.Duration("checkpoint")}
+		if last {
+			r.Record.Every = step
+		}
 		if duration(flops) > longRun { // others are done again faster than read
 			r.Store = prefixed{folder, name}
 		}
 		return r
+	}
+	at := func(tr *dmft.Trajectory, err error) (index int, reached bool) {
+		if last && tr != nil {
+			return len(tr.Loss) - 1, err == nil
+		}
+		return step, tr != nil && len(tr.Loss) > step
 	}
 	loss := func(tr *dmft.Trajectory, err error) (values []float64, stderr float64, fail error) {
 		inf := []float64{math.Inf(1)}
 		if code := dmft.StopCode(err); err != nil && code != dmft.Diverged && code != dmft.NotFinite {
 			return nil, 0, err
 		}
-		if tr == nil || len(tr.Loss) <= step {
+		k, ok := at(tr, err)
+		if !ok {
 			return inf, 0, nil
 		}
-		l, se := tr.Loss[step], tr.LossStderr[step]
+		l, se := tr.Loss[k], tr.LossStderr[k]
 		if e.Transfer.Loss == "test" {
-			l, se = tr.TestLoss[step], tr.TestLossStderr[step]
+			l, se = tr.TestLoss[k], tr.TestLossStderr[k]
 		}
 		if math.IsNaN(l) || math.IsInf(l, 0) || math.IsNaN(se) || math.IsInf(se, 0) {
 			return inf, 0, nil
@@ -378,11 +389,11 @@ func (t *transfers) point(ctx context.Context, folder *run.Folder, name string, 
 	if _, _, fail := loss(tr, err); fail != nil {
 		return p, fail
 	}
-	if err == nil || tr != nil && len(tr.Loss) > step {
+	if i, ok := at(tr, err); ok {
 		for k := range set.Seeds {
-			l := tr.LossReplicas.At(k).Data[step]
+			l := tr.LossReplicas.At(k).Data[i]
 			if e.Transfer.Loss == "test" {
-				l = q.Training.Loss.Of(tr.FTestReplicas.At(k).At(step).Data, q.Data.TestTargets)
+				l = q.Training.Loss.Of(tr.FTestReplicas.At(k).At(i).Data, q.Data.TestTargets)
 			}
 			p.Losses = append(p.Losses, l)
 		}

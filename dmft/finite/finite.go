@@ -11,11 +11,11 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
 // Precision is the floating-point format a network is trained in.
@@ -72,8 +72,8 @@ func Flops(p *dmft.Problem, s Settings) float64 {
 
 func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 	// One stream per width, seed and layer, so that neither the number of seeds nor batching changes a network.
-	stream := func(seed, layer int) *rand.Rand {
-		return rand.New(rand.NewPCG(s.Seed, uint64(s.Width)<<40|uint64(s.First+seed)<<12|uint64(layer)))
+	stream := func(seed, layer int) *random.Stream {
+		return random.New(s.Seed, uint64(s.Width)<<40|uint64(s.First+seed)<<12|uint64(layer))
 	}
 	return dmft.Ensemble[T]{
 		Name: fmt.Sprintf("simulation-N%d", s.Width), Width: s.Width, Replicas: max(s.Seeds, 1), Space: s.Space, Run: s.Run,
@@ -83,12 +83,16 @@ func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 			la.Convert(out.Data, r.Data)
 			pts.SetWeights(in, gaussian.Plain(rng, s.Width, pts.Dim))
 			var h dmft.Hidden[T]
-			scale := 1 / math.Sqrt(float64(s.Width))
+			scale := T(1 / math.Sqrt(float64(s.Width)))
 			for layer := 1; layer < p.Network.Depth; layer++ {
 				w := la.New[T](s.Width, s.Width)
 				rng := stream(seed, layer)
-				for i := range w.Data {
-					w.Data[i] = T(rng.NormFloat64() * scale)
+				for i := range w.Rows {
+					row := w.Row(i)
+					random.Normal(rng, row)
+					for j := range row {
+						row[j] *= scale
+					}
 				}
 				for i := range bias.Rows {
 					bias.Row(i)[layer-1] = T(rng.NormFloat64())

@@ -29,7 +29,7 @@ func ExampleTrain() {
 		return
 	}
 	fmt.Printf("%d networks of width %d, loss %.1f to %.3f\n", t.Replicas, t.Width, t.Loss[0], t.Loss[20])
-	// Output: 4 networks of width 256, loss 1.0 to 0.040
+	// Output: 4 networks of width 256, loss 1.0 to 0.039
 }
 
 // TestSeedsAreStreams: a network does not depend on how many others are trained beside it, and widths and seeds draw different numbers.

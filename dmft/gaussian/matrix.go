@@ -2,6 +2,8 @@ package gaussian
 
 import (
 	"encoding/gob"
+	"errors"
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/blas"
@@ -12,34 +14,43 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// Matrix is an infinitely large Gaussian matrix W, known only through the products already made with it. Vectors are samples of their
-// components over S sites; averages over components are averages over sites.
+// Matrix is an infinitely large Gaussian matrix W, known only through the products already made with it. It has δ times as many rows as columns (δ = 1 for the hidden
+// weights of a network), and elements of variance one over the number N of columns with the factor 1/√N that is part of every product.
+//
+// On the side of its rows, vectors are samples of their components over S sites, and inner products are averages over sites. On the side of its columns they are the same
+// (NewMatrix), or they are exact coordinates in an orthonormal basis that grows (NewData): weights that a data matrix is multiplied with.
 //
 // Two orthonormal bases grow with the products: Qφ spans every x that W was multiplied with and Qg every y that Wᵀ was; each direction has a
-// column of white noise on the other side, ω and ζ. With R(x) = Qφᵀx/S and R'(y) = Qgᵀy/S, after extending the bases by x and y,
+// column of white noise on the other side, ω and ζ. With R(x) = ⟨Qφ x⟩ and R'(y) = ⟨Qg y⟩, after extending the bases by x and y,
 //
-//	W x /√N  = V R(x) + d Qg (ζᵀx/S)          V = dω + M
-//	Wᵀy /√N  = d ζ R'(y) + Qφ (Vᵀy/S)
+//	W x /√N  = V R(x) + d/√δ Qg ⟨ζ x⟩          V = dω + M
+//	W* y     = d/√δ ζ R'(y) + Qφ ⟨V y⟩         ⟨y, W x/√N⟩ = ⟨W* y, x⟩,   W* = Wᵀ√N/(δN), which is Wᵀ/√N for δ = 1
 //
-// The terms ζᵀx/S and ωᵀy/S are the response functions A and B of the mean field theory: Stein's lemma in whitened coordinates. What
+// The terms ⟨ζ x⟩ and ⟨ω y⟩ are the response functions A and B of the mean field theory: Stein's lemma in whitened coordinates. What
 // is learned is the S×k factor M, what is left of the initial matrix the number d:
 //
 //	W ← βW + a·y xᵀ/N:   d ← βd,  V ← βV + a·y R(x)ᵀ
 //
 // (d, V) live in registers, so that every optimiser that combines gradients linearly acts on them as on weights.
+//
+// With exact coordinates Qφ is the identity, and the noise ζ of a new direction q of y a direction of the columns' space that nothing has met, a new coordinate axis. The response
+// to it is then a part of V, whose column for the axis is d(ω + q/√δ).
 type Matrix struct {
 	sites    int
 	tol      float64
-	forward  basis // Qφ and ω
-	backward basis // Qg and ζ
+	c        float64 // 1/√δ
+	exact    bool    // columns have exact coordinates
+	complete bool    // and all of them are known
+	forward  basis   // Qφ and ω; with exact coordinates their number, and where ω comes from
+	backward basis   // Qg and ζ
 	d        []float64
 	v        []la.Mat[float64] // by register: sites × capacity of forward
 	data     [][]float64       // of v
 	a        []float64         // scratch: coordinates of the other term of a product
 	err      error
 
-	// NoResponse leaves out the responses ζᵀx and ωᵀy, as if W and Wᵀ were independent at the start: the gradient-independence
-	// approximation.
+	// NoResponse leaves out the responses ⟨ζ x⟩ and ⟨ω y⟩, as if W and Wᵀ were independent at the start: the gradient-independence
+	// approximation. It is for matrices without exact coordinates.
 	NoResponse bool
 }
 
@@ -47,28 +58,60 @@ type Matrix struct {
 type basis struct {
 	q, noise la.Mat[float64] // sites × capacity, n columns in use
 	n        int
-	scale    float64 // largest mean square of a vector seen
-	pool     *Pool
+	present  bool            // directions are measured against the vectors at hand, not against the largest ever seen
+	scale    float64         // mean square that directions are measured against
+	pool     *Pool           // of noise, nil if it is not kept
 	dropped  float64         // largest relative mean square that was dropped
 	coords   la.Mat[float64] // Qᵀx/S of the last x, n × its columns
 
 	// Scratch, which grows as needed.
-	r, res, gram, vec, work []float64
-	piv                     []int
-	e                       []float64
+	r, again, res, gram, vec, work []float64
+	piv                            []int
+	e                              []float64
 }
 
 // NewMatrix returns a matrix over sites whose noise comes from the pools of the sites it feeds: omega for the sites of W x, zeta for those of Wᵀy. Directions
 // whose mean square is below tol relative to the largest seen are dropped.
 func NewMatrix(sites int, tol float64, omega, zeta *Pool) *Matrix {
-	w := &Matrix{sites: sites, tol: tol, d: []float64{1}, v: []la.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
+	w := newMatrix(sites, tol, 1)
 	w.forward.pool, w.backward.pool = omega, zeta
 	return w
 }
 
-// Ranks are the numbers of directions of x and y that the matrix has been multiplied with, and the largest relative mean square dropped.
+// NewData returns a matrix of ratio times as many rows as columns, known by its products with the first n axes of exact coordinates. Noise comes from omega,
+// which has no copies. Directions whose mean square is below tol relative to the vectors at hand are dropped: what drives a network to its end is small by then, and still new.
+func NewData(sites, n int, ratio, tol float64, omega *Pool) (*Matrix, error) {
+	w := newMatrix(sites, tol, ratio)
+	w.exact, w.backward.present = true, true
+	w.forward.pool = omega
+	return w, w.axes(n)
+}
+
+// NewExplicit returns a matrix all of whose products with the axes of exact coordinates are given, the columns of v, which it keeps: ordinary data.
+func NewExplicit(v la.Mat[float64]) *Matrix {
+	w := newMatrix(v.Rows, 0, 1)
+	w.exact, w.complete = true, true
+	w.v[0], w.data[0], w.forward.n = v, v.Data, v.Cols
+	return w
+}
+
+func newMatrix(sites int, tol, ratio float64) *Matrix {
+	return &Matrix{sites: sites, tol: tol, c: 1 / math.Sqrt(ratio), d: []float64{1}, v: []la.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
+}
+
+// Ranks are the numbers of directions of x and y that the matrix has been multiplied with, and the largest relative mean square dropped. With exact coordinates, the first is the
+// number of axes.
 func (w *Matrix) Ranks() (forward, backward int, dropped float64) {
 	return w.forward.n, w.backward.n, max(w.forward.dropped, w.backward.dropped)
+}
+
+// Column returns what W does to axis k of exact coordinates, S numbers.
+func (w *Matrix) Column(k int) []float64 {
+	out := make([]float64, w.sites)
+	for i := range out {
+		out[i] = w.v[0].Row(i)[k]
+	}
+	return out
 }
 
 // Reserve makes at least n registers exist.
@@ -127,18 +170,26 @@ const (
 // pass is one pass of extend; more says that directions below the resolution were left.
 func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err error) {
 	s, p := float64(x.Rows), x.Cols
+	if p == 0 {
+		return 0, false, nil
+	}
 	b.coords = grow(&b.r, b.n, p)
 	la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), x, 0, b.coords)
 	res := grow(&b.res, p, p)
 	la.Gemm(la.T, la.N, 1/s, x, x, 0, res)
-	total := 0.
+	total, most := 0., 0.
 	for i := range p {
 		total += res.Row(i)[i]
+		most = max(most, res.Row(i)[i])
 	}
 	if math.IsNaN(total) || math.IsInf(total, 0) {
 		return 0, false, nil // the product is not finite either, which the training loop reports
 	}
-	b.scale = max(b.scale, total/float64(p))
+	if b.present {
+		b.scale = most
+	} else {
+		b.scale = max(b.scale, total/float64(p))
+	}
 	if b.scale == 0 {
 		return 0, false, nil
 	}
@@ -156,7 +207,7 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	}
 	if b.n > 0 {
 		la.Gemm(la.N, la.N, -1, view(b.q, b.n), b.coords, 1, e)
-		again := la.New[float64](b.n, p) // twice is enough
+		again := grow(&b.again, b.n, p) // twice is enough
 		la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), e, 0, again)
 		la.Gemm(la.N, la.N, -1, view(b.q, b.n), again, 1, e)
 		la.Axpy(1, again.Data, b.coords.Data)
@@ -171,25 +222,26 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	if !more {
 		b.dropped = max(b.dropped, largest/b.scale)
 	}
+	if b.n+k > x.Rows {
+		return 0, false, fmt.Errorf("gaussian: the run has met more directions than there are samples, %d; raise samples", x.Rows)
+	}
 	b.q = widen(b.q, x.Rows, b.n, b.n+k)
-	b.noise = widen(b.noise, x.Rows, b.n, b.n+k)
 	add := b.q.Slice(0, x.Rows, b.n, b.n+k)
 	la.Gemm(la.N, la.N, 1, e, v, 0, add)
 	// Division by small norms has amplified rounding: once more orthogonal to the old directions, and orthonormal.
 	if b.n > 0 {
-		r := la.New[float64](b.n, k)
+		r := grow(&b.again, b.n, k)
 		la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), add, 0, r)
 		la.Gemm(la.N, la.N, -1, view(b.q, b.n), r, 1, add)
 	}
 	if err := whiten(add); err != nil {
 		return 0, false, err
 	}
-	z, err := b.pool.Draw(k)
-	if err != nil {
-		return 0, false, err
-	}
-	for i := range x.Rows {
-		copy(b.noise.Row(i)[b.n:b.n+k], z.Row(i))
+	if b.pool != nil {
+		b.noise = widen(b.noise, x.Rows, b.n, b.n+k)
+		if err := b.pool.DrawInto(b.noise.Slice(0, x.Rows, b.n, b.n+k)); err != nil {
+			return 0, false, err
+		}
 	}
 	old := b.coords
 	b.coords = grow(&b.r, b.n+k, p)
@@ -254,8 +306,90 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	return k, left, v, nil
 }
 
-// Mul sets dst ← W_r x/√N.
+// Extend makes the matrix know the directions of y and returns the rank of the other side, with exact coordinates the number of axes there are then. Without, MulT does it by itself.
+func (w *Matrix) Extend(y la.Mat[float64]) (axes int, err error) {
+	if w.complete || w.exact && w.c == 0 { // a direction of infinitely many rows has nothing to do with any column
+		return w.forward.n, w.err
+	}
+	k, err := w.backward.extend(y, w.tol)
+	if err == nil && w.exact && k > 0 {
+		err = w.axes(k)
+	}
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return w.forward.n, w.err
+}
+
+// axes adds k axes of exact coordinates. Those of the start nothing has met; later ones are what the last k directions of y meet.
+func (w *Matrix) axes(k int) error {
+	n, pool := w.forward.n, w.forward.pool
+	var q la.Mat[float64]
+	if g := w.backward.n; g > 0 {
+		q = w.backward.q.Slice(0, w.sites, g-k, g)
+		pool.Avoid(q)
+	}
+	w.widen(n, n+k)
+	_, before := pool.Drawn()
+	omega := w.v[0].Slice(0, w.sites, n, n+k)
+	if err := pool.DrawInto(omega); err != nil {
+		return err
+	}
+	if _, after := pool.Drawn(); after > before && q.Cols > 0 { // not matched
+		w.clean(omega)
+	}
+	for r := len(w.v) - 1; r >= 0; r-- {
+		for i := range w.sites {
+			dst, z := w.v[r].Row(i)[n:n+k], omega.Row(i)
+			for j := range dst {
+				u := z[j]
+				if q.Cols > 0 {
+					u += w.c * q.Row(i)[j]
+				}
+				dst[j] = w.d[r] * u
+			}
+		}
+	}
+	w.forward.n = n + k
+	return nil
+}
+
+// clean makes noise orthogonal to all directions of y and of mean square one.
+func (w *Matrix) clean(z la.Mat[float64]) {
+	q := view(w.backward.q, w.backward.n)
+	r := correlate(q, z)
+	la.Gemm(la.N, la.N, -1, q, r, 1, z)
+	for j := range z.Cols {
+		m := 0.
+		for i := range z.Rows {
+			m += z.Row(i)[j] * z.Row(i)[j] / float64(z.Rows)
+		}
+		if m > 0 {
+			m = 1 / math.Sqrt(m)
+		}
+		for i := range z.Rows {
+			z.Row(i)[j] *= m
+		}
+	}
+}
+
+// widen makes room for n columns in every register, of which used hold something.
+func (w *Matrix) widen(used, n int) {
+	for i := range w.v {
+		w.v[i] = widen(w.v[i], w.sites, used, n)
+		w.data[i] = w.v[i].Data
+	}
+}
+
+// Mul sets dst ← W_r x/√N. Exact coordinates may be of the first axes alone, and must be of axes that exist.
 func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
+	if w.exact {
+		if x.Rows > w.forward.n {
+			panic("gaussian: coordinates of more axes than the matrix has")
+		}
+		la.Gemm(la.N, la.N, 1, view(w.v[r], x.Rows), x, 0, dst)
+		return
+	}
 	k, err := w.forward.extend(x, w.tol)
 	if err != nil && w.err == nil {
 		w.err = err
@@ -263,9 +397,8 @@ func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
 	n := w.forward.n
 	if k > 0 {
 		noise := w.forward.noise.Slice(0, w.sites, n-k, n)
+		w.widen(n-k, n)
 		for i := range w.v {
-			w.v[i] = widen(w.v[i], w.sites, n-k, n)
-			w.data[i] = w.v[i].Data
 			for j := range w.sites {
 				for c, z := range noise.Row(j) {
 					w.v[i].Row(j)[n-k+c] = w.d[i] * z
@@ -280,19 +413,21 @@ func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
 	la.Gemm(la.N, la.N, 1, view(w.v[r], n), w.forward.coords, 0, dst)
 	if g := w.backward.n; g > 0 && w.d[r] != 0 && !w.NoResponse {
 		a := grow(&w.a, g, x.Cols)
-		la.Gemm(la.T, la.N, w.d[r]/float64(w.sites), view(w.backward.noise, g), x, 0, a)
+		la.Gemm(la.T, la.N, w.c*w.d[r]/float64(w.sites), view(w.backward.noise, g), x, 0, a)
 		la.Gemm(la.N, la.N, 1, view(w.backward.q, g), a, 1, dst)
 	}
 }
 
-// MulT sets dst ← W_rᵀ y/√N.
+// MulT sets dst ← W_r* y, which is W_rᵀy/√N for δ = 1. Exact coordinates are those of the first axes, as many as dst has rows: Extend comes first, and says how many there are.
 func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
-	if _, err := w.backward.extend(y, w.tol); err != nil && w.err == nil {
-		w.err = err
-	}
 	s := float64(w.sites)
+	if w.exact {
+		la.Gemm(la.T, la.N, 1/s, view(w.v[r], dst.Rows), y, 0, dst)
+		return
+	}
+	w.Extend(y)
 	if g := w.backward.n; g > 0 && w.d[r] != 0 {
-		la.Gemm(la.N, la.N, w.d[r], view(w.backward.noise, g), w.backward.coords, 0, dst)
+		la.Gemm(la.N, la.N, w.c*w.d[r], view(w.backward.noise, g), w.backward.coords, 0, dst)
 	} else {
 		dst.Zero()
 	}
@@ -306,15 +441,19 @@ func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
 	}
 }
 
-// Forward returns the coordinates Qφᵀx/S of fields that W has been multiplied with, and their correlations ζᵀx/S with the noise of Wᵀ: responses in whitened
-// coordinates.
+// Forward returns the coordinates ⟨Qφ x⟩ of fields that W has been multiplied with, and their correlations ⟨ζ x⟩ with the noise of Wᵀ: responses in whitened
+// coordinates. It is for matrices without exact coordinates.
 func (w *Matrix) Forward(x la.Mat[float64]) (r, a la.Mat[float64]) {
 	return correlate(view(w.forward.q, w.forward.n), x), correlate(view(w.backward.noise, w.backward.n), x)
 }
 
-// Backward returns Qgᵀy/S and ωᵀy/S.
+// Backward returns ⟨Qg y⟩ and ⟨ω y⟩, or with exact coordinates ⟨V y⟩. It does not extend the bases.
 func (w *Matrix) Backward(y la.Mat[float64]) (r, b la.Mat[float64]) {
-	return correlate(view(w.backward.q, w.backward.n), y), correlate(view(w.forward.noise, w.forward.n), y)
+	other := w.forward.noise
+	if w.exact {
+		other = w.v[0]
+	}
+	return correlate(view(w.backward.q, w.backward.n), y), correlate(view(other, w.forward.n), y)
 }
 
 func correlate(q, x la.Mat[float64]) la.Mat[float64] {
@@ -327,11 +466,24 @@ func correlate(q, x la.Mat[float64]) la.Mat[float64] {
 func (w *Matrix) Err() error { return w.err }
 
 // AddOuter sets W_r/√N ← beta·W_r/√N + a·y xᵀ/N, where x is the first columns of what Mul was last given.
-func (w *Matrix) AddOuter(r int, beta, a float64, y, _ la.Mat[float64]) {
+func (w *Matrix) AddOuter(r int, beta, a float64, y, x la.Mat[float64]) {
 	if beta == 0 {
 		w.d[r] = 0
 	}
 	w.d[r] *= beta
+	if w.exact {
+		v := view(w.v[r], w.forward.n)
+		if beta != 1 && x.Rows < w.forward.n { // axes that x has nothing of
+			for i := range w.sites {
+				row := v.Row(i)[x.Rows:]
+				for j := range row {
+					row[j] *= beta
+				}
+			}
+		}
+		la.Gemm(la.N, la.T, a, y, x, beta, view(v, x.Rows))
+		return
+	}
 	if n := w.forward.n; n > 0 {
 		la.Gemm(la.N, la.T, a, y, w.forward.coords.Slice(0, n, 0, y.Cols), beta, view(w.v[r], n))
 	}
@@ -369,13 +521,14 @@ type saved struct {
 	N              [2]int
 	Scale, Dropped [2]float64
 	Forward        la.Mat[float64]
+	Exact          bool
 }
 
 // Save and Load keep and restore the matrix, bit for bit. Pools are shared between matrices and kept by their owner.
 func (w *Matrix) Save(enc *gob.Encoder) error {
 	f, b := &w.forward, &w.backward
 	return enc.Encode(saved{D: w.d, V: w.v, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
-		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords})
+		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords, Exact: w.exact})
 }
 
 // Load implements the other half of Save.
@@ -383,6 +536,9 @@ func (w *Matrix) Load(dec *gob.Decoder) error {
 	var s saved
 	if err := dec.Decode(&s); err != nil {
 		return err
+	}
+	if s.Exact != w.exact || len(s.V) == 0 || s.V[0].Rows != w.sites {
+		return errors.New("gaussian: the saved matrix is of another kind")
 	}
 	w.d, w.v, w.data, w.forward.coords = s.D, s.V, nil, s.Forward
 	for _, v := range w.v {

@@ -69,6 +69,32 @@ func TestPool(t *testing.T) {
 			}
 		}
 	})
+	// Columns that come after fields which are avoided are orthogonal to those, too; what is in their span already takes no room.
+	q := NewPool(4, 1, 50, 1, 1, -1)
+	q.Even(3)
+	first, err := q.Draw(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	field := la.New[float64](50, 3)
+	for i := range 50 {
+		field.Row(i)[0], field.Row(i)[1], field.Row(i)[2] = math.Exp(first.Row(i)[0]), first.Row(i)[1], 1
+	}
+	q.Avoid(field)
+	z, err := q.Draw(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, old := range []la.Mat[float64]{first, field} {
+		for _, v := range product(old, z).Data {
+			if math.Abs(v) > 1e-11 {
+				t.Errorf("new noise has %g in common with the old or with what it avoids", v)
+			}
+		}
+	}
+	if all, plain := q.Drawn(); all != 9 || plain != 0 || q.n != 10 {
+		t.Errorf("%d columns drawn, %d unmatched, %d in use; want 9, 0, 10", all, plain, q.n)
+	}
 	p := NewPool(1, 1, 20, 2, 1, -1)
 	if _, err := p.Draw(12); err != nil {
 		t.Fatal(err)
@@ -164,6 +190,190 @@ func TestMatrixIsOneMatrix(t *testing.T) {
 	}
 	if w.Err() != nil || w2.Err() != nil {
 		t.Error(w.Err(), w2.Err())
+	}
+}
+
+// TestData: whatever a matrix with exact coordinates was multiplied with, its products are those of one matrix of δ times as many rows as columns: adjoint to each other, and with the
+// second moments of a Gaussian one.
+func TestData(t *testing.T) {
+	const s, n, delta, p = 2000, 2, 3., 2
+	pool := NewPool(1, 1, s, 1, 1, s/2)
+	pool.Even(5)
+	w, err := NewData(s, n, delta, 1e-12, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := pool.Draw(1) // noise of something else
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(2, 2))
+	var gs []la.Mat[float64]
+	for round := range 20 {
+		g := Plain(rng, s, p)
+		gs = append(gs, g)
+		before, _, _ := w.Ranks()
+		known, _ := w.Backward(g)
+		axes, err := w.Extend(g)
+		if err != nil || axes != before+p {
+			t.Fatalf("round %d: %d axes after %d, %v", round, axes, before, err)
+		}
+		// The new part of Xᵀg, whose coordinates are δ⟨g u⟩, has the length √δ|g_⊥|.
+		c := la.New[float64](axes, p)
+		w.MulT(0, c, g)
+		all, _ := w.Backward(g)
+		for i := range p {
+			perp, fresh, whole := product(g, g).Row(i)[i], 0., 0.
+			for j := range known.Rows {
+				perp -= known.Row(j)[i] * known.Row(j)[i]
+			}
+			for j := before; j < axes; j++ {
+				fresh += delta * delta * c.Row(j)[i] * c.Row(j)[i]
+			}
+			for j := range all.Rows {
+				whole += all.Row(j)[i] * all.Row(j)[i]
+			}
+			if math.Abs(fresh-delta*perp) > 1e-9 || math.Abs(whole-product(g, g).Row(i)[i]) > 1e-9 {
+				t.Fatalf("round %d: the new part of Xᵀg has the square %g, want %g; |g|² = %g in the basis", round, fresh, delta*perp, whole)
+			}
+		}
+		if again, err := w.Extend(g); err != nil || again != axes {
+			t.Fatalf("the same g added %d directions, %v", again-axes, err)
+		}
+	}
+	axes, directions, _ := w.Ranks()
+	one := la.New[float64](axes, axes)
+	for i := range axes {
+		one.Row(i)[i] = 1
+	}
+	u := la.New[float64](s, axes)
+	w.Mul(0, u, one)
+	uu, qu := product(u, u), product(view(w.backward.q, directions), u)
+	for i := range directions {
+		// Column n+i is ζ + q/√δ, with ζ orthogonal to the directions of its time and before.
+		if math.Abs(uu.Row(n + i)[n+i]-1-1/delta) > 1e-10 {
+			t.Errorf("⟨u u⟩ = %g for direction %d, want 1 + 1/δ", uu.Row(n + i)[n+i], i)
+		}
+		for j := range directions {
+			want := 0.
+			if i == j {
+				want = 1 / math.Sqrt(delta)
+			}
+			if i/p <= j/p && math.Abs(qu.Row(i)[n+j]-want) > 1e-10 {
+				t.Errorf("⟨q%d u%d⟩ = %g, want %g", i, j, qu.Row(i)[n+j], want)
+			}
+		}
+		// The fields of the start and other noise are orthogonal to ζ, not to q.
+		if d := uu.Row(0)[n+i] - qu.Row(i)[0]/math.Sqrt(delta); math.Abs(d) > 1e-10 {
+			t.Errorf("⟨u₀ ζ⟩ = %g", d)
+		}
+		if d := product(other, u).Row(0)[n+i] - product(other, w.backward.q).Row(0)[i]/math.Sqrt(delta); math.Abs(d) > 1e-10 {
+			t.Errorf("⟨other ζ⟩ = %g", d)
+		}
+	}
+	// Adjoint, for all that was multiplied; a weight may know fewer axes than there are.
+	x := Plain(rng, axes-7, 1)
+	wx := la.New[float64](s, 1)
+	w.Mul(0, wx, x)
+	for _, g := range gs {
+		c := la.New[float64](axes-7, p)
+		w.MulT(0, c, g)
+		left, right := product(g, wx), la.New[float64](p, 1)
+		la.Gemm(la.T, la.N, 1, c, x, 0, right)
+		if d := off(left, right); d > 1e-10 {
+			t.Fatalf("⟨g Xw⟩ and ⟨Xᵀg w⟩ differ by %g", d)
+		}
+	}
+	// Learning: W ← ½W + 2·y xᵀ acts as it says, on old axes and on those that come, and registers and files keep it.
+	y := Plain(rng, s, 1)
+	w.Reserve(2)
+	w.Combine(1, []float64{1})
+	w.AddOuter(0, 0.5, 2, y, x)
+	more := Plain(rng, s, 1)
+	if axes, err = w.Extend(more); err != nil {
+		t.Fatal(err)
+	}
+	z := Plain(rng, axes, 1)
+	got, old := la.New[float64](s, 1), la.New[float64](s, 1)
+	w.Mul(0, got, z)
+	w.Mul(1, old, z)
+	xz := 0.
+	for i, v := range x.Data {
+		xz += v * z.Data[i]
+	}
+	for i := range s {
+		if math.Abs(got.Data[i]-0.5*old.Data[i]-2*xz*y.Data[i]) > 1e-9 {
+			t.Fatalf("site %d: W z = %g after an outer product, want %g", i, got.Data[i], 0.5*old.Data[i]+2*xz*y.Data[i])
+		}
+	}
+	var buf bytes.Buffer
+	enc := gob.NewEncoder(&buf)
+	if err := errors.Join(w.Save(enc), pool.Save(enc)); err != nil {
+		t.Fatal(err)
+	}
+	pool2 := NewPool(1, 1, s, 1, 1, s/2)
+	w2, err := NewData(s, n, delta, 1e-12, pool2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec := gob.NewDecoder(&buf)
+	if err := errors.Join(w2.Load(dec), pool2.Load(dec)); err != nil {
+		t.Fatal(err)
+	}
+	last := Plain(rng, s, 2)
+	a, _ := w.Extend(last)
+	b, _ := w2.Extend(last)
+	c, d := la.New[float64](a, 2), la.New[float64](b, 2)
+	w.MulT(0, c, last)
+	w2.MulT(0, d, last)
+	if a != b || off(c, d) != 0 {
+		t.Error("a restored matrix goes on differently")
+	}
+	// More directions than sites are refused.
+	small, err := NewData(8, 1, delta, 1e-12, NewPool(1, 1, 8, 1, 1, 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err = small.Extend(Plain(rng, 8, 1)); err != nil {
+			break
+		}
+	}
+	if _, k, _ := small.Ranks(); k > 8 {
+		t.Errorf("%d orthonormal directions over 8 samples", k)
+	}
+}
+
+// TestDataIsWishart: gradient descent of linear regression from zero on P = δD points has the exact spectrum of Marchenko and Pastur: moments ⟨w₀ (XᵀX)ᵏ w₀⟩ of a matrix that is
+// known by its products alone, against those of the law and of an explicit matrix.
+func TestDataIsWishart(t *testing.T) {
+	const delta, s = 2.5, 4000
+	pool := NewPool(3, 1, s, 1, 1, s/2)
+	w, err := NewData(s, 1, delta, 1e-12, pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(4, 4))
+	explicit := NewExplicit(Plain(rng, 3000, 1200))
+	for name, m := range map[string]*Matrix{"conditioned": w, "explicit": explicit} {
+		axes, _, _ := m.Ranks()
+		x := la.New[float64](axes, 1)
+		x.Data[0] = 1
+		// ⟨λᵏ⟩ of XᵀX/δ: 1, 1, 1 + c, 1 + 3c + c², 1 + 6c + 6c² + c³ with c = 1/δ.
+		const c = 1 / delta
+		for k, want := range []float64{1, 1, 1 + c, 1 + 3*c + c*c, 1 + 6*c + 6*c*c + c*c*c} {
+			if d := math.Abs(x.Data[0] - want); d > map[string]float64{"conditioned": 1e-9, "explicit": 12 * want / math.Sqrt(1200)}[name] {
+				t.Errorf("%s: moment %d of the spectrum is %g, want %g", name, k, x.Data[0], want)
+			}
+			f := la.New[float64](m.sites, 1)
+			m.Mul(0, f, x)
+			axes, err := m.Extend(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x = la.New[float64](axes, 1)
+			m.MulT(0, x, f)
+		}
 	}
 }
 

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas64"
@@ -28,9 +27,16 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
+// Source is a stream of independent standard normal numbers, such as a *rand.Rand of math/rand/v2. One that has a method Normal(dst []float64) too, which draws many at a time, is asked for them by it.
+type Source interface{ NormFloat64() float64 }
+
 // Plain returns rows×cols independent standard normal numbers.
-func Plain(rng *rand.Rand, rows, cols int) la.Mat[float64] {
+func Plain(rng Source, rows, cols int) la.Mat[float64] {
 	z := la.New[float64](rows, cols)
+	if s, ok := rng.(interface{ Normal([]float64) }); ok {
+		s.Normal(z.Data)
+		return z
+	}
 	for i := range z.Data {
 		z.Data[i] = rng.NormFloat64()
 	}
@@ -43,7 +49,7 @@ func Capacity(rows int) int { return max(rows-1, 0) }
 // Matched returns rows×cols standard normal numbers whose columns are exactly orthogonal to each other and to the
 // constant, each of mean square one (to rounding). Apart from that they are uniformly distributed: Matched(…)·O has the
 // same law for any orthogonal O on either side that keeps the constant. It needs cols ≤ Capacity(rows).
-func Matched(rng *rand.Rand, rows, cols int) (la.Mat[float64], error) {
+func Matched(rng Source, rows, cols int) (la.Mat[float64], error) {
 	if cols > Capacity(rows) {
 		return la.Mat[float64]{}, fmt.Errorf("gaussian: %d orthonormal columns of mean zero do not fit over %d sites; use at least %d sites", cols, rows, cols+1)
 	}

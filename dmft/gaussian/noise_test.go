@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
 // TestMatched: first and second moments are exact to rounding for any shape that fits.
@@ -66,6 +67,22 @@ func TestMatchedIsGaussian(t *testing.T) {
 	// Standard error of the mean of z⁴: √(96/count).
 	if se := math.Sqrt(96. / (rows * reps * 3)); math.Abs(m4-3*rows/(rows+2.)) > 4*se {
 		t.Errorf("fourth moment %g, want %g ± %g", m4, 3*rows/(rows+2.), se)
+	}
+}
+
+// TestSources: streams that draw many numbers at a time give the same as one by one, and any *rand.Rand serves.
+func TestSources(t *testing.T) {
+	s := random.New(1, 2)
+	for i, v := range Plain(random.New(1, 2), 7, 5).Data {
+		if want := s.NormFloat64(); v != want {
+			t.Fatalf("number %d is %g, want %g", i, v, want)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for i, v := range Plain(rand.New(rand.NewPCG(1, 2)), 7, 5).Data {
+		if want := r.NormFloat64(); v != want {
+			t.Fatalf("number %d is %g, want %g", i, v, want)
+		}
 	}
 }
 

@@ -3,9 +3,12 @@ package gaussian
 import (
 	"encoding/gob"
 	"errors"
-	"math/rand/v2"
+	"math"
+
+	"gonum.org/v1/gonum/blas/blas64"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
 // Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is orthonormal to the columns
@@ -13,17 +16,21 @@ import (
 //
 // Sites come in groups of copies with the same distinct noise up to signs: copy k carries the sign (−1)^⌊k/period⌋.
 type Pool struct {
-	rng    *rand.Rand
-	src    *rand.PCG
-	rows   int // distinct sites
-	copies int
-	period int
-	limit  int             // columns that are matched at most
-	z      la.Mat[float64] // matched columns, orthonormal to each other, rows × cap
-	n      int             // how many were drawn
-	made   int             // how many there are: they are made ahead, in chunks
-	plain  int             // columns drawn without matching because the limit was reached
-	strict bool
+	rng     *random.Stream
+	seed    uint64
+	stream  uint64
+	rows    int // distinct sites
+	copies  int
+	period  int
+	limit   int             // columns that are matched at most
+	z       la.Mat[float64] // matched columns, orthonormal to each other, rows × cap
+	n       int             // how many are in use: drawn, or avoided
+	avoided int             // how many of them nobody draws
+	made    int             // how many there are: they are made ahead, in chunks
+	ahead   int             // how many at a time
+	plain   int             // columns drawn without matching because the limit was reached
+	even    la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
+	strict  bool
 }
 
 // ErrFull is the error of a strict pool that is asked for more columns than it can match.
@@ -35,8 +42,7 @@ func (p *Pool) Strict() { p.strict = true }
 // NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit columns are matched, all that fit when limit is
 // negative; none when it is zero.
 func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
-	src := rand.NewPCG(seed, stream)
-	p := &Pool{rng: rand.New(src), src: src, rows: sites / copies, copies: copies, period: period}
+	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies, period: period, ahead: chunk}
 	room := Capacity(p.rows)
 	p.limit = room
 	if limit >= 0 {
@@ -46,45 +52,146 @@ func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
 }
 
 // Drawn is how many columns were drawn, and how many of them without matching.
-func (p *Pool) Drawn() (all, unmatched int) { return p.n + p.plain, p.plain }
+func (p *Pool) Drawn() (all, unmatched int) { return p.n - p.avoided + p.plain, p.plain }
+
+// Even makes the next k columns of points that are spread evenly over the sites, a scrambled Sobol sequence: averages of high powers of few fields then have a fraction of
+// the error. In many dimensions it is no better than independent numbers.
+func (p *Pool) Even(k int) {
+	p.made, p.ahead = p.n, 1 // what is made ahead may be discarded
+	p.even = la.New[float64](p.rows, k)
+	random.NewSobol(p.seed, ^p.stream, k).NormalPoints(p.even.Data) // ^: not the numbers that other columns are made of
+}
+
+// Avoid makes all columns to come orthogonal to those of q as well, fields that fresh noise is independent of. It is for pools without copies.
+func (p *Pool) Avoid(q la.Mat[float64]) {
+	if p.copies != 1 {
+		panic("gaussian: a pool with copies of its sites cannot avoid fields")
+	}
+	p.made, p.ahead = p.n, 1 // what was made ahead does not avoid them
+	x, coef := make([]float64, p.rows), make([]float64, p.n+q.Cols)
+	for j := range q.Cols {
+		if p.n >= p.limit {
+			return
+		}
+		mean := 0.
+		for i := range x {
+			x[i] = q.Row(i)[j]
+			mean += x[i] / float64(p.rows)
+		}
+		whole := dot(x, x) / float64(p.rows)
+		for i := range x {
+			x[i] -= mean // all columns are orthogonal to the constant as it is
+		}
+		if !p.orthogonalise(x, coef, nothing*whole) {
+			continue // in the span of what is avoided already, as all of them are in a linear model
+		}
+		p.reserve(p.n + 1)
+		for i, v := range x {
+			p.z.Row(i)[p.n] = v
+		}
+		p.n++
+		p.avoided++
+		p.made = p.n
+	}
+}
+
+// orthogonalise makes x orthogonal to the columns in use and of mean square one, unless no more than least is left of its mean square: then it returns false.
+func (p *Pool) orthogonalise(x, coef []float64, least float64) bool {
+	s := float64(p.rows)
+	m := dot(x, x) / s
+	for range 3 {
+		if p.n == 0 {
+			break
+		}
+		z := p.z.Slice(0, p.rows, 0, p.n)
+		la.Gemv(la.T, 1/s, z, x, 0, coef[:p.n])
+		la.Gemv(la.N, -1, z, coef[:p.n], 1, x)
+		last := m
+		if m = dot(x, x) / s; m > 0.01*last {
+			break // little was cancelled, so that rounding has not been amplified
+		}
+	}
+	if !(m > least) {
+		return false
+	}
+	blas64.Scal(1/math.Sqrt(m), blas64.Vector{N: len(x), Data: x, Inc: 1})
+	return true
+}
+
+// nothing is the share of the mean square of a field that is taken for rounding.
+const nothing = 1e-12
+
+func dot(x, y []float64) float64 {
+	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1})
+}
 
 // chunk is how many columns are made at a time: orthogonalising one against thousands is bound by memory, many at once are a matrix product.
 const chunk = 32
 
 // Draw returns k more columns over all sites.
 func (p *Pool) Draw(k int) (la.Mat[float64], error) {
+	dst := la.New[float64](p.copies*p.rows, k)
+	return dst, p.DrawInto(dst)
+}
+
+// DrawInto is Draw into the columns of dst.
+func (p *Pool) DrawInto(dst la.Mat[float64]) error {
+	k := dst.Cols
 	m := max(min(k, p.limit-p.n), 0)
 	if m < k && p.strict {
-		return la.Mat[float64]{}, ErrFull
+		return ErrFull
 	}
 	for p.made < p.n+m {
-		if err := p.produce(min(max(chunk, p.n+m-p.made), p.limit-p.made)); err != nil {
-			return la.Mat[float64]{}, err
+		if err := p.produce(min(max(p.ahead, p.n+m-p.made), p.limit-p.made)); err != nil {
+			return err
 		}
 	}
-	fresh := la.New[float64](p.rows, k)
 	for i := range p.rows {
-		copy(fresh.Row(i)[:m], p.z.Row(i)[p.n:])
-	}
-	if m < k {
-		rest := Plain(p.rng, p.rows, k-m)
-		for i := range p.rows {
-			copy(fresh.Row(i)[m:], rest.Row(i))
+		row := dst.Row(i)
+		if m > 0 {
+			copy(row[:m], p.z.Row(i)[p.n:])
 		}
+		p.fresh(row[m:], i)
 	}
+	p.used(k - m)
 	p.n += m
 	p.plain += k - m
-	return signs(fresh, p.copies, p.period), nil
+	for c := 1; c < p.copies; c++ { // the sign changes with every period-th copy
+		sign := float64(1 - 2*(c/p.period%2))
+		for i := range p.rows {
+			row := dst.Row(c*p.rows + i)
+			for j, v := range dst.Row(i) {
+				row[j] = sign * v
+			}
+		}
+	}
+	return nil
+}
+
+// fresh fills numbers of site i of the next columns.
+func (p *Pool) fresh(row []float64, i int) {
+	n := 0
+	if p.even.Cols > 0 {
+		n = copy(row, p.even.Row(i))
+	}
+	p.rng.Normal(row[n:])
+}
+
+// used takes k columns from those that are spread evenly.
+func (p *Pool) used(k int) {
+	if k = min(k, p.even.Cols); k > 0 {
+		p.even = p.even.Slice(0, p.rows, k, p.even.Cols)
+	}
 }
 
 // produce adds k matched columns.
 func (p *Pool) produce(k int) error {
 	p.reserve(p.made + k)
 	old, add := p.z.Slice(0, p.rows, 0, p.made), p.z.Slice(0, p.rows, p.made, p.made+k)
-	fresh := Plain(p.rng, p.rows, k)
 	for i := range p.rows {
-		copy(add.Row(i), fresh.Row(i))
+		p.fresh(add.Row(i), i)
 	}
+	p.used(k)
 	r := la.New[float64](p.made, k)
 	for range 2 { // orthogonal to those before, among each other, and again for rounding
 		if p.made > 0 {
@@ -94,6 +201,9 @@ func (p *Pool) produce(k int) error {
 		centre(add)
 		if err := whiten(add); err != nil {
 			return err
+		}
+		if p.made+k <= p.rows/4 {
+			break // most of the numbers is left, and their condition number is about 3 at most: nothing has amplified rounding
 		}
 	}
 	p.made += k
@@ -112,28 +222,19 @@ func (p *Pool) reserve(n int) {
 	p.z = z
 }
 
-// signs stacks copies of z, the sign changing with every period-th copy.
-func signs(z la.Mat[float64], copies, period int) la.Mat[float64] {
-	out := la.New[float64](copies*z.Rows, z.Cols)
-	for k := range copies {
-		sign := float64(1 - 2*(k/period%2))
-		for i, v := range z.Data {
-			out.Data[k*len(z.Data)+i] = sign * v
-		}
-	}
-	return out
-}
-
 // Save and Load keep and restore the pool, the state of its random stream included.
 func (p *Pool) Save(enc *gob.Encoder) error {
-	state, err := p.src.MarshalBinary()
+	state, err := p.rng.MarshalBinary()
 	if err != nil {
 		return err
 	}
 	if err := enc.Encode(state); err != nil {
 		return err
 	}
-	if err := enc.Encode([3]int{p.n, p.plain, p.made}); err != nil {
+	if err := enc.Encode([]int{p.n, p.plain, p.made, p.avoided, p.ahead}); err != nil {
+		return err
+	}
+	if err := enc.Encode(p.even); err != nil {
 		return err
 	}
 	return enc.Encode(p.z)
@@ -142,13 +243,16 @@ func (p *Pool) Save(enc *gob.Encoder) error {
 // Load implements the other half of Save.
 func (p *Pool) Load(dec *gob.Decoder) error {
 	var state []byte
-	var n [3]int
-	var z la.Mat[float64]
-	for _, v := range []any{&state, &n, &z} {
+	var n []int
+	var even, z la.Mat[float64]
+	for _, v := range []any{&state, &n, &even, &z} {
 		if err := dec.Decode(v); err != nil {
 			return err
 		}
 	}
-	p.n, p.plain, p.made, p.z = n[0], n[1], n[2], z
-	return p.src.UnmarshalBinary(state)
+	if len(n) != 5 {
+		return errors.New("gaussian: not a saved pool")
+	}
+	p.n, p.plain, p.made, p.avoided, p.ahead, p.even, p.z = n[0], n[1], n[2], n[3], n[4], even, z
+	return p.rng.UnmarshalBinary(state)
 }

@@ -2,7 +2,6 @@ package highdim
 
 import (
 	"math"
-	"math/rand/v2"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
@@ -63,7 +62,7 @@ func (p *Problem) quadratic() bool {
 }
 
 // newAverage returns an average for coordinates of which at most dim are asked for. Samples are drawn only when there is no closed form.
-func newAverage(p *Problem, samples int, src *rand.PCG, dim int) (*average, error) {
+func newAverage(p *Problem, samples int, seed, stream uint64, dim int) (*average, error) {
 	e := &average{p: p, n: p.Units, k: p.Target.directions()}
 	e.phi, _ = quadratic(p.Activation)
 	e.lnk, _ = quadratic(p.Target.link())
@@ -86,7 +85,7 @@ func newAverage(p *Problem, samples int, src *rand.PCG, dim int) (*average, erro
 		return e, nil
 	}
 	var err error
-	e.z, err = matchedRows(src, max(dim, f), samples)
+	e.z, err = evenRows(max(dim, f), samples, seed, stream)
 	e.v = la.New[float64](f, samples)
 	e.q, e.d, e.y = make([]float64, samples), make([]float64, samples), make([]float64, e.k)
 	return e, err

@@ -15,8 +15,8 @@
 //
 // # The limit
 //
-// Training asks two things of the data matrix X: fields Xw, and sums over points Xᵀg. Conditional on what it has been multiplied with, a Gaussian X is Gaussian.
-// In D dimensions weights have exact coordinates in an orthonormal basis e_k that grows (|e_k|² = D), on the side of the points there are S sites. A new
+// Training asks two things of the data matrix X: fields Xw, and sums over points Xᵀg. Conditional on what it has been multiplied with, a Gaussian X is Gaussian: it is the
+// gaussian.Matrix that the hidden weights of deep networks are, with exact coordinates on one side. In D dimensions weights have exact coordinates in an orthonormal basis e_k that grows (|e_k|² = D), on the side of the points there are S sites. A new
 // direction v of g, orthonormal over sites to those before, meets a direction of weight space that nothing has seen,
 //
 //	u_new = X e_new = ζ + v/√δ,     ζ ~ N(0, 1) independent of all before,

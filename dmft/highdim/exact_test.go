@@ -337,10 +337,10 @@ func TestDecomposition(t *testing.T) {
 	w := weights{w: randomRows(2, 4), a: []float64{1, 0.7}, w0: randomRows(2, 4), a0: []float64{1, 1}}
 	p.Training.Centred = true
 	var exact, sampled moments
-	a, _ := newAverage(p, 0, nil, 0)
+	a, _ := newAverage(p, 0, 0, 0, 0)
 	a.loss(&exact, w)
 	p.Target.Func = func(h []float64) float64 { return h[0] * h[0] / 2 }
-	if a, _ = newAverage(p, 1<<17, rand.NewPCG(1, 2), 0); a.quad {
+	if a, _ = newAverage(p, 1<<17, 1, 2, 0); a.quad {
 		t.Fatal("a function has no closed form")
 	}
 	a.loss(&sampled, w)
@@ -366,7 +366,7 @@ func TestRiskGradient(t *testing.T) {
 			p.Activation = kernels.Activation{Name: kernels.TanhName}
 		}
 		const k = 5
-		a, err := newAverage(p, 4096, rand.NewPCG(4, 4), k)
+		a, err := newAverage(p, 4096, 4, 4, k)
 		if err != nil {
 			t.Fatal(err)
 		}

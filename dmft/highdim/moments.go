@@ -43,6 +43,10 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 		return nil, errors.New("highdim: moments are followed with a frozen readout of ones; use Simulate")
 	case p.Training.Method.Kind != ode.GD:
 		return nil, fmt.Errorf("highdim: moments are followed by gradient descent, not by %s; use Simulate", p.Training.Method.Kind)
+	case s.Fresh:
+		return nil, errors.New("highdim: moments are followed on points that are used again; use Simulate")
+	case s.Linearised && p.Training.Method.WeightDecay != 0:
+		return nil, errors.New("highdim: with weight decay the model is not linear around the start; use weight decay 0")
 	case p.Target.Overlaps == nil && p.Gram != nil:
 		return nil, errors.New("highdim: a Gram matrix needs overlaps")
 	}
@@ -53,7 +57,10 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	points, d := s.points(p), int64(s.Dimension)
 	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: int64(min(runtime.GOMAXPROCS(0), s.Seeds)) * 8 * (2*d*int64(points) + 6*d*d)}
-	if s.Alignments > 0 {
+	if s.Linearised { // its kernel does not move
+		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
+	}
+	if s.Alignments > 0 || s.Linearised && points <= regressionPoints {
 		j.bytes += 16 * int64(points) * int64(points)
 	}
 	j.train = func(ctx context.Context, b int) (*record, error) {
@@ -76,30 +83,32 @@ type moment struct {
 	d, k      int
 	phi, link [3]float64
 	c         []float64       // c_k
-	x         *dataMatrix     // D×P
+	x         la.Mat[float64] // D×P
 	y, err    []float64       // labels, errors
 	w, w0     []float64       // w̄
 	m, m0     la.Mat[float64] // M
 	xt, b, l  la.Mat[float64] // scratch: D×P, D×D, D×D
 	lw, s     []float64       // scratch
 	batch     *batcher
+	lin       *linearised // or nil
 }
 
 func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, error) {
 	d, points := s.Dimension, s.points(p)
 	q := &moment{p: p, d: d, k: p.Target.directions(), phi: phi, link: link}
-	q.x = explicitMatrix(points, d, rand.NewPCG(s.Seed, stream(b, dataStream)))
+	rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
+	q.x = drawData(points, d, rng)
 	q.y, q.err, q.w, q.lw, q.s = make([]float64, points), make([]float64, points), make([]float64, d), make([]float64, d), make([]float64, d)
 	q.m, q.b, q.l, q.xt = la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, points)
 	h := make([]float64, q.k)
 	for i := range q.y {
 		for k := range h {
-			h[k] = q.x.u.Row(k)[i]
+			h[k] = q.x.Row(k)[i]
 		}
 		q.y[i] = p.Target.value(h)
 	}
 	for i := range q.y { // the order in which Simulate draws them
-		q.y[i] += p.Target.Noise * q.x.rng.NormFloat64()
+		q.y[i] += p.Target.Noise * rng.NormFloat64()
 	}
 	for k := range q.k {
 		c := 1.
@@ -126,7 +135,7 @@ func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, 
 	case p.Target.Overlaps == nil:
 		for range p.Units {
 			for i := range row {
-				row[i] = q.x.rng.NormFloat64() / math.Sqrt(float64(d))
+				row[i] = rng.NormFloat64() / math.Sqrt(float64(d))
 			}
 			add(row)
 		}
@@ -145,6 +154,9 @@ func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, 
 		copy(q.w0, q.w)
 		copy(q.m0.Data, q.m.Data)
 	}
+	if s.Linearised {
+		q.lin = q.linearise()
+	}
 	return q, nil
 }
 
@@ -155,6 +167,9 @@ func (q *moment) train(ctx context.Context, j *job) *record {
 		Align: make([]float64, min(j.aligned, t)), ClosedForm: true}
 	align := alignmentSteps(len(rec.Align), t)
 	m := q.p.Training.Method
+	if q.lin != nil && len(q.y) <= regressionPoints {
+		rec.Regression = q.regression()
+	}
 	for n := range t {
 		if ctx.Err() != nil || int64(n) > j.bad.Load() {
 			break
@@ -196,12 +211,12 @@ func (q *moment) note(rec *record, n int) {
 	if !q.p.Training.Centred {
 		shift = alpha * q.phi[0]
 	}
-	la.Gemm(la.N, la.N, 1, q.b, q.x.u, 0, q.xt)
+	la.Gemm(la.N, la.N, 1, q.b, q.x, 0, q.xt)
 	for i := range q.err {
 		q.err[i] = shift - q.y[i]
 	}
 	for i := range q.d {
-		u, v := q.x.u.Row(i), q.xt.Row(i)
+		u, v := q.x.Row(i), q.xt.Row(i)
 		for j, x := range u {
 			q.err[j] += x * (v[j] + q.s[i])
 		}
@@ -241,17 +256,21 @@ func (q *moment) note(rec *record, n int) {
 // step moves the moments along the errors.
 func (q *moment) step(eta, decay float64) {
 	rate := 2 * eta / (q.p.OutputScale * float64(len(q.y)))
+	if q.lin != nil {
+		q.lin.move(q, rate, q.err)
+		return
+	}
 	for i := range q.d {
-		u, v := q.x.u.Row(i), q.xt.Row(i)
+		u, v := q.x.Row(i), q.xt.Row(i)
 		for j, e := range q.err {
 			v[j] = e * u[j]
 		}
 	}
-	la.Gemm(la.N, la.T, -rate*2*q.phi[2], q.xt, q.x.u, 0, q.l)
+	la.Gemm(la.N, la.T, -rate*2*q.phi[2], q.xt, q.x, 0, q.l)
 	for i := range q.d {
 		q.l.Row(i)[i] += 1 - eta*decay
 	}
-	la.Gemv(la.N, rate*q.phi[1], q.x.u, q.err, 0, q.s)
+	la.Gemv(la.N, rate*q.phi[1], q.x, q.err, 0, q.s)
 	la.Gemv(la.N, 1, q.l, q.w, 0, q.lw)
 	la.Gemm(la.N, la.N, 1, q.l, q.m, 0, q.b)
 	la.Gemm(la.N, la.T, 1, q.b, q.l, 0, q.m)
@@ -268,11 +287,11 @@ func (q *moment) step(eta, decay float64) {
 func (q *moment) kernel() la.Mat[float64] {
 	n, p1, p2 := len(q.y), q.phi[1], 2*q.phi[2]
 	k, lin := la.New[float64](n, n), la.New[float64](n, n)
-	la.Gemm(la.T, la.N, 1/float64(q.d), q.x.u, q.x.u, 0, lin)
-	la.Gemm(la.N, la.N, p2*p2, q.m, q.x.u, 0, q.xt)
-	la.Gemm(la.T, la.N, 1, q.x.u, q.xt, 0, k)
+	la.Gemm(la.T, la.N, 1/float64(q.d), q.x, q.x, 0, lin)
+	la.Gemm(la.N, la.N, p2*p2, q.m, q.x, 0, q.xt)
+	la.Gemm(la.T, la.N, 1, q.x, q.xt, 0, k)
 	h := make([]float64, n)
-	la.Gemv(la.T, p1*p2, q.x.u, q.w, 0, h)
+	la.Gemv(la.T, p1*p2, q.x, q.w, 0, h)
 	for i := range n {
 		row, x := k.Row(i), lin.Row(i)
 		for j := range row {

@@ -13,19 +13,19 @@ import (
 //	R_g(t,t) = ⟨J(t)⟩,   R_g(t,s) = ⟨J(t)(dh(t) − v(t)) v(s)ᵀ⟩,
 //	R_W(s+1,s) = 1,   R_W(t+1,s) = (1 − ηλ)R_W(t,s) − 2η Σ_{s<u≤t} R_g(t,u) R_W(u,s).
 type probe struct {
-	p        *Problem
-	rng      *rand.Rand
-	n, t     int               // units, times
-	v, dg    []la.Mat[float64] // by time: N×S
-	first    la.Mat[float64]   // φ′(h(0)) v(0), for centred predictions
-	w, g     dmft.Array        // T×T×N×N
-	dh, j, m la.Mat[float64]   // scratch: N×S, N×N, N×N
+	p     *Problem
+	rng   *rand.Rand
+	n, t  int               // units, times
+	v, dg []la.Mat[float64] // by time: S×N
+	first la.Mat[float64]   // φ′(h(0)) v(0), for centred predictions
+	w, g  dmft.Array        // T×T×N×N
+	dh    la.Mat[float64]   // scratch: S×N
 }
 
 func newProbe(p *Problem, sites int, src *rand.PCG) *probe {
 	n, t := p.Units, p.Training.Steps+1
 	return &probe{p: p, rng: rand.New(src), n: n, t: t, w: dmft.NewArray(t, t, n, n), g: dmft.NewArray(t, t, n, n),
-		dh: la.New[float64](n, sites), j: la.New[float64](n, n), m: la.New[float64](n, n)}
+		dh: la.New[float64](sites, n)}
 }
 
 // at is element (t, s) of a, an N×N matrix.
@@ -36,42 +36,39 @@ func (r *probe) at(a dmft.Array, t, s int) la.Mat[float64] {
 // step is called with the fields and errors of step t. Row t of R_W is known from the steps before.
 func (r *probe) step(q *points, sys *system, reg register, t int) {
 	m := r.p.Training.Method
-	n, s := r.n, q.x.sites
+	n, s := r.n, len(q.y)
 	eta := func(t int) float64 { return m.LearningRate * m.Schedule.Rate(t, r.p.Training.Steps) }
 	// Tangents of the fields, of the memory first.
 	r.dh.Zero()
 	for u := range t {
-		la.Gemm(la.N, la.N, -2*eta(u)/q.x.ratio, r.at(r.w, t, u), r.dg[u], 1, r.dh)
+		la.Gemm(la.N, la.T, -2*eta(u)/q.ratio, r.dg[u], r.at(r.w, t, u), 1, r.dh)
 	}
-	jdh := la.New[float64](n, s)
+	jdh := la.New[float64](s, n)
 	r.tangent(q, reg, jdh, r.dh, nil)
 	for u := range t {
-		la.Gemm(la.N, la.T, 1/float64(s), jdh, r.v[u], 0, r.at(r.g, t, u))
+		la.Gemm(la.T, la.N, 1/float64(s), jdh, r.v[u], 0, r.at(r.g, t, u))
 	}
 	if t > 0 && r.p.Training.Centred { // the start enters g(t) once more, directly
-		zero := la.New[float64](n, s)
-		direct := la.New[float64](n, s)
-		r.tangent(q, reg, direct, zero, &r.first)
-		la.Gemm(la.N, la.T, 1/float64(s), direct, r.v[0], 1, r.at(r.g, t, 0))
+		direct := la.New[float64](s, n)
+		r.tangent(q, reg, direct, la.Mat[float64]{}, &r.first)
+		la.Gemm(la.T, la.N, 1/float64(s), direct, r.v[0], 1, r.at(r.g, t, 0))
 		la.Axpy(1, direct.Data, jdh.Data)
 	}
-	v := la.New[float64](n, s)
+	v := la.New[float64](s, n)
 	for i := range v.Data {
 		v.Data[i] = float64(2*r.rng.IntN(2) - 1)
 	}
-	jv := la.New[float64](n, s)
+	jv := la.New[float64](s, n)
 	r.tangent(q, reg, jv, v, nil)
-	la.Gemm(la.N, la.T, 1/float64(s), jv, v, 0, r.at(r.g, t, t))
+	la.Gemm(la.T, la.N, 1/float64(s), jv, v, 0, r.at(r.g, t, t))
 	if t == 0 && r.p.Training.Centred {
-		r.first = la.New[float64](n, s)
-		for i := range n {
-			for j, d := range q.d.Row(i) {
-				r.first.Row(i)[j] = d * v.Row(i)[j]
-			}
+		r.first = la.New[float64](s, n)
+		for i, d := range q.d.Data {
+			r.first.Data[i] = d * v.Data[i]
 		}
 		jv.Zero() // f − f(0) does not see fields at the start, but g = Δφ′ does
 		r.curved(q, reg, jv, v)
-		la.Gemm(la.N, la.T, 1/float64(s), jv, v, 0, r.at(r.g, 0, 0))
+		la.Gemm(la.T, la.N, 1/float64(s), jv, v, 0, r.at(r.g, 0, 0))
 	}
 	la.Axpy(1, jv.Data, jdh.Data)
 	r.v, r.dg = append(r.v, v), append(r.dg, jdh)
@@ -93,9 +90,9 @@ func (r *probe) step(q *points, sys *system, reg register, t int) {
 
 // curved adds Δ a_i φ″_i dh_i/α to dst.
 func (r *probe) curved(q *points, reg register, dst, dh la.Mat[float64]) {
-	for i, a := range reg.a {
+	for i, e := range q.err {
 		h, d, x := q.h.Row(i), dst.Row(i), dh.Row(i)
-		for j, e := range q.err {
+		for j, a := range reg.a {
 			d[j] += a / r.p.OutputScale * e * r.p.Activation.Second(h[j]) * x[j]
 		}
 	}
@@ -103,22 +100,17 @@ func (r *probe) curved(q *points, reg register, dst, dh la.Mat[float64]) {
 
 // tangent sets dst to J dh. With first, it is the part that centred predictions have from the start instead: −a_iφ′_i Σ_j a_jφ′_j(0)v_j(0)/N.
 func (r *probe) tangent(q *points, reg register, dst, dh la.Mat[float64], first *la.Mat[float64]) {
-	dst.Zero()
-	sum := make([]float64, dst.Cols)
-	for i, a := range reg.a {
-		if first != nil {
-			la.Axpy(-a/float64(r.n), first.Row(i), sum)
-			continue
+	for i := range dst.Rows {
+		d, x, sum := q.d.Row(i), dst.Row(i), 0.
+		for j, a := range reg.a {
+			if first != nil {
+				sum -= a / float64(r.n) * first.Row(i)[j]
+			} else {
+				sum += a / float64(r.n) * d[j] * dh.Row(i)[j]
+			}
 		}
-		d, x := q.d.Row(i), dh.Row(i)
-		for j := range sum {
-			sum[j] += a / float64(r.n) * d[j] * x[j]
-		}
-	}
-	for i, a := range reg.a {
-		d, x := q.d.Row(i), dst.Row(i)
-		for j := range sum {
-			x[j] = a * d[j] * sum[j]
+		for j, a := range reg.a {
+			x[j] = a * d[j] * sum
 		}
 	}
 	if first == nil {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 )
 
 // Simulation says which networks are trained in finitely many dimensions.
@@ -17,6 +18,8 @@ type Simulation struct {
 	Seeds      int    // independent data sets and initial weights; 0 is 1
 	Seed       uint64 //
 	Alignments int    // as in Settings
+	Fresh      bool   // every step has a mini-batch of points that nobody has seen, as in OnePass; Simulate only, and optimisers only
+	Linearised bool   // SimulateMoments only: follow the model that is linear in the weights around the start, the lazy limit
 	dmft.Run          // as in Settings
 }
 
@@ -52,23 +55,62 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	if s.Dimension < first {
 		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and target directions", s.Dimension, first)
 	}
-	points := s.points(p)
+	if s.Linearised {
+		return nil, errors.New("highdim: the linearised model is followed by its moments; use SimulateMoments")
+	}
+	points, name := s.points(p), "simulation"
+	if s.Fresh {
+		if p.Training.Method.IsFlow() {
+			return nil, fmt.Errorf("highdim: fresh points at every step need steps; %s integrates a flow", p.Training.Method.Kind)
+		}
+		if points, name = int(math.Round(p.Ratio*float64(s.Dimension)/float64(max(p.Training.Batches, 1)))), "fresh"; points < 1 {
+			return nil, fmt.Errorf("highdim: dimension %d leaves no points for a step at ratio %g in %d mini-batches", s.Dimension, p.Ratio, p.Training.Batches)
+		}
+		whole := *p
+		whole.Training.Batches = 1 // what is drawn is the batch
+		p = &whole
+	}
 	live := int64(min(runtime.GOMAXPROCS(0), s.Seeds))
-	j := job{p: p, name: fmt.Sprintf("simulation-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
+	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
 	j.start = func(b int) (*replica, error) {
-		x := explicitMatrix(points, s.Dimension, rand.NewPCG(s.Seed, stream(b, dataStream)))
-		label := make([]float64, points)
-		for i := range label {
-			label[i] = x.rng.NormFloat64()
+		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
+		x := explicitData(points, s.Dimension, rng)
+		label := gaussian.Plain(rng, points, 1).Data
+		src := newPoints(p, x, points, label, s.Seed^stream(b, batchStream))
+		r, err := newReplica(p, src, s.Dimension, testSamples, s.Seed, b)
+		if err == nil && s.Fresh {
+			r.sys.src = &freshPoints{points: src, dim: s.Dimension, rng: rng, start: r.first}
 		}
-		return newReplica(p, newPoints(p, x, label, s.Seed^stream(b, batchStream)), s.Dimension, testSamples, s.Seed, b)
+		return r, err
 	}
 	t, err := j.do(ctx)
 	if t != nil {
 		t.Dimension, t.Samples = s.Dimension, points
 	}
 	return t, err
+}
+
+// freshPoints is a source of gradients with new points at every step.
+type freshPoints struct {
+	*points
+	dim   int
+	rng   *rand.Rand
+	start register
+	used  bool
+}
+
+// eval implements source.
+func (q *freshPoints) eval(sys *system, r register, t float64) error {
+	if q.used {
+		n := len(q.y)
+		x := explicitData(n, q.dim, q.rng)
+		fresh := newPoints(q.p, x, n, gaussian.Plain(q.rng, n, 1).Data, 0)
+		fresh.forward(q.start) // which predictions are centred by
+		*q.points = *fresh
+	}
+	q.used = true
+	return q.points.eval(sys, r, t)
 }
 
 // testSamples is over how many fields the test loss of a simulation is averaged when it has no closed form.

@@ -9,6 +9,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -163,7 +164,8 @@ func TestSimulateIsNaive(t *testing.T) {
 		points := int(p.Ratio * d)
 		tr := simulate(t, p, Simulation{Dimension: d, Seed: 3})
 		// The same data in the basis of Simulate.
-		x := explicitMatrix(points, d, rand.NewPCG(3, stream(0, dataStream)))
+		rng := rand.New(rand.NewPCG(3, stream(0, dataStream)))
+		x := drawData(points, d, rng)
 		q := newNaive(p, d, points, 0, rand.New(rand.NewPCG(1, 1)))
 		start, _ := p.start()
 		for i := range q.w {
@@ -179,15 +181,15 @@ func TestSimulateIsNaive(t *testing.T) {
 		for m := range points {
 			h := make([]float64, k)
 			for j := range d {
-				q.x[m][j] = x.u.Row(j)[m] / math.Sqrt(d)
+				q.x[m][j] = x.Row(j)[m] / math.Sqrt(d)
 				if j < k {
-					h[j] = x.u.Row(j)[m]
+					h[j] = x.Row(j)[m]
 				}
 			}
 			q.y[m] = p.Target.value(h)
 		}
 		for m := range q.y {
-			q.y[m] += p.Target.Noise * x.rng.NormFloat64()
+			q.y[m] += p.Target.Noise * rng.NormFloat64()
 		}
 		for n := range tr.Time {
 			train, _ := q.losses()
@@ -391,7 +393,7 @@ func TestInitialSpectrum(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := q.kernel()
-	x := func(i, m int) float64 { return q.x.u.Row(i)[m] / math.Sqrt(d) }
+	x := func(i, m int) float64 { return q.x.Row(i)[m] / math.Sqrt(d) }
 	for i := range 20 {
 		a, b := i, (i*7+3)%points
 		xx := 0.
@@ -451,7 +453,7 @@ func TestAlignment(t *testing.T) {
 	for i := range theory.Alignment {
 		near(t, "alignment", sim.Alignment[i], theory.Alignment[i], 3*math.Hypot(sim.AlignmentStderr[i], theory.AlignmentStderr[i])+0.02*theory.Alignment[i])
 	}
-	if a := theory.Alignment; !(a[2] > 3*a[0]) || theory.AlignmentStep[1] != 20 {
+	if a := theory.Alignment; !(a[2] > 3*a[0]) || theory.AlignmentStep[1] != 5 {
 		t.Errorf("alignments %v at steps %v", a, theory.AlignmentStep)
 	}
 	// With a trained readout, the limit against the points of a simulation.
@@ -569,11 +571,11 @@ func TestStein(t *testing.T) {
 		const sites, steps = 32768, 6
 		p := reference(steps)
 		p.Training.Centred = centred
-		x, label, err := conditionedMatrix(sites, 3, p.Ratio, 3e-3, rand.NewPCG(1, 1))
+		x, _, label, err := conditionedData(sites, 3, p.Ratio, 3e-3, 1, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		src := newPoints(p, x, label, 1)
+		src := newPoints(p, x, sites, label, 1)
 		src.probe = newProbe(p, sites, rand.NewPCG(1, 2))
 		r, err := newReplica(p, src, 3, sites, 1, 0)
 		if err != nil {
@@ -588,17 +590,17 @@ func TestStein(t *testing.T) {
 		for n := range steps + 1 {
 			r.sys.Eval(0, float64(n))
 			if n == 0 {
-				h0 = la.New[float64](2, sites)
-				copy(h0.Data, src.h.Data)
+				h0 = transpose(la.Mat[float64]{}, src.h)
 			}
 			now := la.New[float64](2, r.sys.k)
 			for i := range 2 {
 				copy(now.Row(i), r.sys.regs[0].w.Row(i))
 			}
 			w = append(w, now)
+			fields, star0 := transpose(la.Mat[float64]{}, src.g), x.Column(0)
 			for i := range 2 {
-				g := src.g.Row(i)
-				star := mean2(g, x.u.Row(0))
+				g := fields.Row(i)
+				star := mean2(g, star0)
 				for u := range n + 1 {
 					for l := range 2 {
 						star -= src.probe.at(src.probe.g, n, u).Row(i)[l] * w[u].Row(l)[0]
@@ -630,7 +632,8 @@ func TestAlignmentElements(t *testing.T) {
 	p := reference(80)
 	p.Activation, p.Readout = mix(1), Readout{Rate: 1, Initial: []float64{1.2, 0.8}}
 	p.Training.Method.LearningRate = 0.02
-	src := newPoints(p, explicitMatrix(points, d, rand.NewPCG(2, 2)), nil, 1)
+	data := drawData(points, d, rand.New(rand.NewPCG(2, 2)))
+	src := newPoints(p, gaussian.NewExplicit(transpose(la.Mat[float64]{}, data)), points, nil, 1)
 	r, err := newReplica(p, src, d, 1, 1, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -653,13 +656,13 @@ func TestAlignmentElements(t *testing.T) {
 	}
 	num, frob, power := 0., 0., 0.
 	h := la.New[float64](2, points)
-	src.x.Mul(h, now.w)
+	la.Gemm(la.N, la.N, 1, now.w, data, 0, h)
 	for m := range points {
 		power += sq(src.y[m] - mean)
 		for l := range points {
 			xx := 0.
 			for k := range d {
-				xx += src.x.u.Row(k)[m] * src.x.u.Row(k)[l] / d
+				xx += data.Row(k)[m] * data.Row(k)[l] / d
 			}
 			k := 0.
 			for i, a := range now.a {

@@ -93,11 +93,12 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	}
 	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run, bytes: estimate(p, s)}
 	j.start = func(b int) (*replica, error) {
-		x, label, err := conditionedMatrix(sites, first, p.Ratio, s.Tolerance, rand.NewPCG(s.Seed, stream(b, dataStream)))
+		x, noise, label, err := conditionedData(sites, first, p.Ratio, s.Tolerance, s.Seed, stream(b, dataStream))
 		if err != nil {
 			return nil, err
 		}
-		src := newPoints(p, x, label, s.Seed^stream(b, batchStream))
+		src := newPoints(p, x, sites, label, s.Seed^stream(b, batchStream))
+		src.noise = noise
 		if s.Responses {
 			src.probe = newProbe(p, sites, rand.NewPCG(s.Seed, stream(b, probeStream)))
 		}
@@ -172,7 +173,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 			src.m.gg = la.New[float64](p.Units, p.Units)
 		}
 		src.m.gphi = make([]float64, p.Units)
-		if src.avg, err = newAverage(p, sites, rand.NewPCG(s.Seed, stream(b, dataStream)), dim); err != nil {
+		if src.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), dim); err != nil {
 			return nil, err
 		}
 		r, err := newReplica(p, src, base, sites, s.Seed, b)
@@ -245,7 +246,7 @@ func newReplica(p *Problem, src source, k, sites int, seed uint64, b int) (*repl
 	copy(r.first.a, r.sys.regs[0].a)
 	r.pts, _ = src.(*points)
 	if r.pts != nil {
-		r.avg, err = newAverage(p, sites, rand.NewPCG(seed, stream(b, testStream)), 0)
+		r.avg, err = newAverage(p, sites, seed, stream(b, testStream), 0)
 	}
 	return r, err
 }
@@ -394,8 +395,9 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 	}
 	rec.Evaluations = st.Stats().Evals
 	if r.pts != nil {
-		if x := r.pts.x; x.conditioned {
-			rec.Directions, rec.Unmatched, rec.Dropped = x.k, x.plain, x.dropped
+		if r.pts.noise != nil {
+			rec.Directions, _, rec.Dropped = r.pts.x.Ranks()
+			_, rec.Unmatched = r.pts.noise.Drawn()
 		}
 		if r.pts.probe != nil {
 			rec.RW, rec.RG = r.pts.probe.w.Data, r.pts.probe.g.Data

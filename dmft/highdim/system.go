@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
@@ -148,29 +149,34 @@ func (s *system) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 	return math.Sqrt(sum / float64(count))
 }
 
-// points is the source of gradients of a fixed set of points: those of a direct simulation, or the sites of the theory.
+// points is the source of gradients of a fixed set of points: those of a direct simulation, or the sites of the theory. Fields have a row for each and a column for every unit.
 type points struct {
 	p      *Problem
-	x      *dataMatrix
+	x      *gaussian.Matrix
+	noise  *gaussian.Pool // of x in the theory, nil in a simulation
+	ratio  float64        // δ
 	y, f0  []float64
-	f, err []float64 // predictions, f − y
-	h      la.Mat[float64]
-	d, g   la.Mat[float64] // φ′, g; rows are units
+	f, err []float64       // predictions, f − y
+	h      la.Mat[float64] // S×N
+	d, g   la.Mat[float64] // φ′, g
+	w, gu  la.Mat[float64] // scratch: weights, averages ⟨g u⟩, coordinates × N
+	sum    []float64       // scratch: N
 	batch  *batcher
 	probe  *probe // of response functions, or nil
 }
 
 // newPoints labels the sites of x, whose first columns are the projections on the target, with noise ξ.
-func newPoints(p *Problem, x *dataMatrix, label []float64, seed uint64) *points {
-	n, s, k := p.Units, x.sites, p.Target.directions()
-	q := &points{p: p, x: x, y: make([]float64, s), f: make([]float64, s), err: make([]float64, s)}
-	q.h, q.d, q.g = la.New[float64](n, s), la.New[float64](n, s), la.New[float64](n, s)
-	h := make([]float64, k)
+func newPoints(p *Problem, x *gaussian.Matrix, s int, label []float64, seed uint64) *points {
+	n, k := p.Units, p.Target.directions()
+	q := &points{p: p, x: x, ratio: p.Ratio, y: make([]float64, s), f: make([]float64, s), err: make([]float64, s), sum: make([]float64, n)}
+	q.h, q.d, q.g = la.New[float64](s, n), la.New[float64](s, n), la.New[float64](s, n)
+	one, h := la.New[float64](k, k), la.New[float64](s, k)
+	for i := range k {
+		one.Row(i)[i] = 1
+	}
+	x.Mul(0, h, one)
 	for i := range q.y {
-		for j := range h {
-			h[j] = x.u.Row(j)[i]
-		}
-		q.y[i] = p.Target.value(h)
+		q.y[i] = p.Target.value(h.Row(i))
 		if p.Target.Noise > 0 {
 			q.y[i] += p.Target.Noise * label[i]
 		}
@@ -181,15 +187,18 @@ func newPoints(p *Problem, x *dataMatrix, label []float64, seed uint64) *points 
 	return q
 }
 
-// forward computes fields, φ′ and predictions at a register.
+// forward computes fields, φ′ and predictions at a register. It leaves φ in g.
 func (q *points) forward(r register) {
-	q.x.Mul(q.h, r.w)
-	clear(q.f)
+	q.w = transpose(q.w, r.w)
+	q.x.Mul(0, q.h, q.w)
+	q.p.Activation.Eval(q.g.Data, q.d.Data, q.h.Data)
 	scale := q.p.OutputScale / float64(q.p.Units)
-	for i, a := range r.a {
-		phi, h := q.g.Row(i), q.h.Row(i)
-		q.p.Activation.Eval(phi, q.d.Row(i), h)
-		la.Axpy(scale*a, phi, q.f)
+	for i := range q.f {
+		f := 0.
+		for j, phi := range q.g.Row(i) {
+			f += r.a[j] * phi
+		}
+		q.f[i] = scale * f
 	}
 	if q.f0 == nil {
 		q.f0 = make([]float64, len(q.f))
@@ -213,35 +222,33 @@ func (q *points) eval(sys *system, r register, t float64) error {
 		q.batch.mask(q.err, int(t))
 	}
 	alpha, rate := q.p.OutputScale, q.p.Readout.Rate
-	for i, a := range r.a {
-		g, d := q.g.Row(i), q.d.Row(i) // g holds φ until here
-		if rate > 0 {
-			sys.grad.a[i] = -2 * rate / alpha * mean2(q.err, g)
-		}
-		scale := a / alpha
-		for j, e := range q.err {
-			g[j] = scale * e * d[j]
+	if rate > 0 {
+		la.Gemv(la.T, -2*rate/alpha/float64(len(q.err)), q.g, q.err, 0, sys.grad.a)
+	}
+	for i, e := range q.err {
+		g, d := q.g.Row(i), q.d.Row(i)
+		e /= alpha
+		for j, a := range r.a {
+			g[j] = a * e * d[j]
 		}
 	}
-	k, err := q.x.extend(q.g)
+	k, err := q.x.Extend(q.g)
 	if err != nil {
 		return err
 	}
 	sys.widen(k)
-	q.x.MulT(sys.grad.w, q.g)
+	q.gu = room(q.gu, k, sys.n)
+	q.x.MulT(0, q.gu, q.g)
 	for i := range sys.n {
-		scale(sys.grad.w.Row(i), -2)
+		row := sys.grad.w.Row(i)
+		for j := range row {
+			row[j] = -2 * q.gu.Data[j*sys.n+i]
+		}
 	}
 	if q.probe != nil {
 		q.probe.step(q, sys, r, int(t))
 	}
 	return nil
-}
-
-func scale(x []float64, a float64) {
-	for i := range x {
-		x[i] *= a
-	}
 }
 
 // alignment is √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the neural tangent kernel on the training points, with centred labels. The kernel has the elements
@@ -252,14 +259,15 @@ func scale(x []float64, a float64) {
 // so that the alignment itself falls as 1/√P. It uses scratch of eval, and leaves its results alone.
 func (q *points) alignment(sys *system, r register) float64 {
 	q.forward(r)
-	s := float64(len(q.y))
+	s, n := float64(len(q.y)), len(r.a)
 	mean := 0.
 	for _, y := range q.y {
 		mean += y / s
 	}
-	delta, num, power := q.x.ratio, 0., 0.
-	if !q.x.conditioned {
-		delta = s / float64(q.x.k)
+	axes, _, _ := q.x.Ranks()
+	delta, num, power := q.ratio, 0., 0.
+	if q.noise == nil {
+		delta = s / float64(axes)
 	}
 	if math.IsInf(delta, 1) {
 		return math.NaN() // every kernel is orthogonal to almost all of so many points
@@ -269,40 +277,39 @@ func (q *points) alignment(sys *system, r register) float64 {
 		power += (y - mean) * (y - mean) / s
 	}
 	if rate := q.p.Readout.Rate; rate > 0 {
-		for i := range r.a {
-			x := mean2(q.err, q.g.Row(i))
+		la.Gemv(la.T, 1/s, q.g, q.err, 0, q.sum)
+		for _, x := range q.sum {
 			num += rate * delta * delta * x * x
 		}
 	}
-	for i, a := range r.a {
-		scale(q.d.Row(i), a)
-	}
 	frob := 0.
-	for j := range q.y {
-		x := 0.
-		for i := range r.a {
-			x += q.d.Row(i)[j] * q.d.Row(i)[j]
+	for i := range q.y {
+		d, x := q.d.Row(i), 0.
+		for j, a := range r.a {
+			d[j] *= a
+			x += d[j] * d[j]
 		}
 		frob += x * x / s
 	}
-	for i := range r.a {
-		for j := range r.a {
-			x := mean2(q.d.Row(i), q.d.Row(j))
-			frob += delta * x * x
+	dd := la.New[float64](n, n)
+	la.Gemm(la.T, la.N, 1/s, q.d, q.d, 0, dd)
+	for _, x := range dd.Data {
+		frob += delta * x * x
+	}
+	for i, e := range q.err {
+		g, d := q.g.Row(i), q.d.Row(i)
+		for j := range g {
+			g[j] = e * d[j]
 		}
 	}
-	c := room(q.x.c, 1, q.x.k)
-	for i := range r.a {
-		g := q.g.Slice(i, i+1, 0, q.g.Cols)
-		for j, e := range q.err {
-			g.Data[j] = e * q.d.Row(i)[j]
-		}
-		q.x.MulT(c, g)
-		for _, x := range c.Data {
-			num += delta * delta * x * x
-		}
-		if q.x.conditioned { // and the part of Xᵀg outside of what is known
-			num += delta * (meanSquare(g.Data) - q.x.span(g.Data))
+	known, u := q.x.Backward(q.g)
+	for _, x := range u.Data {
+		num += delta * delta * x * x
+	}
+	if q.noise != nil { // and the part of Xᵀg outside of what is known
+		num += delta * meanSquare(q.g.Data) * float64(n)
+		for _, x := range known.Data {
+			num -= delta * x * x
 		}
 	}
 	return num / (delta * math.Sqrt(frob) * power)

@@ -32,6 +32,9 @@ type Trajectory struct {
 	Alignment       []float64 // A: √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the tangent kernel on the training points, y centred
 	AlignmentStderr []float64
 
+	// Regression are train and test loss of regression with the tangent kernel of the start, where training of the linearised model ends. Of it only.
+	Regression []float64
+
 	// ResponseW[t][s] is ∂w_i(t)/∂z_j(s), the response of weights to what pushes them at step s, and ResponseG that of the g_i(t) to fields at s; T×T×N×N, zero
 	// for s ≥ t and s > t.
 	ResponseW, ResponseG dmft.Array
@@ -79,6 +82,7 @@ type record struct {
 	Bad           *dmft.Status
 	ClosedForm    bool
 	Interrupted   bool
+	Regression    []float64
 	PointsPerSeed int
 }
 
@@ -133,6 +137,10 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 		tr.Gram, _ = series(func(r *record) []float64 { return r.Gram }, t, n, n)
 		tr.Readout, _ = series(func(r *record) []float64 { return r.Readout }, t, n)
 	}
+	if n := len(rec[0].Regression); n > 0 {
+		mean, _ := series(func(r *record) []float64 { return r.Regression }, n)
+		tr.Regression = mean.Data
+	}
 	if len(rec[0].RW) > 0 {
 		whole := len(time)
 		tr.ResponseW, _ = series(func(r *record) []float64 { return r.RW }, whole, whole, n, n)
@@ -153,17 +161,15 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 	return tr
 }
 
-// alignmentSteps are n steps out of t, evenly spaced from first to last.
+// alignmentSteps are n steps out of t, from first to last, evenly spaced in the logarithm of time where steps are fine enough.
 func alignmentSteps(n, t int) []int {
 	if n == 0 || t == 0 {
 		return nil
 	}
 	n = min(n, t)
 	s := make([]int, n)
-	for i := range s {
-		if n > 1 {
-			s[i] = (i*(t-1) + (n-1)/2) / (n - 1)
-		}
+	for i := 1; i < n; i++ {
+		s[i] = max(s[i-1]+1, int(math.Round(math.Pow(float64(t), float64(i)/float64(n-1))))-1)
 	}
 	return s
 }

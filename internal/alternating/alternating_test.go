@@ -16,6 +16,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/exact"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/random"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -244,7 +245,7 @@ func TestDerivatives(t *testing.T) {
 	const eps = 1e-6
 	for l, y := range layers {
 		w := newWorker(v)
-		w.rng = rand.New(rand.NewPCG(1, uint64(l)))
+		w.rng = random.New(1, uint64(l))
 		w.draw(y, 1)
 		u, r := slices.Clone(w.h.Data), slices.Clone(w.z.Data)
 		// fields are φ and g after a change of the noise.
@@ -346,9 +347,14 @@ func TestRepeatable(t *testing.T) {
 	if !a.Converged || a.Rounds() == s.Rounds {
 		t.Errorf("frozen noise: still moving by %g after %d rounds", a.Change(), a.Rounds())
 	}
-	s.Seed = 1
-	if c := solve(t, p, s); mat.Equal(a.F, c.F) {
-		t.Error("two seeds agree")
+	for s.Seed = 1; s.Seed < 6; s.Seed++ { // some have covariances whose eigenvalues meet
+		c := solve(t, p, s)
+		if mat.Equal(a.F, c.F) {
+			t.Error("two seeds agree")
+		}
+		if !c.Converged {
+			t.Errorf("frozen noise of seed %d: still moving by %g after %d rounds", s.Seed, c.Change(), c.Rounds())
+		}
 	}
 	s.Frozen = false
 	if c := solve(t, p, s); c.Converged {

@@ -3,7 +3,6 @@ package alternating
 import (
 	"errors"
 	"math"
-	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
 const (
@@ -92,7 +92,8 @@ func (v *solver) factor(layers []*layer) error {
 	return errors.Join(errs...)
 }
 
-// root is a factor F of k = FFᵀ from its eigenvectors, those of negative eigenvalues cut.
+// root is the symmetric factor F of k = F², negative eigenvalues cut. Unlike that of eigenvectors alone, which turn where eigenvalues meet, it is continuous in k, so that rounds with frozen noise
+// come to rest.
 func (v *solver) root(k mat.Symmetric) (la.Mat[float64], error) {
 	n := k.SymmetricDim()
 	s := mat.NewSymDense(n, nil)
@@ -112,13 +113,15 @@ func (v *solver) root(k mat.Symmetric) (la.Mat[float64], error) {
 	}
 	var vec mat.Dense
 	eig.VectorsTo(&vec)
-	f := la.New[float64](n, n-cut)
+	f := la.New[float64](n, n)
+	half := la.New[float64](n, n-cut) // VΛ^{1/4}
 	for i := range n {
-		row := f.Row(i)
+		row := half.Row(i)
 		for j := range row {
-			row[j] = vec.At(i, cut+j) * math.Sqrt(val[cut+j])
+			row[j] = vec.At(i, cut+j) * math.Sqrt(math.Sqrt(val[cut+j]))
 		}
 	}
+	la.Gemm(la.N, la.T, 1, half, half, 0, f)
 	return f, nil
 }
 
@@ -185,7 +188,7 @@ type worker struct {
 	slope, curve       []float64       // φ′ and φ″z of one path
 	rowH, rowZ, rowPhi la.Mat[float64] // P×n: derivatives of one path at one time to the noise of all times
 	pastG, pastPhi     la.Mat[float64] // n×n: the same at all times, zero above the diagonal blocks
-	rng                *rand.Rand
+	rng                *random.Stream
 	points, times      int
 
 	// Of Picard alone: noise, and the next iterate.
@@ -220,7 +223,7 @@ func (w *worker) lane(y *layer, i, round int) sums {
 	if !y.first {
 		s.b = la.New[float64](y.n, y.n)
 	}
-	w.rng = rand.New(rand.NewPCG(y.Seed, uint64(round)<<32|uint64(y.index)<<8|uint64(i)))
+	w.rng = random.New(y.Seed, uint64(round)<<32|uint64(y.index)<<8|uint64(i))
 	share := func(n int) int { return (i+1)*n/lanes - i*n/lanes }
 	paths, jacobians := share(y.Samples), share(y.JacobianSamples)
 	for done := 0; done < paths; done += batch {
@@ -267,10 +270,7 @@ func (w *worker) lane(y *layer, i, round int) sums {
 func (w *worker) gaussian(rows, m int) la.Mat[float64] {
 	z := w.noise.Slice(0, rows, 0, m)
 	for i := range rows {
-		row := z.Row(i)
-		for j := range row {
-			row[j] = w.rng.NormFloat64()
-		}
+		w.rng.Normal(z.Row(i))
 	}
 	return z
 }

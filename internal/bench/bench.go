@@ -59,7 +59,7 @@ func Run(ctx context.Context, report func(string)) ([]Table, error) {
 	for _, part := range []struct {
 		name string
 		make func(context.Context) (Table, error)
-	}{{"matrix products", products}, {"training steps", trainer}, {"theory", theory}, {"scaling", scaling}} {
+	}{{"matrix products", products}, {"training steps", trainer}, {"theory", theory}, {"theory in blocks", blocks}, {"scaling", scaling}} {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
@@ -276,7 +276,7 @@ func theory(ctx context.Context) (Table, error) {
 func scaling(ctx context.Context) (Table, error) {
 	t := Table{Title: "How cost grows", Note: "Exponents fitted to the times shown; theory: MLP L = 3, P = 8, T = 100, S = 4000 in blocks of 1000, tanh; networks: N = 512, L = 3, P = 32, 8 seeds, 40 steps.",
 		Header: []string{"in", "values", "seconds", "exponent"}}
-	blocks := func(depth, points, steps, samples int) (time.Duration, error) {
+	solve := func(depth, points, steps, samples int) (time.Duration, error) {
 		p := problem(dmft.MLP, depth, points, 2*points, steps, 0.16/float64(points))
 		return timed(func() error {
 			_, err := dmft.Solve(ctx, p, dmft.Settings{Samples: samples, Blocks: samples / 1000, Seed: 1, Tolerance: 2e-3})
@@ -295,10 +295,10 @@ func scaling(ctx context.Context) (Table, error) {
 		values []int
 		run    func(v int) (time.Duration, error)
 	}{
-		{"theory, steps T", []int{100, 200, 400, 800}, func(v int) (time.Duration, error) { return blocks(3, 8, v, 4000) }},
-		{"theory, points P", []int{4, 8, 16, 32}, func(v int) (time.Duration, error) { return blocks(3, v, 100, 4000) }},
-		{"theory, depth L", []int{2, 3, 5, 9}, func(v int) (time.Duration, error) { return blocks(v, 8, 100, 4000) }},
-		{"theory, sites S", []int{4000, 8000, 16000, 32000}, func(v int) (time.Duration, error) { return blocks(3, 8, 100, v) }},
+		{"theory, steps T", []int{100, 200, 400, 800}, func(v int) (time.Duration, error) { return solve(3, 8, v, 4000) }},
+		{"theory, points P", []int{4, 8, 16, 32}, func(v int) (time.Duration, error) { return solve(3, v, 100, 4000) }},
+		{"theory, depth L", []int{2, 3, 5, 9}, func(v int) (time.Duration, error) { return solve(v, 8, 100, 4000) }},
+		{"theory, sites S", []int{4000, 8000, 16000, 32000}, func(v int) (time.Duration, error) { return solve(3, 8, 100, v) }},
 		{"networks, width N", []int{256, 512, 1024}, func(v int) (time.Duration, error) { return nets(v, 3, 32) }},
 		{"networks, depth L", []int{2, 3, 5, 9}, func(v int) (time.Duration, error) { return nets(512, v, 32) }},
 		{"networks, points P", []int{16, 32, 64, 128}, func(v int) (time.Duration, error) { return nets(512, 3, v) }},

@@ -8,6 +8,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/blas/gonum"
+	"gonum.org/v1/gonum/lapack/lapack64"
 )
 
 // Set names the code that does the work.
@@ -68,11 +69,11 @@ func New(s Set) Float {
 // Set under the build tag openblas.
 var (
 	openBLAS        Float
-	openBLASThreads func()                                      // gives OpenBLAS as many threads as GOMAXPROCS
-	openBLASPotrf   func(n int, a []float64, lda int) (ok bool) // its own Cholesky factorisation, upper
+	openBLASThreads func()                                                  // gives OpenBLAS as many threads as GOMAXPROCS
+	openBLASPotrf   func(upper bool, n int, a []float64, lda int) (ok bool) // its own Cholesky factorisation
 )
 
-// Use registers the best available set with blas64 and blas32 and returns it. Call it once, at the start of main or of
+// Use registers the best available set with blas64, blas32 and lapack64 and returns it. Call it once, at the start of main or of
 // TestMain: registration is global.
 func Use() Set {
 	sets := Available()
@@ -81,9 +82,10 @@ func Use() Set {
 	return s
 }
 
-// Register registers one set with blas64 and blas32.
+// Register registers one set with blas64, blas32 and lapack64.
 func Register(s Set) {
 	b := New(s)
 	blas64.Use(b)
 	blas32.Use(b)
+	lapack64.Use(NewLapack(s))
 }

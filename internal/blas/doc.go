@@ -6,7 +6,7 @@
 // gonum's, and so is everything on other processors and under the build tag noasm. Under the tag openblas, which needs
 // cgo and the library, the routines go to OpenBLAS instead.
 //
-// Use registers the best of these with blas64 and blas32; a program calls it once, at its start.
+// Use registers the best of these with blas64, blas32 and lapack64; a program calls it once, at its start.
 //
 // # Algorithm
 //
@@ -17,22 +17,26 @@
 // rows of A use it, when the kernel reads it in place. The last vector of a row is masked, with AVX2 by way of the
 // packed copy and masked stores. Around the kernel are the usual loops over blocks of l, which keep a panel of B and
 // a block of A in the caches. When C has fewer columns than a vector has lanes and A is transposed, or few rows and B is
-// transposed, the transposed product is computed.
+// transposed, the transposed product is computed. When the columns of C fill 32 bytes at most, a kernel takes two l at a
+// time, so that its vectors are full: even and odd l are summed apart.
 //
 // Syrk computes the tiles that meet its triangle, those on the diagonal by way of a scratch tile. Symm writes out bands
 // of its symmetric matrix. Trsm and Trmm split the triangle recursively, so that nearly all work is products; blocks of
 // 64 rows are solved by a kernel that subtracts the product with the rows already known and substitutes in registers,
 // with the reciprocals of the diagonal. A triangle on the right is handled through transposed copies of sets of rows.
+// The Cholesky factorisation, which Lapack puts in place of gonum's, splits its matrix recursively too; blocks of 128
+// rows are factored 8 rows at a time, the square on the diagonal first and all beside it by the kernel of Trsm.
 //
 // # Guarantees
 //
 // The result does not depend, to the bit, on GOMAXPROCS: goroutines share out blocks of C, and each element is summed
 // by the same operations in the same order in whichever block it lies. In particular a row of a product does not
-// depend on the other rows of A and C. AVX2 and AVX-512 give the same bits, except in Trsm; gonum and OpenBLAS round
+// depend on the other rows of A and C. AVX2 and AVX-512 give the same bits, except in Trsm and Cholesky; gonum and OpenBLAS round
 // differently.
 //
 // NaN and Inf propagate as the definition of the product says: 0·NaN is NaN, unlike in gonum, which skips zeros. With
-// beta = 0, C is not read; with alpha = 0, A and B are not.
+// beta = 0, C is not read; with alpha = 0, A and B are not. The Cholesky factorisation fails at the first pivot that is
+// not positive, NaN included.
 //
 // Calls allocate nothing once the pools of buffers are filled. Kernels are called for some tens of microseconds at
 // most, since the runtime cannot preempt them.

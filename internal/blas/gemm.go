@@ -12,6 +12,8 @@ const (
 	packStride  = 2048    // so many bytes, at which its rows compete for the same lines of the caches
 	serialWork  = 1 << 23 // multiplications below which one goroutine does all
 	unpackedMax = 48      // rows below which the right operand is used where it lies
+
+	pairReduction = 2048 // reduction for few columns
 )
 
 // part says which elements of the result are wanted.
@@ -68,8 +70,42 @@ func (ks *kernels[T]) direct(p *product[T], rows int) bool {
 	return bytes*min(p.k, reduction) <= 1<<18 && bytes%1024 != 0
 }
 
+// paired reports whether C has so few columns that the kernel of pairs is faster. It does not depend on the number of rows.
+func (p *product[T]) paired() bool {
+	return p.part == all && p.csa == 1 && p.n*sizeof[T]() <= 32 && p.k > 1
+}
+
+// pair computes rows [i0, i1) of a product with few columns. Rows l and l+1 of B lie together in 64 bytes, their elements alternating.
+func (ks *kernels[T]) pair(p *product[T], ws *workspace[T], i0, i1 int) {
+	width := 64 / sizeof[T]()
+	for pc := 0; pc < p.k; pc += pairReduction {
+		kb := min(pairReduction, p.k-pc)
+		b := grow(&ws.b, ceil(kb, 2)*width)
+		clear(b)
+		for l := range kb {
+			src := p.b[(pc+l)*p.rsb:]
+			d := b[l/2*width+l%2:]
+			for j := range p.n {
+				d[2*j] = src[j*p.csb]
+			}
+		}
+		beta := p.beta
+		if pc > 0 {
+			beta = 1
+		}
+		step := max(asmWork/kb&^7, 8)
+		for i := i0; i < i1; i += step {
+			ks.pairs(min(step, i1-i), kb, &p.a[i*p.rsa+pc], p.rsa, &b[0], &p.c[i*p.ldc], p.ldc, p.alpha, beta, p.n)
+		}
+	}
+}
+
 // block computes C[i0:i1, j0:j1]. The arithmetic of an element is the same in whichever block it lies.
 func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int) {
+	if p.paired() {
+		ks.pair(p, ws, i0, i1)
+		return
+	}
 	kc := reductionBlock(p.k)
 	direct := ks.direct(p, i1-i0)
 	var bp []T
@@ -228,7 +264,7 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 		ks.gemv(trans, rows, cols, p.alpha, p.a, ld, p.b, p.rsb, p.beta, p.c, p.ldc)
 		return
 	}
-	if p.part == all && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n || // vectors along the rows of C would be mostly empty
+	if p.part == all && !p.paired() && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n || // vectors along the rows of C would be mostly empty
 		p.csa == 1 && p.rsb == 1 && p.csb != 1 && p.m <= ks.panel() && p.n > 2*p.m) { // B would be transposed for few rows of A
 		ks.swapped(p)
 		return
@@ -284,6 +320,9 @@ func ceil(n, d int) int { return (n + d - 1) / d }
 // blocks packs B anew, so the columns are cut first when it is packed.
 func (ks *kernels[T]) grid(p *product[T], procs int) (down, across int) {
 	down, across = 1, 1
+	if p.paired() {
+		return min(4*procs, ceil(p.m, 2*ks.strip)), 1
+	}
 	columns := !ks.direct(p, p.m)
 	cut := func(minRows, minCols, tasks int) {
 		for down*across < tasks {

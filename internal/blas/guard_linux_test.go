@@ -39,8 +39,11 @@ func readsInside[T real](t *testing.T, r routines[T]) {
 	const most = 80
 	a, x, c := guarded[T](t, most*most), guarded[T](t, most*most), guarded[T](t, most*most)
 	end := func(v []T, rows, cols, ld int) []T { return v[len(v)-((rows-1)*ld+cols):] }
-	for range 400 {
+	for i := range 400 {
 		m, n, k := 1+rng.IntN(most), 1+rng.IntN(most), 1+rng.IntN(most)
+		if i%4 == 0 {
+			n = 1 + rng.IntN(9) // these have a kernel of their own
+		}
 		tA, tB := transposes[rng.IntN(2)], transposes[rng.IntN(2)]
 		ra, ca, rb, cb := m, k, k, n
 		if tA != blas.NoTrans {
@@ -62,4 +65,22 @@ func readsInside[T real](t *testing.T, r routines[T]) {
 		r.gemv(blas.NoTrans, m, n, 1, end(a, m, n, n), n, end(x, 1, n, n), 1, 0, end(c, 1, m, m), 1)
 		r.gemv(blas.Trans, m, n, 1, end(a, m, n, n), n, end(x, 1, m, m), 1, 0, end(c, 1, n, n), 1)
 	}
+}
+
+// TestCholeskyReadsInside is the same for the factorisation.
+func TestCholeskyReadsInside(t *testing.T) {
+	lapacks(t, func(t *testing.T, l potrf) {
+		rng := rand.New(rand.NewPCG(13, 1))
+		const most = 150
+		mem := guarded[float64](t, most*most)
+		for n := 1; n <= most; n++ {
+			for _, ul := range []blas.Uplo{blas.Upper, blas.Lower} {
+				a := mem[len(mem)-n*n:]
+				copy(a, definite(rng, n, n))
+				if !l.Dpotrf(ul, n, a, n) {
+					t.Fatalf("%c n=%d: not positive definite", ul, n)
+				}
+			}
+		}
+	})
 }

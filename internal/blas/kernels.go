@@ -18,6 +18,9 @@ type kernels[T real] struct {
 	// Row i of a starts at (i/strip)·astep + (i%strip)·rsa. With beta = 0, c is not read.
 	gemm [4]func(m, k int, a *T, rsa, csa, astep int, b *T, rsb int, c *T, ldc int, alpha, beta T, n int)
 
+	// pairs is gemm for so few columns that b holds two rows at a time (see pair), with the columns of a side by side.
+	pairs func(m, k int, a *T, rsa int, b, c *T, ldc int, alpha, beta T, n int)
+
 	// trsm[v] solves strip rows: with s = alpha·c − Σ_{l<k} a(i,l)·b(l,j), forward substitution with the triangle at
 	// a(0,k), whose diagonal holds reciprocals. Rows of b and of c are rsb apart.
 	trsm [4]func(k int, a *T, rsa int, b *T, rsb int, c *T, alpha T, n int)

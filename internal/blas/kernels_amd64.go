@@ -23,6 +23,9 @@ func dgemmAVX512x3(m int, k int, a *float64, rsa int, csa int, astep int, b *flo
 func dtrsmAVX512x3(k int, a *float64, rsa int, b *float64, rsb int, c *float64, alpha float64, n int)
 
 //go:noescape
+func dpairsAVX512(m int, k int, a *float64, rsa int, b *float64, c *float64, ldc int, alpha float64, beta float64, n int)
+
+//go:noescape
 func ddotAVX512(m int, n int, a *float64, lda int, x *float64, y *float64)
 
 //go:noescape
@@ -48,6 +51,9 @@ func dgemmAVX2x3(m int, k int, a *float64, rsa int, csa int, astep int, b *float
 
 //go:noescape
 func dtrsmAVX2x3(k int, a *float64, rsa int, b *float64, rsb int, c *float64, alpha float64, n int)
+
+//go:noescape
+func dpairsAVX2(m int, k int, a *float64, rsa int, b *float64, c *float64, ldc int, alpha float64, beta float64, n int)
 
 //go:noescape
 func ddotAVX2(m int, n int, a *float64, lda int, x *float64, y *float64)
@@ -80,6 +86,9 @@ func sgemmAVX512x3(m int, k int, a *float32, rsa int, csa int, astep int, b *flo
 func strsmAVX512x3(k int, a *float32, rsa int, b *float32, rsb int, c *float32, alpha float32, n int)
 
 //go:noescape
+func spairsAVX512(m int, k int, a *float32, rsa int, b *float32, c *float32, ldc int, alpha float32, beta float32, n int)
+
+//go:noescape
 func sdotAVX512(m int, n int, a *float32, lda int, x *float32, y *float32)
 
 //go:noescape
@@ -105,6 +114,9 @@ func sgemmAVX2x3(m int, k int, a *float32, rsa int, csa int, astep int, b *float
 
 //go:noescape
 func strsmAVX2x3(k int, a *float32, rsa int, b *float32, rsb int, c *float32, alpha float32, n int)
+
+//go:noescape
+func spairsAVX2(m int, k int, a *float32, rsa int, b *float32, c *float32, ldc int, alpha float32, beta float32, n int)
 
 //go:noescape
 func sdotAVX2(m int, n int, a *float32, lda int, x *float32, y *float32)

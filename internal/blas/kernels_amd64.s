@@ -3167,6 +3167,623 @@ rowssum:
 	VZEROUPPER
 	RET
 
+// func dpairsAVX512(m int, k int, a *float64, rsa int, b *float64, c *float64, ldc int, alpha float64, beta float64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·dpairsAVX512(SB), NOSPLIT, $0-80
+	MOVQ  m+0(FP), AX
+	MOVQ  a+16(FP), CX
+	MOVQ  c+40(FP), DX
+	MOVQ  rsa+24(FP), BX
+	SHLQ  $0x03, BX
+	MOVQ  n+72(FP), SI
+	MOVL  $0xffffffff, DI
+	BZHIL SI, DI, DI
+	KMOVW DI, K1
+	MOVL  $0x00005555, SI
+	KMOVW SI, K2
+
+rows8:
+	CMPQ   AX, $0x08
+	JLT    rows4
+	MOVQ   CX, SI
+	LEAQ   (SI)(BX*2), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*2), R8
+	ADDQ   BX, R8
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	MOVQ   b+32(FP), R9
+	MOVQ   k+8(FP), R10
+	SHRQ   $0x01, R10
+	SUBQ   $0x04, R10
+	JLT    rows8tail
+
+rows8loop:
+	VMOVUPD         (R9), Z8
+	VBROADCASTF32X4 (SI), Z9
+	VFMADD231PD     Z8, Z9, Z0
+	VBROADCASTF32X4 (SI)(BX*1), Z10
+	VFMADD231PD     Z8, Z10, Z1
+	VBROADCASTF32X4 (SI)(BX*2), Z11
+	VFMADD231PD     Z8, Z11, Z2
+	VBROADCASTF32X4 (DI), Z12
+	VFMADD231PD     Z8, Z12, Z3
+	VBROADCASTF32X4 (DI)(BX*1), Z9
+	VFMADD231PD     Z8, Z9, Z4
+	VBROADCASTF32X4 (DI)(BX*2), Z10
+	VFMADD231PD     Z8, Z10, Z5
+	VBROADCASTF32X4 (R8), Z11
+	VFMADD231PD     Z8, Z11, Z6
+	VBROADCASTF32X4 (R8)(BX*1), Z12
+	VFMADD231PD     Z8, Z12, Z7
+	ADDQ            $0x40, R9
+	ADDQ            $0x10, SI
+	ADDQ            $0x10, DI
+	ADDQ            $0x10, R8
+	VMOVUPD         (R9), Z8
+	VBROADCASTF32X4 (SI), Z9
+	VFMADD231PD     Z8, Z9, Z0
+	VBROADCASTF32X4 (SI)(BX*1), Z10
+	VFMADD231PD     Z8, Z10, Z1
+	VBROADCASTF32X4 (SI)(BX*2), Z11
+	VFMADD231PD     Z8, Z11, Z2
+	VBROADCASTF32X4 (DI), Z12
+	VFMADD231PD     Z8, Z12, Z3
+	VBROADCASTF32X4 (DI)(BX*1), Z9
+	VFMADD231PD     Z8, Z9, Z4
+	VBROADCASTF32X4 (DI)(BX*2), Z10
+	VFMADD231PD     Z8, Z10, Z5
+	VBROADCASTF32X4 (R8), Z11
+	VFMADD231PD     Z8, Z11, Z6
+	VBROADCASTF32X4 (R8)(BX*1), Z12
+	VFMADD231PD     Z8, Z12, Z7
+	ADDQ            $0x40, R9
+	ADDQ            $0x10, SI
+	ADDQ            $0x10, DI
+	ADDQ            $0x10, R8
+	VMOVUPD         (R9), Z8
+	VBROADCASTF32X4 (SI), Z9
+	VFMADD231PD     Z8, Z9, Z0
+	VBROADCASTF32X4 (SI)(BX*1), Z10
+	VFMADD231PD     Z8, Z10, Z1
+	VBROADCASTF32X4 (SI)(BX*2), Z11
+	VFMADD231PD     Z8, Z11, Z2
+	VBROADCASTF32X4 (DI), Z12
+	VFMADD231PD     Z8, Z12, Z3
+	VBROADCASTF32X4 (DI)(BX*1), Z9
+	VFMADD231PD     Z8, Z9, Z4
+	VBROADCASTF32X4 (DI)(BX*2), Z10
+	VFMADD231PD     Z8, Z10, Z5
+	VBROADCASTF32X4 (R8), Z11
+	VFMADD231PD     Z8, Z11, Z6
+	VBROADCASTF32X4 (R8)(BX*1), Z12
+	VFMADD231PD     Z8, Z12, Z7
+	ADDQ            $0x40, R9
+	ADDQ            $0x10, SI
+	ADDQ            $0x10, DI
+	ADDQ            $0x10, R8
+	VMOVUPD         (R9), Z8
+	VBROADCASTF32X4 (SI), Z9
+	VFMADD231PD     Z8, Z9, Z0
+	VBROADCASTF32X4 (SI)(BX*1), Z10
+	VFMADD231PD     Z8, Z10, Z1
+	VBROADCASTF32X4 (SI)(BX*2), Z11
+	VFMADD231PD     Z8, Z11, Z2
+	VBROADCASTF32X4 (DI), Z12
+	VFMADD231PD     Z8, Z12, Z3
+	VBROADCASTF32X4 (DI)(BX*1), Z9
+	VFMADD231PD     Z8, Z9, Z4
+	VBROADCASTF32X4 (DI)(BX*2), Z10
+	VFMADD231PD     Z8, Z10, Z5
+	VBROADCASTF32X4 (R8), Z11
+	VFMADD231PD     Z8, Z11, Z6
+	VBROADCASTF32X4 (R8)(BX*1), Z12
+	VFMADD231PD     Z8, Z12, Z7
+	ADDQ            $0x40, R9
+	ADDQ            $0x10, SI
+	ADDQ            $0x10, DI
+	ADDQ            $0x10, R8
+	SUBQ            $0x04, R10
+	JGE             rows8loop
+
+rows8tail:
+	ADDQ $0x04, R10
+	JE   rows8odd
+
+rows8one:
+	VMOVUPD         (R9), Z8
+	VBROADCASTF32X4 (SI), Z9
+	VFMADD231PD     Z8, Z9, Z0
+	VBROADCASTF32X4 (SI)(BX*1), Z10
+	VFMADD231PD     Z8, Z10, Z1
+	VBROADCASTF32X4 (SI)(BX*2), Z11
+	VFMADD231PD     Z8, Z11, Z2
+	VBROADCASTF32X4 (DI), Z12
+	VFMADD231PD     Z8, Z12, Z3
+	VBROADCASTF32X4 (DI)(BX*1), Z9
+	VFMADD231PD     Z8, Z9, Z4
+	VBROADCASTF32X4 (DI)(BX*2), Z10
+	VFMADD231PD     Z8, Z10, Z5
+	VBROADCASTF32X4 (R8), Z11
+	VFMADD231PD     Z8, Z11, Z6
+	VBROADCASTF32X4 (R8)(BX*1), Z12
+	VFMADD231PD     Z8, Z12, Z7
+	ADDQ            $0x40, R9
+	ADDQ            $0x10, SI
+	ADDQ            $0x10, DI
+	ADDQ            $0x10, R8
+	DECQ            R10
+	JNE             rows8one
+
+rows8odd:
+	MOVQ           k+8(FP), R10
+	TESTQ          $0x00000001, R10
+	JE             rows8sum
+	VMOVUPD        (R9), Z8
+	VBROADCASTSD.Z (SI), K2, Z9
+	VFMADD231PD    Z8, Z9, Z0
+	VBROADCASTSD.Z (SI)(BX*1), K2, Z10
+	VFMADD231PD    Z8, Z10, Z1
+	VBROADCASTSD.Z (SI)(BX*2), K2, Z11
+	VFMADD231PD    Z8, Z11, Z2
+	VBROADCASTSD.Z (DI), K2, Z12
+	VFMADD231PD    Z8, Z12, Z3
+	VBROADCASTSD.Z (DI)(BX*1), K2, Z9
+	VFMADD231PD    Z8, Z9, Z4
+	VBROADCASTSD.Z (DI)(BX*2), K2, Z10
+	VFMADD231PD    Z8, Z10, Z5
+	VBROADCASTSD.Z (R8), K2, Z11
+	VFMADD231PD    Z8, Z11, Z6
+	VBROADCASTSD.Z (R8)(BX*1), K2, Z12
+	VFMADD231PD    Z8, Z12, Z7
+
+rows8sum:
+	VPERMILPD     $0x55, Z0, Z8
+	VADDPD        Z8, Z0, Z0
+	VCOMPRESSPD.Z Z0, K2, Z0
+	VPERMILPD     $0x55, Z1, Z8
+	VADDPD        Z8, Z1, Z1
+	VCOMPRESSPD.Z Z1, K2, Z1
+	VPERMILPD     $0x55, Z2, Z8
+	VADDPD        Z8, Z2, Z2
+	VCOMPRESSPD.Z Z2, K2, Z2
+	VPERMILPD     $0x55, Z3, Z8
+	VADDPD        Z8, Z3, Z3
+	VCOMPRESSPD.Z Z3, K2, Z3
+	VPERMILPD     $0x55, Z4, Z8
+	VADDPD        Z8, Z4, Z4
+	VCOMPRESSPD.Z Z4, K2, Z4
+	VPERMILPD     $0x55, Z5, Z8
+	VADDPD        Z8, Z5, Z5
+	VCOMPRESSPD.Z Z5, K2, Z5
+	VPERMILPD     $0x55, Z6, Z8
+	VADDPD        Z8, Z6, Z6
+	VCOMPRESSPD.Z Z6, K2, Z6
+	VPERMILPD     $0x55, Z7, Z8
+	VADDPD        Z8, Z7, Z7
+	VCOMPRESSPD.Z Z7, K2, Z7
+	MOVQ          ldc+48(FP), SI
+	SHLQ          $0x03, SI
+	VBROADCASTSD  alpha+56(FP), Z9
+	MOVQ          beta+64(FP), DI
+	SHLQ          $0x01, DI
+	JNE           rows8add
+	VMULPD        Z9, Z0, Z0
+	VMOVUPD       Z0, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z9, Z1, Z1
+	VMOVUPD       Z1, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z9, Z2, Z2
+	VMOVUPD       Z2, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z9, Z3, Z3
+	VMOVUPD       Z3, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z9, Z4, Z4
+	VMOVUPD       Z4, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z9, Z5, Z5
+	VMOVUPD       Z5, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z9, Z6, Z6
+	VMOVUPD       Z6, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z9, Z7, Z7
+	VMOVUPD       Z7, K1, (DX)
+	ADDQ          SI, DX
+	JMP           rows8done
+
+rows8add:
+	VBROADCASTSD beta+64(FP), Z10
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z0, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z1, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z2, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z3, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z4, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z5, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z6, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z11
+	VMULPD       Z11, Z10, Z11
+	VFMADD231PD  Z7, Z9, Z11
+	VMOVUPD      Z11, K1, (DX)
+	ADDQ         SI, DX
+
+rows8done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	SUBQ $0x08, AX
+	JMP  rows8
+
+rows4:
+	CMPQ   AX, $0x04
+	JLT    rows3
+	MOVQ   CX, SI
+	LEAQ   (SI)(BX*2), DI
+	ADDQ   BX, DI
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVQ   b+32(FP), R8
+	MOVQ   k+8(FP), R9
+	SHRQ   $0x01, R9
+	TESTQ  R9, R9
+	JE     rows4odd
+
+rows4one:
+	VMOVUPD         (R8), Z4
+	VBROADCASTF32X4 (SI), Z5
+	VFMADD231PD     Z4, Z5, Z0
+	VBROADCASTF32X4 (SI)(BX*1), Z6
+	VFMADD231PD     Z4, Z6, Z1
+	VBROADCASTF32X4 (SI)(BX*2), Z7
+	VFMADD231PD     Z4, Z7, Z2
+	VBROADCASTF32X4 (DI), Z8
+	VFMADD231PD     Z4, Z8, Z3
+	ADDQ            $0x40, R8
+	ADDQ            $0x10, SI
+	ADDQ            $0x10, DI
+	DECQ            R9
+	JNE             rows4one
+
+rows4odd:
+	MOVQ           k+8(FP), R9
+	TESTQ          $0x00000001, R9
+	JE             rows4sum
+	VMOVUPD        (R8), Z4
+	VBROADCASTSD.Z (SI), K2, Z5
+	VFMADD231PD    Z4, Z5, Z0
+	VBROADCASTSD.Z (SI)(BX*1), K2, Z6
+	VFMADD231PD    Z4, Z6, Z1
+	VBROADCASTSD.Z (SI)(BX*2), K2, Z7
+	VFMADD231PD    Z4, Z7, Z2
+	VBROADCASTSD.Z (DI), K2, Z8
+	VFMADD231PD    Z4, Z8, Z3
+
+rows4sum:
+	VPERMILPD     $0x55, Z0, Z4
+	VADDPD        Z4, Z0, Z0
+	VCOMPRESSPD.Z Z0, K2, Z0
+	VPERMILPD     $0x55, Z1, Z4
+	VADDPD        Z4, Z1, Z1
+	VCOMPRESSPD.Z Z1, K2, Z1
+	VPERMILPD     $0x55, Z2, Z4
+	VADDPD        Z4, Z2, Z2
+	VCOMPRESSPD.Z Z2, K2, Z2
+	VPERMILPD     $0x55, Z3, Z4
+	VADDPD        Z4, Z3, Z3
+	VCOMPRESSPD.Z Z3, K2, Z3
+	MOVQ          ldc+48(FP), SI
+	SHLQ          $0x03, SI
+	VBROADCASTSD  alpha+56(FP), Z5
+	MOVQ          beta+64(FP), DI
+	SHLQ          $0x01, DI
+	JNE           rows4add
+	VMULPD        Z5, Z0, Z0
+	VMOVUPD       Z0, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z5, Z1, Z1
+	VMOVUPD       Z1, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z5, Z2, Z2
+	VMOVUPD       Z2, K1, (DX)
+	ADDQ          SI, DX
+	VMULPD        Z5, Z3, Z3
+	VMOVUPD       Z3, K1, (DX)
+	ADDQ          SI, DX
+	JMP           rows4done
+
+rows4add:
+	VBROADCASTSD beta+64(FP), Z6
+	VMOVUPD.Z    (DX), K1, Z7
+	VMULPD       Z7, Z6, Z7
+	VFMADD231PD  Z0, Z5, Z7
+	VMOVUPD      Z7, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z7
+	VMULPD       Z7, Z6, Z7
+	VFMADD231PD  Z1, Z5, Z7
+	VMOVUPD      Z7, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z7
+	VMULPD       Z7, Z6, Z7
+	VFMADD231PD  Z2, Z5, Z7
+	VMOVUPD      Z7, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPD.Z    (DX), K1, Z7
+	VMULPD       Z7, Z6, Z7
+	VFMADD231PD  Z3, Z5, Z7
+	VMOVUPD      Z7, K1, (DX)
+	ADDQ         SI, DX
+
+rows4done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	SUBQ $0x04, AX
+	JMP  rows4
+
+rows3:
+	CMPQ   AX, $0x03
+	JLT    rows2
+	MOVQ   CX, AX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows3odd
+
+rows3one:
+	VMOVUPD         (SI), Z3
+	VBROADCASTF32X4 (AX), Z4
+	VFMADD231PD     Z3, Z4, Z0
+	VBROADCASTF32X4 (AX)(BX*1), Z5
+	VFMADD231PD     Z3, Z5, Z1
+	VBROADCASTF32X4 (AX)(BX*2), Z6
+	VFMADD231PD     Z3, Z6, Z2
+	ADDQ            $0x40, SI
+	ADDQ            $0x10, AX
+	DECQ            DI
+	JNE             rows3one
+
+rows3odd:
+	MOVQ           k+8(FP), DI
+	TESTQ          $0x00000001, DI
+	JE             rows3sum
+	VMOVUPD        (SI), Z3
+	VBROADCASTSD.Z (AX), K2, Z4
+	VFMADD231PD    Z3, Z4, Z0
+	VBROADCASTSD.Z (AX)(BX*1), K2, Z5
+	VFMADD231PD    Z3, Z5, Z1
+	VBROADCASTSD.Z (AX)(BX*2), K2, Z6
+	VFMADD231PD    Z3, Z6, Z2
+
+rows3sum:
+	VPERMILPD     $0x55, Z0, Z3
+	VADDPD        Z3, Z0, Z0
+	VCOMPRESSPD.Z Z0, K2, Z0
+	VPERMILPD     $0x55, Z1, Z3
+	VADDPD        Z3, Z1, Z1
+	VCOMPRESSPD.Z Z1, K2, Z1
+	VPERMILPD     $0x55, Z2, Z3
+	VADDPD        Z3, Z2, Z2
+	VCOMPRESSPD.Z Z2, K2, Z2
+	MOVQ          ldc+48(FP), AX
+	SHLQ          $0x03, AX
+	VBROADCASTSD  alpha+56(FP), Z4
+	MOVQ          beta+64(FP), SI
+	SHLQ          $0x01, SI
+	JNE           rows3add
+	VMULPD        Z4, Z0, Z0
+	VMOVUPD       Z0, K1, (DX)
+	ADDQ          AX, DX
+	VMULPD        Z4, Z1, Z1
+	VMOVUPD       Z1, K1, (DX)
+	ADDQ          AX, DX
+	VMULPD        Z4, Z2, Z2
+	VMOVUPD       Z2, K1, (DX)
+	ADDQ          AX, DX
+	JMP           rows3done
+
+rows3add:
+	VBROADCASTSD beta+64(FP), Z5
+	VMOVUPD.Z    (DX), K1, Z6
+	VMULPD       Z6, Z5, Z6
+	VFMADD231PD  Z0, Z4, Z6
+	VMOVUPD      Z6, K1, (DX)
+	ADDQ         AX, DX
+	VMOVUPD.Z    (DX), K1, Z6
+	VMULPD       Z6, Z5, Z6
+	VFMADD231PD  Z1, Z4, Z6
+	VMOVUPD      Z6, K1, (DX)
+	ADDQ         AX, DX
+	VMOVUPD.Z    (DX), K1, Z6
+	VMULPD       Z6, Z5, Z6
+	VFMADD231PD  Z2, Z4, Z6
+	VMOVUPD      Z6, K1, (DX)
+	ADDQ         AX, DX
+
+rows3done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows2:
+	CMPQ   AX, $0x02
+	JLT    rows1
+	MOVQ   CX, AX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows2odd
+
+rows2one:
+	VMOVUPD         (SI), Z2
+	VBROADCASTF32X4 (AX), Z3
+	VFMADD231PD     Z2, Z3, Z0
+	VBROADCASTF32X4 (AX)(BX*1), Z4
+	VFMADD231PD     Z2, Z4, Z1
+	ADDQ            $0x40, SI
+	ADDQ            $0x10, AX
+	DECQ            DI
+	JNE             rows2one
+
+rows2odd:
+	MOVQ           k+8(FP), DI
+	TESTQ          $0x00000001, DI
+	JE             rows2sum
+	VMOVUPD        (SI), Z2
+	VBROADCASTSD.Z (AX), K2, Z3
+	VFMADD231PD    Z2, Z3, Z0
+	VBROADCASTSD.Z (AX)(BX*1), K2, Z4
+	VFMADD231PD    Z2, Z4, Z1
+
+rows2sum:
+	VPERMILPD     $0x55, Z0, Z2
+	VADDPD        Z2, Z0, Z0
+	VCOMPRESSPD.Z Z0, K2, Z0
+	VPERMILPD     $0x55, Z1, Z2
+	VADDPD        Z2, Z1, Z1
+	VCOMPRESSPD.Z Z1, K2, Z1
+	MOVQ          ldc+48(FP), AX
+	SHLQ          $0x03, AX
+	VBROADCASTSD  alpha+56(FP), Z3
+	MOVQ          beta+64(FP), SI
+	SHLQ          $0x01, SI
+	JNE           rows2add
+	VMULPD        Z3, Z0, Z0
+	VMOVUPD       Z0, K1, (DX)
+	ADDQ          AX, DX
+	VMULPD        Z3, Z1, Z1
+	VMOVUPD       Z1, K1, (DX)
+	ADDQ          AX, DX
+	JMP           rows2done
+
+rows2add:
+	VBROADCASTSD beta+64(FP), Z4
+	VMOVUPD.Z    (DX), K1, Z5
+	VMULPD       Z5, Z4, Z5
+	VFMADD231PD  Z0, Z3, Z5
+	VMOVUPD      Z5, K1, (DX)
+	ADDQ         AX, DX
+	VMOVUPD.Z    (DX), K1, Z5
+	VMULPD       Z5, Z4, Z5
+	VFMADD231PD  Z1, Z3, Z5
+	VMOVUPD      Z5, K1, (DX)
+	ADDQ         AX, DX
+
+rows2done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows1:
+	CMPQ   AX, $0x01
+	JLT    end
+	MOVQ   CX, AX
+	VPXORQ Z0, Z0, Z0
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows1odd
+
+rows1one:
+	VMOVUPD         (SI), Z1
+	VBROADCASTF32X4 (AX), Z2
+	VFMADD231PD     Z1, Z2, Z0
+	ADDQ            $0x40, SI
+	ADDQ            $0x10, AX
+	DECQ            DI
+	JNE             rows1one
+
+rows1odd:
+	MOVQ           k+8(FP), DI
+	TESTQ          $0x00000001, DI
+	JE             rows1sum
+	VMOVUPD        (SI), Z1
+	VBROADCASTSD.Z (AX), K2, Z2
+	VFMADD231PD    Z1, Z2, Z0
+
+rows1sum:
+	VPERMILPD     $0x55, Z0, Z1
+	VADDPD        Z1, Z0, Z0
+	VCOMPRESSPD.Z Z0, K2, Z0
+	MOVQ          ldc+48(FP), AX
+	SHLQ          $0x03, AX
+	VBROADCASTSD  alpha+56(FP), Z2
+	MOVQ          beta+64(FP), SI
+	SHLQ          $0x01, SI
+	JNE           rows1add
+	VMULPD        Z2, Z0, Z0
+	VMOVUPD       Z0, K1, (DX)
+	ADDQ          AX, DX
+	JMP           rows1done
+
+rows1add:
+	VBROADCASTSD beta+64(FP), Z3
+	VMOVUPD.Z    (DX), K1, Z4
+	VMULPD       Z4, Z3, Z4
+	VFMADD231PD  Z0, Z2, Z4
+	VMOVUPD      Z4, K1, (DX)
+	ADDQ         AX, DX
+
+rows1done:
+	ADDQ BX, CX
+
+end:
+	VZEROUPPER
+	RET
+
 // func ddotAVX512(m int, n int, a *float64, lda int, x *float64, y *float64)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·ddotAVX512(SB), NOSPLIT, $0-48
@@ -6325,6 +6942,612 @@ rowssum:
 	VMOVUPD      Y9, (CX)
 	VMOVUPD      Y10, 32(CX)
 	VMOVUPD      Y11, 64(CX)
+	VZEROUPPER
+	RET
+
+// func dpairsAVX2(m int, k int, a *float64, rsa int, b *float64, c *float64, ldc int, alpha float64, beta float64, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dpairsAVX2(SB), NOSPLIT, $0-80
+	MOVQ m+0(FP), AX
+	MOVQ a+16(FP), CX
+	MOVQ c+40(FP), DX
+	MOVQ rsa+24(FP), BX
+	SHLQ $0x03, BX
+
+rows4:
+	CMPQ   AX, $0x04
+	JLT    rows3
+	MOVQ   CX, SI
+	LEAQ   (SI)(BX*2), DI
+	ADDQ   BX, DI
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	MOVQ   b+32(FP), R8
+	MOVQ   k+8(FP), R9
+	SHRQ   $0x01, R9
+	SUBQ   $0x04, R9
+	JLT    rows4tail
+
+rows4loop:
+	VMOVUPD        (R8), Y8
+	VMOVUPD        32(R8), Y9
+	VBROADCASTF128 (SI), Y10
+	VFMADD231PD    Y8, Y10, Y0
+	VFMADD231PD    Y9, Y10, Y1
+	VBROADCASTF128 (SI)(BX*1), Y11
+	VFMADD231PD    Y8, Y11, Y2
+	VFMADD231PD    Y9, Y11, Y3
+	VBROADCASTF128 (SI)(BX*2), Y12
+	VFMADD231PD    Y8, Y12, Y4
+	VFMADD231PD    Y9, Y12, Y5
+	VBROADCASTF128 (DI), Y13
+	VFMADD231PD    Y8, Y13, Y6
+	VFMADD231PD    Y9, Y13, Y7
+	ADDQ           $0x40, R8
+	ADDQ           $0x10, SI
+	ADDQ           $0x10, DI
+	VMOVUPD        (R8), Y8
+	VMOVUPD        32(R8), Y9
+	VBROADCASTF128 (SI), Y10
+	VFMADD231PD    Y8, Y10, Y0
+	VFMADD231PD    Y9, Y10, Y1
+	VBROADCASTF128 (SI)(BX*1), Y11
+	VFMADD231PD    Y8, Y11, Y2
+	VFMADD231PD    Y9, Y11, Y3
+	VBROADCASTF128 (SI)(BX*2), Y12
+	VFMADD231PD    Y8, Y12, Y4
+	VFMADD231PD    Y9, Y12, Y5
+	VBROADCASTF128 (DI), Y13
+	VFMADD231PD    Y8, Y13, Y6
+	VFMADD231PD    Y9, Y13, Y7
+	ADDQ           $0x40, R8
+	ADDQ           $0x10, SI
+	ADDQ           $0x10, DI
+	VMOVUPD        (R8), Y8
+	VMOVUPD        32(R8), Y9
+	VBROADCASTF128 (SI), Y10
+	VFMADD231PD    Y8, Y10, Y0
+	VFMADD231PD    Y9, Y10, Y1
+	VBROADCASTF128 (SI)(BX*1), Y11
+	VFMADD231PD    Y8, Y11, Y2
+	VFMADD231PD    Y9, Y11, Y3
+	VBROADCASTF128 (SI)(BX*2), Y12
+	VFMADD231PD    Y8, Y12, Y4
+	VFMADD231PD    Y9, Y12, Y5
+	VBROADCASTF128 (DI), Y13
+	VFMADD231PD    Y8, Y13, Y6
+	VFMADD231PD    Y9, Y13, Y7
+	ADDQ           $0x40, R8
+	ADDQ           $0x10, SI
+	ADDQ           $0x10, DI
+	VMOVUPD        (R8), Y8
+	VMOVUPD        32(R8), Y9
+	VBROADCASTF128 (SI), Y10
+	VFMADD231PD    Y8, Y10, Y0
+	VFMADD231PD    Y9, Y10, Y1
+	VBROADCASTF128 (SI)(BX*1), Y11
+	VFMADD231PD    Y8, Y11, Y2
+	VFMADD231PD    Y9, Y11, Y3
+	VBROADCASTF128 (SI)(BX*2), Y12
+	VFMADD231PD    Y8, Y12, Y4
+	VFMADD231PD    Y9, Y12, Y5
+	VBROADCASTF128 (DI), Y13
+	VFMADD231PD    Y8, Y13, Y6
+	VFMADD231PD    Y9, Y13, Y7
+	ADDQ           $0x40, R8
+	ADDQ           $0x10, SI
+	ADDQ           $0x10, DI
+	SUBQ           $0x04, R9
+	JGE            rows4loop
+
+rows4tail:
+	ADDQ $0x04, R9
+	JE   rows4odd
+
+rows4one:
+	VMOVUPD        (R8), Y8
+	VMOVUPD        32(R8), Y9
+	VBROADCASTF128 (SI), Y10
+	VFMADD231PD    Y8, Y10, Y0
+	VFMADD231PD    Y9, Y10, Y1
+	VBROADCASTF128 (SI)(BX*1), Y11
+	VFMADD231PD    Y8, Y11, Y2
+	VFMADD231PD    Y9, Y11, Y3
+	VBROADCASTF128 (SI)(BX*2), Y12
+	VFMADD231PD    Y8, Y12, Y4
+	VFMADD231PD    Y9, Y12, Y5
+	VBROADCASTF128 (DI), Y13
+	VFMADD231PD    Y8, Y13, Y6
+	VFMADD231PD    Y9, Y13, Y7
+	ADDQ           $0x40, R8
+	ADDQ           $0x10, SI
+	ADDQ           $0x10, DI
+	DECQ           R9
+	JNE            rows4one
+
+rows4odd:
+	MOVQ        k+8(FP), R9
+	TESTQ       $0x00000001, R9
+	JE          rows4sum
+	VMOVUPD     (R8), Y8
+	VMOVUPD     32(R8), Y9
+	VMOVSD      (SI), X10
+	VINSERTF128 $0x01, X10, Y10, Y10
+	VFMADD231PD Y8, Y10, Y0
+	VFMADD231PD Y9, Y10, Y1
+	VMOVSD      (SI)(BX*1), X11
+	VINSERTF128 $0x01, X11, Y11, Y11
+	VFMADD231PD Y8, Y11, Y2
+	VFMADD231PD Y9, Y11, Y3
+	VMOVSD      (SI)(BX*2), X12
+	VINSERTF128 $0x01, X12, Y12, Y12
+	VFMADD231PD Y8, Y12, Y4
+	VFMADD231PD Y9, Y12, Y5
+	VMOVSD      (DI), X13
+	VINSERTF128 $0x01, X13, Y13, Y13
+	VFMADD231PD Y8, Y13, Y6
+	VFMADD231PD Y9, Y13, Y7
+
+rows4sum:
+	VHADDPD      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VHADDPD      Y3, Y2, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	VHADDPD      Y5, Y4, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	VHADDPD      Y7, Y6, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	MOVQ         ldc+48(FP), SI
+	SHLQ         $0x03, SI
+	VBROADCASTSD alpha+56(FP), Y10
+	MOVQ         beta+64(FP), DI
+	SHLQ         $0x01, DI
+	JNE          rows4add
+	MOVQ         n+72(FP), DI
+	CMPQ         DI, $0x04
+	JLT          rows4cut
+	VMULPD       Y10, Y0, Y0
+	VMOVUPD      Y0, (DX)
+	ADDQ         SI, DX
+	VMULPD       Y10, Y2, Y2
+	VMOVUPD      Y2, (DX)
+	ADDQ         SI, DX
+	VMULPD       Y10, Y4, Y4
+	VMOVUPD      Y4, (DX)
+	ADDQ         SI, DX
+	VMULPD       Y10, Y6, Y6
+	VMOVUPD      Y6, (DX)
+	ADDQ         SI, DX
+	JMP          rows4done
+
+rows4cut:
+	LEAQ       masks<>+0(SB), R8
+	NEGQ       DI
+	SHLQ       $0x03, DI
+	VMOVDQU    32(R8)(DI*1), Y13
+	VMULPD     Y10, Y0, Y0
+	VMASKMOVPD Y0, Y13, (DX)
+	ADDQ       SI, DX
+	VMULPD     Y10, Y2, Y2
+	VMASKMOVPD Y2, Y13, (DX)
+	ADDQ       SI, DX
+	VMULPD     Y10, Y4, Y4
+	VMASKMOVPD Y4, Y13, (DX)
+	ADDQ       SI, DX
+	VMULPD     Y10, Y6, Y6
+	VMASKMOVPD Y6, Y13, (DX)
+	ADDQ       SI, DX
+	JMP        rows4done
+
+rows4add:
+	MOVQ         n+72(FP), DI
+	CMPQ         DI, $0x04
+	JLT          rows4addcut
+	VBROADCASTSD beta+64(FP), Y11
+	VMULPD       (DX), Y11, Y12
+	VFMADD231PD  Y0, Y10, Y12
+	VMOVUPD      Y12, (DX)
+	ADDQ         SI, DX
+	VMULPD       (DX), Y11, Y12
+	VFMADD231PD  Y2, Y10, Y12
+	VMOVUPD      Y12, (DX)
+	ADDQ         SI, DX
+	VMULPD       (DX), Y11, Y12
+	VFMADD231PD  Y4, Y10, Y12
+	VMOVUPD      Y12, (DX)
+	ADDQ         SI, DX
+	VMULPD       (DX), Y11, Y12
+	VFMADD231PD  Y6, Y10, Y12
+	VMOVUPD      Y12, (DX)
+	ADDQ         SI, DX
+	JMP          rows4done
+
+rows4addcut:
+	LEAQ         masks<>+0(SB), R8
+	NEGQ         DI
+	SHLQ         $0x03, DI
+	VMOVDQU      32(R8)(DI*1), Y13
+	VBROADCASTSD beta+64(FP), Y11
+	VMASKMOVPD   (DX), Y13, Y12
+	VMULPD       Y12, Y11, Y12
+	VFMADD231PD  Y0, Y10, Y12
+	VMASKMOVPD   Y12, Y13, (DX)
+	ADDQ         SI, DX
+	VMASKMOVPD   (DX), Y13, Y12
+	VMULPD       Y12, Y11, Y12
+	VFMADD231PD  Y2, Y10, Y12
+	VMASKMOVPD   Y12, Y13, (DX)
+	ADDQ         SI, DX
+	VMASKMOVPD   (DX), Y13, Y12
+	VMULPD       Y12, Y11, Y12
+	VFMADD231PD  Y4, Y10, Y12
+	VMASKMOVPD   Y12, Y13, (DX)
+	ADDQ         SI, DX
+	VMASKMOVPD   (DX), Y13, Y12
+	VMULPD       Y12, Y11, Y12
+	VFMADD231PD  Y6, Y10, Y12
+	VMASKMOVPD   Y12, Y13, (DX)
+	ADDQ         SI, DX
+
+rows4done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	SUBQ $0x04, AX
+	JMP  rows4
+
+rows3:
+	CMPQ   AX, $0x03
+	JLT    rows2
+	MOVQ   CX, AX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows3odd
+
+rows3one:
+	VMOVUPD        (SI), Y6
+	VMOVUPD        32(SI), Y7
+	VBROADCASTF128 (AX), Y8
+	VFMADD231PD    Y6, Y8, Y0
+	VFMADD231PD    Y7, Y8, Y1
+	VBROADCASTF128 (AX)(BX*1), Y9
+	VFMADD231PD    Y6, Y9, Y2
+	VFMADD231PD    Y7, Y9, Y3
+	VBROADCASTF128 (AX)(BX*2), Y10
+	VFMADD231PD    Y6, Y10, Y4
+	VFMADD231PD    Y7, Y10, Y5
+	ADDQ           $0x40, SI
+	ADDQ           $0x10, AX
+	DECQ           DI
+	JNE            rows3one
+
+rows3odd:
+	MOVQ        k+8(FP), DI
+	TESTQ       $0x00000001, DI
+	JE          rows3sum
+	VMOVUPD     (SI), Y6
+	VMOVUPD     32(SI), Y7
+	VMOVSD      (AX), X8
+	VINSERTF128 $0x01, X8, Y8, Y8
+	VFMADD231PD Y6, Y8, Y0
+	VFMADD231PD Y7, Y8, Y1
+	VMOVSD      (AX)(BX*1), X9
+	VINSERTF128 $0x01, X9, Y9, Y9
+	VFMADD231PD Y6, Y9, Y2
+	VFMADD231PD Y7, Y9, Y3
+	VMOVSD      (AX)(BX*2), X10
+	VINSERTF128 $0x01, X10, Y10, Y10
+	VFMADD231PD Y6, Y10, Y4
+	VFMADD231PD Y7, Y10, Y5
+
+rows3sum:
+	VHADDPD      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VHADDPD      Y3, Y2, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	VHADDPD      Y5, Y4, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	MOVQ         ldc+48(FP), AX
+	SHLQ         $0x03, AX
+	VBROADCASTSD alpha+56(FP), Y8
+	MOVQ         beta+64(FP), SI
+	SHLQ         $0x01, SI
+	JNE          rows3add
+	MOVQ         n+72(FP), SI
+	CMPQ         SI, $0x04
+	JLT          rows3cut
+	VMULPD       Y8, Y0, Y0
+	VMOVUPD      Y0, (DX)
+	ADDQ         AX, DX
+	VMULPD       Y8, Y2, Y2
+	VMOVUPD      Y2, (DX)
+	ADDQ         AX, DX
+	VMULPD       Y8, Y4, Y4
+	VMOVUPD      Y4, (DX)
+	ADDQ         AX, DX
+	JMP          rows3done
+
+rows3cut:
+	LEAQ       masks<>+0(SB), DI
+	NEGQ       SI
+	SHLQ       $0x03, SI
+	VMOVDQU    32(DI)(SI*1), Y11
+	VMULPD     Y8, Y0, Y0
+	VMASKMOVPD Y0, Y11, (DX)
+	ADDQ       AX, DX
+	VMULPD     Y8, Y2, Y2
+	VMASKMOVPD Y2, Y11, (DX)
+	ADDQ       AX, DX
+	VMULPD     Y8, Y4, Y4
+	VMASKMOVPD Y4, Y11, (DX)
+	ADDQ       AX, DX
+	JMP        rows3done
+
+rows3add:
+	MOVQ         n+72(FP), SI
+	CMPQ         SI, $0x04
+	JLT          rows3addcut
+	VBROADCASTSD beta+64(FP), Y9
+	VMULPD       (DX), Y9, Y10
+	VFMADD231PD  Y0, Y8, Y10
+	VMOVUPD      Y10, (DX)
+	ADDQ         AX, DX
+	VMULPD       (DX), Y9, Y10
+	VFMADD231PD  Y2, Y8, Y10
+	VMOVUPD      Y10, (DX)
+	ADDQ         AX, DX
+	VMULPD       (DX), Y9, Y10
+	VFMADD231PD  Y4, Y8, Y10
+	VMOVUPD      Y10, (DX)
+	ADDQ         AX, DX
+	JMP          rows3done
+
+rows3addcut:
+	LEAQ         masks<>+0(SB), DI
+	NEGQ         SI
+	SHLQ         $0x03, SI
+	VMOVDQU      32(DI)(SI*1), Y11
+	VBROADCASTSD beta+64(FP), Y9
+	VMASKMOVPD   (DX), Y11, Y10
+	VMULPD       Y10, Y9, Y10
+	VFMADD231PD  Y0, Y8, Y10
+	VMASKMOVPD   Y10, Y11, (DX)
+	ADDQ         AX, DX
+	VMASKMOVPD   (DX), Y11, Y10
+	VMULPD       Y10, Y9, Y10
+	VFMADD231PD  Y2, Y8, Y10
+	VMASKMOVPD   Y10, Y11, (DX)
+	ADDQ         AX, DX
+	VMASKMOVPD   (DX), Y11, Y10
+	VMULPD       Y10, Y9, Y10
+	VFMADD231PD  Y4, Y8, Y10
+	VMASKMOVPD   Y10, Y11, (DX)
+	ADDQ         AX, DX
+
+rows3done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows2:
+	CMPQ   AX, $0x02
+	JLT    rows1
+	MOVQ   CX, AX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows2odd
+
+rows2one:
+	VMOVUPD        (SI), Y4
+	VMOVUPD        32(SI), Y5
+	VBROADCASTF128 (AX), Y6
+	VFMADD231PD    Y4, Y6, Y0
+	VFMADD231PD    Y5, Y6, Y1
+	VBROADCASTF128 (AX)(BX*1), Y7
+	VFMADD231PD    Y4, Y7, Y2
+	VFMADD231PD    Y5, Y7, Y3
+	ADDQ           $0x40, SI
+	ADDQ           $0x10, AX
+	DECQ           DI
+	JNE            rows2one
+
+rows2odd:
+	MOVQ        k+8(FP), DI
+	TESTQ       $0x00000001, DI
+	JE          rows2sum
+	VMOVUPD     (SI), Y4
+	VMOVUPD     32(SI), Y5
+	VMOVSD      (AX), X6
+	VINSERTF128 $0x01, X6, Y6, Y6
+	VFMADD231PD Y4, Y6, Y0
+	VFMADD231PD Y5, Y6, Y1
+	VMOVSD      (AX)(BX*1), X7
+	VINSERTF128 $0x01, X7, Y7, Y7
+	VFMADD231PD Y4, Y7, Y2
+	VFMADD231PD Y5, Y7, Y3
+
+rows2sum:
+	VHADDPD      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VHADDPD      Y3, Y2, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	MOVQ         ldc+48(FP), AX
+	SHLQ         $0x03, AX
+	VBROADCASTSD alpha+56(FP), Y6
+	MOVQ         beta+64(FP), SI
+	SHLQ         $0x01, SI
+	JNE          rows2add
+	MOVQ         n+72(FP), SI
+	CMPQ         SI, $0x04
+	JLT          rows2cut
+	VMULPD       Y6, Y0, Y0
+	VMOVUPD      Y0, (DX)
+	ADDQ         AX, DX
+	VMULPD       Y6, Y2, Y2
+	VMOVUPD      Y2, (DX)
+	ADDQ         AX, DX
+	JMP          rows2done
+
+rows2cut:
+	LEAQ       masks<>+0(SB), DI
+	NEGQ       SI
+	SHLQ       $0x03, SI
+	VMOVDQU    32(DI)(SI*1), Y9
+	VMULPD     Y6, Y0, Y0
+	VMASKMOVPD Y0, Y9, (DX)
+	ADDQ       AX, DX
+	VMULPD     Y6, Y2, Y2
+	VMASKMOVPD Y2, Y9, (DX)
+	ADDQ       AX, DX
+	JMP        rows2done
+
+rows2add:
+	MOVQ         n+72(FP), SI
+	CMPQ         SI, $0x04
+	JLT          rows2addcut
+	VBROADCASTSD beta+64(FP), Y7
+	VMULPD       (DX), Y7, Y8
+	VFMADD231PD  Y0, Y6, Y8
+	VMOVUPD      Y8, (DX)
+	ADDQ         AX, DX
+	VMULPD       (DX), Y7, Y8
+	VFMADD231PD  Y2, Y6, Y8
+	VMOVUPD      Y8, (DX)
+	ADDQ         AX, DX
+	JMP          rows2done
+
+rows2addcut:
+	LEAQ         masks<>+0(SB), DI
+	NEGQ         SI
+	SHLQ         $0x03, SI
+	VMOVDQU      32(DI)(SI*1), Y9
+	VBROADCASTSD beta+64(FP), Y7
+	VMASKMOVPD   (DX), Y9, Y8
+	VMULPD       Y8, Y7, Y8
+	VFMADD231PD  Y0, Y6, Y8
+	VMASKMOVPD   Y8, Y9, (DX)
+	ADDQ         AX, DX
+	VMASKMOVPD   (DX), Y9, Y8
+	VMULPD       Y8, Y7, Y8
+	VFMADD231PD  Y2, Y6, Y8
+	VMASKMOVPD   Y8, Y9, (DX)
+	ADDQ         AX, DX
+
+rows2done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows1:
+	CMPQ   AX, $0x01
+	JLT    end
+	MOVQ   CX, AX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows1odd
+
+rows1one:
+	VMOVUPD        (SI), Y2
+	VMOVUPD        32(SI), Y3
+	VBROADCASTF128 (AX), Y4
+	VFMADD231PD    Y2, Y4, Y0
+	VFMADD231PD    Y3, Y4, Y1
+	ADDQ           $0x40, SI
+	ADDQ           $0x10, AX
+	DECQ           DI
+	JNE            rows1one
+
+rows1odd:
+	MOVQ        k+8(FP), DI
+	TESTQ       $0x00000001, DI
+	JE          rows1sum
+	VMOVUPD     (SI), Y2
+	VMOVUPD     32(SI), Y3
+	VMOVSD      (AX), X4
+	VINSERTF128 $0x01, X4, Y4, Y4
+	VFMADD231PD Y2, Y4, Y0
+	VFMADD231PD Y3, Y4, Y1
+
+rows1sum:
+	VHADDPD      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	MOVQ         ldc+48(FP), AX
+	SHLQ         $0x03, AX
+	VBROADCASTSD alpha+56(FP), Y4
+	MOVQ         beta+64(FP), SI
+	SHLQ         $0x01, SI
+	JNE          rows1add
+	MOVQ         n+72(FP), SI
+	CMPQ         SI, $0x04
+	JLT          rows1cut
+	VMULPD       Y4, Y0, Y0
+	VMOVUPD      Y0, (DX)
+	ADDQ         AX, DX
+	JMP          rows1done
+
+rows1cut:
+	LEAQ       masks<>+0(SB), DI
+	NEGQ       SI
+	SHLQ       $0x03, SI
+	VMOVDQU    32(DI)(SI*1), Y7
+	VMULPD     Y4, Y0, Y0
+	VMASKMOVPD Y0, Y7, (DX)
+	ADDQ       AX, DX
+	JMP        rows1done
+
+rows1add:
+	MOVQ         n+72(FP), SI
+	CMPQ         SI, $0x04
+	JLT          rows1addcut
+	VBROADCASTSD beta+64(FP), Y5
+	VMULPD       (DX), Y5, Y6
+	VFMADD231PD  Y0, Y4, Y6
+	VMOVUPD      Y6, (DX)
+	ADDQ         AX, DX
+	JMP          rows1done
+
+rows1addcut:
+	LEAQ         masks<>+0(SB), DI
+	NEGQ         SI
+	SHLQ         $0x03, SI
+	VMOVDQU      32(DI)(SI*1), Y7
+	VBROADCASTSD beta+64(FP), Y5
+	VMASKMOVPD   (DX), Y7, Y6
+	VMULPD       Y6, Y5, Y6
+	VFMADD231PD  Y0, Y4, Y6
+	VMASKMOVPD   Y6, Y7, (DX)
+	ADDQ         AX, DX
+
+rows1done:
+	ADDQ BX, CX
+
+end:
 	VZEROUPPER
 	RET
 
@@ -9945,6 +11168,623 @@ rowssum:
 	VZEROUPPER
 	RET
 
+// func spairsAVX512(m int, k int, a *float32, rsa int, b *float32, c *float32, ldc int, alpha float32, beta float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·spairsAVX512(SB), NOSPLIT, $0-72
+	MOVQ  m+0(FP), AX
+	MOVQ  a+16(FP), CX
+	MOVQ  c+40(FP), DX
+	MOVQ  rsa+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  n+64(FP), SI
+	MOVL  $0xffffffff, DI
+	BZHIL SI, DI, DI
+	KMOVW DI, K1
+	MOVL  $0x00005555, SI
+	KMOVW SI, K2
+
+rows8:
+	CMPQ   AX, $0x08
+	JLT    rows4
+	MOVQ   CX, SI
+	LEAQ   (SI)(BX*2), DI
+	ADDQ   BX, DI
+	LEAQ   (DI)(BX*2), R8
+	ADDQ   BX, R8
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	MOVQ   b+32(FP), R9
+	MOVQ   k+8(FP), R10
+	SHRQ   $0x01, R10
+	SUBQ   $0x04, R10
+	JLT    rows8tail
+
+rows8loop:
+	VMOVUPS      (R9), Z8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSD (SI)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSD (SI)(BX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSD (DI), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSD (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSD (DI)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSD (R8), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSD (R8)(BX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         $0x40, R9
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	VMOVUPS      (R9), Z8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSD (SI)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSD (SI)(BX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSD (DI), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSD (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSD (DI)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSD (R8), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSD (R8)(BX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         $0x40, R9
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	VMOVUPS      (R9), Z8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSD (SI)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSD (SI)(BX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSD (DI), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSD (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSD (DI)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSD (R8), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSD (R8)(BX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         $0x40, R9
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	VMOVUPS      (R9), Z8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSD (SI)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSD (SI)(BX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSD (DI), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSD (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSD (DI)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSD (R8), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSD (R8)(BX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         $0x40, R9
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	SUBQ         $0x04, R10
+	JGE          rows8loop
+
+rows8tail:
+	ADDQ $0x04, R10
+	JE   rows8odd
+
+rows8one:
+	VMOVUPS      (R9), Z8
+	VBROADCASTSD (SI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSD (SI)(BX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSD (SI)(BX*2), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSD (DI), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSD (DI)(BX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSD (DI)(BX*2), Z10
+	VFMADD231PS  Z8, Z10, Z5
+	VBROADCASTSD (R8), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VBROADCASTSD (R8)(BX*1), Z12
+	VFMADD231PS  Z8, Z12, Z7
+	ADDQ         $0x40, R9
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
+	DECQ         R10
+	JNE          rows8one
+
+rows8odd:
+	MOVQ           k+8(FP), R10
+	TESTQ          $0x00000001, R10
+	JE             rows8sum
+	VMOVUPS        (R9), Z8
+	VBROADCASTSS.Z (SI), K2, Z9
+	VFMADD231PS    Z8, Z9, Z0
+	VBROADCASTSS.Z (SI)(BX*1), K2, Z10
+	VFMADD231PS    Z8, Z10, Z1
+	VBROADCASTSS.Z (SI)(BX*2), K2, Z11
+	VFMADD231PS    Z8, Z11, Z2
+	VBROADCASTSS.Z (DI), K2, Z12
+	VFMADD231PS    Z8, Z12, Z3
+	VBROADCASTSS.Z (DI)(BX*1), K2, Z9
+	VFMADD231PS    Z8, Z9, Z4
+	VBROADCASTSS.Z (DI)(BX*2), K2, Z10
+	VFMADD231PS    Z8, Z10, Z5
+	VBROADCASTSS.Z (R8), K2, Z11
+	VFMADD231PS    Z8, Z11, Z6
+	VBROADCASTSS.Z (R8)(BX*1), K2, Z12
+	VFMADD231PS    Z8, Z12, Z7
+
+rows8sum:
+	VPERMILPS     $0xb1, Z0, Z8
+	VADDPS        Z8, Z0, Z0
+	VCOMPRESSPS.Z Z0, K2, Z0
+	VPERMILPS     $0xb1, Z1, Z8
+	VADDPS        Z8, Z1, Z1
+	VCOMPRESSPS.Z Z1, K2, Z1
+	VPERMILPS     $0xb1, Z2, Z8
+	VADDPS        Z8, Z2, Z2
+	VCOMPRESSPS.Z Z2, K2, Z2
+	VPERMILPS     $0xb1, Z3, Z8
+	VADDPS        Z8, Z3, Z3
+	VCOMPRESSPS.Z Z3, K2, Z3
+	VPERMILPS     $0xb1, Z4, Z8
+	VADDPS        Z8, Z4, Z4
+	VCOMPRESSPS.Z Z4, K2, Z4
+	VPERMILPS     $0xb1, Z5, Z8
+	VADDPS        Z8, Z5, Z5
+	VCOMPRESSPS.Z Z5, K2, Z5
+	VPERMILPS     $0xb1, Z6, Z8
+	VADDPS        Z8, Z6, Z6
+	VCOMPRESSPS.Z Z6, K2, Z6
+	VPERMILPS     $0xb1, Z7, Z8
+	VADDPS        Z8, Z7, Z7
+	VCOMPRESSPS.Z Z7, K2, Z7
+	MOVQ          ldc+48(FP), SI
+	SHLQ          $0x02, SI
+	VBROADCASTSS  alpha+56(FP), Z9
+	MOVL          beta+60(FP), DI
+	SHLL          $0x01, DI
+	JNE           rows8add
+	VMULPS        Z9, Z0, Z0
+	VMOVUPS       Z0, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z9, Z1, Z1
+	VMOVUPS       Z1, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z9, Z2, Z2
+	VMOVUPS       Z2, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z9, Z3, Z3
+	VMOVUPS       Z3, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z9, Z4, Z4
+	VMOVUPS       Z4, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z9, Z5, Z5
+	VMOVUPS       Z5, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z9, Z6, Z6
+	VMOVUPS       Z6, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z9, Z7, Z7
+	VMOVUPS       Z7, K1, (DX)
+	ADDQ          SI, DX
+	JMP           rows8done
+
+rows8add:
+	VBROADCASTSS beta+60(FP), Z10
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z0, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z1, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z2, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z3, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z4, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z5, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z6, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z11
+	VMULPS       Z11, Z10, Z11
+	VFMADD231PS  Z7, Z9, Z11
+	VMOVUPS      Z11, K1, (DX)
+	ADDQ         SI, DX
+
+rows8done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	SUBQ $0x08, AX
+	JMP  rows8
+
+rows4:
+	CMPQ   AX, $0x04
+	JLT    rows3
+	MOVQ   CX, SI
+	LEAQ   (SI)(BX*2), DI
+	ADDQ   BX, DI
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVQ   b+32(FP), R8
+	MOVQ   k+8(FP), R9
+	SHRQ   $0x01, R9
+	TESTQ  R9, R9
+	JE     rows4odd
+
+rows4one:
+	VMOVUPS      (R8), Z4
+	VBROADCASTSD (SI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSD (SI)(BX*1), Z6
+	VFMADD231PS  Z4, Z6, Z1
+	VBROADCASTSD (SI)(BX*2), Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VBROADCASTSD (DI), Z8
+	VFMADD231PS  Z4, Z8, Z3
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	DECQ         R9
+	JNE          rows4one
+
+rows4odd:
+	MOVQ           k+8(FP), R9
+	TESTQ          $0x00000001, R9
+	JE             rows4sum
+	VMOVUPS        (R8), Z4
+	VBROADCASTSS.Z (SI), K2, Z5
+	VFMADD231PS    Z4, Z5, Z0
+	VBROADCASTSS.Z (SI)(BX*1), K2, Z6
+	VFMADD231PS    Z4, Z6, Z1
+	VBROADCASTSS.Z (SI)(BX*2), K2, Z7
+	VFMADD231PS    Z4, Z7, Z2
+	VBROADCASTSS.Z (DI), K2, Z8
+	VFMADD231PS    Z4, Z8, Z3
+
+rows4sum:
+	VPERMILPS     $0xb1, Z0, Z4
+	VADDPS        Z4, Z0, Z0
+	VCOMPRESSPS.Z Z0, K2, Z0
+	VPERMILPS     $0xb1, Z1, Z4
+	VADDPS        Z4, Z1, Z1
+	VCOMPRESSPS.Z Z1, K2, Z1
+	VPERMILPS     $0xb1, Z2, Z4
+	VADDPS        Z4, Z2, Z2
+	VCOMPRESSPS.Z Z2, K2, Z2
+	VPERMILPS     $0xb1, Z3, Z4
+	VADDPS        Z4, Z3, Z3
+	VCOMPRESSPS.Z Z3, K2, Z3
+	MOVQ          ldc+48(FP), SI
+	SHLQ          $0x02, SI
+	VBROADCASTSS  alpha+56(FP), Z5
+	MOVL          beta+60(FP), DI
+	SHLL          $0x01, DI
+	JNE           rows4add
+	VMULPS        Z5, Z0, Z0
+	VMOVUPS       Z0, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z5, Z1, Z1
+	VMOVUPS       Z1, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z5, Z2, Z2
+	VMOVUPS       Z2, K1, (DX)
+	ADDQ          SI, DX
+	VMULPS        Z5, Z3, Z3
+	VMOVUPS       Z3, K1, (DX)
+	ADDQ          SI, DX
+	JMP           rows4done
+
+rows4add:
+	VBROADCASTSS beta+60(FP), Z6
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z6, Z7
+	VFMADD231PS  Z0, Z5, Z7
+	VMOVUPS      Z7, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z6, Z7
+	VFMADD231PS  Z1, Z5, Z7
+	VMOVUPS      Z7, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z6, Z7
+	VFMADD231PS  Z2, Z5, Z7
+	VMOVUPS      Z7, K1, (DX)
+	ADDQ         SI, DX
+	VMOVUPS.Z    (DX), K1, Z7
+	VMULPS       Z7, Z6, Z7
+	VFMADD231PS  Z3, Z5, Z7
+	VMOVUPS      Z7, K1, (DX)
+	ADDQ         SI, DX
+
+rows4done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	SUBQ $0x04, AX
+	JMP  rows4
+
+rows3:
+	CMPQ   AX, $0x03
+	JLT    rows2
+	MOVQ   CX, AX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows3odd
+
+rows3one:
+	VMOVUPS      (SI), Z3
+	VBROADCASTSD (AX), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSD (AX)(BX*1), Z5
+	VFMADD231PS  Z3, Z5, Z1
+	VBROADCASTSD (AX)(BX*2), Z6
+	VFMADD231PS  Z3, Z6, Z2
+	ADDQ         $0x40, SI
+	ADDQ         $0x08, AX
+	DECQ         DI
+	JNE          rows3one
+
+rows3odd:
+	MOVQ           k+8(FP), DI
+	TESTQ          $0x00000001, DI
+	JE             rows3sum
+	VMOVUPS        (SI), Z3
+	VBROADCASTSS.Z (AX), K2, Z4
+	VFMADD231PS    Z3, Z4, Z0
+	VBROADCASTSS.Z (AX)(BX*1), K2, Z5
+	VFMADD231PS    Z3, Z5, Z1
+	VBROADCASTSS.Z (AX)(BX*2), K2, Z6
+	VFMADD231PS    Z3, Z6, Z2
+
+rows3sum:
+	VPERMILPS     $0xb1, Z0, Z3
+	VADDPS        Z3, Z0, Z0
+	VCOMPRESSPS.Z Z0, K2, Z0
+	VPERMILPS     $0xb1, Z1, Z3
+	VADDPS        Z3, Z1, Z1
+	VCOMPRESSPS.Z Z1, K2, Z1
+	VPERMILPS     $0xb1, Z2, Z3
+	VADDPS        Z3, Z2, Z2
+	VCOMPRESSPS.Z Z2, K2, Z2
+	MOVQ          ldc+48(FP), AX
+	SHLQ          $0x02, AX
+	VBROADCASTSS  alpha+56(FP), Z4
+	MOVL          beta+60(FP), SI
+	SHLL          $0x01, SI
+	JNE           rows3add
+	VMULPS        Z4, Z0, Z0
+	VMOVUPS       Z0, K1, (DX)
+	ADDQ          AX, DX
+	VMULPS        Z4, Z1, Z1
+	VMOVUPS       Z1, K1, (DX)
+	ADDQ          AX, DX
+	VMULPS        Z4, Z2, Z2
+	VMOVUPS       Z2, K1, (DX)
+	ADDQ          AX, DX
+	JMP           rows3done
+
+rows3add:
+	VBROADCASTSS beta+60(FP), Z5
+	VMOVUPS.Z    (DX), K1, Z6
+	VMULPS       Z6, Z5, Z6
+	VFMADD231PS  Z0, Z4, Z6
+	VMOVUPS      Z6, K1, (DX)
+	ADDQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z6
+	VMULPS       Z6, Z5, Z6
+	VFMADD231PS  Z1, Z4, Z6
+	VMOVUPS      Z6, K1, (DX)
+	ADDQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z6
+	VMULPS       Z6, Z5, Z6
+	VFMADD231PS  Z2, Z4, Z6
+	VMOVUPS      Z6, K1, (DX)
+	ADDQ         AX, DX
+
+rows3done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows2:
+	CMPQ   AX, $0x02
+	JLT    rows1
+	MOVQ   CX, AX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows2odd
+
+rows2one:
+	VMOVUPS      (SI), Z2
+	VBROADCASTSD (AX), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSD (AX)(BX*1), Z4
+	VFMADD231PS  Z2, Z4, Z1
+	ADDQ         $0x40, SI
+	ADDQ         $0x08, AX
+	DECQ         DI
+	JNE          rows2one
+
+rows2odd:
+	MOVQ           k+8(FP), DI
+	TESTQ          $0x00000001, DI
+	JE             rows2sum
+	VMOVUPS        (SI), Z2
+	VBROADCASTSS.Z (AX), K2, Z3
+	VFMADD231PS    Z2, Z3, Z0
+	VBROADCASTSS.Z (AX)(BX*1), K2, Z4
+	VFMADD231PS    Z2, Z4, Z1
+
+rows2sum:
+	VPERMILPS     $0xb1, Z0, Z2
+	VADDPS        Z2, Z0, Z0
+	VCOMPRESSPS.Z Z0, K2, Z0
+	VPERMILPS     $0xb1, Z1, Z2
+	VADDPS        Z2, Z1, Z1
+	VCOMPRESSPS.Z Z1, K2, Z1
+	MOVQ          ldc+48(FP), AX
+	SHLQ          $0x02, AX
+	VBROADCASTSS  alpha+56(FP), Z3
+	MOVL          beta+60(FP), SI
+	SHLL          $0x01, SI
+	JNE           rows2add
+	VMULPS        Z3, Z0, Z0
+	VMOVUPS       Z0, K1, (DX)
+	ADDQ          AX, DX
+	VMULPS        Z3, Z1, Z1
+	VMOVUPS       Z1, K1, (DX)
+	ADDQ          AX, DX
+	JMP           rows2done
+
+rows2add:
+	VBROADCASTSS beta+60(FP), Z4
+	VMOVUPS.Z    (DX), K1, Z5
+	VMULPS       Z5, Z4, Z5
+	VFMADD231PS  Z0, Z3, Z5
+	VMOVUPS      Z5, K1, (DX)
+	ADDQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z5
+	VMULPS       Z5, Z4, Z5
+	VFMADD231PS  Z1, Z3, Z5
+	VMOVUPS      Z5, K1, (DX)
+	ADDQ         AX, DX
+
+rows2done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows1:
+	CMPQ   AX, $0x01
+	JLT    end
+	MOVQ   CX, AX
+	VPXORQ Z0, Z0, Z0
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows1odd
+
+rows1one:
+	VMOVUPS      (SI), Z1
+	VBROADCASTSD (AX), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         $0x40, SI
+	ADDQ         $0x08, AX
+	DECQ         DI
+	JNE          rows1one
+
+rows1odd:
+	MOVQ           k+8(FP), DI
+	TESTQ          $0x00000001, DI
+	JE             rows1sum
+	VMOVUPS        (SI), Z1
+	VBROADCASTSS.Z (AX), K2, Z2
+	VFMADD231PS    Z1, Z2, Z0
+
+rows1sum:
+	VPERMILPS     $0xb1, Z0, Z1
+	VADDPS        Z1, Z0, Z0
+	VCOMPRESSPS.Z Z0, K2, Z0
+	MOVQ          ldc+48(FP), AX
+	SHLQ          $0x02, AX
+	VBROADCASTSS  alpha+56(FP), Z2
+	MOVL          beta+60(FP), SI
+	SHLL          $0x01, SI
+	JNE           rows1add
+	VMULPS        Z2, Z0, Z0
+	VMOVUPS       Z0, K1, (DX)
+	ADDQ          AX, DX
+	JMP           rows1done
+
+rows1add:
+	VBROADCASTSS beta+60(FP), Z3
+	VMOVUPS.Z    (DX), K1, Z4
+	VMULPS       Z4, Z3, Z4
+	VFMADD231PS  Z0, Z2, Z4
+	VMOVUPS      Z4, K1, (DX)
+	ADDQ         AX, DX
+
+rows1done:
+	ADDQ BX, CX
+
+end:
+	VZEROUPPER
+	RET
+
 // func sdotAVX512(m int, n int, a *float32, lda int, x *float32, y *float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·sdotAVX512(SB), NOSPLIT, $0-48
@@ -13113,6 +14953,612 @@ rowssum:
 	VMOVUPS      Y9, (CX)
 	VMOVUPS      Y10, 32(CX)
 	VMOVUPS      Y11, 64(CX)
+	VZEROUPPER
+	RET
+
+// func spairsAVX2(m int, k int, a *float32, rsa int, b *float32, c *float32, ldc int, alpha float32, beta float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·spairsAVX2(SB), NOSPLIT, $0-72
+	MOVQ m+0(FP), AX
+	MOVQ a+16(FP), CX
+	MOVQ c+40(FP), DX
+	MOVQ rsa+24(FP), BX
+	SHLQ $0x02, BX
+
+rows4:
+	CMPQ   AX, $0x04
+	JLT    rows3
+	MOVQ   CX, SI
+	LEAQ   (SI)(BX*2), DI
+	ADDQ   BX, DI
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	MOVQ   b+32(FP), R8
+	MOVQ   k+8(FP), R9
+	SHRQ   $0x01, R9
+	SUBQ   $0x04, R9
+	JLT    rows4tail
+
+rows4loop:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSD (SI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSD (SI)(BX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSD (SI)(BX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSD (DI), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSD (SI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSD (SI)(BX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSD (SI)(BX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSD (DI), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSD (SI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSD (SI)(BX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSD (SI)(BX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSD (DI), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSD (SI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSD (SI)(BX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSD (SI)(BX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSD (DI), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	SUBQ         $0x04, R9
+	JGE          rows4loop
+
+rows4tail:
+	ADDQ $0x04, R9
+	JE   rows4odd
+
+rows4one:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSD (SI), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSD (SI)(BX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSD (SI)(BX*2), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSD (DI), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, SI
+	ADDQ         $0x08, DI
+	DECQ         R9
+	JNE          rows4one
+
+rows4odd:
+	MOVQ         k+8(FP), R9
+	TESTQ        $0x00000001, R9
+	JE           rows4sum
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VMOVSS       (SI), X10
+	VBROADCASTSD X10, Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VMOVSS       (SI)(BX*1), X11
+	VBROADCASTSD X11, Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VMOVSS       (SI)(BX*2), X12
+	VBROADCASTSD X12, Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VMOVSS       (DI), X13
+	VBROADCASTSD X13, Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+
+rows4sum:
+	VHADDPS      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	VHADDPS      Y5, Y4, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	VHADDPS      Y7, Y6, Y6
+	VPERMPD      $0xd8, Y6, Y6
+	MOVQ         ldc+48(FP), SI
+	SHLQ         $0x02, SI
+	VBROADCASTSS alpha+56(FP), Y10
+	MOVL         beta+60(FP), DI
+	SHLL         $0x01, DI
+	JNE          rows4add
+	MOVQ         n+64(FP), DI
+	CMPQ         DI, $0x08
+	JLT          rows4cut
+	VMULPS       Y10, Y0, Y0
+	VMOVUPS      Y0, (DX)
+	ADDQ         SI, DX
+	VMULPS       Y10, Y2, Y2
+	VMOVUPS      Y2, (DX)
+	ADDQ         SI, DX
+	VMULPS       Y10, Y4, Y4
+	VMOVUPS      Y4, (DX)
+	ADDQ         SI, DX
+	VMULPS       Y10, Y6, Y6
+	VMOVUPS      Y6, (DX)
+	ADDQ         SI, DX
+	JMP          rows4done
+
+rows4cut:
+	LEAQ       masks<>+0(SB), R8
+	NEGQ       DI
+	SHLQ       $0x02, DI
+	VMOVDQU    32(R8)(DI*1), Y13
+	VMULPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DX)
+	ADDQ       SI, DX
+	VMULPS     Y10, Y2, Y2
+	VMASKMOVPS Y2, Y13, (DX)
+	ADDQ       SI, DX
+	VMULPS     Y10, Y4, Y4
+	VMASKMOVPS Y4, Y13, (DX)
+	ADDQ       SI, DX
+	VMULPS     Y10, Y6, Y6
+	VMASKMOVPS Y6, Y13, (DX)
+	ADDQ       SI, DX
+	JMP        rows4done
+
+rows4add:
+	MOVQ         n+64(FP), DI
+	CMPQ         DI, $0x08
+	JLT          rows4addcut
+	VBROADCASTSS beta+60(FP), Y11
+	VMULPS       (DX), Y11, Y12
+	VFMADD231PS  Y0, Y10, Y12
+	VMOVUPS      Y12, (DX)
+	ADDQ         SI, DX
+	VMULPS       (DX), Y11, Y12
+	VFMADD231PS  Y2, Y10, Y12
+	VMOVUPS      Y12, (DX)
+	ADDQ         SI, DX
+	VMULPS       (DX), Y11, Y12
+	VFMADD231PS  Y4, Y10, Y12
+	VMOVUPS      Y12, (DX)
+	ADDQ         SI, DX
+	VMULPS       (DX), Y11, Y12
+	VFMADD231PS  Y6, Y10, Y12
+	VMOVUPS      Y12, (DX)
+	ADDQ         SI, DX
+	JMP          rows4done
+
+rows4addcut:
+	LEAQ         masks<>+0(SB), R8
+	NEGQ         DI
+	SHLQ         $0x02, DI
+	VMOVDQU      32(R8)(DI*1), Y13
+	VBROADCASTSS beta+60(FP), Y11
+	VMASKMOVPS   (DX), Y13, Y12
+	VMULPS       Y12, Y11, Y12
+	VFMADD231PS  Y0, Y10, Y12
+	VMASKMOVPS   Y12, Y13, (DX)
+	ADDQ         SI, DX
+	VMASKMOVPS   (DX), Y13, Y12
+	VMULPS       Y12, Y11, Y12
+	VFMADD231PS  Y2, Y10, Y12
+	VMASKMOVPS   Y12, Y13, (DX)
+	ADDQ         SI, DX
+	VMASKMOVPS   (DX), Y13, Y12
+	VMULPS       Y12, Y11, Y12
+	VFMADD231PS  Y4, Y10, Y12
+	VMASKMOVPS   Y12, Y13, (DX)
+	ADDQ         SI, DX
+	VMASKMOVPS   (DX), Y13, Y12
+	VMULPS       Y12, Y11, Y12
+	VFMADD231PS  Y6, Y10, Y12
+	VMASKMOVPS   Y12, Y13, (DX)
+	ADDQ         SI, DX
+
+rows4done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	SUBQ $0x04, AX
+	JMP  rows4
+
+rows3:
+	CMPQ   AX, $0x03
+	JLT    rows2
+	MOVQ   CX, AX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows3odd
+
+rows3one:
+	VMOVUPS      (SI), Y6
+	VMOVUPS      32(SI), Y7
+	VBROADCASTSD (AX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSD (AX)(BX*1), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VFMADD231PS  Y7, Y9, Y3
+	VBROADCASTSD (AX)(BX*2), Y10
+	VFMADD231PS  Y6, Y10, Y4
+	VFMADD231PS  Y7, Y10, Y5
+	ADDQ         $0x40, SI
+	ADDQ         $0x08, AX
+	DECQ         DI
+	JNE          rows3one
+
+rows3odd:
+	MOVQ         k+8(FP), DI
+	TESTQ        $0x00000001, DI
+	JE           rows3sum
+	VMOVUPS      (SI), Y6
+	VMOVUPS      32(SI), Y7
+	VMOVSS       (AX), X8
+	VBROADCASTSD X8, Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VMOVSS       (AX)(BX*1), X9
+	VBROADCASTSD X9, Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VFMADD231PS  Y7, Y9, Y3
+	VMOVSS       (AX)(BX*2), X10
+	VBROADCASTSD X10, Y10
+	VFMADD231PS  Y6, Y10, Y4
+	VFMADD231PS  Y7, Y10, Y5
+
+rows3sum:
+	VHADDPS      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	VHADDPS      Y5, Y4, Y4
+	VPERMPD      $0xd8, Y4, Y4
+	MOVQ         ldc+48(FP), AX
+	SHLQ         $0x02, AX
+	VBROADCASTSS alpha+56(FP), Y8
+	MOVL         beta+60(FP), SI
+	SHLL         $0x01, SI
+	JNE          rows3add
+	MOVQ         n+64(FP), SI
+	CMPQ         SI, $0x08
+	JLT          rows3cut
+	VMULPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (DX)
+	ADDQ         AX, DX
+	VMULPS       Y8, Y2, Y2
+	VMOVUPS      Y2, (DX)
+	ADDQ         AX, DX
+	VMULPS       Y8, Y4, Y4
+	VMOVUPS      Y4, (DX)
+	ADDQ         AX, DX
+	JMP          rows3done
+
+rows3cut:
+	LEAQ       masks<>+0(SB), DI
+	NEGQ       SI
+	SHLQ       $0x02, SI
+	VMOVDQU    32(DI)(SI*1), Y11
+	VMULPS     Y8, Y0, Y0
+	VMASKMOVPS Y0, Y11, (DX)
+	ADDQ       AX, DX
+	VMULPS     Y8, Y2, Y2
+	VMASKMOVPS Y2, Y11, (DX)
+	ADDQ       AX, DX
+	VMULPS     Y8, Y4, Y4
+	VMASKMOVPS Y4, Y11, (DX)
+	ADDQ       AX, DX
+	JMP        rows3done
+
+rows3add:
+	MOVQ         n+64(FP), SI
+	CMPQ         SI, $0x08
+	JLT          rows3addcut
+	VBROADCASTSS beta+60(FP), Y9
+	VMULPS       (DX), Y9, Y10
+	VFMADD231PS  Y0, Y8, Y10
+	VMOVUPS      Y10, (DX)
+	ADDQ         AX, DX
+	VMULPS       (DX), Y9, Y10
+	VFMADD231PS  Y2, Y8, Y10
+	VMOVUPS      Y10, (DX)
+	ADDQ         AX, DX
+	VMULPS       (DX), Y9, Y10
+	VFMADD231PS  Y4, Y8, Y10
+	VMOVUPS      Y10, (DX)
+	ADDQ         AX, DX
+	JMP          rows3done
+
+rows3addcut:
+	LEAQ         masks<>+0(SB), DI
+	NEGQ         SI
+	SHLQ         $0x02, SI
+	VMOVDQU      32(DI)(SI*1), Y11
+	VBROADCASTSS beta+60(FP), Y9
+	VMASKMOVPS   (DX), Y11, Y10
+	VMULPS       Y10, Y9, Y10
+	VFMADD231PS  Y0, Y8, Y10
+	VMASKMOVPS   Y10, Y11, (DX)
+	ADDQ         AX, DX
+	VMASKMOVPS   (DX), Y11, Y10
+	VMULPS       Y10, Y9, Y10
+	VFMADD231PS  Y2, Y8, Y10
+	VMASKMOVPS   Y10, Y11, (DX)
+	ADDQ         AX, DX
+	VMASKMOVPS   (DX), Y11, Y10
+	VMULPS       Y10, Y9, Y10
+	VFMADD231PS  Y4, Y8, Y10
+	VMASKMOVPS   Y10, Y11, (DX)
+	ADDQ         AX, DX
+
+rows3done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows2:
+	CMPQ   AX, $0x02
+	JLT    rows1
+	MOVQ   CX, AX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows2odd
+
+rows2one:
+	VMOVUPS      (SI), Y4
+	VMOVUPS      32(SI), Y5
+	VBROADCASTSD (AX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSD (AX)(BX*1), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	ADDQ         $0x40, SI
+	ADDQ         $0x08, AX
+	DECQ         DI
+	JNE          rows2one
+
+rows2odd:
+	MOVQ         k+8(FP), DI
+	TESTQ        $0x00000001, DI
+	JE           rows2sum
+	VMOVUPS      (SI), Y4
+	VMOVUPS      32(SI), Y5
+	VMOVSS       (AX), X6
+	VBROADCASTSD X6, Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VMOVSS       (AX)(BX*1), X7
+	VBROADCASTSD X7, Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+
+rows2sum:
+	VHADDPS      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	VHADDPS      Y3, Y2, Y2
+	VPERMPD      $0xd8, Y2, Y2
+	MOVQ         ldc+48(FP), AX
+	SHLQ         $0x02, AX
+	VBROADCASTSS alpha+56(FP), Y6
+	MOVL         beta+60(FP), SI
+	SHLL         $0x01, SI
+	JNE          rows2add
+	MOVQ         n+64(FP), SI
+	CMPQ         SI, $0x08
+	JLT          rows2cut
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, (DX)
+	ADDQ         AX, DX
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, (DX)
+	ADDQ         AX, DX
+	JMP          rows2done
+
+rows2cut:
+	LEAQ       masks<>+0(SB), DI
+	NEGQ       SI
+	SHLQ       $0x02, SI
+	VMOVDQU    32(DI)(SI*1), Y9
+	VMULPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y9, (DX)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y2, Y2
+	VMASKMOVPS Y2, Y9, (DX)
+	ADDQ       AX, DX
+	JMP        rows2done
+
+rows2add:
+	MOVQ         n+64(FP), SI
+	CMPQ         SI, $0x08
+	JLT          rows2addcut
+	VBROADCASTSS beta+60(FP), Y7
+	VMULPS       (DX), Y7, Y8
+	VFMADD231PS  Y0, Y6, Y8
+	VMOVUPS      Y8, (DX)
+	ADDQ         AX, DX
+	VMULPS       (DX), Y7, Y8
+	VFMADD231PS  Y2, Y6, Y8
+	VMOVUPS      Y8, (DX)
+	ADDQ         AX, DX
+	JMP          rows2done
+
+rows2addcut:
+	LEAQ         masks<>+0(SB), DI
+	NEGQ         SI
+	SHLQ         $0x02, SI
+	VMOVDQU      32(DI)(SI*1), Y9
+	VBROADCASTSS beta+60(FP), Y7
+	VMASKMOVPS   (DX), Y9, Y8
+	VMULPS       Y8, Y7, Y8
+	VFMADD231PS  Y0, Y6, Y8
+	VMASKMOVPS   Y8, Y9, (DX)
+	ADDQ         AX, DX
+	VMASKMOVPS   (DX), Y9, Y8
+	VMULPS       Y8, Y7, Y8
+	VFMADD231PS  Y2, Y6, Y8
+	VMASKMOVPS   Y8, Y9, (DX)
+	ADDQ         AX, DX
+
+rows2done:
+	ADDQ BX, CX
+	ADDQ BX, CX
+	JMP  end
+
+rows1:
+	CMPQ   AX, $0x01
+	JLT    end
+	MOVQ   CX, AX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	MOVQ   b+32(FP), SI
+	MOVQ   k+8(FP), DI
+	SHRQ   $0x01, DI
+	TESTQ  DI, DI
+	JE     rows1odd
+
+rows1one:
+	VMOVUPS      (SI), Y2
+	VMOVUPS      32(SI), Y3
+	VBROADCASTSD (AX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x40, SI
+	ADDQ         $0x08, AX
+	DECQ         DI
+	JNE          rows1one
+
+rows1odd:
+	MOVQ         k+8(FP), DI
+	TESTQ        $0x00000001, DI
+	JE           rows1sum
+	VMOVUPS      (SI), Y2
+	VMOVUPS      32(SI), Y3
+	VMOVSS       (AX), X4
+	VBROADCASTSD X4, Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+
+rows1sum:
+	VHADDPS      Y1, Y0, Y0
+	VPERMPD      $0xd8, Y0, Y0
+	MOVQ         ldc+48(FP), AX
+	SHLQ         $0x02, AX
+	VBROADCASTSS alpha+56(FP), Y4
+	MOVL         beta+60(FP), SI
+	SHLL         $0x01, SI
+	JNE          rows1add
+	MOVQ         n+64(FP), SI
+	CMPQ         SI, $0x08
+	JLT          rows1cut
+	VMULPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (DX)
+	ADDQ         AX, DX
+	JMP          rows1done
+
+rows1cut:
+	LEAQ       masks<>+0(SB), DI
+	NEGQ       SI
+	SHLQ       $0x02, SI
+	VMOVDQU    32(DI)(SI*1), Y7
+	VMULPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y7, (DX)
+	ADDQ       AX, DX
+	JMP        rows1done
+
+rows1add:
+	MOVQ         n+64(FP), SI
+	CMPQ         SI, $0x08
+	JLT          rows1addcut
+	VBROADCASTSS beta+60(FP), Y5
+	VMULPS       (DX), Y5, Y6
+	VFMADD231PS  Y0, Y4, Y6
+	VMOVUPS      Y6, (DX)
+	ADDQ         AX, DX
+	JMP          rows1done
+
+rows1addcut:
+	LEAQ         masks<>+0(SB), DI
+	NEGQ         SI
+	SHLQ         $0x02, SI
+	VMOVDQU      32(DI)(SI*1), Y7
+	VBROADCASTSS beta+60(FP), Y5
+	VMASKMOVPS   (DX), Y7, Y6
+	VMULPS       Y6, Y5, Y6
+	VFMADD231PS  Y0, Y4, Y6
+	VMASKMOVPS   Y6, Y7, (DX)
+	ADDQ         AX, DX
+
+rows1done:
+	ADDQ BX, CX
+
+end:
 	VZEROUPPER
 	RET
 

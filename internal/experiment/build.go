@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -59,6 +60,11 @@ func (e Experiment) TheorySettings() dmft.Settings {
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
 }
 
+// FluctuationSettings are the settings of the fluctuations of finite width; kernels is at how many times those of kernels are kept.
+func (e Experiment) FluctuationSettings(kernels int) fluctuation.Settings {
+	return fluctuation.Settings{Samples: e.Theory.Samples, Blocks: e.Theory.Blocks, Seed: e.Theory.Seed, Kernels: kernels}
+}
+
 // SimulationProblem is the problem that finite networks of a width train. It differs from that of the theory when that is infinitely deep, and when
 // simulation.parametrization or simulation.branch_exponent say so.
 func (e Experiment) SimulationProblem(p *dmft.Problem, width int) (*dmft.Problem, error) {
@@ -79,7 +85,7 @@ func (e Experiment) SimulationSettings(width int) finite.Settings {
 }
 
 func (e Experiment) record() dmft.Record {
-	r := dmft.Record{Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
+	r := dmft.Record{Every: e.Record.Every, Kernels: e.Record.Kernels, Preactivations: e.Record.Preactivations}
 	if r.TwoTime = e.Record.TwoTime; r.TwoTime == AllKernels {
 		r.TwoTime = math.MaxInt
 	}

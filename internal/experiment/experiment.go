@@ -95,6 +95,7 @@ type Target struct {
 	Directions int                `json:"directions,omitempty"`
 	Weights    []float64          `json:"weights,omitempty"`
 	Overlaps   []float64          `json:"overlaps,omitempty"` // units × directions
+	Informed   float64            `json:"informed,omitempty"`
 	Noise      float64            `json:"noise,omitempty"`
 }
 
@@ -131,6 +132,7 @@ type Schedule struct {
 // Theory is the section theory.
 type Theory struct {
 	Method    string  `json:"method,omitempty"`
+	Limit     string  `json:"limit,omitempty"` // of high-dimensional data
 	Samples   int     `json:"samples,omitempty"`
 	Blocks    int     `json:"blocks,omitempty"` // 0 is automatic
 	Seed      uint64  `json:"seed"`
@@ -141,12 +143,14 @@ type Theory struct {
 	Depths    []int   `json:"depths,omitempty"`
 	// Approximations are methods solved beside Method.
 	Approximations []string `json:"approximations,omitempty"`
+	Fluctuations   bool     `json:"fluctuations,omitempty"` // of order 1/N are predicted
 }
 
 // Simulation is the section simulation.
 type Simulation struct {
 	Widths     []int  `json:"widths,omitempty"`
 	Dimensions []int  `json:"dimensions,omitempty"`
+	Linearised bool   `json:"linearised,omitempty"`
 	Method     string `json:"method,omitempty"`
 	Depth      int    `json:"depth,omitempty"`
 	Seeds      int    `json:"seeds"`
@@ -162,10 +166,12 @@ type Simulation struct {
 
 // Record is the section record.
 type Record struct {
-	Kernels        int `json:"kernels"`            // or AutoKernels, AllKernels
-	TwoTime        int `json:"two_time,omitempty"` // or AllKernels
-	Preactivations int `json:"preactivations"`
-	Alignments     int `json:"alignments,omitempty"`
+	Every          int  `json:"every,omitempty"`
+	Kernels        int  `json:"kernels"`            // or AutoKernels, AllKernels
+	TwoTime        int  `json:"two_time,omitempty"` // or AllKernels
+	Preactivations int  `json:"preactivations"`
+	Alignments     int  `json:"alignments,omitempty"`
+	Responses      bool `json:"responses,omitempty"`
 }
 
 // Grok is the section grok.

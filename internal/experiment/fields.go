@@ -219,6 +219,7 @@ var fields = []field{
 	{path: "target.directions", at: func(e *Experiment) any { return &e.Target.Directions }, def: 1, min: 1, max: 1000, when: highDimensional, doc: "number K of directions β_k, orthogonal, |β_k|² = D"},
 	{path: "target.weights", at: func(e *Experiment) any { return &e.Target.Weights }, def: []float64(nil), list: true, when: highDimensional, doc: "c_k; ones when left out"},
 	{path: "target.overlaps", at: func(e *Experiment) any { return &e.Target.Overlaps }, def: []float64(nil), list: true, when: highDimensional, doc: "w_i(0)·β_k/D, K numbers for every unit in turn; about ±1/√D for random weights, which simulation.method moments draws when this is left out"},
+	{path: "target.informed", at: func(e *Experiment) any { return &e.Target.Informed }, def: 0., min: 0, max: 1, when: highDimensional, doc: "c of a start that knows the target: w_i(0) = cβ₁ + (1 − c)·(the weights of target.overlaps)"},
 	{path: "target.noise", at: func(e *Experiment) any { return &e.Target.Noise }, def: 0., min: 0, max: inf, when: highDimensional, doc: "standard deviation of the noise on training labels"},
 
 	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, when: pointsOnly, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
@@ -247,7 +248,10 @@ var fields = []field{
 	{path: "training.rates.readout", at: func(e *Experiment) any { return &e.Training.RateReadout }, when: readoutTrained, def: 1., min: 0, max: inf, doc: "the same of the readout"},
 
 	{path: "theory.method", at: func(e *Experiment) any { return &e.Theory.Method }, when: pointsOnly, def: "full", enum: methods, doc: "full feature learning; the limit γ₀ → 0 (lazy: static NTK); frozen-features (readout trained alone); leading-order in γ₀; gradient-independence (no response functions)"},
+	{path: "theory.limit", at: func(e *Experiment) any { return &e.Theory.Limit }, when: highDimensional, def: LimitData, enum: []string{LimitData, LimitPopulation, LimitOnePass, LimitOnline},
+		doc: "which points: data (P = δD, used again and again); population (δ → ∞, the true risk); one-pass (every step δD/batch.count fresh points, in simulations too); online (one fresh point at a time, δD/batch.count in a step: Saad and Solla's equations)"},
 	{path: "theory.approximations", at: func(e *Experiment) any { return &e.Theory.Approximations }, when: pointsOnly, def: []string(nil), enum: methods, list: true, doc: "methods solved beside theory.method, for comparison"},
+	{path: "theory.fluctuations", at: func(e *Experiment) any { return &e.Theory.Fluctuations }, when: pointsOnly, def: false, single: true, doc: "predict what finite width adds at order 1/N, in fluctuations.npz: variances of predictions, losses and kernels over initialisations, and for two-layer networks mean corrections; two-layer networks with method full, or any depth with method lazy"},
 	{path: "theory.depths", at: func(e *Experiment) any { return &e.Theory.Depths }, def: []int{5, 9, 17}, min: 2, max: 10000, list: true, when: infiniteOnly, doc: "depths that infinite depth is extrapolated from, at least three, rising"},
 	{path: "theory.error", at: func(e *Experiment) any { return &e.Theory.Error }, def: 0., min: 0, max: inf, when: both(sampledOnly, pointsOnly), doc: "standard error of f to reach (the largest over time of its root mean square over points); samples are raised from theory.samples until it is; 0 takes the samples as they are"},
 	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, from: "data.source", choose: func(e *Experiment) any {
@@ -279,16 +283,20 @@ var fields = []field{
 	{path: "simulation.base_depth", at: func(e *Experiment) any { return &e.Simulation.BaseDepth }, def: 1, min: 1, max: 100000, when: resnetOnly, doc: "depth L₀ at which simulation.branch_exponent changes nothing"},
 	{path: "simulation.dimensions", at: func(e *Experiment) any { return &e.Simulation.Dimensions }, def: []int{100, 400}, min: 1, max: 1e6, list: true, when: highDimensional, doc: "dimensions D of the data of finite networks, which have δD points"},
 	{path: "simulation.method", at: func(e *Experiment) any { return &e.Simulation.Method }, def: "weights", enum: []string{"weights", "moments"}, when: highDimensional, doc: "train the weights, or follow their first two moments: exact for quadratic functions, at a cost that does not depend on the units"},
+	{path: "simulation.linearised", at: func(e *Experiment) any { return &e.Simulation.Linearised }, def: false, when: highDimensional, doc: "with method moments: beside the networks of the largest dimension, the model that is linear in the weights around the start, and regression with its kernel"},
 	{path: "simulation.seeds", at: func(e *Experiment) any { return &e.Simulation.Seeds }, def: 8, min: 1, max: 1e6, doc: "networks per width"},
 	{path: "simulation.seed", at: func(e *Experiment) any { return &e.Simulation.Seed }, def: uint64(1), doc: "seed of the initial weights"},
 	{path: "simulation.precision", at: func(e *Experiment) any { return &e.Simulation.Precision }, when: pointsOnly, def: "float64", enum: []string{"float64", "float32"}, doc: "floating-point format of the networks"},
 	{path: "simulation.sites", at: func(e *Experiment) any { return &e.Simulation.Sites }, when: pointsOnly, def: "auto", enum: []string{"auto", "data", "input"}, doc: "as theory.sites"},
 
+	{path: "record.every", at: func(e *Experiment) any { return &e.Record.Every }, when: pointsOnly, def: 1, min: 1, max: 1e8, doc: "predictions and losses are kept at every so many steps, and at the last: for many points, outputs or steps"},
 	{path: "record.kernels", at: func(e *Experiment) any { return (*count)(&e.Record.Kernels) }, when: pointsOnly, def: count(AutoKernels), min: 0, max: 1e9, doc: "at how many times kernels are kept, evenly spaced; all; or auto: all if that is small, 50 or fewer if not"},
 	{path: "record.two_time", at: func(e *Experiment) any { return (*count)(&e.Record.TwoTime) }, when: pointsOnly, def: count(0), min: 0, max: 1e9, doc: "at how many times, evenly spaced, fields are kept for kernels between any two of them; with all, the theory of deep networks has its responses A and B too"},
 	{path: "record.preactivations", at: func(e *Experiment) any { return &e.Record.Preactivations }, when: pointsOnly, def: 1000, min: 0, max: 1e7, doc: "how many sites' preactivations are kept at start and end"},
 
-	{path: "record.alignments", at: func(e *Experiment) any { return &e.Record.Alignments }, def: 0, min: 0, max: 1e6, when: highDimensional, doc: "at how many times, evenly spaced, the alignment of the tangent kernel with the target is computed"},
+	{path: "record.alignments", at: func(e *Experiment) any { return &e.Record.Alignments }, def: 0, min: 0, max: 1e6, when: highDimensional, doc: "at how many times, evenly spaced in their logarithm, the alignment of the tangent kernel with the target is computed"},
+
+	{path: "record.responses", at: func(e *Experiment) any { return &e.Record.Responses }, def: false, when: highDimensional, doc: "response functions of the theory, by random tangents of the fields: memory and time grow as steps squared"},
 
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 

@@ -1,9 +1,12 @@
 package experiment
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+
+	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
@@ -13,6 +16,14 @@ import (
 
 // HighDimensional is the source of Gaussian data in infinitely many dimensions, the subject of package highdim.
 const HighDimensional = "high-dimensional"
+
+// The limits of theory.limit.
+const (
+	LimitData       = "data"
+	LimitPopulation = "population"
+	LimitOnePass    = "one-pass"
+	LimitOnline     = "online"
+)
 
 // HighDimensional says whether the experiment is one of package highdim.
 func (e *Experiment) HighDimensional() bool { return e.Data.Source == HighDimensional }
@@ -61,6 +72,35 @@ func (t Target) directions() [][]float64 {
 	return m
 }
 
+// start are the overlaps and the Gram matrix of n units at the start: those of target.overlaps and nil, or mixed with the target.
+func (t Target) start(n int) ([][]float64, *mat.SymDense) {
+	m, c := t.directions(), t.Informed
+	if c == 0 || len(m) != n {
+		return m, nil
+	}
+	gram := mat.NewSymDense(n, nil)
+	for i := range n {
+		for j := range i + 1 {
+			g := c*c + c*(1-c)*(m[i][0]+m[j][0])
+			if i == j {
+				g += (1 - c) * (1 - c)
+			}
+			gram.SetSym(i, j, g)
+		}
+	}
+	out := make([][]float64, n)
+	for i, row := range m {
+		for k, x := range row {
+			x *= 1 - c
+			if k == 0 {
+				x += c
+			}
+			out[i] = append(out[i], x)
+		}
+	}
+	return out, gram
+}
+
 // polynomial says whether an activation is a polynomial of at most the second degree.
 func polynomial(a kernels.Activation) bool {
 	switch a.Name {
@@ -102,11 +142,46 @@ var highDimensionalRules = []rule{
 			return fmt.Sprintf("target.overlaps holds %d numbers; %d units and %d directions of the target need %d", len(t.Overlaps), n, t.Directions, n*t.Directions)
 		case len(t.Overlaps) > 0:
 			// Of everything else, something valid.
-			p := highdim.Problem{Ratio: 1, Units: n, OutputScale: 1, Activation: kernels.Activation{Name: kernels.IdentityName}, Target: highdim.Target{Overlaps: t.directions()},
+			m, gram := t.start(n)
+			p := highdim.Problem{Ratio: 1, Units: n, OutputScale: 1, Activation: kernels.Activation{Name: kernels.IdentityName}, Target: highdim.Target{Overlaps: m}, Gram: gram,
 				Training: highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 1}}}
 			if err := p.Validate(); err != nil {
 				return "target.overlaps: " + strings.TrimPrefix(err.Error(), "highdim: ")
 			}
+		}
+		return ""
+	}},
+	{[]string{"target.informed", "target.overlaps", "data.source"}, func(e *Experiment) string {
+		if e.HighDimensional() && e.Target.Informed > 0 && len(e.Target.Overlaps) == 0 {
+			return "target.informed needs target.overlaps, of the weights that it mixes with the target; about ±1/√D for random ones"
+		}
+		return ""
+	}},
+	{[]string{"theory.limit", "training.optimizer", "simulation.method", "data.source"}, func(e *Experiment) string {
+		switch l := e.Theory.Limit; {
+		case !e.HighDimensional():
+		case l == LimitOnePass && e.Training.Optimizer == "flow":
+			return "theory.limit is one-pass, which takes steps, and training.optimizer is flow; use population"
+		case l == LimitOnline && e.Training.Optimizer != "gd":
+			return fmt.Sprintf("theory.limit is online, which is for the optimizer gd, not %s", e.Training.Optimizer)
+		case l == LimitOnePass && e.Simulation.Method == "moments":
+			return "theory.limit is one-pass, and simulation.method moments follows points that are used again; use weights"
+		}
+		return ""
+	}},
+	{[]string{"simulation.linearised", "simulation.method", "training.weight_decay", "data.source"}, func(e *Experiment) string {
+		switch {
+		case !e.HighDimensional() || !e.Simulation.Linearised:
+		case e.Simulation.Method != "moments":
+			return "simulation.linearised is for simulation.method moments"
+		case e.Training.WeightDecay != 0:
+			return "simulation.linearised is for weight_decay 0: decay moves the weights away from the start"
+		}
+		return ""
+	}},
+	{[]string{"record.responses", "theory.limit", "training.optimizer", "training.batch.count", "network.readout", "data.source"}, func(e *Experiment) string {
+		if e.HighDimensional() && e.Record.Responses && (e.Theory.Limit != LimitData || e.Training.Optimizer != "gd" || e.Training.BatchCount > 1 || e.Network.Readout == "trained") {
+			return "record.responses is for theory.limit data, the optimizer gd, one batch and a frozen readout"
 		}
 		return ""
 	}},
@@ -153,9 +228,11 @@ var highDimensionalRules = []rule{
 // HighDimensionalProblem is the problem of an experiment on high-dimensional data.
 func (e *Experiment) HighDimensionalProblem() *highdim.Problem {
 	t := e.Target
+	overlaps, gram := t.start(e.Network.Units)
 	p := &highdim.Problem{
 		Ratio: e.Data.Ratio, Units: e.Network.Units, Activation: e.Network.Activation, OutputScale: e.Network.OutputScale,
-		Target:   highdim.Target{Weights: t.Weights, Overlaps: t.directions(), Noise: t.Noise},
+		Target:   highdim.Target{Weights: t.Weights, Overlaps: overlaps, Noise: t.Noise},
+		Gram:     gram,
 		Training: highdim.Training{Method: e.method(), Steps: e.Training.Steps, Batches: e.Training.BatchCount, Centred: e.Training.Centred},
 	}
 	if e.Network.Units == Infinite {
@@ -176,12 +253,28 @@ func (e *Experiment) HighDimensionalProblem() *highdim.Problem {
 // HighDimensionalTheory are the settings of the theory.
 func (e *Experiment) HighDimensionalTheory() highdim.Settings {
 	t := e.Theory
-	return highdim.Settings{Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance, Alignments: e.Record.Alignments}
+	return highdim.Settings{Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance, Alignments: e.Record.Alignments, Responses: e.Record.Responses}
+}
+
+// SolveHighDimensional solves the theory of the limit that theory.limit names.
+func (e *Experiment) SolveHighDimensional(ctx context.Context, run dmft.Run) (*highdim.Trajectory, error) {
+	p, s := e.HighDimensionalProblem(), e.HighDimensionalTheory()
+	s.Run = run
+	batch := e.Data.Ratio / float64(max(e.Training.BatchCount, 1))
+	switch e.Theory.Limit {
+	case LimitPopulation:
+		return highdim.Population(ctx, p, s)
+	case LimitOnePass:
+		return highdim.OnePass(ctx, p, batch, s)
+	case LimitOnline:
+		return highdim.Online(ctx, p, batch, s)
+	}
+	return highdim.Solve(ctx, p, s)
 }
 
 // HighDimensionalSimulation are the settings of the networks in d dimensions.
 func (e *Experiment) HighDimensionalSimulation(d int, run dmft.Run) highdim.Simulation {
-	return highdim.Simulation{Dimension: d, Seeds: e.Simulation.Seeds, Seed: e.Simulation.Seed, Alignments: e.Record.Alignments, Run: run}
+	return highdim.Simulation{Dimension: d, Seeds: e.Simulation.Seeds, Seed: e.Simulation.Seed, Alignments: e.Record.Alignments, Fresh: e.Theory.Limit == LimitOnePass, Run: run}
 }
 
 // Number is the value of a key that is a number, or an activation with one parameter such as the ε of quadratic-mix.

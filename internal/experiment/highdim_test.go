@@ -1,6 +1,8 @@
 package experiment
 
 import (
+	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -70,6 +72,62 @@ func TestSpread(t *testing.T) {
 	for _, bad := range []string{"{quadratic-mix: []}", "{quadratic-mix: [0.5, 0.5]}", "{quadratic-mix: [0.5, x]}", "{quadratic-mix: [[0.5]]}"} {
 		if _, err := Parse("x.yaml", []byte(strings.Replace(design, "{quadratic-mix: 0.5}", bad, 1))); err == nil {
 			t.Errorf("%s is accepted", bad)
+		}
+	}
+}
+
+// TestInformed: overlaps and Gram matrix of w_i = cβ₁ + (1 − c)v_i, from vectors with the overlaps of the file and a Gram matrix of one.
+func TestInformed(t *testing.T) {
+	for _, c := range []float64{0, 0.3, 1} {
+		e := one(t, strings.Replace(design, "{kind: half-square, overlaps: [0.3, -0.25]}", fmt.Sprintf("{kind: link, activation: tanh, directions: 2, overlaps: [0.3, 0.1, -0.25, 0.2], informed: %g}", c), 1))
+		p := e.HighDimensionalProblem()
+		if err := p.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		m := [][]float64{{0.3, 0.1}, {-0.25, 0.2}}
+		// Coordinates along β₁, β₂, and what completes the units: |v_i| = 1, v_1·v_2 = 0.
+		a := math.Sqrt(1 - 0.09 - 0.01)
+		b := -(0.3*-0.25 + 0.1*0.2) / a
+		w := [][]float64{{0.3, 0.1, a, 0}, {-0.25, 0.2, b, math.Sqrt(1 - 0.0625 - 0.04 - b*b)}}
+		for i := range w {
+			for k := range w[i] {
+				w[i][k] *= 1 - c
+			}
+			w[i][0] += c
+			for k := range m[i] {
+				if d := p.Target.Overlaps[i][k] - w[i][k]; math.Abs(d) > 1e-14 {
+					t.Errorf("c = %g: overlap %d, %d is off by %g", c, i, k, d)
+				}
+			}
+		}
+		for i := range w {
+			for j := range w {
+				want, got := 0., 1.
+				for k, x := range w[i] {
+					want += x * w[j][k]
+				}
+				if i != j {
+					got = 0
+				}
+				if p.Gram != nil {
+					got = p.Gram.At(i, j)
+				}
+				if math.Abs(got-want) > 1e-14 {
+					t.Errorf("c = %g: Gram matrix %d, %d is %g, want %g", c, i, j, got, want)
+				}
+			}
+		}
+	}
+	for file, want := range map[string]string{
+		strings.Replace(design, "overlaps: [0.3, -0.25]", "informed: 0.5", 1) + "\n":                                                                  "target.overlaps",
+		strings.Replace(design, "overlaps: [0.3, -0.25]", "overlaps: [0.3, -0.25], informed: 1.5", 1):                                                 "target.informed",
+		strings.Replace(design, "samples: 32768", "limit: online, samples: 32768", 1) + "record: {responses: true}\n":                                 "record.responses is for",
+		strings.NewReplacer("samples: 32768", "limit: one-pass, samples: 32768", "optimizer: gd", "optimizer: flow").Replace(design):                  "theory.limit is one-pass, which takes steps",
+		strings.NewReplacer("samples: 32768", "limit: online, samples: 32768", "optimizer: gd", "optimizer: momentum, momentum: 0.5").Replace(design): "theory.limit is online",
+		strings.NewReplacer("samples: 32768", "limit: one-pass, samples: 32768", "seeds: 20", "seeds: 20, method: moments").Replace(design):           "theory.limit is one-pass, and simulation.method moments",
+	} {
+		if _, err := Parse("x.yaml", []byte(file)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
 		}
 	}
 }

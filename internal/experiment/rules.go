@@ -30,6 +30,24 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"theory.fluctuations", "theory.method", "network.depth", "training.weight_decay", "data.source"}, func(e *Experiment) string {
+		switch m, l := e.Theory.Method, e.Network.Depth; {
+		case !e.Theory.Fluctuations || e.HighDimensional():
+		case l == Infinite:
+			return "theory.fluctuations are for networks of finite depth"
+		case m != "lazy" && (m != "full" || l != 1):
+			return fmt.Sprintf("theory.fluctuations are known for method full with one hidden layer and for method lazy, not for method %s at depth %d; use method lazy, or leave them out", m, l)
+		case m == "lazy" && e.Training.WeightDecay != 0:
+			return "theory.fluctuations of method lazy need a static kernel; use weight_decay 0"
+		}
+		return ""
+	}},
+	{[]string{"theory.fluctuations", "record.every", "data.source"}, func(e *Experiment) string {
+		if e.Theory.Fluctuations && e.Record.Every > 1 && !e.HighDimensional() {
+			return "theory.fluctuations are predicted for every step; leave record.every at 1"
+		}
+		return ""
+	}},
 	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth", "data.source"}, func(e *Experiment) string {
 		t := e.Training
 		if !e.HighDimensional() && t.RateInput == 0 && t.RateReadout == 0 && (t.RateHidden == 0 || e.Network.Depth == 1) {

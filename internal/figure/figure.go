@@ -34,6 +34,7 @@ import (
 // Figure is a grid of panels, filled by rows.
 type Figure struct {
 	Title                   string
+	Caption                 string  // what is to be known beside the title, in small letters below the panels
 	Columns                 int     // 0 is as many as panels, up to 3
 	PanelWidth, PanelHeight float64 // inches; 0 is 3.2 × 2.5
 	Legend                  bool    // one legend for all panels, above them; a label means the same in all
@@ -178,8 +179,11 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	title := vg.Length(0)
-	words := text.wrap(f.Title, 9.5, w-10)
+	title, below := vg.Length(0), vg.Length(0)
+	words, small := text.wrap(f.Title, 9.5, w-10), text.wrap(f.Caption, captionSize, w-20)
+	if f.Caption != "" {
+		below = 12 + captionSize*1.25*vg.Length(strings.Count(small, "\n"))
+	}
 	if f.Title != "" {
 		title = 16 + 11.5*vg.Length(strings.Count(words, "\n"))
 	}
@@ -202,7 +206,7 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 		legend = newStrip(text, entries, w)
 	}
 	top := title + legend.height()
-	h += top
+	h += top + below
 	paint := func(canvas vg.CanvasSizer) {
 		dc := draw.New(canvas)
 		dc.SetColor(color.White)
@@ -212,8 +216,13 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 			sty.XAlign, sty.YAlign = draw.XCenter, draw.YTop
 			dc.FillText(sty, vg.Point{X: w / 2, Y: h - 4}, words)
 		}
+		if f.Caption != "" {
+			sty := text.style(captionSize)
+			sty.XAlign, sty.YAlign = draw.XLeft, draw.YTop
+			dc.FillText(sty, vg.Point{X: 10, Y: below}, small)
+		}
 		legend.draw(dc, h-title-2)
-		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4, PadLeft: 5, PadRight: 8 + right}
+		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4 + below, PadLeft: 5, PadRight: 8 + right}
 		canvases := plot.Align(plots, tiles, dc)
 		for r := range plots {
 			for c, p := range plots[r] {
@@ -260,6 +269,8 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 	}
 	return clean(format, b.Bytes()), nil
 }
+
+const captionSize = 7
 
 var pdfDate = regexp.MustCompile(`/(CreationDate|ModDate) \(D:\d{14}`)
 

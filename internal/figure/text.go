@@ -47,12 +47,17 @@ func (t *texts) style(size float64) plottext.Style {
 	return plottext.Style{Color: color.Black, Font: f, Handler: t}
 }
 
+// glue holds together what a line should not end in the middle of: x = 1, ± 2.
+var glue = strings.NewReplacer(" = ", "\u00a0=\u00a0", " ≥ ", "\u00a0≥\u00a0", "± ", "±\u00a0", " %", "\u00a0%")
+
 // wrap breaks text between words into lines of at most some width.
 func (t *texts) wrap(s string, size float64, width vg.Length) string {
 	sty := t.style(size)
+	space := func(r rune) bool { return r == ' ' || r == '\n' }
 	var b strings.Builder
 	line := ""
-	for _, word := range strings.Fields(s) {
+	for _, word := range strings.FieldsFunc(glue.Replace(s), space) {
+		word = strings.ReplaceAll(word, "\u00a0", " ")
 		switch {
 		case line == "":
 			line = word

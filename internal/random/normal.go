@@ -17,10 +17,7 @@ var width, inside = func() (w [layers]float64, k [layers]int64) {
 }()
 
 // Normal fills dst with independent standard normal numbers. How a sequence is divided into calls makes no difference.
-func (s *Stream) Normal(dst []float64) { normal(s, dst) }
-
-// Normal32 gives the numbers of Normal, rounded.
-func (s *Stream) Normal32(dst []float32) { normal(s, dst) }
+func (s *Stream) Normal(dst []float64) { Normal(s, dst) }
 
 // NormFloat64 returns the next number of Normal.
 func (s *Stream) NormFloat64() float64 {
@@ -39,7 +36,8 @@ func abs(j int64) int64 {
 	return (j ^ sign) - sign
 }
 
-func normal[T float32 | float64](s *Stream, dst []T) {
+// Normal fills dst as s.Normal would, rounding the numbers in single precision.
+func Normal[T float32 | float64](s *Stream, dst []T) {
 	s0, s1, s2, s3 := s.s0, s.s1, s.s2, s.s3 // in registers
 	for n := range dst {
 		r := bits.RotateLeft64(s0+s3, 23) + s0
@@ -113,17 +111,15 @@ func expNegative(d float64) float64 {
 	return p
 }
 
-// logarithm is log u for u = k·2⁻⁵³ in (0, 1): with u = m·2⁻ᵉ, 1 ≤ m < 2, and s = (m−1)/(m+1) < 1/3, 2 atanh(s) − e·ln 2.
+// logarithm is log u for u > 0: with u = m·2ᵉ, 1 ≤ m < 2, and s = (m−1)/(m+1) < 1/3, 2 atanh(s) + e·ln 2.
 func logarithm(u float64) float64 {
 	const ln2 = 0x1.62e42fefa39efp-01
-	k := uint64(u * 0x1p53)
-	e := 53 - (bits.Len64(k) - 1)
-	m := float64(k<<bits.LeadingZeros64(k)>>11) * 0x1p-52
-	t := (m - 1) / (m + 1)
+	m, e := math.Frexp(u)
+	t := (2*m - 1) / (2*m + 1)
 	z := float64(t * t)
 	p := 0.
 	for n := 37.; n > 1; n -= 2 {
 		p = float64((p + 1/n) * z)
 	}
-	return float64(2*float64(t*(1+p))) - float64(float64(e)*ln2)
+	return float64(2*float64(t*(1+p))) + float64(float64(e-1)*ln2)
 }

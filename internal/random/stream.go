@@ -1,6 +1,10 @@
 package random
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+)
 
 // Stream is a sequence of random numbers. It is not safe for use by several goroutines: give each its own stream.
 type Stream struct{ s0, s1, s2, s3 uint64 }
@@ -25,6 +29,34 @@ func mix(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
+}
+
+// state marks the encoded states of this generator.
+const state = "xoshiro256++:"
+
+// MarshalBinary encodes where the stream is.
+func (s *Stream) MarshalBinary() ([]byte, error) {
+	b := []byte(state)
+	for _, x := range [4]uint64{s.s0, s.s1, s.s2, s.s3} {
+		b = binary.LittleEndian.AppendUint64(b, x)
+	}
+	return b, nil
+}
+
+// UnmarshalBinary goes to where MarshalBinary was called.
+func (s *Stream) UnmarshalBinary(b []byte) error {
+	if len(b) != len(state)+32 || string(b[:len(state)]) != state {
+		return errors.New("random: this is not the state of a random stream of this version of the program")
+	}
+	var x [4]uint64
+	for i := range x {
+		x[i] = binary.LittleEndian.Uint64(b[len(state)+8*i:])
+	}
+	if x == [4]uint64{} {
+		return errors.New("random: the state of a random stream is damaged")
+	}
+	*s = Stream{x[0], x[1], x[2], x[3]}
+	return nil
 }
 
 // Uint64 returns the next 64 random bits.

@@ -60,7 +60,7 @@ func TestReproducible(t *testing.T) {
 	for i := 0; i < len(y); i += 100 {
 		a.Normal(y[i : i+100])
 	}
-	b.Normal32(f)
+	Normal(b, f)
 	for i := range y {
 		if y[i] != z[i] || f[i] != float32(z[i]) || c.NormFloat64() != z[i] {
 			t.Fatalf("number %d depends on how it is asked for", i)
@@ -314,6 +314,29 @@ func TestSource(t *testing.T) {
 	}
 }
 
+// TestState: a stream goes on from its encoded state, and takes no other.
+func TestState(t *testing.T) {
+	a, b := New(1, 1), New(2, 2)
+	a.Normal(make([]float64, 100))
+	state, err := a.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.UnmarshalBinary(state); err != nil || *a != *b {
+		t.Errorf("%v, %v, %v", a, b, err)
+	}
+	other, err := rand.NewPCG(1, 2).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero := append(slices.Clone(state[:len(state)-32]), make([]byte, 32)...)
+	for _, bad := range [][]byte{nil, state[1:], append(state, 0), other, zero} {
+		if err := b.UnmarshalBinary(bad); err == nil || *a != *b {
+			t.Errorf("%q is taken: %v", bad, err)
+		}
+	}
+}
+
 func TestNoAllocation(t *testing.T) {
 	s := New(1, 1)
 	if n := testing.AllocsPerRun(10, func() {
@@ -333,7 +356,7 @@ func BenchmarkNormal(b *testing.B) {
 		f    func()
 	}{
 		{"Normal", func() { s.Normal(z) }},
-		{"Normal32", func() { s.Normal32(f) }},
+		{"single precision", func() { Normal(s, f) }},
 		{"NormFloat64", func() {
 			for i := range z {
 				z[i] = s.NormFloat64()

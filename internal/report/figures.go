@@ -29,7 +29,7 @@ func Figures(results []Result) []Named {
 		name string
 		of   func([]Result) (figure.Figure, bool)
 	}{
-		{"kernels", kernelFigure}, {"preactivations", preactivationFigure}, {"width", widthFigure}, {"heatmaps", heatmapFigure}, {"two-time", twoTimeFigure},
+		{"kernels", kernelFigure}, {"preactivations", preactivationFigure}, {"width", widthFigure}, {"fluctuations", fluctuationFigure}, {"heatmaps", heatmapFigure}, {"two-time", twoTimeFigure},
 		{"layers", layersFigure}, {"spectrum", spectrumFigure}, {"depth", depthFigure}, {"approximations", approximationFigure},
 	} {
 		if f, ok := draw.of(results); ok {

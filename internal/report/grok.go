@@ -16,13 +16,14 @@ import (
 
 // HighDimensional is the outcome of one experiment on high-dimensional data.
 type HighDimensional struct {
-	Label    string
-	Caption  string // what the experiment is, for its figures
-	Problem  *highdim.Problem
-	Fraction float64 // of the initial losses, at which the grokking gap is taken
-	Theory   *highdim.Trajectory
-	Sims     []*highdim.Trajectory // smallest dimension first
-	Compare  *highdim.Report
+	Label      string
+	Caption    string // what the experiment is, for its figures
+	Problem    *highdim.Problem
+	Fraction   float64 // of the initial losses, at which the grokking gap is taken
+	Theory     *highdim.Trajectory
+	Sims       []*highdim.Trajectory // smallest dimension first
+	Linearised *highdim.Trajectory   // the linearised model in the largest dimension, or nil
+	Compare    *highdim.Report
 }
 
 // GapRow is a grokking gap with the trajectory it belongs to.
@@ -64,6 +65,7 @@ func (r HighDimensional) Gaps() []GapRow {
 	for _, s := range r.Sims {
 		add(fmt.Sprintf("D = %d", s.Dimension), s)
 	}
+	add("linearised", r.Linearised)
 	return rows
 }
 
@@ -75,7 +77,7 @@ func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: k, Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
+		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
 		if t != r.Theory {
 			row.Width = t.Width
 		}

@@ -54,8 +54,8 @@ func TestHighDimensionalFigures(t *testing.T) {
 			t.Errorf("%s: %d figures", name, len(figs))
 		}
 		for _, f := range figs {
-			if !strings.HasSuffix(f.Title, "a caption.") {
-				t.Errorf("%s %s: title %q", name, f.Name, f.Title)
+			if !strings.HasSuffix(f.Caption, "a caption.") {
+				t.Errorf("%s %s: caption %q", name, f.Name, f.Caption)
 			}
 			if _, err := f.Render("svg"); err != nil {
 				t.Errorf("%s %s: %v", name, f.Name, err)

@@ -34,7 +34,7 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 				f.PanelWidth, f.PanelHeight = 4.4, 2.9
 			}
 			if c := results[0].Caption; c != "" {
-				f.Title = strings.TrimSuffix(f.Title, ".") + ". " + c
+				f.Caption = sentences(f.Caption, c)
 			}
 			out = append(out, Named{draw.name, f})
 		}
@@ -43,7 +43,7 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 }
 
 // highDimensionalSymbols are those of keys that mean something else, or nothing, for fixed data.
-var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N", "target.noise": "noise", "network.activation": "ε"}
+var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N", "target.noise": "noise", "network.activation": "ε", "target.informed": "c"}
 
 func (r HighDimensional) title() string {
 	out := ""
@@ -152,20 +152,47 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 		}
 		gap := ""
 		for _, row := range r.Gaps() { // of the lines
-			if row.What == "theory" || r.Theory == nil && row.Dimension == r.Sims[len(r.Sims)-1].Dimension {
+			if row.What == "theory" || r.Theory == nil && row.What != "linearised" && row.Dimension == r.Sims[len(r.Sims)-1].Dimension {
 				gap = "gap " + row.Gap.Median.String()
 			}
 		}
 		p.Title = strings.TrimPrefix(r.title()+", "+gap, ", ")
 		p.Series = append(p.Series, level(p.X, views[0].TestLoss[0], r.Fraction))
-		who = append(who, r.curves(&p, []curve{
-			{"train", trainColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.Loss, t.LossStderr }},
-			{"test", testColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.TestLoss, t.TestLossStderr }},
-		})...)
+		if r.Theory == nil && r.Sims[len(r.Sims)-1].Replicas > 2 {
+			who = append(who, r.medians(&p))
+		} else {
+			who = append(who, r.curves(&p, []curve{
+				{"train", trainColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.Loss, t.LossStderr }},
+				{"test", testColor, func(t *highdim.Trajectory) ([]float64, []float64) { return t.TestLoss, t.TestLossStderr }},
+			})...)
+		}
+		if l := r.Linearised; l != nil && len(l.Time) > 0 {
+			p.Series = append(p.Series, figure.Series{Label: "train, linearised", X: l.Time, Y: l.Loss, Style: figure.Dotted, Color: trainColor, Width: 1.2},
+				figure.Series{Label: "test, linearised", X: l.Time, Y: l.TestLoss, Style: figure.Dotted, Color: testColor, Width: 1.2})
+			if len(l.Regression) == 2 {
+				p.Series = append(p.Series, figure.Series{Label: "test of kernel regression", X: []float64{p.X.Min, p.X.Max}, Y: []float64{l.Regression[1], l.Regression[1]}, Style: figure.Line, Color: figure.Color(0), Width: 0.9})
+			}
+		}
 		f.Panels = append(f.Panels, p)
 	}
-	f.Title = "Train and test loss; " + once(who)
+	f.Title, f.Caption = "Train and test loss", sentence(once(who))
 	return f, true
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// sentences puts one text behind another.
+func sentences(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return strings.TrimSuffix(a, ".") + ". " + b
 }
 
 // once joins texts without repetitions.
@@ -185,7 +212,7 @@ func once(texts []string) string {
 
 // highDimensionalLoss shows both losses of every dimension beside the theory.
 func highDimensionalLoss(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Train and test loss; bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)", Legend: true}
+	f := figure.Figure{Title: "Train and test loss in growing dimension", Caption: "Bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)", Legend: true}
 	any := false
 	var columns [][]figure.Panel
 	for _, r := range results {
@@ -277,6 +304,19 @@ func (r HighDimensional) curves(p *figure.Panel, curves []curve) (who []string) 
 	return who
 }
 
+// medians draws median and quartiles of the losses of the largest dimension, of which the gap is the median, too: a few networks that are stuck move the mean.
+func (r HighDimensional) medians(p *figure.Panel) string {
+	t := r.Sims[len(r.Sims)-1]
+	var q [3][2][]float64
+	for i := range q {
+		q[i][0], q[i][1] = t.Quantile(float64(i+1) / 4)
+	}
+	for k, name := range []string{"train", "test"} {
+		p.Series = append(p.Series, figure.Series{Label: name, X: t.Time, Y: q[1][k], Lo: q[0][k], Hi: q[2][k], Color: []color.NRGBA{trainColor, testColor}[k], Width: 1.2})
+	}
+	return fmt.Sprintf("median and quartiles of %d simulations with D = %d", t.Replicas, t.Dimension)
+}
+
 // simulations says what a simulation is the mean of.
 func simulations(t *highdim.Trajectory) string {
 	if t.Replicas == 1 {
@@ -304,7 +344,7 @@ func decompositionFigure(results []HighDimensional) (figure.Figure, bool) {
 		p.Blank = len(p.Series) == 0
 		f.Panels = append(f.Panels, p)
 	}
-	f.Title = "Test loss = scale error + misalignment + linear power; " + once(who)
+	f.Title, f.Caption = "Test loss = scale error + misalignment + linear power", sentence(once(who))
 	return f, len(who) > 0
 }
 
@@ -361,13 +401,13 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 	}
 	grid(&f, columns)
 	compact(&f)
-	f.Title = "Overlaps with the target; " + once(who)
+	f.Title, f.Caption = "Overlaps with the target", sentence(once(who))
 	return f, len(who) > 0
 }
 
 // dimensionFigure shows how the error falls with the dimension.
 func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Distance of simulations from the theory, train and test loss together", Columns: min(len(results), 3), Legend: true}
+	f := figure.Figure{Title: "Distance of simulations from the theory", Caption: "Train and test loss together, root mean square over times, relative to the theory", Columns: min(len(results), 3), Legend: true}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "dimension D", Log: true}, Y: figure.Axis{Label: "error, relative", Log: true}}
@@ -400,7 +440,7 @@ func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
 
 // alignmentFigure shows the alignment of the tangent kernel with the target.
 func alignmentFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Alignment of the tangent kernel with the target, √P·yᵀKy/(‖K‖·|y|²)", Columns: min(len(results), 3), Legend: true}
+	f := figure.Figure{Title: "Alignment of the tangent kernel with the target", Caption: "√P·yᵀKy/(‖K‖·|y|²) on the training points", Columns: min(len(results), 3), Legend: true}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "√P × alignment"}}
@@ -472,12 +512,12 @@ func GrokkingFigure(results []Result, fraction float64, caption string) (Named, 
 	if len(f.Panels) == 1 {
 		f.PanelWidth, f.PanelHeight = 4.4, 2.9
 	}
-	f.Title = "Train and test loss; lines: N = ∞" + points
+	f.Title, f.Caption = "Train and test loss", "Lines: N = ∞"+points
 	if points == "" && results[0].Theory == nil {
-		f.Title = "Train and test loss"
+		f.Caption = ""
 	}
 	if caption != "" {
-		f.Title = strings.TrimSuffix(f.Title, ".") + ". " + caption
+		f.Caption = sentences(f.Caption, caption)
 	}
 	return Named{"grokking", f}, true
 }

@@ -39,7 +39,7 @@ func PhaseFigure(d PhaseDiagram) Named {
 		p := figure.Panel{Title: m.Title, X: x, Y: y, Heat: &figure.HeatMap{X: d.X, Y: d.Y, Min: lo, Max: hi}}
 		if i == len(d.Maps)-1 {
 			if p.Heat.Bar = "grokking gap (dex)"; most > hi {
-				p.Heat.Bar += ", brightest: or more"
+				p.Heat.Bar += fmt.Sprintf("; brightest: ≥ %.2g", hi)
 			}
 		}
 		lost := figure.Series{Label: "diverged", Style: figure.Points, Color: figure.Color(0)}
@@ -67,9 +67,10 @@ func PhaseFigure(d PhaseDiagram) Named {
 		}
 		f.Panels = append(f.Panels, p)
 	}
-	f.Title = fmt.Sprintf("Grokking gap: log₁₀ of the time by which the test loss is below %g of its start, over that of the train loss; grey: never within τ = %.4g%s", d.Fraction, d.Horizon, note)
+	f.Title = "Grokking gap"
+	f.Caption = fmt.Sprintf("log₁₀ of the time by which the test loss is below %g of its start, over that of the train loss; grey: never within τ = %.4g%s", d.Fraction, d.Horizon, note)
 	if d.Caption != "" {
-		f.Title += ". " + d.Caption
+		f.Caption += ". " + d.Caption
 	}
 	return Named{"phase", f}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
+	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 )
 
 // Result is one experiment's outcome.
@@ -19,6 +20,8 @@ type Result struct {
 	Sims    []*dmft.Trajectory `json:"-"` // smallest width first
 	Methods []Method           `json:"-"` // approximations beside the theory
 	Compare *compare.Report    `json:"comparison,omitempty"`
+
+	Fluctuations *fluctuation.Result `json:"-"` // predicted of finite width
 
 	Points, TestPoints, Outputs int
 	Mean                        bool   // losses are means over samples
@@ -59,7 +62,7 @@ func (r Result) Rows() []Row {
 			return
 		}
 		last := len(t.Loss) - 1
-		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: last, Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0]}
+		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: max(last, t.Status.Step), Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0]}
 		if t.Status.Early() {
 			row.Status = string(t.Status.Code)
 		}
@@ -180,7 +183,25 @@ func Distances(w io.Writer, results []Result) error {
 			fmt.Fprintf(w, "%serror of one network falls as N^p, p = %s\n", prefix, r.Compare.Error)
 			fmt.Fprintf(w, "%sbias of the mean falls as N^p, p = %s\n", prefix, r.Compare.Bias)
 		}
+		for _, x := range r.Spreads() {
+			of := "f"
+			if x.Test {
+				of = "f at test points"
+			}
+			fmt.Fprintf(w, "%svariance of %s over %d seeds at N = %d, measured over predicted: %.3g, 95 %% interval [%.3g, %.3g]\n", prefix, of, x.Seeds, x.Width, x.Ratio, x.Lo, x.Hi)
+		}
 		fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Verdict())
 	}
 	return nil
+}
+
+// Spreads compares the scatter of every ensemble with its prediction, where there is one.
+func (r Result) Spreads() []fluctuation.Spread {
+	var out []fluctuation.Spread
+	if r.Fluctuations != nil {
+		for _, s := range r.Sims {
+			out = append(out, r.Fluctuations.Measure(s)...)
+		}
+	}
+	return out
 }

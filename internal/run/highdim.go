@@ -23,6 +23,7 @@ func parts(t *highdim.Trajectory, replicas string) []part {
 		{"test_loss_parts", nil, &t.TestLossParts}, {"test_loss_parts_stderr", nil, &t.TestLossPartsStderr},
 		{"overlaps", nil, &t.Overlaps}, {"overlaps_stderr", nil, &t.OverlapsStderr}, {"gram", nil, &t.Gram}, {"readout", nil, &t.Readout},
 		{"moments", nil, &t.Moments}, {"moments_stderr", nil, &t.MomentsStderr},
+		{"kernel_regression", &t.Regression, nil}, {"response_w", nil, &t.ResponseW}, {"response_g", nil, &t.ResponseG},
 		{"alignment_time", &t.AlignmentTime, nil}, {"alignment", &t.Alignment, nil}, {"alignment_stderr", &t.AlignmentStderr, nil},
 	}
 }

@@ -56,19 +56,22 @@ var rootPi = sync.OnceValue(func() *big.Float { // √(2π)
 	return zero().Sqrt(product(number(2), pi))
 })
 
-func bigDensity(x float64) *big.Float {
-	return quotient(bigExp(quotient(product(number(x), number(x)), number(-2))), rootPi())
+func bigDensity(x float64) *big.Float { return densityAt(number(x)) }
+
+func densityAt(x *big.Float) *big.Float {
+	return quotient(bigExp(quotient(product(x, x), number(-2))), rootPi())
 }
 
 // halfErf is erf(a/√2)/2 by the series N(a)·Σ a^{2k+1}/(1·3·5 …), which has no cancellation.
-func halfErf(a float64) *big.Float {
-	x := number(a)
+func halfErf(a float64) *big.Float { return halfErfAt(number(a)) }
+
+func halfErfAt(x *big.Float) *big.Float {
 	s, term, square := number(1), number(1), product(x, x)
 	for n := 3.; !negligible(term, s); n += 2 {
 		term.Quo(term.Mul(term, square), number(n))
 		s.Add(s, term)
 	}
-	return product(product(s, x), bigDensity(a))
+	return product(product(s, x), densityAt(x))
 }
 
 // upperTail is Φ(−a): a difference that keeps 270 bits up to a = 8, from there Laplace's continued fraction.

@@ -377,13 +377,61 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// TestErf: erf itself, with the error of √2·x.
+// TestErf: erf itself has the error that the package states, that of ErfWithDerivative and one ulp for √2·x.
 func TestErf(t *testing.T) {
-	for _, x := range []float64{-7, -2, -0.9, -1e-9, 0.1, 0.46, 0.5, 1.3, 3, 9} {
-		y := []float64{x}
+	levels(t, func(t *testing.T) {
+		t.Run("float64", testErf[float64])
+		t.Run("float32", testErf[float32])
+	})
+}
+
+func testErf[T Real](t *testing.T) {
+	bound := 4.
+	if emulated {
+		bound += 2
+	}
+	root := zero().Sqrt(number(2))
+	var worst float64
+	for _, x := range samples[T](functions[2], *points/10) {
+		if math.IsNaN(float64(x)) || math.Abs(float64(x)) > 6 {
+			continue // from 6 on it is 1
+		}
+		y := []T{x}
 		Erf(y, y)
-		if want := math.Erf(x); math.Abs(y[0]-want) > 5e-16*math.Abs(want) {
-			t.Errorf("erf(%g) = %g, want %g", x, y[0], want)
+		want := product(number(2), halfErfAt(product(number(float64(x)), root)))
+		e := errorOf(y[0], want, nil)
+		if worst = max(worst, e); !(e <= bound) {
+			t.Fatalf("erf(%g) = %g has an error of %.2f ulp", x, y[0], e)
+		}
+	}
+	t.Logf("%.2f ulp", worst)
+}
+
+// TestReLU: the products with the slopes are rounded once, and the derivative is the slope.
+func TestReLU(t *testing.T) {
+	levels(t, func(t *testing.T) {
+		t.Run("float64", testReLU[float64])
+		t.Run("float32", testReLU[float32])
+	})
+}
+
+func testReLU[T Real](t *testing.T) {
+	x := samples[T](function{op: reluOp, width: 3, narrow: 3}, *points)
+	phi, dphi := make([]T, len(x)), make([]T, len(x))
+	for _, p := range [][3]float64{{1, 1, 0}, {0.7, 1.3, 0.1}, {-1.1, 0.9, 0.25}, {2, -3, 1}} {
+		in, out, below := p[0], p[1], p[2]
+		ReLUWithDerivative(phi, dphi, x, in, out, below)
+		for i, x := range x {
+			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+				continue // see TestSpecial
+			}
+			slope := T(in * out * below)
+			if in*float64(x) > 0 {
+				slope = T(in * out)
+			}
+			if phi[i] != slope*x || dphi[i] != slope {
+				t.Fatalf("%v at %g: %g, %g; want %g, %g", p, x, phi[i], dphi[i], slope*x, slope)
+			}
 		}
 	}
 }

@@ -610,6 +610,7 @@ func main() {
 				g.gemm(nv)
 				g.trsm(nv)
 			}
+			g.pairs()
 			g.dot()
 			g.combine()
 			g.peak()

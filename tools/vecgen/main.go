@@ -1,5 +1,5 @@
 // Command vecgen writes the assembly of internal/vec, for AVX-512 and AVX2 in double and single precision, the coefficients
-// of its approximations, and the layers of the ziggurat of internal/random. It is run by go generate in internal/vec.
+// of its approximations, and the layers of the ziggurat and the normal quantiles of internal/random. It is run by go generate in internal/vec.
 //
 // The approximations interpolate in Chebyshev points, polynomials in the points of their variable and quotients of polynomials in those of
 // (a−4)/(a+4); they are found in arithmetic of 2560 bits and then rounded. That is within a small factor of the best approximation.
@@ -19,6 +19,7 @@ import (
 func main() {
 	table := flag.String("coefficients", "coefficients.go", "Go file of the coefficients")
 	layers := flag.String("ziggurat", "ziggurat.go", "Go file of the layers")
+	quantiles := flag.String("quantile", "quantiletable.go", "Go file of the normal quantiles")
 	flag.Parse()
 	double, single := fitted(false), fitted(true)
 	build.ConstraintExpr("amd64,!noasm")
@@ -40,6 +41,7 @@ func main() {
 	build.Generate()
 	write(*table, double.source())
 	write(*layers, ziggurat())
+	write(*quantiles, quantileTable())
 }
 
 // source is the Go code of the approximations in double precision, for the portable versions.

@@ -22,10 +22,13 @@ import (
 // Threads gives OpenBLAS as many threads as GOMAXPROCS.
 func Threads() { C.openblas_set_num_threads(C.int(runtime.GOMAXPROCS(0))) }
 
-// Potrf is OpenBLAS's own Cholesky factorisation of the upper triangle.
-func Potrf(n int, a []float64, lda int) (ok bool) {
+// Potrf is OpenBLAS's own Cholesky factorisation of the upper or lower triangle.
+func Potrf(upper bool, n int, a []float64, lda int) (ok bool) {
 	var info C.int
-	uplo, order, ld := C.char('L'), C.int(n), C.int(lda) // the upper triangle by rows is the lower by columns
+	uplo, order, ld := C.char('U'), C.int(n), C.int(lda)
+	if upper {
+		uplo = 'L' // the upper triangle by rows is the lower by columns
+	}
 	C.dpotrf_(&uplo, &order, (*C.double)(unsafe.Pointer(&a[0])), &ld, &info)
 	return info == 0
 }

@@ -1,0 +1,5 @@
+//go:build race
+
+package csr
+
+func init() { racing = true }
