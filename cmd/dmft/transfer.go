@@ -109,6 +109,7 @@ type transfers struct {
 
 // transferCurve is one curve to be evaluated.
 type transferCurve struct {
+	panel      int
 	name       string // of its parts
 	experiment experiment.Experiment
 	// problem is what is trained or solved at a value of the hyperparameter.
@@ -173,7 +174,7 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 		if c.at.Size = size; c.experiment.Transfer.Parameter == experiment.LearningRate {
 			c.at.Stability = c.stability
 		}
-		c.listed, c.name = p.Grid, fmt.Sprintf("panel%d-%s", i, c.name)
+		c.panel, c.listed, c.name = i, p.Grid, fmt.Sprintf("panel%d-%s", i, c.name)
 		t.curves = append(t.curves, c)
 		return nil
 	}
@@ -281,7 +282,7 @@ func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transf
 		if c.stability > 0 {
 			last = c.stability
 		}
-		sweep.Grids, automatic = append(sweep.Grids, g), auto
+		sweep.Grids, sweep.Groups, automatic = append(sweep.Grids, g), append(sweep.Groups, c.panel), auto
 	}
 	if automatic {
 		sweep.Extend = 24

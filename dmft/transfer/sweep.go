@@ -12,10 +12,13 @@ import (
 // Sweep evaluates curves on grids, as many points at a time as there are workers. What is evaluated depends on the losses alone, never on their timing.
 type Sweep struct {
 	Grids [][]float64 // rising values, one list per curve
-	// Refine is how many times a curve gets two more points, halfway from its lowest point to the neighbours.
+	// Refine is how many times the spacing of the grid is halved around the lowest point of a curve.
 	Refine int
 	// Extend is how many more points a curve may get beyond an end of its grid at which it is lowest.
-	Extend   int
+	Extend int
+	// Groups, when given, says which curves belong together: beyond the end where one is extended, so are those that end less than an octave from there, lest one of two minima is
+	// seen by some of them only.
+	Groups   []int
 	Workers  int                   // 0 is GOMAXPROCS
 	Progress func(done, total int) // may be nil; the total grows with what refining adds
 }
@@ -57,7 +60,7 @@ func (s Sweep) Run(ctx context.Context, eval func(ctx context.Context, curve int
 		value float64
 	}
 	curves := make([][]Point, len(s.Grids))
-	extended, refined := make([]int, len(curves)), make([]int, len(curves))
+	extended, refined := make([]int, len(curves)), make([]int, len(curves)) // points added
 	var jobs []job
 	for c := len(s.Grids) - 1; c >= 0; c-- { // the largest last curve first, so that no worker waits for it at the end
 		for _, v := range s.Grids[c] {
@@ -88,9 +91,16 @@ func (s Sweep) Run(ctx context.Context, eval func(ctx context.Context, curve int
 			curves[j.curve] = append(curves[j.curve], points[i])
 		}
 		jobs = jobs[:0]
-		for c := len(curves) - 1; c >= 0; c-- {
+		more := make([][]float64, len(curves))
+		for c := range curves {
 			sorted(curves[c])
-			for _, v := range s.next(curves[c], &extended[c], &refined[c]) {
+			more[c] = s.next(c, curves[c], &extended[c], &refined[c])
+		}
+		if s.Groups != nil {
+			more = s.together(curves, more)
+		}
+		for c := len(curves) - 1; c >= 0; c-- {
+			for _, v := range more[c] {
 				jobs = append(jobs, job{c, v})
 			}
 		}
@@ -98,21 +108,22 @@ func (s Sweep) Run(ctx context.Context, eval func(ctx context.Context, curve int
 	return curves, nil
 }
 
-// next is what a curve should be evaluated at besides.
-func (s Sweep) next(p []Point, extended, refined *int) []float64 {
+// next is what curve c should be evaluated at besides.
+func (s Sweep) next(c int, p []Point, extended, refined *int) []float64 {
 	n := len(p)
 	x, y := make([]float64, n), make([]float64, n)
 	for i := range p {
 		x[i], y[i] = math.Log(p[i].Value), logLoss(p[i].Loss())
 	}
 	_, _, edge, i := locate(x, y, leastWindow)
-	var out []float64
-	switch {
-	case n < 2:
-	case i < 0: // everything diverges
+	if n < 2 {
+		return nil
+	}
+	if i < 0 { // everything diverges
 		edge = Low
-		fallthrough
-	case edge != Inside:
+	}
+	var out []float64
+	if edge != Inside {
 		a, b := p[1].Value, p[0].Value
 		if edge == High {
 			a, b = p[n-2].Value, p[n-1].Value
@@ -121,15 +132,38 @@ func (s Sweep) next(p []Point, extended, refined *int) []float64 {
 			out = append(out, b*math.Pow(b/a, float64(k)))
 			*extended++
 		}
-	case *refined < s.Refine:
-		*refined++
-		for _, j := range []int{i - 1, i + 1} {
-			if v := math.Sqrt(p[i].Value * p[j].Value); v != p[i].Value && v != p[j].Value {
-				out = append(out, v)
-			}
+		return out
+	}
+	g := s.Grids[c]
+	spacing := math.Log(g[len(g)-1]/g[0]) / float64(len(g)-1) * math.Exp2(-float64(s.Refine))
+	for _, j := range []int{i - 1, i + 1} {
+		if math.Abs(x[j]-x[i]) > spacing*1.01 && *refined < 8*s.Refine { // noise may make the lowest point wander
+			out = append(out, math.Sqrt(p[i].Value*p[j].Value))
+			*refined++
 		}
 	}
-	slices.Sort(out)
+	return out
+}
+
+// together adds to the curves of a group what one of them gets beyond its ends.
+func (s Sweep) together(curves [][]Point, more [][]float64) [][]float64 {
+	out := make([][]float64, len(more))
+	for c, own := range more {
+		lo, hi := curves[c][0].Value, curves[c][len(curves[c])-1].Value
+		out[c] = slices.Clone(own)
+		for d, p := range curves {
+			if s.Groups[d] != s.Groups[c] || d == c {
+				continue
+			}
+			for _, v := range more[d] {
+				beyond := v > p[len(p)-1].Value && v > hi && v <= 2.01*hi || v < p[0].Value && v < lo && v >= lo/2.01
+				if beyond && !slices.Contains(out[c], v) {
+					out[c] = append(out[c], v)
+				}
+			}
+		}
+		slices.Sort(out[c])
+	}
 	return out
 }
 

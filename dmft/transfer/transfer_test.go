@@ -235,6 +235,28 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestGroups: of curves with two minima, of which the second is beyond the grid, all of a group are looked at there when one is lowest at the end of the grid; and refinement follows the
+// lowest point to where it moves.
+func TestGroups(t *testing.T) {
+	eval := func(_ context.Context, curve int, v float64) (Point, error) { // minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not
+		u, w := math.Log(v/3), math.Log(v/20)
+		bump := []float64{0.1, 1}[curve]
+		return Point{Value: v, Losses: Losses{math.Exp(-bump*math.Exp(-8*u*u) - 2*math.Exp(-3*w*w))}}, nil
+	}
+	for _, groups := range [][]int{{0, 0}, {0, 1}} {
+		c, err := Sweep{Grids: [][]float64{Lattice(0.5, 8), Lattice(0.5, 8)}, Refine: 2, Extend: 12, Groups: groups}.Run(context.Background(), eval)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, _ := Curve{Points: c[0]}.Optimum()
+		b, _ := Curve{Points: c[1]}.Optimum()
+		together := groups[1] == 0
+		if math.Abs(math.Log(a.Value/20)) > 0.02 || (math.Abs(math.Log(b.Value/20)) < 0.02) != together {
+			t.Errorf("groups %v: best %g and %g", groups, a.Value, b.Value)
+		}
+	}
+}
+
 func TestGrids(t *testing.T) {
 	for _, c := range []struct{ got, want []float64 }{
 		{Spaced(1, 100, 3), []float64{1, 10, 100}}, {Grid(1, 8, 2), []float64{1, 2, 4, 8}}, {Lattice(1, 2), []float64{1, math.Sqrt2, 2}}, {Lattice(1, 1), []float64{1, math.Sqrt2, 2}},
