@@ -202,7 +202,7 @@ func (c Curve) window(i int) float64 {
 		if math.IsInf(lb, 1) || !(la > 0) {
 			continue
 		}
-		d := Point{Stderr: math.Hypot(a.Stderr/la, b.Stderr/lb)} // relative differences, seed by seed
+		var d Point // relative differences, seed by seed; the sampling error of the theory is nearly the same at neighbours
 		for k := range min(len(a.Losses), len(b.Losses)) {
 			d.Losses = append(d.Losses, b.Losses[k]/lb-a.Losses[k]/la)
 		}
