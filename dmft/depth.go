@@ -160,6 +160,9 @@ func extrapolate(p *Problem, depths []int, rungs []*Trajectory) *Trajectory {
 		tr.FTest, tr.FTestStderr, tr.FTestReplicas, tr.TestLoss, tr.TestLossStderr = series(yt, ft, hi.FTest.Shape)
 	}
 	tr.LossReplicas = combine(w, pick(func(t *Trajectory) Array { return t.LossReplicas }))
+	if !hi.NTKReplicas.Empty() {
+		tr.NTKReplicas = combine(w, pick(func(t *Trajectory) Array { return t.NTKReplicas }))
+	}
 	tr.ReadoutNorm = combine(w, pick(func(t *Trajectory) Array { return Array{Shape: []int{len(t.ReadoutNorm)}, Data: t.ReadoutNorm} })).Data
 	tr.Depths = depths
 	tr.FDepths, tr.FDepthsStderr = NewArray(append([]int{n}, hi.F.Shape...)...), NewArray(append([]int{n}, hi.F.Shape...)...)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,16 @@ type Run struct {
 	Memory   int64                   // bytes that must not be exceeded; 0 is no limit
 	// Checkpoint is the time between checkpoints of unfinished work; 0 is 20 seconds.
 	Checkpoint time.Duration
+	// Workers is how many batches of replicas are trained at the same time; 0 is GOMAXPROCS. Results do not depend on it.
+	Workers int
+}
+
+// Parallel is how many of n independent pieces of work are done at the same time.
+func (r Run) Parallel(n int) int {
+	if r.Workers > 0 {
+		return min(r.Workers, n)
+	}
+	return min(runtime.GOMAXPROCS(0), n)
 }
 
 // Record says what a Trajectory keeps.
@@ -37,6 +48,8 @@ type Record struct {
 	Kernels        int  // how many times, evenly spaced from first to last, kernels are kept
 	AutoKernels    bool // choose Kernels from the size: every step if that is small
 	Preactivations int  // how many sites' preactivations are kept at the first and last time
+	// NTKReplicas is at how many of those times, evenly spaced, every replica's own NTK is kept, of the first 32 points and outputs.
+	NTKReplicas int
 	// TwoTime is at how many times, evenly spaced, fields are kept to make two-time kernels of. With every step of an optimiser, the theory of deep
 	// networks has its responses too.
 	TwoTime int
@@ -164,6 +177,7 @@ type part struct {
 	Stepper          []float64
 	First            [][]float64 // NTK at the first kept time by replica, when it is small
 	Align, Move      []float64   // alignment and movement of the NTK, kept time × replica
+	Each             []float64   // replica × time × q × q: NTK of the first points
 	Lambda           float64
 	Ranks            [][2]int
 	Dropped          float64
@@ -319,7 +333,7 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	var wg sync.WaitGroup
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	for range min(runtime.GOMAXPROCS(0), batches) {
+	for range e.Parallel(batches) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -571,6 +585,7 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 				x := kk.of(r)
 				pt.kernels[k].add(x)
 				j.summarise(pt, k, r, nw.r, x)
+				j.keepNTK(pt, k, r, nw.r, x)
 			}
 		}
 	}
@@ -606,6 +621,26 @@ func (j *job[T]) summarise(pt *part, k, r, replicas int, x []float64) {
 	n := mat.NewDense(pc, pc, x)
 	pt.Align[k*replicas+r] = kernels.Alignment(n, mat.NewDense(pc, 1, j.pts.y.y))
 	pt.Move[k*replicas+r] = kernels.Movement(n, mat.NewDense(pc, pc, pt.First[r]))
+}
+
+// replicaRows is how many rows of the NTK of a replica are kept.
+const replicaRows = 32
+
+// keepNTK keeps the NTK of one replica at kept time k, if it is one of those asked for.
+func (j *job[T]) keepNTK(pt *part, k, r, replicas int, x []float64) {
+	e := evenly(j.Record.NTKReplicas, len(j.ksteps))
+	i := slices.Index(e, k)
+	if i < 0 {
+		return
+	}
+	pc := j.pts.Train * j.pts.Outputs
+	q := min(pc, replicaRows)
+	if pt.Each == nil {
+		pt.Each = make([]float64, replicas*len(e)*q*q)
+	}
+	for m := range q {
+		copy(pt.Each[((r*len(e)+i)*q+m)*q:][:q], x[m*pc:])
+	}
 }
 
 // preactivations keeps h of evenly spaced sites of each replica.
@@ -734,7 +769,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
 	each := kernelBytes(np, c, p.Network.Depth)
 	kernels := int64(len(e.Record.kernelSteps(p))) * each
-	live := min(int64(runtime.GOMAXPROCS(0)), batches)
+	live := int64(e.Parallel(int(batches)))
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
 	total := shared + live*state + record + (kernels+two)*(live+2)
 	switch {

@@ -211,6 +211,16 @@ func (j *job[T]) collectKernels(tr *Trajectory) {
 		_, tr.AlignmentStderr = meanStderr(align)
 		_, tr.KernelMovementStderr = meanStderr(move)
 	}
+	if e := evenly(j.Record.NTKReplicas, n); len(e) > 0 {
+		q := min(pc, replicaRows)
+		tr.NTKReplicas = NewArray(j.Replicas, len(e), q, q)
+		r := 0
+		for _, pt := range j.parts {
+			own := len(pt.Each) / (len(e) * q * q)
+			copy(tr.NTKReplicas.Data[r*len(e)*q*q:], pt.Each)
+			r += own
+		}
+	}
 	tr.KernelStep = j.ksteps
 	tr.KernelTime = times(j.p, j.ksteps)
 	gs := func(lead ...int) []int { return append(outputShape(c, append(lead, p)...), outputShape(c, p)...) }
@@ -306,6 +316,39 @@ func outputShape(c int, lead ...int) []int {
 		s = append(s, c)
 	}
 	return s
+}
+
+// LossPseudoValues are the jackknife's pseudo-values B·L(f̄) − (B−1)·L(f̄ without block b) of the training loss of the theory's mean prediction, blocks×T. Their mean is
+// the loss without its bias of order 1/B, and their scatter its error, as of independent replicas.
+func (p *Problem) LossPseudoValues(t *Trajectory) Array {
+	np, _, _, c := p.Data.sizes()
+	reps := t.FReplicas
+	if reps.Empty() {
+		reps = Array{Shape: append([]int{1}, t.F.Shape...), Data: t.F.Data}
+	}
+	y := target{loss: p.Training.Loss, y: flat(p.Data.Targets), p: np, c: c}
+	b := reps.Shape[0]
+	out := NewArray(b, t.Steps())
+	mean, _ := meanStderr(reps)
+	without := Array{Shape: t.F.Shape, Data: make([]float64, len(mean))}
+	of := func(f []float64) []float64 {
+		loss, _ := lossOfMean(y, Array{Shape: append([]int{1}, t.F.Shape...), Data: f}, Array{Shape: t.F.Shape, Data: f})
+		return loss
+	}
+	all := of(mean)
+	for i := range b {
+		copy(out.At(i).Data, all)
+		if b == 1 {
+			break
+		}
+		for q, v := range reps.At(i).Data {
+			without.Data[q] = mean[q] + (mean[q]-v)/float64(b-1)
+		}
+		for s, v := range of(without.Data) {
+			out.At(i).Data[s] = float64(b)*all[s] - float64(b-1)*v
+		}
+	}
+	return out
 }
 
 // lossOfMean is the loss at the mean prediction and its jackknife standard error over replicas.

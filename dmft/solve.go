@@ -239,6 +239,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 		tr.TestLoss, tr.TestLossStderr = lossOfMean(target{loss: p.Training.Loss, y: flat(p.Data.TestTargets), p: pt, c: c}, tr.FTestReplicas, tr.FTest)
 	}
 	// Losses of blocks and spreads of kernels do not extrapolate.
+	tr.NTKReplicas = Array{}
 	tr.NTKStderr, tr.PhiStderr, tr.GStderr, tr.Preactivations, tr.LossReplicas, tr.ReadoutNorm = Array{}, Array{}, Array{}, Array{}, Array{}, nil
 	tr.Alignment, tr.KernelMovement, tr.AlignmentStderr, tr.KernelMovementStderr = nil, nil, nil, nil
 	if len(tr.Phi.Data) == len(lazy.Phi.Data) && !tr.Phi.Empty() {

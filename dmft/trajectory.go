@@ -53,6 +53,7 @@ type Trajectory struct {
 	KernelStep     []int     // K: the steps at which kernels were kept
 	KernelTime     []float64 // K
 	NTK, NTKStderr Array     // K×P[×C]×P[×C]
+	NTKReplicas    Array     // replicas×k×q×q: of every replica by itself at k of the K times, evenly spaced, q = min(PC, 32); when asked for (Record.NTKReplicas)
 	Phi, PhiStderr Array     // K×L×P×P: feature kernels Φ^ℓ(t,t)
 	G, GStderr     Array     // K×L×P[×C]×P[×C]: gradient kernels G^ℓ(t,t)
 	// Summaries of the mean kernels; error bars where PC ≤ 512, from the scatter of the replicas' own.
@@ -201,6 +202,7 @@ func (t *Trajectory) truncate(kept []int, step int) {
 		}
 		*a = b
 	}
+	t.NTKReplicas = Array{}
 	k := 0
 	for k < len(t.KernelStep) && t.KernelStep[k] <= step {
 		k++

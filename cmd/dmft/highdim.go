@@ -1,16 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -21,37 +17,27 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
+	"github.com/seed39b58f2d/dmft/internal/sweep"
 )
 
 // runHighDimensional runs every point of a file on high-dimensional data.
 func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	points := f.Points()
-	for _, p := range points {
-		if l := p.Experiment.Theory.Limit; s.sims && (l == experiment.LimitPopulation || l == experiment.LimitOnline) {
-			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", l)}
-		}
-	}
-	if s.theory {
-		for _, p := range points {
-			if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
-				return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, simulate follows random weights by simulation.method moments (%w)", err)}
-			}
-		}
+	if err := s.checkHighDimensional(points); err != nil {
+		return err
 	}
 	var results []report.HighDimensional
-	var stopped error
-	if len(points) == 1 {
-		s.progress.Prefix("")
-		r, err := s.highDimensionalPoint(s.c.Context, out, points[0], 1)
-		if r == nil || dmft.StopCode(err) == dmft.Interrupted {
-			return err
+	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
+		for _, x := range o {
+			results = append(results, *x.high)
 		}
-		results, stopped = []report.HighDimensional{*r}, err
-	} else {
-		var err error
-		if results, stopped, err = s.highDimensionalProduct(out, f); err != nil {
-			return err
+		if len(o) == 1 { // its figures are in its own folder
+			return nil
 		}
+		return highDimensionalFigures(points, results)
+	})
+	if err != nil || outcomes == nil {
+		return err
 	}
 	d := phaseOf(f.Points(), results)
 	if err := s.printHighDimensional(out, results, d); err != nil {
@@ -69,99 +55,44 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	return disagreements(bad, len(results))
 }
 
-// highDimensionalProduct runs many points, as many at a time as there are processors, each in a folder of its own.
-func (s *session) highDimensionalProduct(out string, f *experiment.File) (results []report.HighDimensional, stopped, err error) {
-	points := f.Points()
-	top, err := s.openProduct(out, f)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer top.Close()
-	ctx, cancel := context.WithCancel(s.c.Context)
-	defer cancel()
-	results = make([]report.HighDimensional, len(points))
-	errs := make([]error, len(points))
-	workers := min(runtime.GOMAXPROCS(0), len(points))
-	tell, done := s.progress.Phase(fmt.Sprintf("%d points", len(points)))
-	var next, finished atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(points) || ctx.Err() != nil {
-					return
-				}
-				r, err := s.highDimensionalPoint(ctx, filepath.Join(out, folderName(points[i].Label)), points[i], workers)
-				if errs[i] = err; r == nil || dmft.StopCode(err) == dmft.Interrupted {
-					cancel() // the others stop, what is finished is kept
-					return
-				}
-				results[i] = *r
-				tell(finished.Add(1), int64(len(points)))
-			}
-		})
-	}
-	wg.Wait()
-	done()
-	for i, e := range errs { // what stopped the others, rather than that they were stopped
-		if e != nil && results[i].Problem == nil && dmft.StopCode(e) != dmft.Interrupted {
-			return nil, nil, fmt.Errorf("%s: %w", points[i].Label, e)
+// checkHighDimensional says what the theory of some point lacks.
+func (s *session) checkHighDimensional(points []experiment.Point) error {
+	for _, p := range points {
+		if l := p.Experiment.Theory.Limit; s.sims && (l == experiment.LimitPopulation || l == experiment.LimitOnline) {
+			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", l)}
 		}
 	}
-	if cause := s.c.Context.Err(); cause != nil {
-		return nil, nil, dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("%d of %d points are finished", finished.Load(), len(points)), Advice: "they are kept; give the same command again to go on"}.Err()
+	if !s.theory {
+		return nil
 	}
-	failed := 0
-	for i, e := range errs { // divergences: the other points still count
-		if e != nil {
-			if failed++; failed <= 3 {
-				s.progress.Line("dmft: %s: %v", points[i].Label, e)
-			}
-			stopped = fmt.Errorf("%d of %d points stopped early, the last at %s: %w", failed, len(points), points[i].Label, e)
+	for _, p := range points {
+		if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
+			return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, simulate follows random weights by simulation.method moments (%w)", err)}
 		}
 	}
-	if s.figures {
-		if err := draw(highDimensionalFigures(points, results), filepath.Join(out, "figures")); err != nil {
-			return nil, nil, err
-		}
-	}
-	return results, stopped, finishProduct(top, f, s.c)
+	return nil
 }
 
-// highDimensionalPoint runs one experiment in its folder, beside others at the same time. A run that diverged has both a result and an error.
-func (s *session) highDimensionalPoint(ctx context.Context, dir string, p experiment.Point, beside int) (*report.HighDimensional, error) {
-	e := &p.Experiment
-	folder, err := run.Open(dir, e.Name, s.kind+"-"+e.Hash(), s.c.Bool("force"))
+// highDimensionalPoint runs an experiment on high-dimensional data. A run that diverged has both a result and an error.
+func (j *job) highDimensionalPoint() (*outcome, error) {
+	e := &j.point.Experiment
+	folder, err := j.open(sweep.Hash(j.kind, *e, ""))
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	alone := p.Label == ""
-	r := &report.HighDimensional{}
-	m := run.Manifest{Name: e.Name, Command: command(s.c), Products: products(), Experiment: p.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
-		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
-	switch {
-	case folder.Complete:
-		if alone {
-			s.progress.Line("already complete in %s (--force computes it again)", dir)
-		}
-		old, err := run.ReadManifest(dir)
+	if folder.Complete {
+		r, err := readHighDimensional(j.dir, j.point.Label, e)
 		if err != nil {
 			return nil, err
 		}
-		if r, err = readHighDimensional(dir, p.Label, e); err != nil {
-			return nil, err
-		}
-		return r, statusError(old.Results)
-	default:
-		if alone && folder.Resumed {
-			s.progress.Line("resuming the run in %s", dir)
-		}
-		r.Label, r.Caption, r.Problem, r.Fraction = p.Label, e.Description, e.HighDimensionalProblem(), e.Grok.Fraction
-		if err := s.computeHighDimensional(ctx, folder, e, r, &m, alone, beside); err != nil {
-			return nil, err
-		}
+		return &outcome{high: r}, j.earlier()
+	}
+	r := &report.HighDimensional{Label: j.point.Label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
+	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
+		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
+	if err := j.computeHighDimensional(folder, e, func(int) int { return e.Simulation.Seeds }, r, &m); err != nil {
+		return nil, err
 	}
 	if err := compareHighDimensional(r, e); err != nil {
 		return nil, err
@@ -169,15 +100,15 @@ func (s *session) highDimensionalPoint(ctx context.Context, dir string, p experi
 	if r.Compare != nil {
 		m.Comparison = r.Compare
 	}
-	if s.figures && alone {
+	if j.figures && j.alone {
 		if err := draw(report.HighDimensionalFigures([]report.HighDimensional{*r}), folder.Path("figures")); err != nil {
 			return nil, err
 		}
 	}
-	if err := folder.Finish(m); err != nil {
+	if err := finish(folder, m, r.Summaries()); err != nil {
 		return nil, err
 	}
-	return r, statusError(m.Results)
+	return &outcome{high: r}, statusError(m.Results)
 }
 
 func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment) (err error) {
@@ -188,31 +119,29 @@ func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment)
 }
 
 // computeHighDimensional makes the trajectories that are missing in the folder.
-func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder, e *experiment.Experiment, r *report.HighDimensional, m *run.Manifest, alone bool, beside int) error {
+func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, seeds func(dimension int) int, r *report.HighDimensional, m *run.Manifest) error {
+	ctx := j.ctx
 	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
-		settings := dmft.Run{Store: folder, Memory: s.memory / int64(beside)}
-		done := func() {}
-		if alone {
-			settings.Progress, done = s.progress.Phase(what)
-		}
+		settings := dmft.Run{Store: folder, Memory: j.memory, Workers: j.workers}
+		var done func()
+		settings.Progress, done = j.phase(what)
 		t, err := solve(settings)
 		done()
 		if t == nil || dmft.StopCode(err) == dmft.Interrupted {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
-		if alone {
-			for _, n := range t.Diagnostics.Notes {
-				s.progress.Line("%s: %s", what, n)
-			}
+		for _, n := range t.Diagnostics.Notes {
+			j.show.Line("%s: %s", what, n)
 		}
 		d := t.Diagnostics
 		m.Results[file] = run.Result{Status: t.Status, Replicas: t.Replicas, Seconds: time.Since(began).Seconds(),
 			Diagnostics: dmft.Diagnostics{Rank: d.Directions, Dropped: d.Dropped, Steps: len(t.Time) - 1, Evaluations: d.Evaluations, MemoryBytes: d.MemoryBytes, Notes: d.Notes, Samples: t.Samples * t.Replicas}}
 		return t, run.WriteHighDimensional(folder.Path(file), t, replicas)
 	}
+	_, dims := j.trajectories()
 	var err error
-	if s.theory {
+	if j.theory {
 		r.Theory, err = one("theory", "theory.npz", "blocks", func(settings dmft.Run) (*highdim.Trajectory, error) {
 			return e.SolveHighDimensional(ctx, settings)
 		})
@@ -220,14 +149,10 @@ func (s *session) computeHighDimensional(ctx context.Context, folder *run.Folder
 			return err
 		}
 	}
-	if !s.sims {
-		return nil
-	}
-	dims := slices.Clone(e.Simulation.Dimensions)
-	slices.Sort(dims)
 	for _, d := range dims {
-		t, err := one(fmt.Sprintf("%d networks in %d dimensions", e.Simulation.Seeds, d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
+			set.Seeds = seeds(d)
 			if e.Simulation.Method == "moments" {
 				return highdim.SimulateMoments(ctx, r.Problem, set)
 			}
@@ -417,7 +342,7 @@ func (s *session) phase(f *experiment.File) *report.PhaseDiagram {
 	return d
 }
 
-// fewRows is how many points are listed one by one when there is a phase diagram.
+// fewRows is up to how many points each is worth lines of its own.
 const fewRows = 12
 
 // printHighDimensional shows the results.

@@ -7,9 +7,11 @@
 //	dmft solve FILE [--out DIR]      theory only
 //	dmft simulate FILE [--out DIR]   finite networks only
 //	dmft compare FILE [--out DIR]    both, the distances, the figures
+//	dmft converge FILE [--out DIR]   rates in width, depth and samples with confidence intervals, and whether the limit holds
 //	dmft grok FILE [--out DIR]       the same, and the grokking gap; with two lists in FILE a phase diagram of it
 //	dmft transfer FILE [--out DIR]   the best learning rate at several widths or depths, and whether it stays
-//	dmft figure DIR                  draw the figures of a finished run again
+//	dmft sweep FILE [--out DIR]      the points of the lists in FILE, on all cores or as a SLURM job array; --status, --resume, --cancel
+//	dmft figure DIR                  draw the figures of a finished run or sweep again
 //	dmft bench                       measure this machine
 //
 // Flags work before and after FILE. Tables go to standard output (JSON with --json), progress and errors to standard error. The exit
@@ -25,6 +27,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -151,6 +154,14 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
 			},
 			{
+				Name: "converge", Usage: "rates in width, depth and samples with confidence intervals, and whether the limit holds", ArgsUsage: "FILE",
+				Description: "Trains ensembles at a ladder of widths (converge.widths), solves the theory, and fits how predictions, loss and NTK of one network, and of the mean of\n" +
+					"networks, approach their limit: expected as N^(−1/2) and N^(−1). The means extrapolated to infinite width are tested against the theory, with the\n" +
+					"sampling errors of both. With network.depth infinite the same at every depth of a ladder, and the theory in depth; the theory's error in its number of\n" +
+					"samples. Exit code 3 when the limit is rejected, which happens to a right one with probability converge.significance.\n\n   dmft converge experiment.yaml --out convergence",
+				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
+			},
+			{
 				Name: "bench", Usage: "measure this machine: matrix products, networks, the theory, how cost grows", ArgsUsage: " ",
 				Description: "Prints tables in Markdown, in a minute or two.\n\n   dmft bench",
 				Flags:       []cli.Flag{jsonFlag}, Action: measure,
@@ -172,8 +183,37 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Flags: withFigures, Action: transferFile,
 			},
 			{
-				Name: "figure", Usage: "draw the figures of a finished run again", ArgsUsage: "DIR", Description: "   dmft figure comparison",
-				Flags: []cli.Flag{jsonFlag}, Action: redraw,
+				Name: "sweep", Usage: "the product of the lists of a file, on all cores or on a SLURM cluster", ArgsUsage: "FILE|DIR",
+				Description: "Runs every point of the lists in FILE in a run folder named by the hash of its experiment, so that finished points are never\n" +
+					"computed again, in this sweep or in another one with the same --store. Writes summary.csv, summary.npz and figures. A point that\n" +
+					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on.\n\n" +
+					"   dmft sweep grid.yaml --mode solve\n" +
+					"   dmft sweep grid.yaml --executor slurm --sbatch '--partition=cpu --time=2:00:00'\n" +
+					"   dmft sweep grid-sweep --status",
+				Flags: append([]cli.Flag{
+					&cli.StringFlag{Name: "executor", Value: "local", Usage: "`WHERE`: local, the cores of this machine, or slurm, a job array that is followed until it ends (Ctrl-C leaves it running)"},
+					&cli.StringFlag{Name: "mode", Value: "compare", Usage: "`WHAT` to run at every point: solve (theory), simulate (finite networks) or compare (both)"},
+					&cli.StringFlag{Name: "store", Usage: "`FOLDER` of the points' run folders, which several sweeps may share; points/ in the sweep's folder by default"},
+					&cli.BoolFlag{Name: "status", Usage: "say how far the sweep is, and what has failed"},
+					&cli.BoolFlag{Name: "resume", Usage: "go on, and try again what has failed"},
+					&cli.BoolFlag{Name: "cancel", Usage: "end the job array, or the processes of this machine, that work on the sweep; what they have is kept"},
+					&cli.BoolFlag{Name: "detach", Usage: "submit to SLURM and return"},
+					&cli.StringFlag{Name: "sbatch", Usage: "further `ARGUMENTS` of sbatch, beside those of the section sweep of FILE"},
+					&cli.BoolFlag{Name: "no-figures", Usage: "draw nothing"},
+				}, slices.DeleteFunc(slices.Clone(runFlags), func(f cli.Flag) bool { return f.Names()[0] == "force" })...),
+				Action: runSweep,
+			},
+			{
+				Name: "worker", Usage: "a task of a sweep's job array, run by SLURM", Hidden: true, Flags: runFlags, Action: runWorker,
+			},
+			{
+				Name: "collect", Usage: "the last job of a sweep, run by SLURM", Hidden: true, Flags: withFigures, Action: runCollect,
+			},
+			{
+				Name: "figure", Usage: "draw the figures of a finished run or sweep again", ArgsUsage: "DIR",
+				Description: "Of a sweep: heat maps over the first two keys that are numbers, curves by the last key, and against a key, of the quantities asked for\n" +
+					"(columns of summary.csv).\n\n   dmft figure comparison\n   dmft figure grid-sweep --quantity half_time --quantity test_loss",
+				Flags: []cli.Flag{&cli.StringSliceFlag{Name: "quantity", Usage: "`COLUMN` of summary.csv to draw of a sweep; may be repeated"}, jsonFlag}, Action: redraw,
 			},
 		},
 	}

@@ -89,6 +89,11 @@ func results(t *testing.T, dir string) map[string][]byte {
 // TestKill kills a run with SIGKILL again and again, at moments that fall in the theory, in the networks and between files, and resumes it:
 // the results must be the bytes of a run that was left alone.
 func TestKill(t *testing.T) {
+	t.Run("compare", func(t *testing.T) { kill(t, "compare", 8, 7*time.Millisecond) })
+	t.Run("converge", func(t *testing.T) { kill(t, "converge", 12, 40*time.Millisecond) })
+}
+
+func kill(t *testing.T, command string, files int, longer time.Duration) {
 	exe, err := exec.LookPath("dmft") // made by testscript.Main
 	if err != nil {
 		t.Fatal(err)
@@ -96,12 +101,12 @@ func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
 	src := "data: {source: digits, classes: [3, 8], train: 12, test: 8}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: [0.5, 2]\n" +
-		"training: {learning_rate: 0.02, steps: 150, optimizer: momentum, momentum: 0.5}\ntheory: {samples: 8000}\nsimulation: {widths: [64, 256], seeds: 12}\nrecord: {kernels: 4}\n"
+		"training: {learning_rate: 0.02, steps: 150, optimizer: momentum, momentum: 0.5}\ntheory: {samples: 8000}\nsimulation: {widths: [64, 256], seeds: 12}\nrecord: {kernels: 4}\nconverge: {widths: [32, 64, 256], samples: [2000]}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run := func(out string, after time.Duration) (finished bool) {
-		cmd := exec.Command(exe, "compare", file, "--out", filepath.Join(dir, out), "--no-figures", "--quiet", "--checkpoint", "20ms")
+		cmd := exec.Command(exe, command, file, "--out", filepath.Join(dir, out), "--no-figures", "--quiet", "--checkpoint", "20ms")
 		var buf bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &buf, &buf
 		if err := cmd.Start(); err != nil {
@@ -126,7 +131,7 @@ func TestKill(t *testing.T) {
 	}
 	run("whole", 0)
 	kills := 0
-	for after := 60 * time.Millisecond; !run("killed", after); after += 7 * time.Millisecond {
+	for after := 60 * time.Millisecond; !run("killed", after); after += longer {
 		if kills++; kills > 200 {
 			t.Fatal("the run makes no progress")
 		}
@@ -135,7 +140,7 @@ func TestKill(t *testing.T) {
 		t.Errorf("the run finished after %d kills; it is too short to test anything", kills)
 	}
 	want, got := results(t, filepath.Join(dir, "whole")), results(t, filepath.Join(dir, "killed"))
-	if len(want) != 8 || len(got) != len(want) {
+	if len(want) != files || len(got) != len(want) {
 		t.Fatalf("%d and %d result files", len(want), len(got))
 	}
 	for name, b := range want {

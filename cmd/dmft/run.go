@@ -29,6 +29,7 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/progress"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
+	"github.com/seed39b58f2d/dmft/internal/sweep"
 )
 
 //go:embed quickstart.yaml
@@ -40,20 +41,21 @@ var quickstartResidualYAML []byte
 // session is one invocation of a command that runs experiments.
 type session struct {
 	c             *cli.Context
-	mode          string // solve, simulate, compare, quickstart, grok
+	mode          string // solve, simulate, compare, quickstart, grok, converge
 	kind          string // of the run folder: the mode, but that a comparison serves grok, too
 	theory, sims  bool
-	base          string // folder that file names in the experiment count from
+	base          string   // folder that file names in the experiment count from
+	command       []string // line that started it
 	memory        int64
 	progress      *progress.Display
 	printed       io.Writer
 	figures, json bool
-	timing        map[string]float64 // seconds by result file
-	gaps          []report.GapRow    // of grok
+	gaps          []report.GapRow // of grok
+	sets          sets
 }
 
 func newSession(c *cli.Context, theory, sims bool, base string) (*session, error) {
-	s := &session{c: c, mode: c.Command.Name, kind: c.Command.Name, theory: theory, sims: sims, base: base, printed: c.App.Writer,
+	s := &session{c: c, mode: c.Command.Name, kind: c.Command.Name, theory: theory, sims: sims, base: base, command: append([]string{"dmft"}, os.Args[min(1, len(os.Args)):]...), printed: c.App.Writer,
 		figures: !c.Bool("no-figures"), json: c.Bool("json")}
 	if s.mode == "grok" {
 		s.kind = "compare"
@@ -128,6 +130,9 @@ func (s *session) run(f *experiment.File) error {
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
+	if s.mode == "converge" {
+		return s.runConverge(out, f)
+	}
 	if e := f.Points()[0].Experiment; e.HighDimensional() { // then all are: keys that one kind needs do not apply to the other
 		return s.runHighDimensional(out, f)
 	}
@@ -140,42 +145,23 @@ func (s *session) run(f *experiment.File) error {
 
 // points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has results.
 func (s *session) points(out string, f *experiment.File) (results []report.Result, stopped, err error) {
-	points := f.Points()
-	if len(points) == 1 {
-		s.progress.Prefix("")
-		r, err := s.point(out, points[0])
-		if r == nil {
-			return nil, nil, err
+	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
+		for _, x := range o {
+			results, s.gaps = append(results, *x.fixed), append(s.gaps, x.gaps...)
 		}
-		return []report.Result{*r}, err, nil
-	}
-	top, err := s.openProduct(out, f)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer top.Close()
-	for i, p := range points {
-		s.progress.Prefix(fmt.Sprintf("[%d/%d] %s: ", i+1, len(points), p.Label))
-		r, err := s.point(filepath.Join(out, folderName(p.Label)), p)
-		if err != nil && (r == nil || dmft.StopCode(err) == dmft.Interrupted) {
-			return nil, nil, err
+		if len(o) == 1 { // its figures are in its own folder
+			return nil
 		}
-		if err != nil { // a divergence: the other points still count
-			fmt.Fprintf(s.c.App.ErrWriter, "dmft: %s: %v\n", p.Label, err)
-			stopped = fmt.Errorf("%s: %w", p.Label, err)
-		}
-		results = append(results, *r)
-	}
-	if s.figures {
 		figs := s.figuresOf(results, f.Points()[0].Experiment)
 		if d := s.phase(f); d != nil {
 			figs = append(figs, report.PhaseFigure(*d))
 		}
-		if err := draw(figs, filepath.Join(out, "figures")); err != nil {
-			return nil, nil, err
-		}
+		return figs
+	})
+	if outcomes == nil {
+		return nil, nil, err
 	}
-	return results, stopped, finishProduct(top, f, s.c)
+	return results, stopped, err
 }
 
 // conclude prints the results and says whether theory and simulation agree.
@@ -189,42 +175,15 @@ func (s *session) conclude(out string, results []report.Result, stopped error) e
 	return verdict(results)
 }
 
-// openProduct opens the folder of several runs, identified by all of them.
-func (s *session) openProduct(out string, f *experiment.File) (*run.Folder, error) {
-	var all []string
-	for _, p := range f.Points() {
-		all = append(all, p.Experiment.Hash())
-	}
-	hash := s.kind + "-product-" + experiment.HashOf(all)
-	return run.Open(out, f.Points()[0].Experiment.Name, hash, s.c.Bool("force"))
-}
-
-func finishProduct(top *run.Folder, f *experiment.File, c *cli.Context) error {
-	m := run.Manifest{Name: f.Points()[0].Experiment.Name, Command: command(c)}
-	for _, p := range f.Points() {
-		e := run.PointEntry{Folder: folderName(p.Label), Values: map[string]string{}}
-		for _, v := range p.Values {
-			e.Values[v.Key] = v.Value
-		}
-		m.Points = append(m.Points, e)
-	}
-	return top.Finish(m)
-}
-
 // folderName makes a label a folder name.
 func folderName(label string) string {
 	return strings.NewReplacer(", ", "_", "/", "-", " ", "", ":", "-", "\"", "", "\\", "-").Replace(label)
 }
 
-// command is the command line without the path of the program.
-func command(c *cli.Context) []string {
-	return append([]string{"dmft"}, os.Args[min(1, len(os.Args)):]...)
-}
-
-// point runs one experiment in its folder. A run that diverged has both a result and an error.
-func (s *session) point(dir string, p experiment.Point) (*report.Result, error) {
-	e := p.Experiment
-	set, err := e.Load(s.base)
+// fixedPoint runs an experiment on fixed data. A run that diverged has both a result and an error.
+func (j *job) fixedPoint() (*outcome, error) {
+	e := j.point.Experiment
+	set, hash, err := j.sets.load(e, j.base)
 	if err != nil {
 		return nil, err
 	}
@@ -235,57 +194,48 @@ func (s *session) point(dir string, p experiment.Point) (*report.Result, error) 
 	if err := problem.Validate(); err != nil {
 		return nil, usageError{err}
 	}
-	folder, err := run.Open(dir, e.Name, s.kind+"-"+e.Hash()+"-"+experiment.DataHash(set), s.c.Bool("force"))
+	folder, err := j.open(sweep.Hash(j.kind, e, hash))
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
 	np, pt, c := sizes(set)
-	r := &report.Result{Label: p.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
+	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
 	if folder.Complete {
-		s.progress.Line("already complete in %s (--force computes it again)", dir)
-		if err := s.load(dir, r); err != nil {
+		if err := j.load(j.dir, r); err != nil {
 			return nil, err
 		}
-	} else if err := s.compute(folder, p, problem, set, r); err != nil {
-		return nilUnlessStopped(r, err)
+	} else if err := j.compute(folder, problem, set, r); err != nil {
+		if dmft.StopCode(err) == dmft.Interrupted && (r.Theory != nil || len(r.Sims) > 0) {
+			return &outcome{fixed: r}, err // what there is, is worth showing
+		}
+		return nil, err
 	}
 	if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 {
 		if r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance); err != nil {
 			return nil, err
 		}
 	}
-	if s.mode == "grok" {
+	o := &outcome{fixed: r}
+	if j.mode == "grok" {
 		if set.TestTargets == nil {
 			return nil, usageError{errors.New("grok compares train and test loss, and there are no test points: give data.test")}
 		}
-		s.gaps = append(s.gaps, r.Gaps(e.Grok.Fraction, set.TestTargets)...)
-	}
-	if s.figures && p.Label == "" && !folder.Complete {
-		if err := draw(s.figuresOf([]report.Result{*r}, e), folder.Path("figures")); err != nil {
-			return nil, err
-		}
+		o.gaps = r.Gaps(e.Grok.Fraction, set.TestTargets)
 	}
 	if folder.Complete {
-		m, err := run.ReadManifest(dir)
-		if err != nil {
+		return o, j.earlier()
+	}
+	if j.figures && j.alone {
+		if err := draw(j.figuresOf([]report.Result{*r}, e), folder.Path("figures")); err != nil {
 			return nil, err
 		}
-		return r, statusError(m.Results)
 	}
-	m := s.manifest(p, r)
-	if err := folder.Finish(m); err != nil {
+	m := j.manifest(r)
+	if err := finish(folder, m, r.Summaries(e.Grok.Fraction, set.TestTargets)); err != nil {
 		return nil, err
 	}
-	return r, statusError(m.Results)
-}
-
-// nilUnlessStopped hides a result that is not worth showing.
-func nilUnlessStopped(r *report.Result, err error) (*report.Result, error) {
-	if dmft.StopCode(err) == dmft.Interrupted {
-		return r, err
-	}
-	return nil, err
+	return o, statusError(m.Results)
 }
 
 // statusError is the error of the first trajectory that stopped early.
@@ -304,30 +254,26 @@ func statusError(results map[string]run.Result) error {
 }
 
 // compute makes the trajectories that are missing in the folder.
-func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.Problem, set *data.Set, r *report.Result) error {
-	e := p.Experiment
-	ctx := s.c.Context
-	if folder.Resumed {
-		s.progress.Line("resuming the run in %s", folder.Dir)
-	}
-	s.seconds(nil)
+func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, r *report.Result) error {
+	e, ctx := j.point.Experiment, j.ctx
 	if err := writeData(folder.Path("data.npz"), set); err != nil {
 		return err
 	}
 	common := func(what string, d *dmft.Run) func() {
-		d.Store, d.Memory, d.Checkpoint = folder, s.memory, s.c.Duration("checkpoint")
+		d.Store, d.Memory, d.Checkpoint, d.Workers = folder, j.memory, j.c.Duration("checkpoint"), j.workers
 		var done func()
-		d.Progress, done = s.progress.Phase(what)
+		d.Progress, done = j.phase(what)
 		return done
 	}
 	save := func(name, replicas string, t *dmft.Trajectory, err error, began time.Time) error {
 		if t == nil {
 			return err
 		}
-		s.timing[name] = time.Since(began).Seconds()
+		j.timing[name] = time.Since(began).Seconds()
 		return run.WriteTrajectory(folder.Path(name), t, replicas)
 	}
-	if s.theory {
+	methods, widths := j.trajectories()
+	if j.theory {
 		solve := func(method dmft.Approximation, what, file string) (*dmft.Trajectory, error) {
 			set := e.TheorySettings()
 			set.Method = method
@@ -335,7 +281,7 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 			if err != nil {
 				return nil, err
 			}
-			s.announce(what, bytes, dmft.Flops(problem, set))
+			j.announce(what, bytes, dmft.Flops(problem, set))
 			done := common(what, &set.Run)
 			began := time.Now()
 			t, err := dmft.Solve(ctx, problem, set)
@@ -344,7 +290,7 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 				return nil, fmt.Errorf("%s: %w", what, err)
 			}
 			for _, n := range t.Diagnostics.Notes {
-				s.progress.Line("%s: %s", what, n)
+				j.show.Line("%s: %s", what, n)
 			}
 			return t, nil
 		}
@@ -352,10 +298,7 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 		if r.Theory, err = solve(dmft.Approximation(e.Theory.Method), "theory", "theory.npz"); err != nil {
 			return err
 		}
-		for _, m := range e.Theory.Approximations {
-			if m == e.Theory.Method {
-				continue
-			}
+		for _, m := range methods {
 			t, err := solve(dmft.Approximation(m), m, "theory-"+m+".npz")
 			if err != nil {
 				return err
@@ -363,21 +306,19 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 			r.Methods = append(r.Methods, report.Method{Name: m, Trajectory: t})
 		}
 	}
-	if s.theory && e.Theory.Fluctuations {
-		if err := s.fluctuations(folder, e, problem, r); err != nil {
+	if j.theory && e.Theory.Fluctuations {
+		if err := j.fluctuations(folder, problem, r); err != nil {
 			return err
 		}
 	}
-	if s.sims {
-		widths := slices.Clone(e.Simulation.Widths)
-		slices.Sort(widths)
+	if j.sims {
 		for _, n := range widths {
 			networks, err := e.SimulationProblem(problem, n)
 			if err != nil {
 				return usageError{err}
 			}
 			set := e.SimulationSettings(n)
-			s.announce(fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Estimate(networks, set), finite.Flops(networks, set))
+			j.announce(fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Estimate(networks, set), finite.Flops(networks, set))
 			done := common(fmt.Sprintf("%d networks of width %d", set.Seeds, n), &set.Run)
 			began := time.Now()
 			t, err := finite.Train(ctx, networks, set)
@@ -392,28 +333,29 @@ func (s *session) compute(folder *run.Folder, p experiment.Point, problem *dmft.
 }
 
 // fluctuations predicts what finite width adds to the theory.
-func (s *session) fluctuations(folder *run.Folder, e experiment.Experiment, problem *dmft.Problem, r *report.Result) error {
+func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.Result) error {
+	e := j.point.Experiment
 	if r.Theory.Status.Early() {
-		s.progress.Line("fluctuations: left out, since the theory stopped early")
+		j.show.Line("fluctuations: left out, since the theory stopped early")
 		return nil
 	}
 	const mostKernels = 21
 	set := e.FluctuationSettings(min(len(r.Theory.KernelStep), mostKernels))
-	set.Memory = s.memory
+	set.Memory, set.Workers = j.memory, j.workers
 	var done func()
-	set.Progress, done = s.progress.Phase("fluctuations")
+	set.Progress, done = j.phase("fluctuations")
 	began := time.Now()
 	predict := fluctuation.TwoLayer
 	if set.Covariance = 5; e.Theory.Method == string(dmft.Lazy) {
 		predict = fluctuation.Lazy
 	}
 	var err error
-	r.Fluctuations, err = predict(s.c.Context, problem, set)
+	r.Fluctuations, err = predict(j.ctx, problem, set)
 	done()
 	if err != nil {
 		return fmt.Errorf("fluctuations: %w", err)
 	}
-	s.timing[run.FluctuationsName] = time.Since(began).Seconds()
+	j.timing[run.FluctuationsName] = time.Since(began).Seconds()
 	return run.WriteFluctuations(folder.Path(run.FluctuationsName), r.Fluctuations)
 }
 
@@ -421,9 +363,9 @@ func (s *session) fluctuations(folder *run.Folder, e experiment.Experiment, prob
 const longRun = 20 * time.Second
 
 // announce says what a long run will take.
-func (s *session) announce(what string, bytes int64, flops float64) {
+func (j *job) announce(what string, bytes int64, flops float64) {
 	if d := duration(flops); d > longRun {
-		s.progress.Line("%s: will take about %s and %s", what, approximately(d), sizeText(bytes))
+		j.show.Line("%s: will take about %s and %s", what, approximately(d), sizeText(bytes))
 	}
 }
 
@@ -463,13 +405,6 @@ func approximately(d time.Duration) string {
 		return fmt.Sprintf("%.0f min", math.Ceil(d.Minutes()))
 	}
 	return fmt.Sprintf("%.2g h", d.Hours())
-}
-
-func (s *session) seconds(m map[string]float64) {
-	if m == nil {
-		m = map[string]float64{}
-	}
-	s.timing = m
 }
 
 // load reads the trajectories of a complete folder.
@@ -519,12 +454,12 @@ func loadRest(dir string, r *report.Result) error {
 	return nil
 }
 
-func (s *session) manifest(p experiment.Point, r *report.Result) run.Manifest {
-	e := p.Experiment
-	m := run.Manifest{Name: e.Name, Command: command(s.c), Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+func (j *job) manifest(r *report.Result) run.Manifest {
+	e := j.point.Experiment
+	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
 	add := func(name string, t *dmft.Trajectory) {
-		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: s.timing[name], Diagnostics: t.Diagnostics}
+		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: j.timing[name], Diagnostics: t.Diagnostics}
 	}
 	if r.Theory != nil {
 		add("theory.npz", r.Theory)
@@ -536,7 +471,7 @@ func (s *session) manifest(p experiment.Point, r *report.Result) run.Manifest {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
 	}
 	if f := r.Fluctuations; f != nil {
-		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: len(f.Time) - 1}, Width: f.Sites, Replicas: f.Blocks, Seconds: s.timing[run.FluctuationsName]}
+		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: len(f.Time) - 1}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
 	}
 	if r.Compare != nil {
 		m.Comparison = r.Compare
@@ -626,12 +561,21 @@ func redraw(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if sweep.Is(dir) {
+		return redrawSweep(c, dir)
+	}
+	if c.IsSet("quantity") {
+		return usageError{errors.New("--quantity is for the folder of a sweep")}
+	}
 	m, err := run.ReadManifest(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return usageError{fmt.Errorf("%s holds no manifest.json: it is not a finished run", dir)}
 	}
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(m.Hash, "converge-") {
+		return redrawConvergence(c, dir, m)
 	}
 	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
 		r := report.Result{Label: label}

@@ -9,8 +9,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/transfer"
 	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
@@ -50,17 +52,13 @@ func transferFile(c *cli.Context) error {
 	if out == "" {
 		out = e.Name + "-transfer"
 	}
-	t := transfers{session: s}
-	hash := "transfer-" + experiment.TransferHash(panels)
+	t := transfers{session: s, hash: []string{"transfer", experiment.TransferHash(panels)}}
 	for _, p := range panels {
 		if err := t.add(p); err != nil {
 			return err
 		}
 	}
-	for _, set := range t.sets {
-		hash += "-" + experiment.DataHash(set)
-	}
-	folder, err := run.Open(out, e.Name, experiment.HashOf([]string{hash}), c.Bool("force"))
+	folder, err := run.Open(out, e.Name, experiment.HashOf(t.hash), c.Bool("force"))
 	if err != nil {
 		return err
 	}
@@ -91,7 +89,7 @@ func transferFile(c *cli.Context) error {
 			return err
 		}
 	}
-	m := run.Manifest{Name: e.Name, Command: command(c), Products: products(), Experiment: e, YAML: string(e.YAML()), Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
+	m := run.Manifest{Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
@@ -101,8 +99,7 @@ func transferFile(c *cli.Context) error {
 // transfers is the work of a transfer study: curves of networks and of the theory, one after the other in one sweep.
 type transfers struct {
 	*session
-	points map[string]*data.Set // by the section data
-	sets   []*data.Set          // the same in the order of the panels
+	hash   []string // of what is computed
 	study  []transfer.Panel
 	curves []transferCurve
 }
@@ -121,26 +118,18 @@ type transferCurve struct {
 	at        *transfer.Measured
 }
 
-// load makes the points of an experiment, once for all that share them.
+// load makes the points of an experiment.
 func (t *transfers) load(e experiment.Experiment) (*data.Set, error) {
-	b, err := json.Marshal(e.Data)
-	if err != nil {
-		return nil, err
-	}
-	if t.points == nil {
-		t.points = map[string]*data.Set{}
-	}
-	if set, ok := t.points[string(b)]; ok {
-		return set, nil
-	}
-	set, err := e.Load(t.base)
+	set, hash, err := t.sets.load(e, t.base)
 	if err != nil {
 		return nil, err
 	}
 	if e.Transfer.Loss == "test" && set.TestTargets == nil {
 		return nil, usageError{errors.New("transfer.loss is test, and there are no test points: give data.test")}
 	}
-	t.points[string(b)], t.sets = set, append(t.sets, set)
+	if !slices.Contains(t.hash, hash) {
+		t.hash = append(t.hash, hash)
+	}
 	return set, nil
 }
 
@@ -272,9 +261,7 @@ func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transf
 	if study.Step == 0 {
 		study.Step = e.Training.Steps
 	}
-	workers := runtime.GOMAXPROCS(0)
-	tell, done := t.progress.Phase("points")
-	sweep := transfer.Sweep{Refine: e.Transfer.Refine, Workers: workers, Progress: func(n, total int) { tell(int64(n), int64(total)) }}
+	sweep := transfer.Sweep{Refine: e.Transfer.Refine}
 	last := e.Training.LearningRate
 	automatic := false
 	for _, c := range t.curves {
@@ -287,21 +274,19 @@ func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transf
 	if automatic {
 		sweep.Extend = 24
 	}
-	points, err := sweep.Run(t.c.Context, func(ctx context.Context, i int, v float64) (transfer.Point, error) {
-		c := t.curves[i]
-		name := c.name + "-" + strconv.FormatFloat(v, 'g', -1, 64) + ".json"
-		var p transfer.Point
-		b, ok, err := folder.Load(name)
-		if err == nil && ok && json.Unmarshal(b, &p) == nil && p.Value == v {
-			return p, nil
-		}
-		if err != nil {
-			return p, err
-		}
-		if p, err = t.point(ctx, folder, name, c, v, study.Step, workers); err != nil {
-			return p, fmt.Errorf("%s, %s = %.4g: %w", c.name, study.Parameter, v, err)
-		}
-		return p, folder.Save(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(p) })
+	tell, done := t.progress.Phase("points")
+	finished := 0
+	points, err := sweep.Run(t.c.Context, func(ctx context.Context, jobs []transfer.Job) ([]transfer.Point, error) {
+		out := make([]transfer.Point, len(jobs))
+		var ready atomic.Int64
+		err := executor.Local(ctx, len(jobs), func(ctx context.Context, i int, share executor.Share) (err error) {
+			if out[i], err = t.keep(ctx, folder, t.curves[jobs[i].Curve], jobs[i].Value, study, share); err == nil {
+				tell(int64(finished)+ready.Add(1), int64(finished+len(jobs)))
+			}
+			return err
+		})
+		finished += len(jobs)
+		return out, err
 	})
 	done()
 	if t.c.Context.Err() != nil {
@@ -320,22 +305,25 @@ func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transf
 	return study, nil
 }
 
-// prefixed keeps the parts of one of many runs in a folder.
-type prefixed struct {
-	*run.Folder
-	prefix string
-}
-
-func (p prefixed) Load(name string) ([]byte, bool, error) {
-	return p.Folder.Load(p.prefix + "-" + name)
-}
-
-func (p prefixed) Save(name string, write func(io.Writer) error) error {
-	return p.Folder.Save(p.prefix+"-"+name, write)
+// keep is a point that was finished before, or one that is computed and kept in the folder.
+func (t *transfers) keep(ctx context.Context, folder *run.Folder, c transferCurve, v float64, study transfer.Study, share executor.Share) (p transfer.Point, err error) {
+	name := c.name + "-" + strconv.FormatFloat(v, 'g', -1, 64)
+	b, ok, err := folder.Load(name)
+	if err != nil || ok && json.Unmarshal(b, &p) == nil && p.Value == v {
+		return p, err
+	}
+	p, err = t.point(ctx, prefixed{folder, name + "-"}, c, v, study.Step, share)
+	switch {
+	case dmft.StopCode(err) == dmft.MemoryLimit && share.Beside > 1:
+		return p, executor.ErrAlone
+	case err != nil:
+		return p, fmt.Errorf("%s, %s = %.4g: %w", c.name, study.Parameter, v, err)
+	}
+	return p, folder.Save(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(p) })
 }
 
 // point is the loss at one value of the hyperparameter. A divergence is an infinite loss.
-func (t *transfers) point(ctx context.Context, folder *run.Folder, name string, c transferCurve, v float64, step, beside int) (transfer.Point, error) {
+func (t *transfers) point(ctx context.Context, store dmft.Store, c transferCurve, v float64, step int, share executor.Share) (transfer.Point, error) {
 	p := transfer.Point{Value: v}
 	e := c.experiment.WithHyperparameter(v)
 	q, err := c.problem(e)
@@ -344,12 +332,12 @@ func (t *transfers) point(ctx context.Context, folder *run.Folder, name string, 
 	}
 	last := step == q.Training.Steps // then nothing before it needs to be kept
 	common := func(flops float64) dmft.Run {
-		r := dmft.Run{Memory: t.memory / int64(beside), Checkpoint: t.c.Duration("checkpoint")}
+		r := dmft.Run{Memory: t.memory / int64(share.Beside), Checkpoint: t.c.Duration("checkpoint"), Workers: share.Workers}
 		if last {
 			r.Record.Every = step
 		}
 		if duration(flops) > longRun { // others are done again faster than read
-			r.Store = prefixed{folder, name}
+			r.Store = store
 		}
 		return r
 	}

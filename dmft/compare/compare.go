@@ -15,6 +15,8 @@ import (
 	"math"
 	"sort"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
@@ -112,7 +114,7 @@ func New(theory *dmft.Trajectory, ensembles []*dmft.Trajectory, tolerance float6
 		r.Scale = 1
 	}
 	infVar := square(infErr)
-	dirs := directions(sims[0], inf)
+	dirs := directions(replicas(sims[0].FReplicas, n), inf)
 	for i, s := range sims {
 		if i > 0 && s.Width == sims[i-1].Width {
 			return nil, fmt.Errorf("compare: two ensembles of width %d", s.Width)
@@ -188,32 +190,12 @@ func (r *Report) width(theory, s *dmft.Trajectory, inf, infErr []float64, infVar
 	return w
 }
 
-// directions are two unit vectors along the bias of the smallest width, each from half of its seeds. Projections of that width's seeds
-// onto the direction of the other half are unbiased; using both for every width keeps them comparable.
-func directions(s *dmft.Trajectory, inf []float64) [][]float64 {
-	var dirs [][]float64
-	for half := range 2 {
-		v := make([]float64, len(inf))
-		count := 0
-		for i := half; i < s.Replicas; i += 2 {
-			count++
-			for j, f := range s.FReplicas.At(i).Data[:len(inf)] {
-				v[j] += f - inf[j]
-			}
-		}
-		norm := 0.
-		for _, x := range v {
-			norm += x * x
-		}
-		if norm = math.Sqrt(norm); count == 0 || norm == 0 {
-			return nil
-		}
-		for j := range v {
-			v[j] /= norm * math.Sqrt(float64(len(inf)))
-		}
-		dirs = append(dirs, v)
+// replicas are the first n numbers of every replica.
+func replicas(a dmft.Array, n int) (s Sample) {
+	for i := range a.Shape[0] {
+		s = append(s, a.At(i).Data[:n])
 	}
-	return dirs
+	return s
 }
 
 // fit determines both rates.
@@ -250,84 +232,141 @@ func (r *Rate) judge(expected float64) {
 // common. The confidence interval is where χ² exceeds its minimum by less than 3.84 (times χ²/dof when that is above one).
 // It is not resolved when fewer than two points are given, when a = 0 fits as well, or when the interval is wider than two.
 func PowerLaw(n, y, se []float64, common float64) Rate {
-	var r Rate
+	r := profile(n, y, se, common, 1, 0.95, 0).rate
+	r.Resolved = r.Resolved && r.Hi-r.Lo < 2
+	return r
+}
+
+// profiled is a power law fitted by the profile of χ² over its exponent.
+type profiled struct {
+	rate Rate
+	p    float64 // that χ² rises so much at the expected exponent by chance
+}
+
+// profile fits y = n^p (a₀ + a₁/n + …) + δ with a number of orders. It is not resolved when nothing but δ fits as well (χ² higher by less than 9) or when the interval
+// does not end in the range searched; with one order alone.
+func profile(n, y, se []float64, common float64, orders int, confidence, expected float64) profiled {
+	out := profiled{p: 1}
 	k := len(n)
 	for i := range n {
 		if !(se[i] > 0) || math.IsNaN(y[i]) {
-			return r
+			return out
 		}
 	}
-	if k < 2 {
-		return r
+	if k < orders+1 {
+		return out
 	}
-	chi := func(p float64) (float64, float64) {
-		// Normal equations of (a, δ), scaled at the first point.
-		var saa, sad, sdd, sya, syd float64
+	unknown := orders
+	if common > 0 {
+		unknown++
+	}
+	chi := func(p float64) (c, a float64) {
+		var m [3][3]float64 // normal equations of a₀, a₁ and δ, and what the fit explains
+		var v [3]float64
 		for i := range n {
-			w := 1 / (se[i] * se[i])
-			x := math.Pow(n[i]/n[0], p)
-			saa += w * x * x
-			sad += w * x
-			sdd += w
-			sya += w * x * y[i]
-			syd += w * y[i]
+			var x [3]float64
+			for j := range orders {
+				x[j] = math.Pow(n[i]/n[0], p-float64(j)) / se[i]
+			}
+			if common > 0 {
+				x[orders] = 1 / se[i]
+			}
+			for j := range unknown {
+				v[j] += x[j] * y[i] / se[i]
+				for l := range unknown {
+					m[j][l] += x[j] * x[l]
+				}
+			}
 		}
-		a, d := sya/saa, 0.
 		if common > 0 {
-			sdd += 1 / (common * common)
-			det := saa*sdd - sad*sad
-			a, d = (sya*sdd-syd*sad)/det, (saa*syd-sad*sya)/det
+			m[orders][orders] += 1 / (common * common)
 		}
-		c := d * d
+		s := solve3(m, v, unknown)
 		if common > 0 {
-			c /= common * common
+			c = s[orders] * s[orders] / (common * common)
 		}
 		for i := range n {
-			q := (y[i] - a*math.Pow(n[i]/n[0], p) - d) / se[i]
-			c += q * q
+			d := y[i]
+			for j := range orders {
+				d -= s[j] * math.Pow(n[i]/n[0], p-float64(j))
+			}
+			if common > 0 {
+				d -= s[orders]
+			}
+			c += d * d / (se[i] * se[i])
 		}
-		return c, a
+		return c, s[0]
 	}
-	const lo, hi, h = -4., 2., 0.005
+	const lo, hi, h = -4., 2., 0.01
 	best, at := math.Inf(1), 0.
-	for p := lo; p <= hi; p += h {
-		if c, _ := chi(p); c < best {
-			best, at = c, p
+	grid := make([]float64, int(math.Round((hi-lo)/h))+1)
+	for i := range grid {
+		p := lo + h*float64(i)
+		if grid[i], _ = chi(p); grid[i] < best {
+			best, at = grid[i], p
 		}
 	}
-	limit := best + 3.84*max(1, best/float64(max(k-2, 1)))
-	r.Exponent = at
+	spread := max(1, best/float64(max(k-orders-1, 1)))
+	limit := best + distuv.ChiSquared{K: 1}.Quantile(confidence)*spread
+	r := &out.rate
+	r.Exponent, r.Expected = at, expected
 	_, a := chi(at)
 	r.Amplitude = a * math.Pow(n[0], -at)
-	r.Lo, r.Hi = at, at
-	for r.Lo > lo {
-		if c, _ := chi(r.Lo - h); c > limit {
-			break
+	r.Lo, r.Hi = hi, lo
+	for i, c := range grid {
+		if c <= limit {
+			r.Lo, r.Hi = min(r.Lo, lo+h*float64(i)), max(r.Hi, lo+h*float64(i))
 		}
-		r.Lo -= h
 	}
-	for r.Hi < hi {
-		if c, _ := chi(r.Hi + h); c > limit {
-			break
-		}
-		r.Hi += h
-	}
+	c, _ := chi(expected)
+	out.p = distuv.ChiSquared{K: 1}.Survival(max(c-best, 0) / spread)
 	// Nothing to fit (a = 0) must be excluded, and the interval must end inside the range searched.
-	nothing := 0.
+	var w, wy, wyy float64
+	for i := range n {
+		q := 1 / (se[i] * se[i])
+		w, wy, wyy = w+q, wy+q*y[i], wyy+q*y[i]*y[i]
+	}
+	nothing := wyy
 	if common > 0 {
-		var w, wy, wyy float64
-		for i := range n {
-			q := 1 / (se[i] * se[i])
-			w, wy, wyy = w+q, wy+q*y[i], wyy+q*y[i]*y[i]
+		nothing -= wy * wy / (w + 1/(common*common))
+	}
+	r.Resolved = nothing > best+9 && r.Lo > lo+h && r.Hi < hi-h
+	return out
+}
+
+// solve3 solves the first n of three equations by elimination with pivots; unknowns that the others determine are zero.
+func solve3(m [3][3]float64, v [3]float64, n int) [3]float64 {
+	var used [3]bool
+	var row [3]int
+	for c := range n {
+		best := -1
+		for r := range n {
+			if !used[r] && (best < 0 || math.Abs(m[r][c]) > math.Abs(m[best][c])) {
+				best = r
+			}
 		}
-		nothing = wyy - wy*wy/(w+1/(common*common))
-	} else {
-		for i := range n {
-			nothing += y[i] * y[i] / (se[i] * se[i])
+		used[best], row[c] = true, best
+		p := m[best][c]
+		if p == 0 {
+			continue
+		}
+		for r := range n {
+			if r != best {
+				f := m[r][c] / p
+				for k := range n {
+					m[r][k] -= f * m[best][k]
+				}
+				v[r] -= f * v[best]
+			}
 		}
 	}
-	r.Resolved = nothing > best+9 && r.Lo > lo+h && r.Hi < hi-h && r.Hi-r.Lo < 2
-	return r
+	var out [3]float64
+	for c := range n {
+		if p := m[row[c]][c]; p != 0 {
+			out[c] = v[row[c]] / p
+		}
+	}
+	return out
 }
 
 // relative is the Frobenius distance of two recorded kernels over the times both kept, relative to b. With lastLayer the second axis

@@ -16,7 +16,7 @@ import (
 // Lazy predicts the fluctuations in training of a network of any depth in the limit γ₀ → 0: those of the static NTK at initialisation, and, unless predictions
 // are centred, those of the predictions at the start, of covariance Φ^L/(γ₀²N). Mean corrections are not computed. Covariance and Step have no meaning here.
 func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
-	x, err := newChaos(p)
+	x, err := newChaos(p, set)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	out := &Result{Time: p.Times(), Blocks: blocks, Sites: n, Start: begin, Kurtosis: begin.Kurtosis, KernelStep: evenly(set.Kernels, t)}
 	var progress atomic.Int64
 	done, errs := make([]*block, blocks), make([]error, blocks)
-	parallel(blocks, func(b int) {
+	parallel(set.parallel(blocks), blocks, func(b int) {
 		z, err := x.sites(set, b, n)
 		if err != nil {
 			errs[b] = err

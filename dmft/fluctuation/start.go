@@ -53,7 +53,7 @@ type chaos struct {
 	forward, up int               // directions of the fields, and of z and the readout
 }
 
-func newChaos(p *dmft.Problem) (*chaos, error) {
+func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func newChaos(p *dmft.Problem) (*chaos, error) {
 		x.pairs = append(x.pairs, pair{a: a, b: a, aa: len(x.pairs), bb: len(x.pairs)})
 	}
 	act := p.Network.Activation
-	parallel(len(x.pairs), func(i int) {
+	parallel(set.parallel(len(x.pairs)), len(x.pairs), func(i int) {
 		q := &x.pairs[i]
 		for l := range x.depth {
 			h := ker.H[l]
@@ -337,7 +337,7 @@ func (set Settings) plan() (blocks, sites int) {
 // AtStart predicts the fluctuations of the kernels of a network of any depth at initialisation; see the package documentation. Only Samples, Blocks, Seed and Nodes
 // of the settings matter.
 func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error) {
-	x, err := newChaos(p)
+	x, err := newChaos(p, set)
 	if err != nil {
 		return nil, err
 	}
@@ -346,7 +346,7 @@ func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error)
 	cc := c * c
 	type sums struct{ phi, g, ntk, kurtosis []float64 }
 	done, errs := make([]sums, blocks), make([]error, blocks)
-	parallel(blocks, func(b int) {
+	parallel(set.parallel(blocks), blocks, func(b int) {
 		z, err := x.sites(set, b, n)
 		if err != nil {
 			errs[b] = err

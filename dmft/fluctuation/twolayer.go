@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,6 +34,7 @@ type Settings struct {
 	// Kernels and Covariance are at how many times, evenly spaced from first to last, fluctuations of kernels and covariances of predictions between times are kept.
 	Kernels, Covariance int
 	Memory              int64                   // bytes that must not be exceeded; 0 is no limit
+	Workers             int                     // blocks at a time; 0 is GOMAXPROCS. Results do not depend on it
 	Progress            func(done, total int64) // called now and then, from any goroutine
 }
 
@@ -127,14 +127,14 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		regs = st.Registers()
 	}
 	// 40 directions are about what smooth networks need.
-	bytes := int64(8) * int64(sites) * int64(np+c) * 82 * int64(regs+1) * int64(min(blocks, runtime.GOMAXPROCS(0)))
+	bytes := int64(8) * int64(sites) * int64(np+c) * 82 * int64(regs+1) * int64(set.parallel(blocks))
 	if set.Memory > 0 && bytes > set.Memory {
 		return nil, fmt.Errorf("fluctuation: about %d MB are needed and the limit is %d MB; use more blocks or fewer points", bytes>>20, set.Memory>>20)
 	}
 	done := make([]*block, blocks)
 	errs := make([]error, blocks)
 	var progress atomic.Int64
-	parallel(blocks, func(b int) {
+	parallel(set.parallel(blocks), blocks, func(b int) {
 		if ctx.Err() != nil {
 			errs[b] = interrupted(ctx, 0)
 			return
@@ -231,11 +231,14 @@ func interrupted(ctx context.Context, step int) error {
 	return &dmft.StopError{Status: dmft.Status{Code: dmft.Interrupted, Step: step, Quantity: context.Cause(ctx).Error(), Advice: "fluctuations are computed again from their start when the same command is given again"}}
 }
 
-// parallel runs f(0) … f(n−1) on as many goroutines as there are processors.
-func parallel(n int, f func(i int)) {
+// parallel is how many of n pieces are done at the same time.
+func (s Settings) parallel(n int) int { return dmft.Run{Workers: s.Workers}.Parallel(n) }
+
+// parallel runs f(0) … f(n−1) on some goroutines.
+func parallel(workers, n int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
+	for range workers {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()

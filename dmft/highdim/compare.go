@@ -139,6 +139,33 @@ func (r *Report) Verdict() string {
 	return s + "they DISAGREE"
 }
 
+// Observables are what ensembles are compared with the theory by: train and test loss, at no more than [compare.Times] times.
+func Observables(theory *Trajectory, sims []*Trajectory) ([]compare.Observable, error) {
+	n := len(theory.Time)
+	for _, s := range sims {
+		n = min(n, len(s.Time))
+	}
+	if n == 0 {
+		return nil, errors.New("highdim: nothing to compare, no step was finished")
+	}
+	at := alignmentSteps(compare.Times, n)
+	pick := func(a dmft.Array) (s compare.Sample) {
+		for r := range a.Shape[0] {
+			x := make([]float64, len(at))
+			for i, k := range at {
+				x[i] = a.At(r).Data[k]
+			}
+			s = append(s, x)
+		}
+		return s
+	}
+	out := []compare.Observable{{Name: "loss", Limit: pick(theory.LossReplicas)}, {Name: "test_loss", Limit: pick(theory.TestLossReplicas)}}
+	for _, s := range sims {
+		out[0].Ensembles, out[1].Ensembles = append(out[0].Ensembles, pick(s.LossReplicas)), append(out[1].Ensembles, pick(s.TestLossReplicas))
+	}
+	return out, nil
+}
+
 // Compare says how far simulations of one problem are from its theory. Both kinds of error bars count, those of the theory from blocks and those of simulations from seeds;
 // tolerance is the relative distance allowed beyond three of them.
 func Compare(theory *Trajectory, sims []*Trajectory, tolerance float64) (*Report, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -56,7 +55,7 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	}
 	points, d := s.points(p), int64(s.Dimension)
 	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
-		bytes: int64(min(runtime.GOMAXPROCS(0), s.Seeds)) * 8 * (2*d*int64(points) + 6*d*d)}
+		bytes: int64(s.Run.Parallel(s.Seeds)) * 8 * (2*d*int64(points) + 6*d*d)}
 	if s.Linearised { // its kernel does not move
 		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
 	}

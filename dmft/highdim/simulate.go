@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
@@ -70,7 +69,7 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 		whole.Training.Batches = 1 // what is drawn is the batch
 		p = &whole
 	}
-	live := int64(min(runtime.GOMAXPROCS(0), s.Seeds))
+	live := int64(s.Run.Parallel(s.Seeds))
 	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
 	j.start = func(b int) (*replica, error) {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -215,7 +214,7 @@ func estimate(p *Problem, s Settings) int64 {
 	if p.Training.Batches > 1 {
 		k = min(p.Units*p.Training.Steps, sites)
 	}
-	live := int64(min(runtime.GOMAXPROCS(0), s.Blocks))
+	live := int64(s.Run.Parallel(s.Blocks))
 	b := live * (conditionedBytes(sites, k) + 8*int64(sites)*(5*n+8))
 	b += 8 * t * int64(s.Blocks) * (2*n*n + 2*n*int64(p.Target.directions()) + 20)
 	if s.Responses {
@@ -275,7 +274,7 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	j.bad.Store(math.MaxInt64)
 	var wg sync.WaitGroup
 	var next atomic.Int64
-	for range min(runtime.GOMAXPROCS(0), j.replicas) {
+	for range j.run.Parallel(j.replicas) {
 		wg.Go(func() {
 			for {
 				b := int(next.Add(1)) - 1

@@ -97,7 +97,8 @@ func TestLazyQuadratic(t *testing.T) {
 			t.Fatalf("bisection finds %g, 1/λ is %g", want, 1/lambda[0])
 		}
 		_, limit := dmft.Stability(pr)
-		curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/16, limit)}, Refine: 4, Extend: 8}.Run(context.Background(), func(ctx context.Context, _ int, eta float64) (transfer.Point, error) {
+		curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/16, limit)}, Refine: 4, Extend: 8}.Run(context.Background(), transfer.OneByOne(func(ctx context.Context, j transfer.Job) (transfer.Point, error) {
+			eta := j.Value
 			tr, err := dmft.Solve(ctx, at(pr, eta), dmft.Settings{Method: dmft.Lazy})
 			if dmft.StopCode(err) != "" {
 				return transfer.Point{Value: eta, Losses: transfer.Losses{math.Inf(1)}}, nil
@@ -106,7 +107,7 @@ func TestLazyQuadratic(t *testing.T) {
 				return transfer.Point{}, err
 			}
 			return transfer.Point{Value: eta, Losses: transfer.Losses{tr.Loss[c.steps]}}, nil
-		})
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,9 +143,9 @@ func TestParametrizations(t *testing.T) {
 			p.Curves[i].Size = n
 			_, p.Curves[i].Stability = dmft.Stability(q)
 		}
-		curves, err := transfer.Sweep{Grids: grids, Refine: 2, Extend: 20}.Run(context.Background(), func(_ context.Context, i int, eta float64) (transfer.Point, error) {
-			return transfer.Point{Value: eta, Losses: seeds(t, at(problems[i], eta), finite.Settings{Width: widths[i], Seeds: 8, Seed: 3})}, nil
-		})
+		curves, err := transfer.Sweep{Grids: grids, Refine: 2, Extend: 20}.Run(context.Background(), transfer.OneByOne(func(_ context.Context, j transfer.Job) (transfer.Point, error) {
+			return transfer.Point{Value: j.Value, Losses: seeds(t, at(problems[j.Curve], j.Value), finite.Settings{Width: widths[j.Curve], Seeds: 8, Seed: 3})}, nil
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,13 +190,14 @@ func TestDepth(t *testing.T) {
 			if math.Abs(limit/2/exact[i]-1) > 1e-9 {
 				t.Fatalf("L = %d, exponent %g: half the stability limit is %g, exact %g", l, exponent, limit/2, exact[i])
 			}
-			curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/4, limit)}, Refine: 3, Extend: 4}.Run(context.Background(), func(ctx context.Context, _ int, eta float64) (transfer.Point, error) {
+			curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/4, limit)}, Refine: 3, Extend: 4}.Run(context.Background(), transfer.OneByOne(func(ctx context.Context, j transfer.Job) (transfer.Point, error) {
+				eta := j.Value
 				tr, err := dmft.Solve(ctx, at(pr, eta), dmft.Settings{Samples: 400, Blocks: 4})
 				if err != nil {
 					return transfer.Point{}, err
 				}
 				return transfer.Point{Value: eta, Losses: transfer.Losses{tr.Loss[3]}, Stderr: tr.LossStderr[3]}, nil
-			})
+			}))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,13 +3,10 @@ package transfer
 import (
 	"context"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 )
 
-// Sweep evaluates curves on grids, as many points at a time as there are workers. What is evaluated depends on the losses alone, never on their timing.
+// Sweep evaluates curves on grids. What is evaluated depends on the losses alone, never on the order in which they come.
 type Sweep struct {
 	Grids [][]float64 // rising values, one list per curve
 	// Refine is how many times the spacing of the grid is halved around the lowest point of a curve.
@@ -18,9 +15,7 @@ type Sweep struct {
 	Extend int
 	// Groups, when given, says which curves belong together: beyond the end where one is extended, so are those that end less than an octave from there, lest one of two minima is
 	// seen by some of them only.
-	Groups   []int
-	Workers  int                   // 0 is GOMAXPROCS
-	Progress func(done, total int) // may be nil; the total grows with what refining adds
+	Groups []int
 }
 
 // Grid returns values from low to high in steps of a constant factor of at most ratio.
@@ -53,72 +48,78 @@ func Lattice(low, high float64) []float64 {
 	}
 }
 
-// Run evaluates every curve. It stops at the first error of eval, which is called from several goroutines.
-func (s Sweep) Run(ctx context.Context, eval func(ctx context.Context, curve int, value float64) (Point, error)) ([][]Point, error) {
-	type job struct {
-		curve int
-		value float64
-	}
+// A Job is a point to be evaluated.
+type Job struct {
+	Curve int
+	Value float64
+}
+
+// Run evaluates every curve: do is given one batch of jobs after another, which it may do in any order and at the same time, and returns their points in the order of the jobs.
+func (s Sweep) Run(ctx context.Context, do func(context.Context, []Job) ([]Point, error)) ([][]Point, error) {
 	curves := make([][]Point, len(s.Grids))
-	extended, refined := make([]int, len(curves)), make([]int, len(curves)) // points added
-	var jobs []job
-	for c := len(s.Grids) - 1; c >= 0; c-- { // the largest last curve first, so that no worker waits for it at the end
-		for _, v := range s.Grids[c] {
-			jobs = append(jobs, job{c, v})
-		}
-	}
-	workers := s.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	done, total := 0, 0
-	for len(jobs) > 0 {
-		total += len(jobs)
-		points := make([]Point, len(jobs))
-		if err := parallel(ctx, workers, len(jobs), func(ctx context.Context, i int) error {
-			p, err := eval(ctx, jobs[i].curve, jobs[i].value)
-			points[i] = p
-			return err
-		}, func(n int) {
-			if s.Progress != nil {
-				s.Progress(done+n, total)
+	more := s.Grids
+	for {
+		var jobs []Job
+		for c := len(curves) - 1; c >= 0; c-- { // the largest last curve first, so that no processor waits for it at the end
+			for _, v := range more[c] {
+				jobs = append(jobs, Job{c, v})
 			}
-		}); err != nil {
+		}
+		if len(jobs) == 0 {
+			return curves, nil
+		}
+		points, err := do(ctx, jobs)
+		if err != nil {
 			return nil, err
 		}
-		done = total
 		for i, j := range jobs {
-			curves[j.curve] = append(curves[j.curve], points[i])
+			curves[j.Curve] = append(curves[j.Curve], points[i])
 		}
-		jobs = jobs[:0]
-		more := make([][]float64, len(curves))
+		more = make([][]float64, len(curves))
 		for c := range curves {
 			sorted(curves[c])
-			more[c] = s.next(c, curves[c], &extended[c], &refined[c])
+			more[c] = s.next(s.Grids[c], curves[c])
 		}
 		if s.Groups != nil {
 			more = s.together(curves, more)
 		}
-		for c := len(curves) - 1; c >= 0; c-- {
-			for _, v := range more[c] {
-				jobs = append(jobs, job{c, v})
-			}
-		}
 	}
-	return curves, nil
 }
 
-// next is what curve c should be evaluated at besides.
-func (s Sweep) next(c int, p []Point, extended, refined *int) []float64 {
-	n := len(p)
-	x, y := make([]float64, n), make([]float64, n)
-	for i := range p {
-		x[i], y[i] = math.Log(p[i].Value), logLoss(p[i].Loss())
+// OneByOne does jobs one after the other.
+func OneByOne(eval func(context.Context, Job) (Point, error)) func(context.Context, []Job) ([]Point, error) {
+	return func(ctx context.Context, jobs []Job) ([]Point, error) {
+		var out []Point
+		for _, j := range jobs {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			p, err := eval(ctx, j)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, p)
+		}
+		return out, nil
 	}
-	_, _, edge, i := locate(x, y, leastWindow)
+}
+
+// next is what a curve with a grid should be evaluated at besides.
+func (s Sweep) next(grid []float64, p []Point) []float64 {
+	n := len(p)
 	if n < 2 {
 		return nil
 	}
+	x, y := make([]float64, n), make([]float64, n)
+	extended := 0
+	for i := range p {
+		x[i], y[i] = math.Log(p[i].Value), logLoss(p[i].Loss())
+		if p[i].Value < grid[0] || p[i].Value > grid[len(grid)-1] {
+			extended++
+		}
+	}
+	refined := n - extended - len(grid)
+	_, _, edge, i := locate(x, y, leastWindow)
 	if i < 0 { // everything diverges
 		edge = Low
 	}
@@ -128,18 +129,15 @@ func (s Sweep) next(c int, p []Point, extended, refined *int) []float64 {
 		if edge == High {
 			a, b = p[n-2].Value, p[n-1].Value
 		}
-		for k := 1; k <= 2 && *extended < s.Extend; k++ {
+		for k := 1; k <= min(2, s.Extend-extended); k++ {
 			out = append(out, b*math.Pow(b/a, float64(k)))
-			*extended++
 		}
 		return out
 	}
-	g := s.Grids[c]
-	spacing := math.Log(g[len(g)-1]/g[0]) / float64(len(g)-1) * math.Exp2(-float64(s.Refine))
+	spacing := math.Log(grid[len(grid)-1]/grid[0]) / float64(len(grid)-1) * math.Exp2(-float64(s.Refine))
 	for _, j := range []int{i - 1, i + 1} {
-		if math.Abs(x[j]-x[i]) > spacing*1.01 && *refined < 8*s.Refine { // noise may make the lowest point wander
+		if math.Abs(x[j]-x[i]) > spacing*1.01 && refined < 8*s.Refine { // noise may make the lowest point wander
 			out = append(out, math.Sqrt(p[i].Value*p[j].Value))
-			*refined++
 		}
 	}
 	return out
@@ -165,35 +163,4 @@ func (s Sweep) together(curves [][]Point, more [][]float64) [][]float64 {
 		slices.Sort(out[c])
 	}
 	return out
-}
-
-// parallel calls f for 0 … n−1 on some workers and returns the first error by index that is not merely that of having been stopped by another.
-func parallel(ctx context.Context, workers, n int, f func(context.Context, int) error, tell func(done int)) error {
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, n)
-	var next, done, failed atomic.Int64
-	failed.Store(int64(n))
-	var wg sync.WaitGroup
-	for range min(workers, n) {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n || inner.Err() != nil {
-					return
-				}
-				if errs[i] = f(inner, i); errs[i] != nil {
-					failed.CompareAndSwap(int64(n), int64(i))
-					cancel()
-					return
-				}
-				tell(int(done.Add(1)))
-			}
-		})
-	}
-	wg.Wait()
-	if i := failed.Load(); i < int64(n) {
-		return errs[i]
-	}
-	return ctx.Err()
 }

@@ -9,7 +9,7 @@
 // and a parametrisation transfers when p = 0. [Sweep] evaluates L on a grid that it extends and refines around the optimum of every size, [Curve.Optimum] finds x* with an error
 // bar from the scatter of seeds, [FitDrift] finds p with a confidence interval and [Drift.Verdict] says what follows.
 //
-//	curves, err := transfer.Sweep{Grids: grids, Refine: 2}.Run(ctx, evaluate)
+//	curves, err := transfer.Sweep{Grids: grids, Refine: 2}.Run(ctx, transfer.OneByOne(evaluate))
 //	best, ok := transfer.Curve{Size: 64, Points: curves[0]}.Optimum()
 //
 // A run that diverged is a loss of +Inf, not an error.

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed39b58f2d/dmft/internal/executor"
 )
 
 // noisy is a family of curves: seed k has log loss level + c (log x − log best − shift_k)², up to a value at which it diverges.
@@ -28,7 +30,8 @@ func newNoisy(rng *rand.Rand, best, curvature, shift, level float64, seeds int) 
 	return n
 }
 
-func (n noisy) eval(_ context.Context, _ int, v float64) (Point, error) {
+func (n noisy) eval(_ context.Context, j Job) (Point, error) {
+	v := j.Value
 	p := Point{Value: v}
 	for k := range n.shift {
 		u := math.Log(v/n.best) - n.shift[k]
@@ -42,9 +45,9 @@ func (n noisy) eval(_ context.Context, _ int, v float64) (Point, error) {
 }
 
 // find sweeps one curve.
-func find(t testing.TB, s Sweep, eval func(context.Context, int, float64) (Point, error)) Optimum {
+func find(t testing.TB, s Sweep, eval func(context.Context, Job) (Point, error)) Optimum {
 	t.Helper()
-	c, err := s.Run(context.Background(), eval)
+	c, err := s.Run(context.Background(), OneByOne(eval))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +70,7 @@ func TestCoverage(t *testing.T) {
 		hits, width := 0, 0.
 		for range n {
 			best := math.Exp(rng.NormFloat64())
-			o := find(t, Sweep{Grids: [][]float64{Lattice(best/8, best*2)}, Refine: 2, Extend: 8, Workers: 1}, newNoisy(rng, best, c.curvature, c.shift, 0.3, c.seeds).eval)
+			o := find(t, Sweep{Grids: [][]float64{Lattice(best/8, best*2)}, Refine: 2, Extend: 8}, newNoisy(rng, best, c.curvature, c.shift, 0.3, c.seeds).eval)
 			if o.Lo <= best && best <= o.Hi {
 				hits++
 			}
@@ -93,7 +96,7 @@ func TestDriftCoverage(t *testing.T) {
 		var optima []*Optimum
 		for _, s := range sizes {
 			best := math.Pow(float64(s), p)
-			o := find(t, Sweep{Grids: [][]float64{Lattice(best/4, best*2)}, Refine: 2, Extend: 8, Workers: 1}, newNoisy(rng, best, 1, 0.2, 0.3, 8).eval)
+			o := find(t, Sweep{Grids: [][]float64{Lattice(best/4, best*2)}, Refine: 2, Extend: 8}, newNoisy(rng, best, 1, 0.2, 0.3, 8).eval)
 			optima = append(optima, &o)
 		}
 		d := FitDrift(sizes, optima)
@@ -115,7 +118,7 @@ func TestExactParabola(t *testing.T) {
 		best := math.Exp(rapid.Float64Range(-5, 5).Draw(t, "log best"))
 		curvature := rapid.Float64Range(0.3, 30).Draw(t, "curvature")
 		n := noisy{best: best, curvature: curvature, shift: []float64{0}, level: []float64{0}, where: []float64{inf}}
-		c, err := Sweep{Grids: [][]float64{Lattice(best*rapid.Float64Range(0.1, 10).Draw(t, "grid"), best*10)}, Refine: rapid.IntRange(0, 3).Draw(t, "refine"), Extend: 30}.Run(context.Background(), n.eval)
+		c, err := Sweep{Grids: [][]float64{Lattice(best*rapid.Float64Range(0.1, 10).Draw(t, "grid"), best*10)}, Refine: rapid.IntRange(0, 3).Draw(t, "refine"), Extend: 30}.Run(context.Background(), OneByOne(n.eval))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,25 +188,37 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestSweep: grids are extended until the optimum is inside, then refined; the same whatever the number of workers; errors and interruptions stop it.
+// TestSweep: grids are extended until the optimum is inside, then refined; the same in whatever order points come; errors and interruptions stop it.
 func TestSweep(t *testing.T) {
-	eval := func(_ context.Context, curve int, v float64) (Point, error) {
+	eval := func(_ context.Context, j Job) (Point, error) {
+		curve, v := j.Curve, j.Value
 		u := math.Log(v / math.Pow(100, float64(curve)))
 		return Point{Value: v, Losses: Losses{math.Exp(u * u)}}, nil
 	}
 	grids := [][]float64{Lattice(0.5, 2), Lattice(0.5, 2), Lattice(0.5, 2)}
 	var first [][]Point
-	for _, workers := range []int{1, 2, 7} {
-		last := 0
-		c, err := Sweep{Grids: grids, Refine: 2, Extend: 20, Workers: workers, Progress: func(done, total int) { last = total - done }}.Run(context.Background(), eval)
-		if err != nil || last != 0 {
-			t.Fatal(err, last)
+	for range 2 { // the second time in another order, at the same time
+		do := OneByOne(eval)
+		if first != nil {
+			do = func(ctx context.Context, jobs []Job) ([]Point, error) {
+				out := make([]Point, len(jobs))
+				err := executor.Local(ctx, len(jobs), func(ctx context.Context, i int, _ executor.Share) (err error) {
+					k := len(jobs) - 1 - i
+					out[k], err = eval(ctx, jobs[k])
+					return err
+				})
+				return out, err
+			}
+		}
+		c, err := Sweep{Grids: grids, Refine: 2, Extend: 20}.Run(context.Background(), do)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if first == nil {
 			first = c
 		}
 		if !reflect.DeepEqual(c, first) {
-			t.Errorf("%d workers give another result", workers)
+			t.Errorf("another order gives another result")
 		}
 	}
 	for i, p := range first {
@@ -220,17 +235,17 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	boom := errors.New("boom")
-	if _, err := (Sweep{Grids: grids}).Run(context.Background(), func(ctx context.Context, c int, v float64) (Point, error) {
-		if c == 1 && v > 1 {
+	if _, err := (Sweep{Grids: grids}).Run(context.Background(), OneByOne(func(ctx context.Context, j Job) (Point, error) {
+		if j.Curve == 1 && j.Value > 1 {
 			return Point{}, boom
 		}
-		return eval(ctx, c, v)
-	}); !errors.Is(err, boom) {
+		return eval(ctx, j)
+	})); !errors.Is(err, boom) {
 		t.Errorf("an error of eval: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := (Sweep{Grids: grids}).Run(ctx, eval); !errors.Is(err, context.Canceled) {
+	if _, err := (Sweep{Grids: grids}).Run(ctx, OneByOne(eval)); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -238,13 +253,14 @@ func TestSweep(t *testing.T) {
 // TestGroups: of curves with two minima, of which the second is beyond the grid, all of a group are looked at there when one is lowest at the end of the grid; and refinement follows the
 // lowest point to where it moves.
 func TestGroups(t *testing.T) {
-	eval := func(_ context.Context, curve int, v float64) (Point, error) { // minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not
+	eval := func(_ context.Context, j Job) (Point, error) { // minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not
+		v := j.Value
 		u, w := math.Log(v/3), math.Log(v/20)
-		bump := []float64{0.1, 1}[curve]
+		bump := []float64{0.1, 1}[j.Curve]
 		return Point{Value: v, Losses: Losses{math.Exp(-bump*math.Exp(-8*u*u) - 2*math.Exp(-3*w*w))}}, nil
 	}
 	for _, groups := range [][]int{{0, 0}, {0, 1}} {
-		c, err := Sweep{Grids: [][]float64{Lattice(0.5, 8), Lattice(0.5, 8)}, Refine: 2, Extend: 12, Groups: groups}.Run(context.Background(), eval)
+		c, err := Sweep{Grids: [][]float64{Lattice(0.5, 8), Lattice(0.5, 8)}, Refine: 2, Extend: 12, Groups: groups}.Run(context.Background(), OneByOne(eval))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,11 +319,12 @@ func TestReuse(t *testing.T) {
 
 func ExampleCurve_Optimum() {
 	// Two seeds of gradient descent on a quadratic with one eigenvalue, λ = 2, after three steps: η* = 1/λ.
-	eval := func(_ context.Context, _ int, eta float64) (Point, error) {
+	eval := func(_ context.Context, j Job) (Point, error) {
+		eta := j.Value
 		l := math.Pow(1-2*eta, 6)
 		return Point{Value: eta, Losses: Losses{l, 2 * l}}, nil
 	}
-	curves, err := Sweep{Grids: [][]float64{Spaced(0.1, 2, 8)}, Refine: 4}.Run(context.Background(), eval)
+	curves, err := Sweep{Grids: [][]float64{Spaced(0.1, 2, 8)}, Refine: 4}.Run(context.Background(), OneByOne(eval))
 	if err != nil {
 		fmt.Println(err)
 		return

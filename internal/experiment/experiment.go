@@ -46,6 +46,8 @@ type Experiment struct {
 	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
 	Transfer    Transfer   `json:"-"` // what dmft transfer makes of many experiments
+	Converge    Converge   `json:"converge"`
+	Sweep       Sweep      `json:"-"` // how a sweep is run, not what it computes
 }
 
 // Data is the section data.
@@ -194,6 +196,29 @@ type Transfer struct {
 	Step      int // 0 is the last
 	Theory    string
 	Tolerance float64
+}
+
+// Sweep is the section sweep: how the points of a product are shared out to machines. It is no part of what is computed.
+type Sweep struct {
+	PointsPerTask int // 0 chooses
+	Partition     string
+	Account       string
+	Time          string
+	CPUs          int // 0 is one
+	Memory        string
+	Parallel      int // 0 is no limit
+	Arguments     string
+}
+
+// Converge is the section converge.
+type Converge struct {
+	Widths       []int   `json:"widths,omitempty"`
+	Dimensions   []int   `json:"dimensions,omitempty"`
+	Depths       []int   `json:"depths,omitempty"`
+	Samples      []int   `json:"samples,omitempty"`
+	Seeds        int     `json:"seeds"`
+	Confidence   float64 `json:"confidence"`
+	Significance float64 `json:"significance"`
 }
 
 // Error is one thing wrong with a file, at a place.

@@ -300,6 +300,19 @@ var fields = []field{
 
 	{path: "grok.fraction", at: func(e *Experiment) any { return &e.Grok.Fraction }, def: 0.5, min: 0, max: 1, open: true, below: true, doc: "the grokking gap is log₁₀ of the ratio of the last times at which test and train loss are above this fraction of their initial values"},
 
+	{path: "converge.widths", at: func(e *Experiment) any { return &e.Converge.Widths }, from: "simulation.widths", choose: func(e *Experiment) any { return ladder(e.Simulation.Widths) }, min: 1, max: 1e7, list: true, when: pointsOnly,
+		doc: "widths of converge, at least three. Default: simulation.widths if they are three or more, else five up to the largest of them, each twice the one before"},
+	{path: "converge.dimensions", at: func(e *Experiment) any { return &e.Converge.Dimensions }, from: "simulation.dimensions", choose: func(e *Experiment) any { return ladder(e.Simulation.Dimensions) }, min: 1, max: 1e6, list: true, when: highDimensional,
+		doc: "dimensions of converge, with a default like that of converge.widths"},
+	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
+		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
+	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, when: both(sampledOnly, pointsOnly),
+		doc: "numbers of samples at which converge solves the theory beside theory.samples; an eighth, a quarter and a half of it when left out"},
+	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
+		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
+	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
+	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
+
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 
 	{path: "transfer.parameter", at: func(e *Experiment) any { return &e.Transfer.Parameter }, when: pointsOnly, single: true, quiet: true, def: LearningRate, enum: []string{LearningRate, RichnessKey, BranchBeta},
@@ -313,6 +326,15 @@ var fields = []field{
 	{path: "transfer.theory", at: func(e *Experiment) any { return &e.Transfer.Theory }, when: pointsOnly, single: true, quiet: true, def: "limit", enum: []string{"limit", "sizes", "both", "none"},
 		doc: "theory beside the networks: the limit of infinite width, and depth where the curves are depths; sizes: infinite width at each of the depths; both; none"},
 	{path: "transfer.tolerance", at: func(e *Experiment) any { return &e.Transfer.Tolerance }, when: pointsOnly, single: true, quiet: true, def: 0.1, min: 0, max: 10, doc: "an optimum that goes as (size)^p stays when the 95 % interval of p is within ± this, and moves when it is beyond"},
+
+	{path: "sweep.points_per_task", at: func(e *Experiment) any { return &e.Sweep.PointsPerTask }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "points that one task of a SLURM job array runs; 0 makes at most 100 tasks"},
+	{path: "sweep.slurm.partition", at: func(e *Experiment) any { return &e.Sweep.Partition }, single: true, quiet: true, def: "", doc: "SLURM partition; like the keys below, SLURM's or the cluster's own default (SBATCH_PARTITION, …) when left out"},
+	{path: "sweep.slurm.account", at: func(e *Experiment) any { return &e.Sweep.Account }, single: true, quiet: true, def: "", doc: "SLURM account"},
+	{path: "sweep.slurm.time", at: func(e *Experiment) any { return &e.Sweep.Time }, single: true, quiet: true, def: "", doc: "time limit of a task, such as 02:00:00; points that are not through by then are kept and go on in the same task, queued again"},
+	{path: "sweep.slurm.cpus", at: func(e *Experiment) any { return &e.Sweep.CPUs }, single: true, quiet: true, def: 1, min: 1, max: 4096, doc: "cores of a task, which runs as many points at once"},
+	{path: "sweep.slurm.memory", at: func(e *Experiment) any { return &e.Sweep.Memory }, single: true, quiet: true, def: "", doc: "memory of a task in SLURM's units, such as 4G"},
+	{path: "sweep.slurm.parallel", at: func(e *Experiment) any { return &e.Sweep.Parallel }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "tasks at work at the same time; 0 leaves it to SLURM"},
+	{path: "sweep.slurm.arguments", at: func(e *Experiment) any { return &e.Sweep.Arguments }, single: true, quiet: true, def: "", doc: "further arguments of sbatch, such as --qos=long --constraint=avx512"},
 }
 
 // Values of transfer.parameter.
@@ -321,6 +343,20 @@ const (
 	RichnessKey  = "richness"
 	BranchBeta   = "branch.beta"
 )
+
+// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
+func ladder(sizes []int) []int {
+	sizes = slices.Clone(sizes)
+	slices.Sort(sizes)
+	if len(sizes) >= 3 {
+		return sizes
+	}
+	n := sizes[len(sizes)-1]
+	return slices.Compact([]int{max(n/16, 1), max(n/8, 1), max(n/4, 1), max(n/2, 1), n})
+}
+
+// fractions of a number of samples.
+func fractions(n int) []int { return slices.Compact([]int{max(n/8, 4), max(n/4, 4), max(n/2, 4)}) }
 
 // depth is a number of layers or the word infinite.
 type depth int

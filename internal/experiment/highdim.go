@@ -118,6 +118,7 @@ func polynomial(a kernels.Activation) bool {
 }
 
 var highDimensionalRules = []rule{
+	{[]string{"converge.dimensions"}, func(e *Experiment) string { return rising("converge.dimensions", e.Converge.Dimensions) }},
 	{[]string{"network.kind", "data.source"}, func(e *Experiment) string {
 		if e.HighDimensional() && e.Network.Kind != "two-layer" {
 			return fmt.Sprintf("network.kind is %s; high-dimensional data are for two-layer networks", e.Network.Kind)

@@ -62,7 +62,8 @@ func TestGolden(t *testing.T) {
 
 // variety is one experiment of every kind: between them they use every key.
 var variety = []string{
-	"data: {source: digits, classes: [3, 8], train: 7, test: 5, encoding: label}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: step, every: 3, factor: 0.5}}\n",
+	"data: {source: digits, classes: [3, 8], train: 7, test: 5, encoding: label}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: step, every: 3, factor: 0.5}}\n" +
+		"sweep: {points_per_task: 7, slurm: {partition: cpu, account: a, time: \"01:00:00\", cpus: 2, memory: 4G, parallel: 3, arguments: --qos=long}}\n",
 	"data: {source: mnist, path: a, train: 7}\nnetwork: {kind: mlp, depth: 3, activation: {relu: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: momentum, momentum: 0.5, loss: {kind: cross-entropy}, schedule: {kind: cosine}}\ntheory: {method: lazy}\n",
 	"data: {source: npy, inputs: x, targets: y, test_inputs: tx, test_targets: ty}\nnetwork: {kind: resnet, depth: 4, activation: {name: leaky-relu, slope: 0.1, gain: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow}\n" +
 		"transfer: {parameter: branch.beta, low: 0.1, high: 10, points: 7, refine: 1, loss: test, step: 3, theory: both, tolerance: 0.2}\n",

@@ -38,6 +38,15 @@ type Point struct {
 // Swept is the value of one swept key at a point.
 type Swept struct{ Key, Value string }
 
+// Map is the value of every swept key.
+func (p *Point) Map() map[string]string {
+	m := map[string]string{}
+	for _, v := range p.Values {
+		m[v.Key] = v.Value
+	}
+	return m
+}
+
 // Points returns the experiments of the product of all lists, in file order, the last list fastest.
 func (f *File) Points() []Point { return f.points }
 

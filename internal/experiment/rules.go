@@ -235,6 +235,20 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"converge.widths"}, func(e *Experiment) string { return rising("converge.widths", e.Converge.Widths) }},
+	{[]string{"converge.depths"}, func(e *Experiment) string { return rising("converge.depths", e.Converge.Depths) }},
+	{[]string{"converge.samples", "theory.samples"}, func(e *Experiment) string {
+		c := e.Converge.Samples
+		for i, n := range c {
+			switch {
+			case i > 0 && n <= c[i-1]:
+				return fmt.Sprintf("converge.samples are %v; they must rise", c)
+			case n >= e.Theory.Samples:
+				return fmt.Sprintf("converge.samples holds %d, which is not below theory.samples, %d, that it is compared with", n, e.Theory.Samples)
+			}
+		}
+		return ""
+	}},
 	{[]string{"simulation.widths"}, func(e *Experiment) string {
 		for i, w := range e.Simulation.Widths {
 			if slices.Contains(e.Simulation.Widths[:i], w) {
@@ -243,6 +257,16 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+}
+
+// rising says why a list is no ladder. One that is too short is for converge to refuse: other commands do not look at it.
+func rising(key string, sizes []int) string {
+	for i, n := range sizes {
+		if i > 0 && n <= sizes[i-1] {
+			return fmt.Sprintf("%s are %v; they must rise", key, sizes)
+		}
+	}
+	return ""
 }
 
 // classCount is the number of classes of a labelled source, 0 where only the file can tell.

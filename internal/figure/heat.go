@@ -17,6 +17,7 @@ type HeatMap struct {
 	X, Y     []float64
 	Z        [][]float64
 	Min, Max float64
+	Log      bool   // Z are logarithms to base 10: the colours do not diverge, and the bar shows what they are logarithms of
 	Bar      string // label of a colour bar on the right, for the last panel of a row; "" is none
 }
 
@@ -46,7 +47,7 @@ func (h *HeatMap) scale() (lo, hi float64, rgb [][3]float64) {
 	}
 	rgb = viridisRGB
 	// A zero that noise has made slightly negative is no reason to lose half of the colours.
-	if lo < -0.05*math.Abs(hi) {
+	if !h.Log && lo < -0.05*math.Abs(hi) {
 		rgb, hi = divergingRGB, math.Max(-lo, hi)
 		lo = -hi
 	}
@@ -167,7 +168,11 @@ func (h *HeatMap) bar(text *texts, dc draw.Canvas, area vg.Rectangle) {
 	sty := text.style(6.5)
 	sty.XAlign, sty.YAlign = draw.XLeft, draw.YCenter
 	widest := vg.Length(0)
-	for _, t := range (linearTicks{}).Ticks(lo, hi) {
+	var ticks plot.Ticker = linearTicks{}
+	if h.Log {
+		ticks = logTicks{}
+	}
+	for _, t := range ticks.Ticks(lo, hi) {
 		y := box.Min.Y + vg.Length((t.Value-lo)/(hi-lo))*(box.Max.Y-box.Min.Y)
 		dc.StrokeLine2(thin, box.Max.X, y, box.Max.X+2, y)
 		dc.FillText(sty, vg.Point{X: box.Max.X + 3.5, Y: y}, t.Label)

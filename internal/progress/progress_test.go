@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestOneLinePerPhase: elsewhere than on a terminal a phase is one line; an unfinished one says where it stopped.
 func TestOneLinePerPhase(t *testing.T) {
 	var b bytes.Buffer
-	d := New(&b)
-	d.Prefix("[1/2] ")
+	d := New(&b).With("[1/2] ")
 	report, done := d.Phase("theory")
 	for k := int64(0); k <= 100; k++ {
 		report(k, 100)
@@ -40,5 +40,46 @@ func TestTerminal(t *testing.T) {
 	done()
 	if !strings.HasSuffix(b.String(), "\n") {
 		t.Error("a finished phase leaves the line open")
+	}
+}
+
+// TestTasks: several tasks are one line, by how much of each is done; what works beside others shows its lines alone.
+func TestTasks(t *testing.T) {
+	var b bytes.Buffer
+	d := New(&b)
+	d.tty = true
+	report, done := d.Tasks("sweep", "points", 4)
+	report(2, 0)
+	report(0, 1)
+	d.last = time.Time{}
+	report(3, 0.5)
+	report(3, 0.25)
+	if s := b.String(); !strings.Contains(s, "sweep 1/4 points (37%)") {
+		t.Errorf("%q", s)
+	}
+	one := d.With("[4/4] ").Beside()
+	phase, end := one.Phase("theory")
+	b.Reset()
+	phase(3, 10)
+	end()
+	if b.Len() > 0 {
+		t.Errorf("a phase beside others shows %q", b.String())
+	}
+	one.Line("a note")
+	one.Silent().Line("nothing")
+	done()
+	if s := b.String(); s != clear+"[4/4] a note\n"+clear+s[strings.LastIndex(s, "sweep"):] || !strings.Contains(s, "stopped at 1 of 4 points") {
+		t.Errorf("%q", s)
+	}
+	b.Reset()
+	report, done = d.Tasks("sweep", "points", 3)
+	for i := range 3 {
+		for k := range 10 {
+			report(i, float64(k+1)/10)
+		}
+	}
+	done()
+	if s := b.String(); !strings.Contains(s, "sweep: done in") {
+		t.Errorf("%q", s)
 	}
 }

@@ -14,7 +14,8 @@ import (
 // Colours of train and test in the figures of grokking.
 var trainColor, testColor = figure.Color(1), figure.Color(2)
 
-const timeLabel = "time τ = ηt"
+// TimeLabel is the axis of time of high-dimensional problems.
+const TimeLabel = "time τ = ηt"
 
 // HighDimensionalFigures draws results side by side: losses of theory and simulations in every dimension, both losses together, the parts of the test loss, overlaps,
 // the error against dimension, alignment. More than six points are too many for one figure.
@@ -78,7 +79,7 @@ func (r HighDimensional) timeAxis() figure.Axis {
 }
 
 func timeFrom(views []*highdim.Trajectory) figure.Axis {
-	a := figure.Axis{Label: timeLabel, Log: true, Min: math.Inf(1)}
+	a := figure.Axis{Label: TimeLabel, Log: true, Min: math.Inf(1)}
 	for _, t := range views {
 		if n := len(t.Time); n > 1 {
 			a.Min, a.Max = math.Min(a.Min, t.Time[1]), math.Max(a.Max, t.Time[n-1])

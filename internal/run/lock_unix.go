@@ -9,20 +9,30 @@ import (
 	"syscall"
 )
 
-// lock takes a lock that the system releases when the process ends, however it ends.
-func lock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+// lock takes a lock that the system releases when the process ends, however it ends; held is false on a file system without locks.
+func lock(path string) (f *os.File, held bool, err error) {
+	f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+	case err == nil:
+		return f, true, nil
+	case errors.Is(err, syscall.EWOULDBLOCK):
 		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.New("another process is working in it; wait for it or choose another --out")
-		}
-		return nil, err
+		return nil, false, ErrLocked
+	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.ENOTSUP), errors.Is(err, syscall.ENOLCK):
+		return f, false, nil
+	default:
+		f.Close()
+		return nil, false, err
 	}
-	return f, nil
+}
+
+// running says whether there is a process.
+func running(pid int) bool {
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
 // peakMemory is the largest resident size of the process so far, in bytes.

@@ -34,6 +34,7 @@ const (
 	runName      = "run.json"
 	partsName    = "parts"
 	lockName     = ".lock"
+	failureName  = "failure.json"
 )
 
 // Folder is an open run folder. It implements dmft.Store.
@@ -43,6 +44,7 @@ type Folder struct {
 	Resumed  bool // parts of an earlier, interrupted run are there
 	hash     string
 	lock     *os.File
+	disown   func()
 	started  time.Time
 }
 
@@ -53,14 +55,49 @@ type header struct {
 	Hash          string `json:"hash"`
 }
 
-// Open opens or makes the run folder of an experiment identified by hash, and locks it against other processes. redo removes the results of
-// the same experiment first; a folder of another experiment, or with other files in it, is never touched.
+// Open opens or makes the run folder of an experiment identified by hash, and locks it against other processes: the error of one that is locked is
+// ErrLocked. redo removes the results of the same experiment first; a folder of another experiment, or with other files in it, is never touched.
 func Open(dir, name, hash string, redo bool) (*Folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	f := &Folder{Dir: dir, hash: hash, started: time.Now()}
-	// Look before touching anything.
+	// Look before touching anything, and again when nobody else can change what is there. What another process is making or finishing right now may look like anything,
+	// but it has a lock.
+	if err := f.look(name); err != nil {
+		if _, none := os.Stat(filepath.Join(dir, lockName)); none != nil || !errors.Is(err, errForeign) {
+			return nil, err
+		}
+	}
+	var held bool
+	var err error
+	if f.lock, held, err = lock(filepath.Join(dir, lockName)); err != nil {
+		return nil, fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	err = f.look(name)
+	if err == nil && (!f.Complete || redo) {
+		if f.disown, err = own(dir, held); err != nil {
+			err = fmt.Errorf("run folder %s: %w", dir, err)
+		}
+	}
+	if err == nil {
+		if err = f.prepare(name, redo); err != nil {
+			err = fmt.Errorf("run folder %s: %w", dir, err)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+var errForeign = errors.New("is not a run folder")
+
+// look reads what the folder is.
+func (f *Folder) look(name string) error {
+	dir := f.Dir
+	f.Complete, f.Resumed = false, false
 	var head header
 	switch m, err := ReadManifest(dir); {
 	case err == nil:
@@ -71,41 +108,33 @@ func Open(dir, name, hash string, redo bool) (*Folder, error) {
 		switch {
 		case err == nil:
 			if err := json.Unmarshal(b, &head); err != nil {
-				return nil, fmt.Errorf("run folder %s: %s is damaged: %w; choose another --out or delete the folder", dir, runName, err)
+				return fmt.Errorf("run folder %s: %s is damaged: %w; choose another --out or delete the folder", dir, runName, err)
 			}
 			f.Resumed = true
 		case errors.Is(err, os.ErrNotExist):
 			entries, err := os.ReadDir(dir)
 			if err != nil {
-				return nil, fmt.Errorf("run folder: %w", err)
+				return fmt.Errorf("run folder: %w", err)
 			}
 			for _, e := range entries {
-				if n := e.Name(); n != lockName && !strings.HasPrefix(n, npy.TempPrefix) {
-					return nil, fmt.Errorf("run folder %s: it holds %s and is not a run folder; choose another --out", dir, n)
+				if n := e.Name(); n != lockName && n != ownerName && n != failureName && !strings.HasPrefix(n, npy.TempPrefix) {
+					return fmt.Errorf("run folder %s: it holds %s and %w; choose another --out", dir, n, errForeign)
 				}
 			}
-			head = header{SchemaVersion, name, hash}
+			head = header{SchemaVersion, name, f.hash}
 		default:
-			return nil, fmt.Errorf("run folder: %w", err)
+			return fmt.Errorf("run folder: %w", err)
 		}
 	default:
-		return nil, err
+		return err
 	}
-	if head.Hash != hash {
-		return nil, fmt.Errorf("run folder %s: it belongs to a different experiment (%s, %s; this one is %s, %s); choose another --out", dir, head.Name, head.Hash, name, hash)
+	if head.Hash != f.hash {
+		return fmt.Errorf("run folder %s: it belongs to a different experiment (%s, %s; this one is %s, %s); choose another --out", dir, head.Name, head.Hash, name, f.hash)
 	}
 	if head.SchemaVersion != SchemaVersion {
-		return nil, fmt.Errorf("run folder %s: it was made by a version of the program with layout %d, this one has %d; choose another --out", dir, head.SchemaVersion, SchemaVersion)
+		return fmt.Errorf("run folder %s: it was made by a version of the program with layout %d, this one has %d; choose another --out", dir, head.SchemaVersion, SchemaVersion)
 	}
-	var err error
-	if f.lock, err = lock(filepath.Join(dir, lockName)); err != nil {
-		return nil, fmt.Errorf("run folder %s: %w", dir, err)
-	}
-	if err := f.prepare(name, redo); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("run folder %s: %w", dir, err)
-	}
-	return f, nil
+	return nil
 }
 
 // prepare clears leftovers and writes run.json.
@@ -134,6 +163,9 @@ func (f *Folder) prepare(name string, redo bool) error {
 		os.Remove(filepath.Join(f.Dir, runName))
 		return os.RemoveAll(filepath.Join(f.Dir, partsName))
 	}
+	if err := remove(filepath.Join(f.Dir, failureName)); err != nil {
+		return err
+	}
 	// run.json first: killed in between, a folder with anything else in it would not be known as a run folder again.
 	if err := f.writeHeader(name); err != nil {
 		return err
@@ -142,9 +174,12 @@ func (f *Folder) prepare(name string, redo bool) error {
 }
 
 func (f *Folder) writeHeader(name string) error {
-	return npy.Replace(filepath.Join(f.Dir, runName), func(w io.Writer) error {
-		return json.NewEncoder(w).Encode(header{SchemaVersion, name, f.hash})
-	})
+	return writeJSON(filepath.Join(f.Dir, runName), header{SchemaVersion, name, f.hash})
+}
+
+// writeJSON writes a file, all of it or nothing.
+func writeJSON(path string, v any) error {
+	return npy.Replace(path, func(w io.Writer) error { return json.NewEncoder(w).Encode(v) })
 }
 
 func remove(path string) error {
@@ -156,6 +191,10 @@ func remove(path string) error {
 
 // Close unlocks the folder.
 func (f *Folder) Close() error {
+	if f.disown != nil {
+		f.disown()
+		f.disown = nil
+	}
 	if f.lock == nil {
 		return nil
 	}
@@ -224,7 +263,8 @@ type Manifest struct {
 	Results       map[string]Result `json:"results"` // by file
 	Files         []File            `json:"files"`
 	Comparison    any               `json:"comparison,omitempty"`
-	Points        []PointEntry      `json:"points,omitempty"` // of a folder of several runs
+	Points        []PointEntry      `json:"points,omitempty"`  // of a folder of several runs
+	Summary       json.RawMessage   `json:"summary,omitempty"` // of every trajectory: losses, times, kernels
 }
 
 // PointEntry is one run of a folder of several.
@@ -326,7 +366,7 @@ func (f *Folder) files() ([]File, error) {
 			}
 			return nil
 		}
-		if rel == manifestName || rel == runName || rel == lockName || strings.HasPrefix(d.Name(), npy.TempPrefix) {
+		if rel == manifestName || rel == runName || rel == lockName || rel == ownerName || rel == failureName || strings.HasPrefix(d.Name(), npy.TempPrefix) {
 			return nil
 		}
 		r, err := os.Open(path)

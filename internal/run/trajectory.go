@@ -42,6 +42,7 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	series("kernel_time", t.KernelTime)
 	put("ntk", t.NTK)
 	put("ntk_stderr", t.NTKStderr)
+	put("ntk_"+replicas, t.NTKReplicas)
 	put("phi", t.Phi)
 	put("phi_stderr", t.PhiStderr)
 	put("g", t.G)
@@ -96,7 +97,7 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 	}
 	for _, r := range []string{"seeds", "blocks"} {
 		if _, ok := m["f_"+r]; ok {
-			t.FReplicas, t.FTestReplicas, t.LossReplicas = get("f_"+r), get("f_test_"+r), get("loss_"+r)
+			t.FReplicas, t.FTestReplicas, t.LossReplicas, t.NTKReplicas = get("f_"+r), get("f_test_"+r), get("loss_"+r), get("ntk_"+r)
 		}
 	}
 	t.KernelStep, t.TwoTimeStep = ints(m["kernel_step"].Data), ints(m["two_time_step"].Data)

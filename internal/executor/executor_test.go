@@ -1,0 +1,212 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestLocal: every job is done once, at most as many at a time as there are processors, with at least one goroutine each; all processors are given away to the last.
+func TestLocal(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	for _, n := range []int{0, 1, 2, 3, 4, 5, 8, 9, 50} {
+		var mu sync.Mutex
+		done := make([]int, n)
+		now, most, last := 0, 0, Share{}
+		err := Local(context.Background(), n, func(_ context.Context, i int, s Share) error {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			done[i]++
+			if i == n-1 {
+				last = s
+			}
+			if s.Workers < 1 || s.Workers > 4 || s.Beside != min(n, 4) || i < n-8 && s.Workers > 1 {
+				t.Errorf("job %d of %d: %+v", i, n, s)
+			}
+			mu.Unlock()
+			time.Sleep(time.Millisecond)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return nil
+		})
+		if err != nil || most > 4 || n > 0 && last.Workers != 4 || slices.ContainsFunc(done, func(k int) bool { return k != 1 }) {
+			t.Errorf("%d jobs: %v, %d at a time, the last with %+v, done %v times", n, err, most, last, done)
+		}
+	}
+}
+
+// TestLocalAnswers: a busy job is asked again until it is not, one that must be alone is, after the others, and an error stops what has not begun and wins over
+// those that it interrupts.
+func TestLocalAnswers(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	var mu sync.Mutex
+	asked := map[int]int{}
+	var order []int
+	err := Local(context.Background(), 4, func(_ context.Context, i int, s Share) error {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[i]++
+		if i == 0 && asked[0] < 3 {
+			return ErrBusy
+		}
+		if i == 1 && s.Beside > 1 {
+			return ErrAlone
+		}
+		order = append(order, i)
+		return nil
+	})
+	if err != nil || asked[0] != 3 || asked[1] != 2 || len(order) != 4 || order[3] != 1 {
+		t.Errorf("%v: asked %v, done %v", err, asked, order)
+	}
+
+	bad := errors.New("bad")
+	count := 0
+	err = Local(context.Background(), 100, func(ctx context.Context, i int, _ Share) error {
+		mu.Lock()
+		count++
+		mu.Unlock()
+		if i == 1 {
+			return bad
+		}
+		<-ctx.Done()
+		return context.Canceled
+	})
+	if err != bad || count > 3 {
+		t.Errorf("%v after %d jobs", err, count)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := Local(ctx, 3, func(ctx context.Context, _ int, _ Share) error { return ctx.Err() }); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// TestTasksOf: the lists that scontrol prints.
+func TestTasksOf(t *testing.T) {
+	for list, want := range map[string][]int{
+		"0": {0}, "7": {7}, "2-3%2": {2, 3}, "0,2-5,9": {0, 2, 3, 4, 5, 9}, "1-9:4": {1, 5, 9}, "": {-1}, "N/A": {-1},
+	} {
+		if got := tasksOf(list); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v", list, got)
+		}
+	}
+}
+
+// script puts a command on the PATH that prints a text and fails or not.
+func script(t *testing.T, name, text string, fail bool) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	dir := t.TempDir()
+	body := "#!/bin/sh\ncat <<'EOF'\n" + text + "\nEOF\n"
+	if fail {
+		body = "#!/bin/sh\ncat >&2 <<'EOF'\n" + text + "\nEOF\nexit 1\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+}
+
+// TestPoll: what scontrol of SLURM 22.05 has printed.
+func TestPoll(t *testing.T) {
+	const recorded = `JobId=1 ArrayJobId=1 ArrayTaskId=4-6%2 ArrayTaskThrottle=2 JobName=a UserId=root(0) GroupId=root(0) Priority=4294901759 JobState=PENDING Reason=JobArrayTaskLimit Dependency=(null) Requeue=1 Restarts=0 ExitCode=0:0 RunTime=00:00:00
+JobId=3 ArrayJobId=1 ArrayTaskId=1 JobName=a UserId=root(0) JobState=RUNNING Reason=None Dependency=(null) ExitCode=0:0 RunTime=00:00:01 NodeList=localhost
+JobId=2 ArrayJobId=1 ArrayTaskId=0 JobName=a UserId=root(0) JobState=COMPLETED Reason=None Dependency=(null) ExitCode=0:0
+JobId=4 ArrayJobId=1 ArrayTaskId=2 JobName=a UserId=root(0) JobState=FAILED Reason=NonZeroExitCode Dependency=(null) ExitCode=3:0
+JobId=5 ArrayJobId=1 ArrayTaskId=3 JobName=a UserId=root(0) JobState=OUT_OF_MEMORY Reason=OutOfMemory Dependency=(null) ExitCode=0:125
+JobId=1 ArrayJobId=1 ArrayTaskId=7,9 JobName=a UserId=root(0) JobState=CANCELLED Reason=None Dependency=(null) ExitCode=0:0`
+	script(t, "scontrol", recorded, false)
+	got, err := Jobs{Array: "1"}.Poll(context.Background())
+	want := Tasks{Pending: 3, Running: 1, Ended: 5, Reason: "JobArrayTaskLimit",
+		Failed: map[int]string{2: "FAILED, exit code 3", 3: "OUT_OF_MEMORY, signal 125", 7: "CANCELLED", 9: "CANCELLED"}}
+	if err != nil || !reflect.DeepEqual(got, want) || got.Over() {
+		t.Errorf("%+v %v", got, err)
+	}
+	script(t, "scontrol", "slurm_load_jobs error: Invalid job id specified", true)
+	if got, err := (Jobs{Array: "1", Collect: "2"}).Poll(context.Background()); err != nil || !got.Over() || got.Collecting {
+		t.Errorf("a job that is forgotten: %+v %v", got, err)
+	}
+	script(t, "scontrol", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", true)
+	if _, err := (Jobs{Array: "1"}).Poll(context.Background()); err == nil || !strings.Contains(err.Error(), "Unable to contact") {
+		t.Errorf("no controller: %v", err)
+	}
+}
+
+// TestSubmit: the second job depends on the first; without it the first is cancelled; without SLURM the message says what to do.
+func TestSubmit(t *testing.T) {
+	a := Array{Name: "a b/c", Dir: t.TempDir(), Tasks: 3, Worker: []string{"/it's here/dmft", "worker", "x y"}, Collect: []string{"true"}, Partition: "cpu", Time: "01:00:00", CPUs: 2, Parallel: 5, Arguments: []string{"--qos=long"}}
+	s := a.Script()
+	for _, want := range []string{"#SBATCH --job-name=a-b-c\n", "#SBATCH --array=0-2%5\n", "#SBATCH --partition=cpu\n", "#SBATCH --time=01:00:00\n", "#SBATCH --cpus-per-task=2\n", `exec '/it'\''s here/dmft' 'worker' 'x y'` + "\n"} {
+		if !strings.Contains(s, want) {
+			t.Errorf("no %q in\n%s", want, s)
+		}
+	}
+	if strings.Contains(s, "account") || strings.Contains(s, "--mem") {
+		t.Errorf("empty options in\n%s", s)
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	t.Setenv("LOG", log)
+	script(t, "scancel", "", false)
+	dir := t.TempDir()
+	body := "#!/bin/sh\necho \"$@\" >>$LOG\ncase \"$*\" in *afterany*) [ -z \"$BROKEN\" ] || { echo no >&2; exit 1; }; echo 18 ;; *) echo '17;cluster' ;; esac\n"
+	if err := os.WriteFile(filepath.Join(dir, "sbatch"), []byte(body), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+path)
+	j, err := a.Submit(context.Background())
+	if err != nil || j != (Jobs{"17", "18", 3}) {
+		t.Errorf("%+v %v", j, err)
+	}
+	if b, _ := os.ReadFile(log); string(b) != "--parsable --qos=long worker.sbatch\n--parsable --qos=long --dependency=afterany:17 collect.sbatch\n" {
+		t.Errorf("%s", b)
+	}
+	t.Setenv("BROKEN", "1")
+	if _, err := a.Submit(context.Background()); err == nil || !strings.Contains(err.Error(), "the collecting job: sbatch: no") {
+		t.Errorf("%v", err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := a.Submit(context.Background()); err == nil || !strings.Contains(err.Error(), "--executor local") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestQuote: the shell reads back what was quoted.
+func TestQuote(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.StringOf(rapid.RuneFrom([]rune(`ab '"$\*;|&<>()#~!é`+"\t\n"))), 1, 4).Draw(t, "words")
+		var got []string
+		word, in := "", false
+		q := []rune(quote(words))
+		for i := 0; i < len(q); i++ { // what a shell does with single quotes and \'
+			switch {
+			case q[i] == '\'':
+				in = !in
+			case !in && q[i] == '\\':
+				i++
+				word += string(q[i])
+			case !in && q[i] == ' ':
+				got, word = append(got, word), ""
+			default:
+				word += string(q[i])
+			}
+		}
+		if got = append(got, word); in || !reflect.DeepEqual(got, words) {
+			t.Fatalf("%q became %q", words, got)
+		}
+	})
+}

@@ -1,0 +1,287 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Array is a job array of SLURM and the job that collects its results.
+type Array struct {
+	Name    string
+	Dir     string   // absolute, seen by all nodes; scripts and logs go there
+	Tasks   int      // numbered from 0
+	Worker  []string // the command of a task, which finds its number in SLURM_ARRAY_TASK_ID
+	Collect []string // the command run when all tasks have ended, however they did
+
+	Partition, Account, Time, Memory string // SLURM's own defaults when empty
+	CPUs                             int    // of a task
+	Parallel                         int    // tasks at a time; 0 is no limit
+	Arguments                        []string
+}
+
+// Jobs are the jobs that were submitted.
+type Jobs struct {
+	Array   string `json:"array"`
+	Collect string `json:"collect"`
+	Tasks   int    `json:"tasks"`
+}
+
+// Warning is how many seconds before the end of its time a task hears of it, by SIGUSR1.
+const Warning = 60
+
+// Script is the batch script of the array. The program replaces the shell, so that signals reach it.
+func (a Array) Script() string {
+	var b strings.Builder
+	a.head(&b, fmt.Sprintf("0-%d", a.Tasks-1), "%a.log")
+	fmt.Fprintf(&b, "#SBATCH --cpus-per-task=%d\n", max(a.CPUs, 1))
+	// A task that is preempted, or has used up its time, goes on where it was.
+	fmt.Fprintf(&b, "#SBATCH --requeue\n#SBATCH --open-mode=append\n#SBATCH --signal=B:USR1@%d\n", Warning)
+	fmt.Fprintf(&b, "exec %s\n", quote(a.Worker))
+	return b.String()
+}
+
+func (a Array) collectScript() string {
+	var b strings.Builder
+	a.head(&b, "", "collect.log")
+	fmt.Fprintf(&b, "#SBATCH --cpus-per-task=1\n#SBATCH --open-mode=append\nexec %s\n", quote(a.Collect))
+	return b.String()
+}
+
+func (a Array) head(b *strings.Builder, array, log string) {
+	b.WriteString("#!/bin/bash\n")
+	put := func(option, value string) {
+		if value != "" {
+			fmt.Fprintf(b, "#SBATCH --%s=%s\n", option, value)
+		}
+	}
+	name := unusual.ReplaceAllString(a.Name, "-")
+	if array == "" {
+		name += "-collect"
+	} else if a.Parallel > 0 {
+		array += "%" + strconv.Itoa(a.Parallel)
+	}
+	put("job-name", name)
+	put("array", array)
+	put("output", log)
+	put("ntasks", "1")
+	put("partition", a.Partition)
+	put("account", a.Account)
+	put("time", a.Time)
+	put("mem", a.Memory)
+}
+
+var unusual = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// quote writes a command for the shell.
+func quote(command []string) string {
+	q := make([]string, len(command))
+	for i, s := range command {
+		q[i] = "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return strings.Join(q, " ")
+}
+
+// Submit writes the scripts and submits both jobs. When the second cannot be, the first is cancelled.
+func (a Array) Submit(ctx context.Context) (Jobs, error) {
+	j := Jobs{Tasks: a.Tasks}
+	submit := func(file, script string, arguments ...string) (string, error) {
+		if err := os.WriteFile(filepath.Join(a.Dir, file), []byte(script), 0o755); err != nil {
+			return "", err
+		}
+		out, err := slurm(ctx, a.Dir, "sbatch", append(append([]string{"--parsable"}, arguments...), file)...)
+		if err != nil {
+			return "", err
+		}
+		id, _, _ := strings.Cut(strings.TrimSpace(out), ";") // ;cluster
+		if !digits.MatchString(id) {
+			return "", fmt.Errorf("sbatch printed %q in place of the number of a job", out)
+		}
+		return id, nil
+	}
+	var err error
+	if j.Array, err = submit("worker.sbatch", a.Script(), a.Arguments...); err != nil {
+		return j, err
+	}
+	if j.Collect, err = submit("collect.sbatch", a.collectScript(), append(a.Arguments[:len(a.Arguments):len(a.Arguments)], "--dependency=afterany:"+j.Array)...); err != nil {
+		return j, errors.Join(fmt.Errorf("the collecting job: %w", err), j.Cancel(context.WithoutCancel(ctx)))
+	}
+	return j, nil
+}
+
+var digits = regexp.MustCompile(`^[0-9]+$`)
+
+// Tasks says how far an array is.
+type Tasks struct {
+	Pending    int            `json:"pending"`
+	Running    int            `json:"running"`
+	Ended      int            `json:"ended"`
+	Reason     string         `json:"reason,omitempty"` // why tasks are waiting
+	Failed     map[int]string `json:"failed,omitempty"` // tasks that ended badly: "TIMEOUT", "FAILED, exit code 1"
+	Collecting bool           `json:"collecting"`       // the collecting job is waiting or at work
+}
+
+// Over says whether no task will do anything any more.
+func (t Tasks) Over() bool { return t.Pending+t.Running == 0 }
+
+// Poll asks SLURM how far the jobs are. Jobs that it has forgotten have ended. An error says that SLURM did not answer, which may pass.
+func (j Jobs) Poll(ctx context.Context) (Tasks, error) {
+	t := Tasks{Failed: map[int]string{}}
+	lines, err := show(ctx, j.Array)
+	if err != nil {
+		return t, err
+	}
+	for _, l := range lines {
+		state, tasks := field(l, "JobState"), tasksOf(field(l, "ArrayTaskId"))
+		switch {
+		case waiting[state]:
+			t.Pending += len(tasks)
+			if t.Reason = field(l, "Reason"); t.Reason == "None" {
+				t.Reason = ""
+			}
+		case ended[state]:
+			t.Ended += len(tasks)
+			if state == "COMPLETED" {
+				continue
+			}
+			why := state
+			if code, signal, _ := strings.Cut(field(l, "ExitCode"), ":"); code != "0" && code != "" {
+				why += ", exit code " + code
+			} else if signal != "0" && signal != "" {
+				why += ", signal " + signal
+			}
+			for _, i := range tasks {
+				t.Failed[i] = why
+			}
+		case state != "":
+			t.Running += len(tasks)
+		}
+	}
+	if j.Collect != "" {
+		lines, err := show(ctx, j.Collect)
+		if err != nil {
+			return t, err
+		}
+		for _, l := range lines {
+			t.Collecting = t.Collecting || !ended[field(l, "JobState")]
+		}
+	}
+	return t, nil
+}
+
+// show is what scontrol knows of a job, a line per task or group of tasks; nothing of one that is forgotten. It is asked rather than sacct, which needs
+// accounting, and rather than squeue, which forgets sooner.
+func show(ctx context.Context, id string) ([]string, error) {
+	out, err := slurm(ctx, "", "scontrol", "-o", "show", "job", id)
+	if err != nil {
+		if strings.Contains(err.Error(), "Invalid job id") {
+			return nil, nil
+		}
+		return nil, err
+	}
+	return strings.Split(strings.TrimSpace(out), "\n"), nil
+}
+
+var (
+	waiting = map[string]bool{"PENDING": true, "REQUEUED": true, "REQUEUE_FED": true, "REQUEUE_HOLD": true, "SPECIAL_EXIT": true, "RESV_DEL_HOLD": true}
+	ended   = map[string]bool{"COMPLETED": true, "CANCELLED": true, "FAILED": true, "TIMEOUT": true, "NODE_FAIL": true, "OUT_OF_MEMORY": true, "BOOT_FAIL": true, "DEADLINE": true, "PREEMPTED": true, "REVOKED": true}
+)
+
+// field is the value of a key in a line of scontrol, up to a comma or blank.
+func field(line, key string) string {
+	for _, f := range strings.Fields(line) {
+		if v, ok := strings.CutPrefix(f, key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// tasksOf are the tasks that a list such as 0,2-5,9-15:2%3 names. A job without tasks is one, without a number.
+func tasksOf(list string) []int {
+	list, _, _ = strings.Cut(list, "%")
+	var out []int
+	for _, part := range strings.Split(list, ",") {
+		part, step, _ := strings.Cut(part, ":")
+		from, to, is := strings.Cut(part, "-")
+		if !is {
+			to = from
+		}
+		a, err1 := strconv.Atoi(from)
+		b, err2 := strconv.Atoi(to)
+		if err1 != nil || err2 != nil {
+			out = append(out, -1)
+			continue
+		}
+		by, err := strconv.Atoi(step)
+		if err != nil || by < 1 {
+			by = 1
+		}
+		for i := a; i <= b; i += by {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Cancel ends all tasks and the collecting job. Tasks at work are told by SIGTERM first, which they take as a call to keep what they have.
+func (j Jobs) Cancel(ctx context.Context) error {
+	var errs []error
+	for _, id := range []string{j.Collect, j.Array} {
+		if id == "" {
+			continue
+		}
+		if _, err := slurm(ctx, "", "scancel", id); err != nil && !strings.Contains(err.Error(), "Invalid job id") {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Requeue puts the task that this process is back into the queue, to go on with what it has kept.
+func Requeue(ctx context.Context, job string) error {
+	_, err := slurm(ctx, "", "scontrol", "requeue", job)
+	return err
+}
+
+// slurm runs one of SLURM's commands.
+func slurm(ctx context.Context, dir, name string, args ...string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("SLURM's %s is not on the PATH: run this on a login node of the cluster, or with --executor local", name)
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir = dir
+	cmd.Env = append(environment(), "SLURM_BITSTR_LEN=0") // lists of tasks are not shortened
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if text := strings.TrimSpace(stderr.String()); text != "" {
+			return "", fmt.Errorf("%s: %s", name, text)
+		}
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return stdout.String(), nil
+}
+
+// environment is that of this process without what SLURM has set for the job that it may be part of: sbatch hands the environment on.
+func environment() []string {
+	if os.Getenv("SLURM_JOB_ID") == "" {
+		return os.Environ()
+	}
+	var env []string
+	for _, e := range os.Environ() {
+		if strings.HasPrefix(e, "SLURM_") && !strings.HasPrefix(e, "SLURM_CONF=") {
+			continue
+		}
+		env = append(env, e)
+	}
+	return env
+}
