@@ -146,7 +146,15 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 		if p.Over != "depth" {
 			return usageError{fmt.Errorf("transfer.theory is %s, which is for depths; the theory has no widths but the infinite one: use limit", theory)}
 		}
-		panel.Theory = make([]transfer.Measured, len(p.Sizes))
+		problem, err := p.Limit.Problem(set)
+		if err != nil {
+			return usageError{err}
+		}
+		wide := p
+		wide.Over = "width"
+		if _, _, _, panel.NoLimit = wide.LimitProblem(problem); panel.NoLimit == "" {
+			panel.Theory = make([]transfer.Measured, len(p.Sizes))
+		}
 	}
 	t.study = append(t.study, panel)
 	add := func(c transferCurve, size int) error {
@@ -197,10 +205,7 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 				return nil, err
 			}
 			one.Limit = e
-			v, _, _, why := one.LimitProblem(q)
-			if v == nil {
-				return nil, fmt.Errorf("transfer.theory is %s, and there is no theory at infinite width: %s", theory, why)
-			}
+			v, _, _, _ := one.LimitProblem(q)
 			return v, nil
 		}
 		_, method, _, _ := one.LimitProblem(&dmft.Problem{})
@@ -209,7 +214,9 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 		}
 	}
 	if theory != "limit" && theory != "both" {
-		t.study[i].NoLimit = "transfer.theory is " + theory
+		if t.study[i].NoLimit == "" {
+			t.study[i].NoLimit = "transfer.theory is " + theory
+		}
 		return nil
 	}
 	problem, err := p.Limit.Problem(set)

@@ -92,6 +92,9 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 		if err := t.Flush(); err != nil {
 			return err
 		}
+		if c := p.Curves; len(c) > 0 && len(c[0].Points) > 0 && len(c[0].Points[0].Losses) == 1 {
+			fmt.Fprintln(w, "one network of every size: the intervals hold no sampling errors, and verdicts mean little; use more simulation.seeds")
+		}
 		fmt.Fprintf(w, "best %s ∝ %s^p: %s\n", s.Parameter, map[string]string{"width": "N", "depth": "L"}[p.Over], p.Drift.Verdict(s.Tolerance))
 		if p.Last.Sizes == 2 && p.Drift.Sizes > 2 {
 			fmt.Fprintf(w, "between the two largest sizes: p = %s\n", p.Last)

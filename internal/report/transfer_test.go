@@ -110,6 +110,14 @@ func TestTransferTable(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
+	if strings.Contains(b.String(), "one network") {
+		t.Error("four seeds are called one")
+	}
+	single := transfer.Study{Parameter: "richness", Panels: []transfer.Panel{{Over: "depth", Curves: []transfer.Measured{*s.Panels[0].Limit}}}}
+	var c bytes.Buffer
+	if err := TransferTable(&c, single); err != nil || !strings.Contains(c.String(), "one network of every size") {
+		t.Errorf("%v\n%s", err, c.String())
+	}
 	rows := TransferRows(s)
 	b.Reset()
 	if err := rows.CSV(&b); err != nil {
