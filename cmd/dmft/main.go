@@ -9,6 +9,7 @@
 //	dmft compare FILE [--out DIR]    both, the distances, the figures
 //	dmft converge FILE [--out DIR]   rates in width, depth and samples with confidence intervals, and whether the limit holds
 //	dmft grok FILE [--out DIR]       the same, and the grokking gap; with two lists in FILE a phase diagram of it
+//	dmft transfer FILE [--out DIR]   the best learning rate at several widths or depths, and whether it stays
 //	dmft sweep FILE [--out DIR]      the points of the lists in FILE, on all cores or as a SLURM job array; --status, --resume, --cancel
 //	dmft figure DIR                  draw the figures of a finished run or sweep again
 //	dmft bench                       measure this machine
@@ -172,6 +173,14 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 					"lists gives a phase diagram; solve draws it from the theory alone, simulate from finite networks. A diagram that was stopped goes on\n" +
 					"when the same command is given again.\n\n   dmft grok experiment.yaml --out grokking",
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
+			},
+			{
+				Name: "transfer", Usage: "the best learning rate (or richness, or branch scale) at several widths or depths, and whether it stays", ArgsUsage: "FILE",
+				Description: "Trains networks of every simulation.widths, or of every depth of a list network.depth, over a grid of learning rates (transfer.parameter\n" +
+					"chooses another hyperparameter), solves the theory of the limit beside, finds the best value of each with its error bar and the exponent\n" +
+					"with which it drifts, and draws loss against learning rate. Other lists of FILE, such as simulation.parametrization: [mup, standard, ntk],\n" +
+					"make one panel each.\n\n   dmft transfer experiment.yaml --out transfer",
+				Flags: withFigures, Action: transferFile,
 			},
 			{
 				Name: "sweep", Usage: "the product of the lists of a file, on all cores or on a SLURM cluster", ArgsUsage: "FILE|DIR",

@@ -626,6 +626,9 @@ func redraw(c *cli.Context) error {
 		}
 		return r, err
 	}
+	if is, err := redrawTransfer(c, dir, m); is || err != nil {
+		return err
+	}
 	if high, err := redrawHighDimensional(c, dir, m); high || err != nil {
 		return err
 	}

@@ -316,6 +316,18 @@ var fields = []field{
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 
+	{path: "transfer.parameter", at: func(e *Experiment) any { return &e.Transfer.Parameter }, when: pointsOnly, single: true, quiet: true, def: LearningRate, enum: []string{LearningRate, RichnessKey, BranchBeta},
+		doc: "hyperparameter whose best value transfer looks for, at every one of several simulation.widths or, with a list of network.depth, depths; other lists make one panel each"},
+	{path: "transfer.low", at: func(e *Experiment) any { return &e.Transfer.Low }, when: pointsOnly, single: true, quiet: true, def: 0., min: 0, max: inf, doc: "smallest value tried; 0, like high, starts around the stability limit of the learning rate, or the value in this file, and goes on until the optimum is inside. A list of values at the key of the parameter itself is the grid instead"},
+	{path: "transfer.high", at: func(e *Experiment) any { return &e.Transfer.High }, when: pointsOnly, single: true, quiet: true, def: 0., min: 0, max: inf, doc: "largest value tried; what diverges counts as an infinite loss"},
+	{path: "transfer.points", at: func(e *Experiment) any { return &e.Transfer.Points }, when: pointsOnly, single: true, quiet: true, def: 0, min: 0, max: 10000, doc: "values from low to high, evenly spaced in their logarithm; 0 is two per octave"},
+	{path: "transfer.refine", at: func(e *Experiment) any { return &e.Transfer.Refine }, when: pointsOnly, single: true, quiet: true, def: 2, min: 0, max: 20, doc: "how many times the spacing of the grid is halved around the best value"},
+	{path: "transfer.loss", at: func(e *Experiment) any { return &e.Transfer.Loss }, when: pointsOnly, single: true, quiet: true, def: "train", enum: []string{"train", "test"}, doc: "loss to be made small"},
+	{path: "transfer.step", at: func(e *Experiment) any { return &e.Transfer.Step }, when: pointsOnly, single: true, quiet: true, def: 0, min: 0, max: 1e8, doc: "step after which the loss is taken; 0 is the last of training.steps"},
+	{path: "transfer.theory", at: func(e *Experiment) any { return &e.Transfer.Theory }, when: pointsOnly, single: true, quiet: true, def: "limit", enum: []string{"limit", "sizes", "both", "none"},
+		doc: "theory beside the networks: the limit of infinite width, and depth where the curves are depths; sizes: infinite width at each of the depths; both; none"},
+	{path: "transfer.tolerance", at: func(e *Experiment) any { return &e.Transfer.Tolerance }, when: pointsOnly, single: true, quiet: true, def: 0.1, min: 0, max: 10, doc: "an optimum that goes as (size)^p stays when the 95 % interval of p is within ± this, and moves when it is beyond"},
+
 	{path: "sweep.points_per_task", at: func(e *Experiment) any { return &e.Sweep.PointsPerTask }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "points that one task of a SLURM job array runs; 0 makes at most 100 tasks"},
 	{path: "sweep.slurm.partition", at: func(e *Experiment) any { return &e.Sweep.Partition }, single: true, quiet: true, def: "", doc: "SLURM partition; like the keys below, SLURM's or the cluster's own default (SBATCH_PARTITION, …) when left out"},
 	{path: "sweep.slurm.account", at: func(e *Experiment) any { return &e.Sweep.Account }, single: true, quiet: true, def: "", doc: "SLURM account"},
@@ -325,6 +337,13 @@ var fields = []field{
 	{path: "sweep.slurm.parallel", at: func(e *Experiment) any { return &e.Sweep.Parallel }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "tasks at work at the same time; 0 leaves it to SLURM"},
 	{path: "sweep.slurm.arguments", at: func(e *Experiment) any { return &e.Sweep.Arguments }, single: true, quiet: true, def: "", doc: "further arguments of sbatch, such as --qos=long --constraint=avx512"},
 }
+
+// Values of transfer.parameter.
+const (
+	LearningRate = "learning_rate"
+	RichnessKey  = "richness"
+	BranchBeta   = "branch.beta"
+)
 
 // ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
 func ladder(sizes []int) []int {

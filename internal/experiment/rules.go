@@ -205,6 +205,36 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"transfer.low", "transfer.high"}, func(e *Experiment) string {
+		switch t := e.Transfer; {
+		case (t.Low == 0) != (t.High == 0):
+			return fmt.Sprintf("transfer.low is %g and transfer.high %g; give both ends of the grid, or none", t.Low, t.High)
+		case t.Low > 0 && t.Low >= t.High:
+			return fmt.Sprintf("transfer.low is %g; it must be below transfer.high, which is %g", t.Low, t.High)
+		}
+		return ""
+	}},
+	{[]string{"transfer.points", "transfer.low"}, func(e *Experiment) string {
+		switch t := e.Transfer; {
+		case t.Points > 0 && t.Low == 0:
+			return fmt.Sprintf("transfer.points is %d, of a grid that has no ends; give transfer.low and transfer.high", t.Points)
+		case t.Points > 0 && t.Points < 3:
+			return fmt.Sprintf("transfer.points is %d; an optimum needs at least 3", t.Points)
+		}
+		return ""
+	}},
+	{[]string{"transfer.parameter", "network.kind", "data.source"}, func(e *Experiment) string {
+		if e.Transfer.Parameter == BranchBeta && e.Network.Kind != "resnet" {
+			return "transfer.parameter is branch.beta; only a resnet has branches"
+		}
+		return ""
+	}},
+	{[]string{"transfer.step", "training.steps"}, func(e *Experiment) string {
+		if e.Transfer.Step > e.Training.Steps {
+			return fmt.Sprintf("transfer.step is %d; there are %d training.steps", e.Transfer.Step, e.Training.Steps)
+		}
+		return ""
+	}},
 	{[]string{"converge.widths"}, func(e *Experiment) string { return rising("converge.widths", e.Converge.Widths) }},
 	{[]string{"converge.depths"}, func(e *Experiment) string { return rising("converge.depths", e.Converge.Depths) }},
 	{[]string{"converge.samples", "theory.samples"}, func(e *Experiment) string {
