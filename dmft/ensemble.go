@@ -720,6 +720,8 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	fields, two := e.Record.twoTimeBytes(p, rows)
 	state += fields
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
+	q := int64(min(np*c, replicaRows))
+	record += int64(e.Replicas) * int64(min(e.Record.NTKReplicas, len(e.Record.kernelSteps(p)))) * q * q * 8 * 2
 	kernels := int64(len(e.Record.kernelSteps(p))) * kernelBytes(np, c, p.Network.Depth)
 	live := min(int64(runtime.GOMAXPROCS(0)), batches)
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
