@@ -658,7 +658,7 @@ func (r *reader) numbers(f *field, n ast.Node, integers bool) ([]float64, bool) 
 		r.fail(start(n), "%s is %s; expected %s", f.path, describe(n), f.typeName())
 		return nil, false
 	}
-	if len(seq.Values) == 0 {
+	if len(seq.Values) == 0 && !f.empty {
 		r.fail(start(n), "%s: an empty list", f.path)
 		return nil, false
 	}
@@ -1220,7 +1220,7 @@ func (e Experiment) YAML() []byte {
 			continue
 		}
 		v := get(f.at(&e))
-		if s, ok := v.([]int); ok && len(s) == 0 {
+		if s, ok := v.([]int); ok && len(s) == 0 && !f.empty {
 			continue
 		}
 		if s, ok := v.([]float64); ok && len(s) == 0 {
