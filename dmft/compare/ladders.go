@@ -98,15 +98,14 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 			}
 		}
 		pools = append(pools, meanPool(o.Limit)...)
-		other := o.Rest
-		if len(pools) == 0 { // without sampling errors, what the second order contributes bounds the third
-			if other = second; o.Rest != nil {
-				for j, v := range o.Rest {
-					other[j] = math.Abs(other[j]) + v
-				}
+		// Depths are few and small: what the second order contributes stands for the third, cautiously, as in the extrapolation of the limit itself.
+		for j := range second {
+			second[j] = math.Abs(second[j])
+			if o.Rest != nil {
+				second[j] += o.Rest[j]
 			}
 		}
-		r.Limit = limitOf(d, noiseOf(pools...), other, r.Scale, normal)
+		r.Limit = limitOf(d, noiseOf(pools...), second, r.Scale, normal)
 		c.Observables = append(c.Observables, r)
 	}
 	c.Judge()

@@ -22,6 +22,7 @@ type field struct {
 	open     bool      // min itself is excluded
 	below    bool      // max itself is excluded
 	list     bool      // the value is a list, so it is not swept over
+	empty    bool      // an empty list is a value
 	single   bool      // sweeping over it would compute the same thing again
 	quiet    bool      // not printed at its default: it says nothing about what is computed
 	when     condition // where the key applies
@@ -307,8 +308,8 @@ var fields = []field{
 		doc: "dimensions of converge, with a default like that of converge.widths"},
 	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
 		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
-	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, when: both(sampledOnly, pointsOnly),
-		doc: "numbers of samples at which converge solves the theory beside theory.samples; an eighth, a quarter and a half of it when left out"},
+	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, empty: true, when: both(sampledOnly, pointsOnly),
+		doc: "numbers of samples at which converge solves the theory beside theory.samples, [] for none; an eighth, a quarter and a half of it when left out"},
 	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
 		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
 	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
