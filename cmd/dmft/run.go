@@ -903,7 +903,11 @@ func check(c *cli.Context) error {
 		}
 		fmt.Fprintln(w)
 		if pl.Lambda > 0 {
-			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g, learning rates up to %.3g are stable there\n", pl.Lambda, pl.Limit)
+			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g", pl.Lambda)
+			if pl.Limit > 0 { // flows have none
+				fmt.Fprintf(w, ", learning rates up to %.3g are stable there", pl.Limit)
+			}
+			fmt.Fprintln(w)
 		}
 		if pl.Warning != "" {
 			fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
