@@ -146,6 +146,10 @@ func (c *cluster) same(a, b string) {
 
 // running waits until a point of a sweep is at work, with a checkpoint on disk, and returns its process and task.
 func (c *cluster) running(p *process, out string) (pid int, task string) {
+	return c.atWork(p, out, true)
+}
+
+func (c *cluster) atWork(p *process, out string, checkpoint bool) (pid int, task string) {
 	c.t.Helper()
 	for began := time.Now(); time.Since(began) < 4*time.Minute; time.Sleep(20 * time.Millisecond) {
 		select {
@@ -160,7 +164,7 @@ func (c *cluster) running(p *process, out string) (pid int, task string) {
 			if state, _ := run.Look(f); state != run.Running {
 				continue
 			}
-			if parts, _ := filepath.Glob(filepath.Join(f, "parts", "*.checkpoint")); len(parts) == 0 {
+			if parts, _ := filepath.Glob(filepath.Join(f, "parts", "*.checkpoint")); checkpoint && len(parts) == 0 {
 				continue
 			}
 			b, err := os.ReadFile(filepath.Join(f, ".owner"))
@@ -173,6 +177,16 @@ func (c *cluster) running(p *process, out string) (pid int, task string) {
 	}
 	c.t.Fatalf("no point of %s is at work\n%s", out, c.logs())
 	return 0, ""
+}
+
+// warn tells a task that its time is nearly up.
+func (c *cluster) warn(task string) {
+	c.t.Helper()
+	warn := exec.Command("/bin/sh", "-c", `exec scancel --signal=USR1 --batch "$0"`, task)
+	warn.Env = append(os.Environ(), c.env...)
+	if out, err := warn.CombinedOutput(); err != nil {
+		c.t.Fatalf("%v: %s", err, out)
+	}
 }
 
 const smallSweep = `data: {source: digits, classes: [0, 1], train: 6, test: 4}
@@ -266,11 +280,7 @@ sweep: {points_per_task: 2}
 	// Warned, it goes on by itself; then killed.
 	p := c.start(args...)
 	_, task := c.running(p, "there")
-	warn := exec.Command("/bin/sh", "-c", `exec scancel --signal=USR1 --batch "$0"`, task)
-	warn.Env = append(os.Environ(), c.env...)
-	if out, err := warn.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	c.warn(task)
 	log := filepath.Join(c.dir, "there", "slurm", "1", "0.log")
 	deadline := time.Now().Add(4 * time.Minute)
 	for again := false; !again; time.Sleep(20 * time.Millisecond) {
@@ -327,4 +337,25 @@ sweep: {points_per_task: 2}
 		t.Errorf("%s", out)
 	}
 	c.same("here", "there")
+}
+
+// TestSlurmNothingKept: a task that has nothing to go on from is not queued again for ever.
+func TestSlurmNothingKept(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.write("moments.yaml", `data: {source: high-dimensional, ratio: 2}
+network: {kind: two-layer, units: infinite, activation: {quadratic-mix: 0.25}}
+training: {learning_rate: 0.001, steps: 100000, centred: true}
+simulation: {method: moments, dimensions: [100], seeds: 1}
+`)
+	p := c.start("sweep", "moments.yaml", "--mode", "simulate", "--out", "out", "--executor", "slurm", "--no-figures")
+	_, task := c.atWork(p, "out", false)
+	time.Sleep(1500 * time.Millisecond) // what the folder itself is made of is older
+	c.warn(task)
+	if out := c.end(p, exitFailed); !strings.Contains(out, "FAILED, exit code 1") {
+		t.Errorf("%s", out)
+	}
+	if log := c.logs(); !strings.Contains(log, "raise sweep.slurm.time") || strings.Contains(log, "queued again\n") {
+		t.Error(log)
+	}
 }

@@ -477,8 +477,9 @@ func runWorker(c *cli.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	failed := 0
+	failed, through, began := 0, 0, time.Now()
 	err = s.run(ctx, todo, func(i int, err error) {
+		through++
 		if err != nil {
 			failed++
 			s.progress.Line("%s: %v", s.Points[i].Label, err)
@@ -491,9 +492,8 @@ func runWorker(c *cli.Context) error {
 	<-watched
 	switch {
 	case stopped && again:
-		const most = 1000
-		if n, _ := strconv.Atoi(os.Getenv("SLURM_RESTART_COUNT")); n >= most {
-			return fmt.Errorf("this task has been queued again %d times; what it has is kept", n)
+		if through == 0 && !s.kept(todo, began) {
+			return errors.New("the time of this task is nearly up, and nothing of its points could be kept, so it is not queued again: raise sweep.slurm.time")
 		}
 		s.progress.Line("the time is nearly up: everything is kept, and the task is queued again")
 		if err := executor.Requeue(context.WithoutCancel(ctx), job); err != nil {
@@ -508,6 +508,19 @@ func runWorker(c *cli.Context) error {
 		return fmt.Errorf("%d of %d points failed or stopped early", failed, len(todo))
 	}
 	return nil
+}
+
+// kept says whether something of points that are not complete has been kept since a time.
+func (s *sweeping) kept(points []int, since time.Time) bool {
+	for _, i := range points {
+		files, _ := filepath.Glob(filepath.Join(s.Folder(i), "parts", "*"))
+		for _, f := range files {
+			if st, err := os.Stat(f); err == nil && st.ModTime().After(since.Add(-time.Second)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // slurmMemory is nine tenths of the memory of the job that this process is part of, or 0.
