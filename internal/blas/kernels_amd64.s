@@ -23,7 +23,7 @@ DATA masks<>+60(SB)/4, $0x00000000
 GLOBL masks<>(SB), RODATA|NOPTR, $64
 
 // func dgemmAVX512x1(m int, k int, a *float64, rsa int, csa int, astep int, b *float64, rsb int, c *float64, ldc int, alpha float64, beta float64, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dgemmAVX512x1(SB), NOSPLIT, $0-104
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -75,8 +75,10 @@ rows8:
 	VPXORQ     Z5, Z5, Z5
 	VPXORQ     Z6, Z6, Z6
 	VPXORQ     Z7, Z7, Z7
-	MOVQ       astep+40(FP), R13
-	SHLQ       $0x03, R13
+	XORQ       R13, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x08
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x08, R12
@@ -769,7 +771,7 @@ rowssum:
 	RET
 
 // func dgemmAVX512x2(m int, k int, a *float64, rsa int, csa int, astep int, b *float64, rsb int, c *float64, ldc int, alpha float64, beta float64, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dgemmAVX512x2(SB), NOSPLIT, $0-104
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -840,6 +842,9 @@ rows8:
 	VPXORQ     Z15, Z15, Z15
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x03, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x08
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12
@@ -1848,7 +1853,7 @@ rowssum:
 	RET
 
 // func dgemmAVX512x3(m int, k int, a *float64, rsa int, csa int, astep int, b *float64, rsb int, c *float64, ldc int, alpha float64, beta float64, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dgemmAVX512x3(SB), NOSPLIT, $0-104
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -1935,6 +1940,9 @@ rows8:
 	VPXORQ     Z23, Z23, Z23
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x03, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x08
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12
@@ -8075,7 +8083,7 @@ end:
 	RET
 
 // func sgemmAVX512x1(m int, k int, a *float32, rsa int, csa int, astep int, b *float32, rsb int, c *float32, ldc int, alpha float32, beta float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·sgemmAVX512x1(SB), NOSPLIT, $0-96
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -8127,8 +8135,10 @@ rows8:
 	VPXORQ     Z5, Z5, Z5
 	VPXORQ     Z6, Z6, Z6
 	VPXORQ     Z7, Z7, Z7
-	MOVQ       astep+40(FP), R13
-	SHLQ       $0x02, R13
+	XORQ       R13, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x04
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x08, R12
@@ -8821,7 +8831,7 @@ rowssum:
 	RET
 
 // func sgemmAVX512x2(m int, k int, a *float32, rsa int, csa int, astep int, b *float32, rsb int, c *float32, ldc int, alpha float32, beta float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·sgemmAVX512x2(SB), NOSPLIT, $0-96
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -8892,6 +8902,9 @@ rows8:
 	VPXORQ     Z15, Z15, Z15
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x02, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x04
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12
@@ -9900,7 +9913,7 @@ rowssum:
 	RET
 
 // func sgemmAVX512x3(m int, k int, a *float32, rsa int, csa int, astep int, b *float32, rsb int, c *float32, ldc int, alpha float32, beta float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·sgemmAVX512x3(SB), NOSPLIT, $0-96
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -9987,6 +10000,9 @@ rows8:
 	VPXORQ     Z23, Z23, Z23
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x02, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x04
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12

@@ -103,7 +103,7 @@ func (t *team[T]) pack() (ready bool) {
 			break
 		}
 		j0, j1 := share(p.n, ks.panel(), int(t.packs), i)
-		kc := reductionBlock(p.k)
+		kc := p.reductionBlock()
 		for pc := 0; pc < p.k; pc += kc {
 			kb := min(kc, p.k-pc)
 			ks.packRight(p.packed[pc*width+j0*kb:], p, pc, kb, j0, j1-j0)
