@@ -161,6 +161,14 @@ func TestEdges(t *testing.T) {
 	if o, ok := curve(inf, math.NaN(), inf).Optimum(); ok {
 		t.Errorf("an optimum where everything diverged: %+v", o)
 	}
+	// A point of the theory whose sampling error is many times its loss, where blocks are about to diverge, does not widen the interval.
+	wild := Curve{}
+	for i, l := range []float64{4, 2, 1, 3, 100} {
+		wild.Points = append(wild.Points, Point{Value: math.Exp2(float64(i) / 4), Losses: Losses{l}, Stderr: []float64{0.01, 0.01, 0.01, 0.1, 400}[i]})
+	}
+	if o, ok := wild.Optimum(); !ok || o.Lo < math.Exp2(0.3) || o.Hi > math.Exp2(0.7) {
+		t.Errorf("a wild point: %+v", o)
+	}
 	high, _ := curve(3, 2, 1).Optimum()
 	in, _ := curve(3, 1, 3).Optimum()
 	d := FitDrift([]int{2, 4, 8}, []*Optimum{&in, &high, nil})
