@@ -767,6 +767,8 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	fields, two := e.Record.twoTimeBytes(p, rows)
 	state += fields
 	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
+	q := int64(min(np*c, replicaRows))
+	record += int64(e.Replicas) * int64(min(e.Record.NTKReplicas, len(e.Record.kernelSteps(p)))) * q * q * 8 * 2
 	each := kernelBytes(np, c, p.Network.Depth)
 	kernels := int64(len(e.Record.kernelSteps(p))) * each
 	live := int64(e.Parallel(int(batches)))

@@ -75,6 +75,23 @@ func (t target) eval(f []float64, stride int, delta []float64, mask []bool, inBa
 	return total
 }
 
+// Of is the loss of predictions f, a row of C numbers for each row of the targets, such as one time of Trajectory.FTestReplicas.
+func (l Loss) Of(f []float64, targets *mat.Dense) float64 {
+	p, c := targets.Dims()
+	t := target{loss: l, y: flat(targets), p: p, c: c}
+	return t.rows(f, make([]float64, p*c))
+}
+
+// rows is the loss of predictions by rows (μ, k), unlike those that eval takes; buf is as long.
+func (t target) rows(v, buf []float64) float64 {
+	for m := range t.p {
+		for k := range t.c {
+			buf[k*t.p+m] = v[m*t.c+k]
+		}
+	}
+	return t.eval(buf, t.p, nil, nil, 0)
+}
+
 // check says whether the targets suit the loss.
 func (l Loss) check(what string, y *mat.Dense) error {
 	r, c := y.Dims()

@@ -3,7 +3,6 @@ package dmft_test
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
 // literal is a network as one would write it down elsewhere: h¹ = m₀W⁰x, h^{ℓ+1} = s h^ℓ + b m₁W^ℓφ(h^ℓ), f = m₂ w·φ(h^L), θ ← θ + rate Σ Δ ∂f/∂θ of the squared loss. Groups are
@@ -149,22 +149,17 @@ func TestParametrizations(t *testing.T) {
 						same(t, fmt.Sprintf("%s at the base width", c.name), train(t, q, finite.Settings{Width: n, Seed: 5}).F.Data, train(t, pr, finite.Settings{Width: n, Seed: 5}).F.Data, 1e-12)
 					}
 					// The random numbers of package finite.
-					stream := func(layer int) *rand.Rand { return rand.New(rand.NewPCG(5, uint64(n)<<40|uint64(layer))) }
+					stream := func(layer int) *random.Stream { return random.New(5, uint64(n)<<40|uint64(layer)) }
 					rng := stream(0)
 					a, w0 := mat.NewVecDense(n, nil), mat.NewDense(n, d, nil)
-					for i := range n {
-						a.SetVec(i, rng.NormFloat64())
-					}
-					fill := func(m *mat.Dense, rng *rand.Rand) {
-						for i := range m.RawMatrix().Data {
-							m.RawMatrix().Data[i] = rng.NormFloat64()
-						}
-					}
-					fill(w0, rng)
+					rng.Normal(a.RawVector().Data)
+					rng.Normal(w0.RawMatrix().Data)
 					var ws []*mat.Dense
 					for l := 1; l < depth; l++ {
-						w := mat.NewDense(n, n, nil)
-						fill(w, stream(l))
+						w, rng := mat.NewDense(n, n, nil), stream(l)
+						for i := range n {
+							rng.Normal(w.RawRowView(i))
+						}
 						ws = append(ws, w)
 					}
 					var want []float64

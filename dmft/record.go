@@ -357,14 +357,7 @@ func lossOfMean(y target, reps, mean Array) (loss, stderr []float64) {
 	n := y.p * y.c
 	loss, stderr = make([]float64, t), make([]float64, t)
 	f := make([]float64, n)
-	at := func(v []float64) float64 { // v is (μ, c); eval wants (c, μ)
-		for m := range y.p {
-			for k := range y.c {
-				f[k*y.p+m] = v[m*y.c+k]
-			}
-		}
-		return y.eval(f, y.p, nil, nil, 0)
-	}
+	at := func(v []float64) float64 { return y.rows(v, f) }
 	without := make([]float64, n)
 	left := make([]float64, r)
 	for s := range t {

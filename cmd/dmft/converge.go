@@ -260,7 +260,7 @@ func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 				return nil, err
 			}
 		}
-		obs, err := compare.Observables(l.problem, theory, solved)
+		obs, err := compare.TheoryObservables(l.problem, theory, solved)
 		if err != nil {
 			return nil, err
 		}
@@ -366,7 +366,7 @@ func (l *ladders) samples(r *report.Convergence, theory *dmft.Trajectory, opt co
 	if len(solved) == 0 {
 		return nil
 	}
-	obs, err := compare.Observables(l.problem, theory, solved)
+	obs, err := compare.TheoryObservables(l.problem, theory, solved)
 	if err != nil {
 		return err
 	}

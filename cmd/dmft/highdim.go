@@ -123,7 +123,7 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 	ctx := j.ctx
 	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
-		settings := dmft.Run{Store: folder, Memory: j.memory, Workers: j.workers}
+		settings := dmft.Run{Store: folder, Memory: j.memory, Workers: j.workers, Checkpoint: j.c.Duration("checkpoint")}
 		var done func()
 		settings.Progress, done = j.phase(what)
 		t, err := solve(settings)
@@ -139,7 +139,6 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 			Diagnostics: dmft.Diagnostics{Rank: d.Directions, Dropped: d.Dropped, Steps: len(t.Time) - 1, Evaluations: d.Evaluations, MemoryBytes: d.MemoryBytes, Notes: d.Notes, Samples: t.Samples * t.Replicas}}
 		return t, run.WriteHighDimensional(folder.Path(file), t, replicas)
 	}
-	_, dims := j.trajectories()
 	var err error
 	if j.theory {
 		r.Theory, err = one("theory", "theory.npz", "blocks", func(settings dmft.Run) (*highdim.Trajectory, error) {
@@ -149,7 +148,10 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 			return err
 		}
 	}
-	for _, d := range dims {
+	if !j.sims {
+		return nil
+	}
+	for _, d := range slices.Sorted(slices.Values(e.Simulation.Dimensions)) {
 		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
 			set.Seeds = seeds(d)
@@ -164,7 +166,7 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		r.Sims = append(r.Sims, t)
 	}
 	if e.Simulation.Linearised {
-		d := dims[len(dims)-1]
+		d := slices.Max(e.Simulation.Dimensions)
 		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d), fmt.Sprintf("linearised-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
 			set.Linearised = true

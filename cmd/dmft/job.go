@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/data"
@@ -31,9 +30,8 @@ type job struct {
 	show    *progress.Display
 	told    func(done float64) // how much of the point is done, from 0 to 1; or nil
 	memory  int64
-	workers int  // goroutines; 0 is as many as processors
-	begun   int  // trajectories begun
-	found   bool // complete already
+	workers int // goroutines; 0 is as many as processors
+	begun   int // trajectories begun
 	timing  map[string]float64
 }
 
@@ -66,7 +64,6 @@ func (j *job) open(hash string) (*run.Folder, error) {
 	switch {
 	case err != nil:
 	case f.Complete:
-		j.found = true
 		j.show.Line("already complete in %s (--force computes it again)", j.dir)
 	case f.Resumed:
 		j.show.Line("resuming the run in %s", j.dir)
@@ -126,7 +123,7 @@ func (j *job) phase(what string) (report func(done, total int64), done func()) {
 	return func(k, of int64) {
 		show(k, of)
 		if j.told != nil && of > 0 {
-			j.told((float64(before) + float64(min(k, of))/float64(of)) / float64(all))
+			j.told(min((float64(before)+float64(min(k, of))/float64(of))/float64(all), 1))
 		}
 	}, end
 }
@@ -151,7 +148,6 @@ func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *o
 		if j.show = j.show.With(fmt.Sprintf("[%d/%d] %s: ", i+1, n, t.point.Label)); n > fewRows {
 			j.show = j.show.Silent()
 		}
-		began := time.Now()
 		o, err := j.run()
 		switch {
 		case errors.Is(err, run.ErrLocked):
@@ -160,8 +156,6 @@ func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *o
 			return executor.ErrAlone
 		case dmft.StopCode(err) == dmft.Interrupted || err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return context.Canceled
-		case err == nil && !j.found:
-			j.show.Line("done in %s", time.Since(began).Round(10*time.Millisecond))
 		}
 		tell(i, 1)
 		mu.Lock()

@@ -9,6 +9,7 @@
 //	dmft compare FILE [--out DIR]    both, the distances, the figures
 //	dmft converge FILE [--out DIR]   rates in width, depth and samples with confidence intervals, and whether the limit holds
 //	dmft grok FILE [--out DIR]       the same, and the grokking gap; with two lists in FILE a phase diagram of it
+//	dmft transfer FILE [--out DIR]   the best learning rate at several widths or depths, and whether it stays
 //	dmft sweep FILE [--out DIR]      the points of the lists in FILE, on all cores or as a SLURM job array; --status, --resume, --cancel
 //	dmft figure DIR                  draw the figures of a finished run or sweep again
 //	dmft bench                       measure this machine
@@ -174,10 +175,19 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
 			},
 			{
+				Name: "transfer", Usage: "the best learning rate (or richness, or branch scale) at several widths or depths, and whether it stays", ArgsUsage: "FILE",
+				Description: "Trains networks of every simulation.widths, or of every depth of a list network.depth, over a grid of learning rates (transfer.parameter\n" +
+					"chooses another hyperparameter), solves the theory of the limit beside, finds the best value of each with its error bar and the exponent\n" +
+					"with which it drifts, and draws loss against learning rate. Other lists of FILE, such as simulation.parametrization: [mup, standard, ntk],\n" +
+					"make one panel each.\n\n   dmft transfer experiment.yaml --out transfer",
+				Flags: withFigures, Action: transferFile,
+			},
+			{
 				Name: "sweep", Usage: "the product of the lists of a file, on all cores or on a SLURM cluster", ArgsUsage: "FILE|DIR",
 				Description: "Runs every point of the lists in FILE in a run folder named by the hash of its experiment, so that finished points are never\n" +
 					"computed again, in this sweep or in another one with the same --store. Writes summary.csv, summary.npz and figures. A point that\n" +
-					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on.\n\n" +
+					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on. The cores\n" +
+					"of this machine are shared out by points (GOMAXPROCS says how many); the section sweep of FILE says what a task of SLURM is.\n\n" +
 					"   dmft sweep grid.yaml --mode solve\n" +
 					"   dmft sweep grid.yaml --executor slurm --sbatch '--partition=cpu --time=2:00:00'\n" +
 					"   dmft sweep grid-sweep --status",
@@ -208,20 +218,21 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			},
 		},
 	}
-	app.Before = func(c *cli.Context) error {
-		path := c.String("cpuprofile")
-		if path == "" {
+	var profile *os.File
+	app.Before = func(c *cli.Context) (err error) {
+		if path := c.String("cpuprofile"); path != "" {
+			if profile, err = os.Create(path); err == nil {
+				err = pprof.StartCPUProfile(profile)
+			}
+		}
+		return err
+	}
+	app.After = func(*cli.Context) error {
+		if profile == nil {
 			return nil
 		}
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		app.After = func(*cli.Context) error {
-			pprof.StopCPUProfile()
-			return f.Close()
-		}
-		return pprof.StartCPUProfile(f)
+		pprof.StopCPUProfile()
+		return profile.Close()
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = app.OnUsageError

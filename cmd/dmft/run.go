@@ -332,6 +332,10 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 	return nil
 }
 
+const smallWidth = 30 // that no experiment has, or not as a wide network
+
+const mostKernels = 21 // times at which fluctuations of kernels are kept
+
 // fluctuations predicts what finite width adds to the theory.
 func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.Result) error {
 	e := j.point.Experiment
@@ -339,23 +343,36 @@ func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.
 		j.show.Line("fluctuations: left out, since the theory stopped early")
 		return nil
 	}
-	const mostKernels = 21
+	const mostCovariances = 1000
 	set := e.FluctuationSettings(min(len(r.Theory.KernelStep), mostKernels))
+	set.Covariance = min(5, mostCovariances/(r.Points*r.Outputs))
 	set.Memory, set.Workers = j.memory, j.workers
+	lazy := e.Theory.Method == string(dmft.Lazy)
+	flops, bytes := fluctuation.Cost(problem, set, lazy)
+	j.announce("fluctuations", bytes, flops)
 	var done func()
 	set.Progress, done = j.phase("fluctuations")
 	began := time.Now()
-	predict := fluctuation.TwoLayer
-	if set.Covariance = 5; e.Theory.Method == string(dmft.Lazy) {
-		predict = fluctuation.Lazy
-	}
 	var err error
-	r.Fluctuations, err = predict(j.ctx, problem, set)
+	switch {
+	case lazy:
+		r.Fluctuations, err = fluctuation.Lazy(j.ctx, problem, set)
+	case problem.Network.Depth == 1:
+		r.Fluctuations, err = fluctuation.TwoLayer(j.ctx, problem, set)
+	default:
+		var x *fluctuation.Start
+		if x, err = fluctuation.AtStart(j.ctx, problem, set); err == nil {
+			r.Fluctuations = &fluctuation.Result{Start: x, Kurtosis: x.Kurtosis}
+		}
+	}
 	done()
 	if err != nil {
 		return fmt.Errorf("fluctuations: %w", err)
 	}
 	j.timing[run.FluctuationsName] = time.Since(began).Seconds()
+	if n, step := r.Fluctuations.Least(); n > smallWidth {
+		j.show.Line("fluctuations: the expansion in 1/N describes widths well above %.2g (step %d)", n, step)
+	}
 	return run.WriteFluctuations(folder.Path(run.FluctuationsName), r.Fluctuations)
 }
 
@@ -471,7 +488,7 @@ func (j *job) manifest(r *report.Result) run.Manifest {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
 	}
 	if f := r.Fluctuations; f != nil {
-		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: len(f.Time) - 1}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
+		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: max(len(f.Time)-1, 0)}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
 	}
 	if r.Compare != nil {
 		m.Comparison = r.Compare
@@ -608,6 +625,9 @@ func redraw(c *cli.Context) error {
 			r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance)
 		}
 		return r, err
+	}
+	if is, err := redrawTransfer(c, dir, m); is || err != nil {
+		return err
 	}
 	if high, err := redrawHighDimensional(c, dir, m); high || err != nil {
 		return err
@@ -832,6 +852,10 @@ func check(c *cli.Context) error {
 			return usageError{err}
 		}
 		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
+		if e.Theory.Fluctuations {
+			flops, bytes := fluctuation.Cost(problem, e.FluctuationSettings(mostKernels), e.Theory.Method == string(dmft.Lazy))
+			pl.TheoryTime, pl.TheoryBytes = pl.TheoryTime+duration(flops).Seconds(), max(pl.TheoryBytes, bytes)
+		}
 		for _, n := range e.Simulation.Widths {
 			networks, err := e.SimulationProblem(problem, n)
 			if err != nil {
@@ -879,7 +903,11 @@ func check(c *cli.Context) error {
 		}
 		fmt.Fprintln(w)
 		if pl.Lambda > 0 {
-			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g, learning rates up to %.3g are stable there\n", pl.Lambda, pl.Limit)
+			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g", pl.Lambda)
+			if pl.Limit > 0 { // flows have none
+				fmt.Fprintf(w, ", learning rates up to %.3g are stable there", pl.Limit)
+			}
+			fmt.Fprintln(w)
 		}
 		if pl.Warning != "" {
 			fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)

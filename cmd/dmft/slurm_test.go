@@ -19,7 +19,8 @@ import (
 type cluster struct {
 	t    *testing.T
 	exe  string
-	dir  string // for files that nodes see
+	dir  string   // for files that nodes see
+	env  []string // in which the cluster is found
 	real bool
 }
 
@@ -48,9 +49,7 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state := t.TempDir()
-	t.Setenv("FAKE_SLURM", state)
-	t.Setenv("PATH", scripts+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	c.env = []string{"FAKE_SLURM=" + t.TempDir(), "PATH=" + scripts + string(filepath.ListSeparator) + os.Getenv("PATH")}
 	return c
 }
 
@@ -64,7 +63,7 @@ type process struct {
 func (c *cluster) start(args ...string) *process {
 	c.t.Helper()
 	p := &process{Cmd: exec.Command(c.exe, args...), done: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = c.dir, &p.out, &p.out
+	p.Dir, p.Env, p.Stdout, p.Stderr = c.dir, append(os.Environ(), c.env...), &p.out, &p.out
 	if err := p.Start(); err != nil {
 		c.t.Fatal(err)
 	}
@@ -147,6 +146,10 @@ func (c *cluster) same(a, b string) {
 
 // running waits until a point of a sweep is at work, with a checkpoint on disk, and returns its process and task.
 func (c *cluster) running(p *process, out string) (pid int, task string) {
+	return c.atWork(p, out, true)
+}
+
+func (c *cluster) atWork(p *process, out string, checkpoint bool) (pid int, task string) {
 	c.t.Helper()
 	for began := time.Now(); time.Since(began) < 4*time.Minute; time.Sleep(20 * time.Millisecond) {
 		select {
@@ -161,7 +164,7 @@ func (c *cluster) running(p *process, out string) (pid int, task string) {
 			if state, _ := run.Look(f); state != run.Running {
 				continue
 			}
-			if parts, _ := filepath.Glob(filepath.Join(f, "parts", "*.checkpoint")); len(parts) == 0 {
+			if parts, _ := filepath.Glob(filepath.Join(f, "parts", "*.checkpoint")); checkpoint && len(parts) == 0 {
 				continue
 			}
 			b, err := os.ReadFile(filepath.Join(f, ".owner"))
@@ -176,6 +179,16 @@ func (c *cluster) running(p *process, out string) (pid int, task string) {
 	return 0, ""
 }
 
+// warn tells a task that its time is nearly up.
+func (c *cluster) warn(task string) {
+	c.t.Helper()
+	warn := exec.Command("/bin/sh", "-c", `exec scancel --signal=USR1 --batch "$0"`, task)
+	warn.Env = append(os.Environ(), c.env...)
+	if out, err := warn.CombinedOutput(); err != nil {
+		c.t.Fatalf("%v: %s", err, out)
+	}
+}
+
 const smallSweep = `data: {source: digits, classes: [0, 1], train: 6, test: 4}
 network: {kind: two-layer, activation: tanh}
 richness: [0.5, 1, 2]
@@ -188,6 +201,7 @@ sweep: {points_per_task: 2}
 // TestSlurmSweep: a job array computes what this machine does; a point that fails is on record, stops no other, and is tried again on demand; finished points
 // are never computed again.
 func TestSlurmSweep(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.write("e.yaml", smallSweep)
 	c.run(0, "sweep", "e.yaml", "--mode", "solve", "--out", "here", "--no-figures")
@@ -250,6 +264,7 @@ func TestSlurmSweep(t *testing.T) {
 // TestSlurmInterruptions: a task that is warned of the end of its time is queued again; one that is killed loses the time since its last checkpoint; an array that is
 // cancelled keeps what it has. In the end the results are those of a run that was left alone.
 func TestSlurmInterruptions(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.write("long.yaml", `data: {source: gaussian, dimension: 20, train: 12}
 network: {kind: two-layer, activation: tanh}
@@ -265,9 +280,7 @@ sweep: {points_per_task: 2}
 	// Warned, it goes on by itself; then killed.
 	p := c.start(args...)
 	_, task := c.running(p, "there")
-	if out, err := exec.Command("scancel", "--signal=USR1", "--batch", task).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	c.warn(task)
 	log := filepath.Join(c.dir, "there", "slurm", "1", "0.log")
 	deadline := time.Now().Add(4 * time.Minute)
 	for again := false; !again; time.Sleep(20 * time.Millisecond) {
@@ -324,4 +337,25 @@ sweep: {points_per_task: 2}
 		t.Errorf("%s", out)
 	}
 	c.same("here", "there")
+}
+
+// TestSlurmNothingKept: a task that has nothing to go on from is not queued again for ever.
+func TestSlurmNothingKept(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.write("moments.yaml", `data: {source: high-dimensional, ratio: 2}
+network: {kind: two-layer, units: infinite, activation: {quadratic-mix: 0.25}}
+training: {learning_rate: 0.001, steps: 100000, centred: true}
+simulation: {method: moments, dimensions: [100], seeds: 1}
+`)
+	p := c.start("sweep", "moments.yaml", "--mode", "simulate", "--out", "out", "--executor", "slurm", "--no-figures")
+	_, task := c.atWork(p, "out", false)
+	time.Sleep(1500 * time.Millisecond) // what the folder itself is made of is older
+	c.warn(task)
+	if out := c.end(p, exitFailed); !strings.Contains(out, "FAILED, exit code 1") {
+		t.Errorf("%s", out)
+	}
+	if log := c.logs(); !strings.Contains(log, "raise sweep.slurm.time") || strings.Contains(log, "queued again\n") {
+		t.Error(log)
+	}
 }

@@ -350,6 +350,7 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 	defer done()
 	through := make([]bool, len(points))
 	began, reason, silent := time.Now(), "", 0
+	var over time.Time
 	for {
 		for k, i := range points {
 			if through[k] {
@@ -374,7 +375,13 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 			}
 		default:
 			silent = 0
-			if t.Over() && !t.Collecting {
+			// The collecting job does what is done here next; when it waits in a queue, it is not waited for.
+			if !t.Over() {
+				over = time.Time{}
+			} else if over.IsZero() {
+				over = time.Now()
+			}
+			if t.Over() && (!t.Collecting || time.Since(over) > 15*time.Second) {
 				return t, nil
 			}
 			if t.Reason != reason && t.Reason != "" && t.Running == 0 {
@@ -384,6 +391,9 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 		}
 		// Often at first, seldom when it takes long: SLURM's controller has others to serve.
 		wait := min(max(time.Since(began)/30, 500*time.Millisecond), 15*time.Second)
+		if !over.IsZero() {
+			wait = time.Second
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -467,8 +477,9 @@ func runWorker(c *cli.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	failed := 0
+	failed, through, began := 0, 0, time.Now()
 	err = s.run(ctx, todo, func(i int, err error) {
+		through++
 		if err != nil {
 			failed++
 			s.progress.Line("%s: %v", s.Points[i].Label, err)
@@ -481,9 +492,8 @@ func runWorker(c *cli.Context) error {
 	<-watched
 	switch {
 	case stopped && again:
-		const most = 1000
-		if n, _ := strconv.Atoi(os.Getenv("SLURM_RESTART_COUNT")); n >= most {
-			return fmt.Errorf("this task has been queued again %d times; what it has is kept", n)
+		if through == 0 && !s.kept(todo, began) {
+			return errors.New("the time of this task is nearly up, and nothing of its points could be kept, so it is not queued again: raise sweep.slurm.time")
 		}
 		s.progress.Line("the time is nearly up: everything is kept, and the task is queued again")
 		if err := executor.Requeue(context.WithoutCancel(ctx), job); err != nil {
@@ -498,6 +508,19 @@ func runWorker(c *cli.Context) error {
 		return fmt.Errorf("%d of %d points failed or stopped early", failed, len(todo))
 	}
 	return nil
+}
+
+// kept says whether something of points that are not complete has been kept since a time.
+func (s *sweeping) kept(points []int, since time.Time) bool {
+	for _, i := range points {
+		files, _ := filepath.Glob(filepath.Join(s.Folder(i), "parts", "*"))
+		for _, f := range files {
+			if st, err := os.Stat(f); err == nil && st.ModTime().After(since.Add(-time.Second)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // slurmMemory is nine tenths of the memory of the job that this process is part of, or 0.

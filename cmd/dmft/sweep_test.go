@@ -13,14 +13,21 @@ import (
 	"time"
 )
 
+// here is this machine.
+func here(t *testing.T) *cluster {
+	t.Helper()
+	t.Parallel()
+	exe, err := exec.LookPath("dmft") // made by testscript.Main
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cluster{t: t, exe: exe, dir: t.TempDir()}
+}
+
 // TestSweepKill: two processes work on the same points, and one or the other is killed with SIGKILL again and again; what has been finished is never computed again, no
 // lock of a dead process is in the way, and the results are the bytes of a sweep that was left alone.
 func TestSweepKill(t *testing.T) {
-	c := &cluster{t: t, dir: t.TempDir()}
-	var err error
-	if c.exe, err = exec.LookPath("dmft"); err != nil {
-		t.Fatal(err)
-	}
+	c := here(t)
 	c.write("e.yaml", `data: {source: digits, classes: [3, 8], train: 12, test: 8}
 network: {kind: two-layer, activation: tanh}
 richness: [0.5, 1, 2, 4]
@@ -97,11 +104,7 @@ compare: {tolerance: 1}
 
 // TestSweepTwice: two processes that begin at the same time share the points out between them.
 func TestSweepTwice(t *testing.T) {
-	c := &cluster{t: t, dir: t.TempDir()}
-	var err error
-	if c.exe, err = exec.LookPath("dmft"); err != nil {
-		t.Fatal(err)
-	}
+	c := here(t)
 	c.write("e.yaml", strings.Replace(smallSweep, "[0.5, 1, 2]", "[0.5, 1, 2, 3, 4, 5]", 1))
 	a := c.start("sweep", "e.yaml", "--mode", "solve", "--out", "a", "--store", "shared", "--no-figures")
 	b := c.start("sweep", "e.yaml", "--mode", "solve", "--out", "b", "--store", "shared", "--no-figures")
@@ -116,11 +119,7 @@ func TestSweepInterrupt(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("processes are not told to stop there")
 	}
-	c := &cluster{t: t, dir: t.TempDir()}
-	var err error
-	if c.exe, err = exec.LookPath("dmft"); err != nil {
-		t.Fatal(err)
-	}
+	c := here(t)
 	c.write("e.yaml", `data: {source: gaussian, dimension: 20, train: 12}
 network: {kind: two-layer, activation: tanh}
 richness: [1, 2, 3]
@@ -160,11 +159,7 @@ func TestSweepAlone(t *testing.T) {
 	if runtime.GOMAXPROCS(0) < 2 {
 		t.Skip("nothing is side by side on one core")
 	}
-	c := &cluster{t: t, dir: t.TempDir()}
-	var err error
-	if c.exe, err = exec.LookPath("dmft"); err != nil {
-		t.Fatal(err)
-	}
+	c := here(t)
 	c.write("e.yaml", "data: {source: gaussian, dimension: 10, train: [100, 200]}\nnetwork: {kind: two-layer, activation: relu}\nrichness: 1\n"+
 		"training: {learning_rate: 0.0001, steps: 2}\nsimulation: {widths: [1000], seeds: 2}\n")
 	// Found out from what check says that the larger one needs.

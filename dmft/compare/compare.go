@@ -7,6 +7,14 @@
 //	E‖f_N − f_∞‖ ∝ N^{-1/2},   ‖E f_N − f_∞‖ ∝ N^{-1}
 //
 // (Bordelon & Pehlevan 2023, arXiv 2304.03408). Both the theory's sampling error and the ensemble's enter every verdict.
+//
+// [New] compares with the widths there are. [Converge] asks of a ladder of three widths or more whether there is that limit at all, for predictions, loss and NTK ([Observables]):
+// exponents with the next order in 1/N, a test of the means extrapolated to infinite width, and a chance of a false rejection that is set beforehand. [Depths] and [Samples]
+// do it for theories of several depths and numbers of samples.
+//
+//	obs, err := compare.Observables(problem, theory, ensembles)        // theory and ensembles with Record.NTKReplicas
+//	c, err := compare.Converge([]int{32, 64, 128}, obs, compare.Options{Significance: 0.01})
+//	fmt.Println(c.Agree, c.Observables[0].Error, c.Tests)
 package compare
 
 import (

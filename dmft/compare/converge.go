@@ -25,11 +25,23 @@ type Observable struct {
 	Ensembles []Sample
 }
 
-// Times is the largest number of times at which trajectories are compared; neighbouring ones say nearly the same.
-const Times = 24
+// Times is the largest number of times at which trajectories are compared, and components the largest number of predictions at one of them, evenly spaced; neighbouring ones say nearly the same.
+const (
+	Times      = 24
+	components = 256
+)
 
 // Observables are what trajectories of p are compared by: predictions on training and test points, the loss, and the NTK where every replica kept its own (Record.NTKReplicas).
 func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory) ([]Observable, error) {
+	return observables(p, theory, ensembles, func(t *dmft.Trajectory) dmft.Array { return t.LossReplicas })
+}
+
+// TheoryObservables are the same of theories, of other depths or numbers of samples, in place of ensembles: their loss is that of the mean prediction.
+func TheoryObservables(p *dmft.Problem, theory *dmft.Trajectory, others []*dmft.Trajectory) ([]Observable, error) {
+	return observables(p, theory, others, p.LossPseudoValues)
+}
+
+func observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory, losses func(*dmft.Trajectory) dmft.Array) ([]Observable, error) {
 	steps := theory.Steps()
 	for _, s := range ensembles {
 		steps = min(steps, s.Steps())
@@ -52,7 +64,11 @@ func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Tra
 		for r := range a.Shape[0] {
 			var x []float64
 			for _, k := range at {
-				x = append(x, a.At(r).At(k).Data...)
+				v := a.At(r).At(k).Data
+				n := min(len(v), components)
+				for i := range n {
+					x = append(x, v[i*len(v)/n])
+				}
 			}
 			s = append(s, x)
 		}
@@ -96,12 +112,12 @@ func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Tra
 		{"f_test", func(t *dmft.Trajectory) (a, b, c dmft.Array) { return t.FTest, t.FTestStderr, t.FTestReplicas }},
 	} {
 		limit, se := series(q.of(theory))
-		if err := add(q.name, limit, se, func(t *dmft.Trajectory) Sample { _, _, r := q.of(t); return pick(r) }); err != nil {
+		if err := add(q.name, limit, se, func(t *dmft.Trajectory) Sample { s, _ := series(q.of(t)); return s }); err != nil {
 			return nil, err
 		}
 	}
 	se := dmft.Array{Shape: []int{1, len(theory.LossStderr)}, Data: theory.LossStderr}
-	if err := add("loss", pick(p.LossPseudoValues(theory)), pick(se)[0], func(t *dmft.Trajectory) Sample { return pick(t.LossReplicas) }); err != nil {
+	if err := add("loss", pick(p.LossPseudoValues(theory)), pick(se)[0], func(t *dmft.Trajectory) Sample { return pick(losses(t)) }); err != nil {
 		return nil, err
 	}
 	whole := func(a dmft.Array) (s Sample) {
@@ -666,12 +682,23 @@ func noiseOf(pools ...pool) noise {
 		return n
 	}
 	n.dof = n.trace * n.trace / uncertain
-	const most = 16
-	for i, l := range spectrum(rows) {
+	// The shape of the spectrum, for which some hundreds of replicas are enough.
+	const most, enough = 16, 600
+	step := 1
+	if len(rows[0]) > enough {
+		step = (len(rows) + enough - 1) / enough
+	}
+	var some [][]float64
+	kept := 0.
+	for i := 0; i < len(rows); i += step {
+		some = append(some, rows[i])
+		kept += dot(rows[i], rows[i])
+	}
+	for i, l := range spectrum(some) {
 		if i < most {
-			n.lambda = append(n.lambda, l/n.trace)
+			n.lambda = append(n.lambda, l/kept)
 		} else {
-			n.rest += l / n.trace
+			n.rest += l / kept
 		}
 	}
 	return n

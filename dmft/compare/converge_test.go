@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func (w world) draw(rng *rand.Rand) compare.Observable {
 		for range w.seeds[k] {
 			x := vector(math.Sqrt(math.Pow(nf, w.power) * (1 + w.cov/nf)))
 			for j := range x {
-				x[j] += limit(j) + w.offset*mode(2, j) + w.bias/nf*mode(1, j) + w.next/(nf*nf)*mode(3, j)
+				x[j] += limit(j) + w.offset*mode(2, j) + w.bias/nf*mode(1, j) + w.next/(nf*nf)*(mode(1, j)+mode(3, j))
 			}
 			e = append(e, x)
 		}
@@ -72,7 +73,7 @@ func (w world) draw(rng *rand.Rand) compare.Observable {
 func TestConvergeCalibration(t *testing.T) {
 	runs := 40
 	if os.Getenv("DMFT_EXTENDED") != "" {
-		runs = 1500
+		runs = 800
 	}
 	sizes := []int{32, 64, 128, 256, 512}
 	equal, many := []int{16, 16, 16, 16, 16}, []int{128, 64, 32, 16, 8}
@@ -84,6 +85,7 @@ func TestConvergeCalibration(t *testing.T) {
 	}{
 		{"equal seeds", world{dim: 40, blocks: 8, sizes: sizes, seeds: equal, bias: 1, next: 5, cov: 3, power: -1, theory: 0.02}, false, 0},
 		{"equal neurons", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 2, next: 10, cov: 5, power: -1, theory: 0.02}, false, 0},
+		{"strong corrections", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 6, next: 150, cov: 20, power: -1, theory: 0.02}, false, 0},
 		{"noisy theory", world{dim: 40, blocks: 4, sizes: sizes, seeds: many, bias: 1, power: -1, theory: 0.1}, false, 0},
 		{"exact theory", world{dim: 40, blocks: 1, sizes: sizes, seeds: many, bias: 1, power: -1}, false, 0},
 		{"three sizes", world{dim: 40, blocks: 8, sizes: sizes[:3], seeds: []int{32, 32, 32}, bias: 1, cov: 2, power: -1, theory: 0.02}, false, 0},
@@ -132,7 +134,7 @@ func TestConvergeNetworks(t *testing.T) {
 	ctx := context.Background()
 	runs, widths, seeds := 2, []int{16, 32, 64, 128}, 16
 	if os.Getenv("DMFT_EXTENDED") != "" {
-		runs = 150
+		runs = 100
 	}
 	two, deep := problem("tanh", 2), problem("tanh", 2)
 	deep.Network.Kind, deep.Network.Depth = dmft.MLP, 3
@@ -153,7 +155,10 @@ func TestConvergeNetworks(t *testing.T) {
 		{"another richness", two, &richer, dmft.MuP, dmft.Full, 8000, true},
 		{"gradient independence", deep, deep, dmft.MuP, dmft.GradientIndependence, 4000, true},
 	} {
-		rejected := 0
+		rejected, runs := 0, runs
+		if c.wrong {
+			runs = min(runs, 20)
+		}
 		for run := range runs {
 			record := dmft.Run{Record: dmft.Record{AutoKernels: true, NTKReplicas: 3}}
 			th, err := dmft.Solve(ctx, c.theory, dmft.Settings{Samples: c.samples, Method: c.method, Seed: uint64(run), Run: record})
@@ -296,5 +301,28 @@ func TestConvergeErrors(t *testing.T) {
 	r, err := compare.Converge([]int{1, 2, 3}, []compare.Observable{{Name: "f", Limit: compare.Sample{{1, 2}}, Ensembles: []compare.Sample{{{1, 2}, {1, 2}}, {{1, 2}, {1, 2}}, {{1, 2}, {1, 2}}}}}, compare.Options{})
 	if err != nil || !r.Agree || r.Observables[0].Error.Resolved {
 		t.Errorf("identical networks: %+v, %v", r, err)
+	}
+}
+
+// TestLimitOrders: two orders in 1/n are extrapolated away, however large they are; and p is spread evenly where the limit is right.
+func TestLimitOrders(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 9))
+	w := world{dim: 40, blocks: 6, sizes: []int{32, 64, 128, 256, 512}, seeds: []int{128, 64, 32, 16, 8}, bias: 20, next: 2000, power: -1, theory: 0.02}
+	const runs = 100
+	var p []float64
+	for range runs {
+		r, err := compare.Converge(w.sizes, []compare.Observable{w.draw(rng)}, compare.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = append(p, r.Observables[0].Limit.P)
+	}
+	slices.Sort(p)
+	worst := 0. // Kolmogorov's distance from the uniform distribution
+	for i, v := range p {
+		worst = max(worst, math.Abs(v-float64(i)/runs), math.Abs(v-float64(i+1)/runs))
+	}
+	if worst > 1.63/math.Sqrt(runs) { // one per cent
+		t.Errorf("p of a right limit is %.2g from the uniform distribution; smallest %.3g", worst, p[:5])
 	}
 }

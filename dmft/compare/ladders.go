@@ -20,7 +20,7 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 	for i, l := range depths {
 		x[i] = float64(l)
 	}
-	a := depthIntercept(x, order)
+	a, first := depthIntercept(x, order, 2), depthIntercept(x, order, 1)
 	normal := distuv.UnitNormal.Quantile((1 + opt.Confidence) / 2)
 	for _, o := range obs {
 		if len(o.Ensembles) != len(depths) || len(o.Limit) == 0 {
@@ -34,16 +34,16 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 		}
 		r.TheoryErr /= r.Scale
 		// Projections onto the direction of the shallowest, whose bias is far above its noise or nothing is resolved.
-		first, _ := moments(o.Ensembles[0])
+		shallow, _ := moments(o.Ensembles[0])
 		u := make([]float64, len(inf))
 		norm := 0.
 		for j := range u {
-			u[j] = first[j] - inf[j]
+			u[j] = shallow[j] - inf[j]
 			norm += u[j] * u[j]
 		}
 		y, se := make([]float64, len(depths)), make([]float64, len(depths))
 		paired := true
-		var d []float64
+		d, second := make([]float64, len(inf)), make([]float64, len(inf))
 		for i, e := range o.Ensembles {
 			paired = paired && len(e) == len(o.Ensembles[0])
 			m, v := moments(e)
@@ -61,11 +61,9 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 			q := max(dist*dist-noise, 0)
 			r.Points = append(r.Points, Point{Size: depths[i], Replicas: len(e), Mean: math.Sqrt(q) / r.Scale, Noise: math.Sqrt(noise) / r.Scale, Bias: y[i] / r.Scale, BiasStderr: se[i] / r.Scale,
 				MeanUpper: math.Sqrt(q+distuv.UnitNormal.Quantile(opt.Confidence)*math.Sqrt(2*noise*noise+4*q*noise)) / r.Scale})
-			if d == nil {
-				d = make([]float64, len(inf))
-			}
 			for j := range m {
 				d[j] += a[i] * m[j]
+				second[j] += (a[i] - first[i]) * m[j]
 			}
 		}
 		for j := range d {
@@ -99,19 +97,28 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 				}
 			}
 		}
-		r.Limit = limitOf(d, noiseOf(append(pools, meanPool(o.Limit)...)...), o.Rest, r.Scale, normal)
+		pools = append(pools, meanPool(o.Limit)...)
+		// Depths are few and small: what the second order contributes stands for the third, cautiously, as in the extrapolation of the limit itself.
+		for j := range second {
+			second[j] = math.Abs(second[j])
+			if o.Rest != nil {
+				second[j] += o.Rest[j]
+			}
+		}
+		r.Limit = limitOf(d, noiseOf(pools...), second, r.Scale, normal)
 		c.Observables = append(c.Observables, r)
 	}
 	c.Judge()
 	return c, nil
 }
 
-// depthIntercept are the coefficients of the values at depths in their fit by q + b/L^order + c/L^{2 order}, of equal variances.
-func depthIntercept(depths []float64, order float64) []float64 {
-	x := mat.NewDense(len(depths), 3, nil)
+// depthIntercept are the coefficients of the values at depths in their fit by q + b/L^order [+ c/L^{2 order}], of equal variances.
+func depthIntercept(depths []float64, order float64, orders int) []float64 {
+	x := mat.NewDense(len(depths), orders+1, nil)
 	for i, l := range depths {
-		u := math.Pow(depths[0]/l, order)
-		x.SetRow(i, []float64{1, u, u * u})
+		for j := range orders + 1 {
+			x.Set(i, j, math.Pow(depths[0]/l, order*float64(j)))
+		}
 	}
 	return hat(x).RawRowView(0)
 }

@@ -31,6 +31,7 @@ const (
 type Settings struct {
 	Width     int        // N
 	Seeds     int        // independent initialisations; 0 means 1
+	First     int        // number of the first of them: seed k of an ensemble alone has Seeds 1, First k
 	Seed      uint64     // of their random streams
 	Precision Precision  // Float64
 	Space     dmft.Space // the cheaper one
@@ -72,7 +73,7 @@ func Flops(p *dmft.Problem, s Settings) float64 {
 func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 	// One stream per width, seed and layer, so that neither the number of seeds nor batching changes a network.
 	stream := func(seed, layer int) *random.Stream {
-		return random.New(s.Seed, uint64(s.Width)<<40|uint64(seed)<<12|uint64(layer))
+		return random.New(s.Seed, uint64(s.Width)<<40|uint64(s.First+seed)<<12|uint64(layer))
 	}
 	return dmft.Ensemble[T]{
 		Name: fmt.Sprintf("simulation-N%d", s.Width), Width: s.Width, Replicas: max(s.Seeds, 1), Space: s.Space, Run: s.Run,

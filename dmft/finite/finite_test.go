@@ -47,6 +47,15 @@ func TestSeedsAreStreams(t *testing.T) {
 			t.Fatalf("element %d of seed 1: %g alone, %g among 150", i, v, many.FReplicas.At(1).Data[i])
 		}
 	}
+	alone, err := finite.Train(context.Background(), problem(), finite.Settings{Width: 16, Seed: 1, First: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range alone.F.Data {
+		if v != many.FReplicas.At(7).Data[i] {
+			t.Fatalf("element %d of seed 7: %g alone, %g among 150", i, v, many.FReplicas.At(7).Data[i])
+		}
+	}
 	seen := map[float64]bool{}
 	for _, f := range []*dmft.Trajectory{many, run(16, 3, 2), run(17, 3, 1)} {
 		for s := range f.Replicas {

@@ -2,9 +2,13 @@ package fluctuation
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -130,6 +134,119 @@ func TestLinear(t *testing.T) {
 				}
 			}
 			t.Logf("%d directions, distances %.1e", got.Directions, worst)
+		})
+	}
+}
+
+// TestFlow: the adaptive flow of a linear network against the exact theory of small steps, extrapolated to none.
+func TestFlow(t *testing.T) {
+	const end, outputs = 1.0, 5
+	r := predict(t, twoLayer(kernels.IdentityName, 2, onePoint(), ode.Method{Kind: ode.RK45, LearningRate: end / outputs, Tolerance: 1e-9}, outputs), Settings{Nodes: 3, Kernels: 2, Tolerance: 1e-10})
+	small := func(steps int) exact.Fluctuation {
+		l := exact.Linear{Gram: mat.NewSymDense(1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1}), Richness: 2, Steps: steps, Centred: true, Rate: func(int) float64 { return end / float64(steps) }}
+		return l.Fluctuations()[steps]
+	}
+	a, b := small(400), small(800)
+	for i, x := range [][3]float64{{r.FVariance.Value.Data[outputs], a.FCov.At(0, 0), b.FCov.At(0, 0)}, {r.FBias.Value.Data[outputs], a.FBias.At(0, 0), b.FBias.At(0, 0)},
+		{r.NTKVariance.Value.Data[1], a.NTKVar.At(0, 0), b.NTKVar.At(0, 0)}} {
+		want := 2*x[2] - x[1]
+		if tol := math.Abs(want-x[2]) * 0.02; math.Abs(x[0]-want) > tol { // the next order is 1/400 of what the extrapolation removes
+			t.Errorf("number %d: flow %.8f, small steps %.8f ± %.1g", i, x[0], want, tol)
+		}
+	}
+}
+
+// TestSame: the same bits for any number of processors, and other ones for another seed.
+func TestSame(t *testing.T) {
+	p := twoLayer(kernels.TanhName, 1, points(3, 4, 2, 5, 1), gd(0.05), 5)
+	q := network(dmft.MLP, 2, kernels.Activation{Name: kernels.TanhName}, p.Data, 5)
+	run := func(procs int, seed uint64) []float64 {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+		a := predict(t, p, Settings{Samples: 400, Seed: seed, Kernels: 2})
+		b, err := Lazy(ctx, q, Settings{Samples: 400, Seed: seed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Concat(a.FVariance.Value.Data, a.FTestBias.Value.Data, a.NTKVariance.Stderr.Data, b.FVariance.Value.Data)
+	}
+	one := run(1, 1)
+	if !slices.Equal(one, run(3, 1)) {
+		t.Error("the result depends on the number of processors")
+	}
+	if slices.Equal(one, run(1, 2)) {
+		t.Error("the result does not depend on the seed")
+	}
+}
+
+// TestErrors: what cannot be predicted says so; an interruption and a divergence, too.
+func TestErrors(t *testing.T) {
+	good := func() *dmft.Problem { return twoLayer(kernels.TanhName, 1, onePoint(), gd(0.1), 4) }
+	for _, tc := range []struct {
+		want   string
+		change func(p *dmft.Problem, s *Settings)
+		lazy   bool
+	}{
+		{"depth 2", func(p *dmft.Problem, s *Settings) { p.Network.Kind, p.Network.Depth = dmft.MLP, 2 }, false},
+		{"weight_decay 0", func(p *dmft.Problem, s *Settings) { p.Training.Method.WeightDecay = 0.1 }, true},
+		{"infinite depth", func(p *dmft.Problem, s *Settings) {
+			p.Network.Kind, p.Network.Depth, p.Network.Branch = dmft.ResNet, dmft.InfiniteDepth, dmft.Branch{Beta: 1, Exponent: 0.5}
+		}, true},
+		{"negative", func(p *dmft.Problem, s *Settings) { s.Step = -1 }, false},
+		{"richness", func(p *dmft.Problem, s *Settings) { p.Richness = 0 }, false},
+		{"nodes in each of", func(p *dmft.Problem, s *Settings) { s.Nodes = 2000 }, false},
+		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, false},
+		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, true},
+		{"diverges", func(p *dmft.Problem, s *Settings) {
+			p.Network.Activation, p.Training.Method, p.Training.Steps = kernels.Activation{Name: kernels.IdentityName}, gd(50), 40
+		}, false},
+		{"diverges", func(p *dmft.Problem, s *Settings) { p.Training.Method, p.Training.Steps = gd(50), 40 }, true},
+	} {
+		p, s := good(), Settings{Samples: 80}
+		tc.change(p, &s)
+		predict := TwoLayer
+		if tc.lazy {
+			predict = Lazy
+		}
+		if _, err := predict(ctx, p, s); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%v, want %q", err, tc.want)
+		}
+	}
+	stopped, cancel := context.WithCancel(ctx)
+	cancel()
+	for _, predict := range []func(context.Context, *dmft.Problem, Settings) (*Result, error){TwoLayer, Lazy} {
+		if _, err := predict(stopped, good(), Settings{Samples: 80}); dmft.StopCode(err) != dmft.Interrupted {
+			t.Errorf("interrupted: %v", err)
+		}
+	}
+}
+
+func ExampleTwoLayer() {
+	p := &dmft.Problem{Data: dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1})}, Richness: 1,
+		Network:  dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: kernels.IdentityName}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.02}, Steps: 30, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+	r, err := TwoLayer(context.Background(), p, Settings{Nodes: 3})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	v := r.FVariance.Value.Data[30]
+	fmt.Printf("N Var f = %.4f, N bias = %.3f: a network of width 200 has f = %.3f ± %.3f\n", v, r.FBias.Value.Data[30], r.F.Value.Data[30]+r.FBias.Value.Data[30]/200, math.Sqrt(v/200))
+	// Output: N Var f = 0.1288, N bias = -0.263: a network of width 200 has f = 0.741 ± 0.025
+}
+
+// BenchmarkTwoLayer: 4000 sites, 100 steps of tanh networks at γ₀ = 1.
+func BenchmarkTwoLayer(b *testing.B) {
+	dmft.UseSIMD()
+	for _, np := range []int{1, 8, 32} {
+		b.Run(fmt.Sprintf("P=%d", np), func(b *testing.B) {
+			p := twoLayer(kernels.TanhName, 1, points(1, np, 0, 64, 1), gd(0.3/float64(np)), 100)
+			for b.Loop() {
+				r, err := TwoLayer(ctx, p, Settings{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(r.Directions), "directions")
+			}
 		})
 	}
 }

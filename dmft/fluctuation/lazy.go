@@ -14,7 +14,8 @@ import (
 )
 
 // Lazy predicts the fluctuations in training of a network of any depth in the limit γ₀ → 0: those of the static NTK at initialisation, and, unless predictions
-// are centred, those of the predictions at the start, of covariance Φ^L/(γ₀²N). Mean corrections are not computed. Covariance and Step have no meaning here.
+// are centred, those of the predictions at the start, of covariance Φ^L/(γ₀²N); then what is left out is of relative order γ₀². Mean corrections are not computed. Covariance,
+// Tolerance and Step have no meaning here.
 func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	x, err := newChaos(p, set)
 	if err != nil {
@@ -22,6 +23,9 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	}
 	if p.Training.Method.WeightDecay != 0 {
 		return nil, errors.New("fluctuation: with weight decay the kernel of the lazy limit is not static; use weight_decay 0")
+	}
+	if _, bytes := Cost(p, set, true); set.Memory > 0 && bytes > set.Memory {
+		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points")
 	}
 	begin, err := AtStart(ctx, p, set)
 	if err != nil {
@@ -67,9 +71,11 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	}
 	out.F = pick(x.np, func(b *block) []float64 { return b.f })
 	out.FVariance = pick(x.np, func(b *block) []float64 { return b.fVar })
+	out.MeanVariance = pick(0, func(b *block) []float64 { return averages(b.fVar, c*x.np) })
 	out.LossVariance = pick(0, func(b *block) []float64 { return b.lossVar })
 	if x.pt > 0 {
 		out.FTestVariance = pick(x.pt, func(b *block) []float64 { return b.testVar })
+		out.MeanTestVariance = pick(0, func(b *block) []float64 { return averages(b.testVar, c*x.pt) })
 		out.TestLossVariance = pick(0, func(b *block) []float64 { return b.testLossVar })
 	}
 	begin.fill(out, x)
@@ -103,6 +109,7 @@ func (s *Start) fill(out *Result, x *chaos) {
 	for _, i := range out.KernelStep {
 		out.KernelTime = append(out.KernelTime, out.Time[i])
 	}
+	out.MeanNTKVariance = repeat(s.MeanNTK)
 	out.NTKVariance, out.PhiVariance, out.GVariance = repeat(s.NTK), repeat(diagonal(s.Phi)), repeat(diagonal(s.G))
 }
 

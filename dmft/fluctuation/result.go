@@ -23,9 +23,12 @@ type Result struct {
 	// Variances and mean corrections of the predictions and losses. The variance of a loss of order 1/N vanishes with Δ.
 	FVariance, FBias         Estimate // T×P[×C]
 	FTestVariance, FTestBias Estimate // T×Pt[×C], or empty
-	LossVariance, LossBias   Estimate // T
-	TestLossBias             Estimate // T, or empty
-	TestLossVariance         Estimate // T, or empty
+	// Averages of the variances over points, outputs and elements of the NTK: their errors are not those of the elements, which err together.
+	MeanVariance, MeanTestVariance Estimate // T
+	MeanNTKVariance                Estimate // K
+	LossVariance, LossBias         Estimate // T
+	TestLossBias                   Estimate // T, or empty
+	TestLossVariance               Estimate // T, or empty
 
 	KernelStep                []int     // K
 	KernelTime                []float64 // K
@@ -61,6 +64,17 @@ func mean(blocks [][]float64, shape ...int) Estimate {
 		e.Stderr.Data[i] = math.Sqrt(v / (n - 1) / n)
 	}
 	return e
+}
+
+// averages returns the averages of pieces of n elements.
+func averages(x []float64, n int) []float64 {
+	out := make([]float64, len(x)/max(n, 1))
+	for i := range out {
+		for _, v := range x[i*n : (i+1)*n] {
+			out[i] += v / float64(n)
+		}
+	}
+	return out
 }
 
 // outputShape appends the axis of outputs unless there is only one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -20,6 +21,8 @@ type Start struct {
 	Phi Estimate // L×L×P×P
 	G   Estimate // L×L×P[×C]×P[×C]
 	NTK Estimate // P[×C]×P[×C]: N Var K
+	// MeanNTK is the average of NTK over its elements: one number.
+	MeanNTK Estimate
 	// Kurtosis is N times the excess kurtosis of f_μ, 3N Var(Φ^L_μμ)/(Φ^L_μμ)²: given the features f is Gaussian with variance Φ^L/(γ₀²N).
 	Kurtosis Estimate // P
 }
@@ -56,6 +59,9 @@ type chaos struct {
 func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
+	}
+	if bytes := startBytes(p); set.Memory > 0 && bytes > set.Memory {
+		return nil, memoryError(bytes, set.Memory, "raise the limit or use fewer points")
 	}
 	if p.Network.Depth == dmft.InfiniteDepth {
 		return nil, errors.New("fluctuation: a network of infinite depth; give a finite one")
@@ -122,6 +128,17 @@ func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	}
 	x.up += x.c
 	return x, nil
+}
+
+// startBytes is about how much memory the kernels of all pairs of points and their influences need.
+func startBytes(p *dmft.Problem) int64 {
+	np, c := p.Data.Targets.Dims()
+	all := np
+	if p.Data.TestInputs != nil {
+		pt, _ := p.Data.TestInputs.Dims()
+		all += pt
+	}
+	return int64(all) * int64(np) * int64(max(p.Network.Depth, 1)) * int64(8*11+8*(2+c*c)*runtime.GOMAXPROCS(0)+8*4)
 }
 
 // layers are the kernels at the start of points with a Gram matrix that has the biases of the first layer in it.
@@ -407,6 +424,7 @@ func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error)
 		Phi:      pick(func(s sums) []float64 { return s.phi }, depth, depth, np, np),
 		G:        square(func(s sums) []float64 { return s.g }, depth, depth),
 		NTK:      square(func(s sums) []float64 { return s.ntk }),
+		MeanNTK:  pick(func(s sums) []float64 { return averages(s.ntk, len(s.ntk)) }),
 		Kurtosis: pick(func(s sums) []float64 { return s.kurtosis }, np),
 	}, nil
 }

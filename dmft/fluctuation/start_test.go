@@ -53,6 +53,74 @@ func TestStartHomogeneous(t *testing.T) {
 	}
 }
 
+// TestStartPolynomial: φ = h + (ε/2)h² on one point in an MLP of depth 2, by hand. With v the variance of h, Φ = v + (3/4)ε²v², ⟨φ⁴⟩ = 3v² + 22.5ε²v³ + 6.5625ε⁴v⁴ and D = ⟨φ′²⟩ = 1 + ε²v, so that δΦ² and
+// δG² also move with δΦ¹, and δG¹ with δG², which has noise in common with it.
+func TestStartPolynomial(t *testing.T) {
+	const e = 0.7
+	p := network(dmft.MLP, 2, kernels.Activation{Name: kernels.QuadraticMixName, Parameter: e}, onePoint(), 1)
+	s := start(t, p, Settings{Nodes: 6})
+	phi := func(v float64) (mean, variance float64) {
+		mean = v + 0.75*e*e*v*v
+		return mean, 3*v*v + 22.5*e*e*v*v*v + 6.5625*e*e*e*e*v*v*v*v - mean*mean
+	}
+	back := func(v, g float64) (variance float64) { // of φ′²z², z of variance g
+		d := 1 + e*e*v
+		return 3*g*g*(1+6*e*e*v+3*e*e*e*e*v*v) - d*d*g*g
+	}
+	v, own := phi(1)
+	_, own2 := phi(v)
+	move := 1 + 1.5*e*e*v // ∂Φ/∂v
+	g := 1 + e*e*v        // G²
+	g2 := back(v, 1) + e*e*e*e*own
+	d1 := 1 + e*e
+	// δΦ¹ and the noise of G¹ are of the same neurons.
+	both := 2 * d1 * e * e * g * (1 + 9.75*e*e + 3.75*e*e*e*e - d1*v)
+	for i, x := range [][2]float64{{s.Phi.Value.Data[0], own}, {s.Phi.Value.Data[1], move * own}, {s.Phi.Value.Data[3], own2 + move*move*own},
+		{s.G.Value.Data[3], g2}, {s.G.Value.Data[0], back(1, g) + d1*d1*g2 + both}} {
+		if math.Abs(x[0]-x[1]) > 1e-6*x[1] {
+			t.Errorf("covariance %d is %.8f, want %.8f", i, x[0], x[1])
+		}
+	}
+}
+
+// TestStartResNet: in a linear residual network |h^{ℓ+1}|² = |h^ℓ|² (1 + b²χ²_N/N + 2bξ/√N) with a χ² and a normal variable, so N Var Φ^ℓ = (Φ^ℓ)² (2 + (ℓ−1)(2b⁴ + 4b²)/(1 + b²)²), and the mirror image for G.
+func TestStartResNet(t *testing.T) {
+	const depth = 3
+	p := network(dmft.ResNet, depth, kernels.Activation{Name: kernels.IdentityName}, onePoint(), 1)
+	_, b := p.Network.Architecture().Coefficients()
+	s := start(t, p, Settings{Nodes: 3})
+	for l := range depth {
+		q := 1 + b*b
+		want := math.Pow(q, 2*float64(l)) * (2 + float64(l)*(2*b*b*b*b+4*b*b)/(q*q))
+		if got := s.Phi.Value.Data[l*depth+l]; math.Abs(got-want) > 1e-7 {
+			t.Errorf("N Var Φ^%d = %.8f, want %.8f", l+1, got, want)
+		}
+		m := depth - 1 - l
+		if got := s.G.Value.Data[m*depth+m]; math.Abs(got-want) > 1e-7 {
+			t.Errorf("N Var G^%d = %.8f, want %.8f", m+1, got, want)
+		}
+	}
+}
+
+// TestDerivatives: by Price's theorem in closed form for φ = h + (ε/2)h²: Φ = c + (ε²/4)(v_a v_b + 2c²), D = 1 + ε²c; and along proportional fields.
+func TestDerivatives(t *testing.T) {
+	const e, va, vb, c = 0.7, 1.3, 0.8, -0.4
+	a := kernels.Activation{Name: kernels.QuadraticMixName, Parameter: e}
+	d, dphi, dd := derivatives(a, va, c, vb, false)
+	want := [7]float64{1 + e*e*c, e * e / 4 * vb, 1 + e*e*c, e * e / 4 * va, 0, e * e, 0}
+	for i, x := range [7]float64{d, dphi[0], dphi[1], dphi[2], dd[0], dd[1], dd[2]} {
+		if math.Abs(x-want[i]) > 1e-8 {
+			t.Errorf("number %d is %.10f, want %.10f", i, x, want[i])
+		}
+	}
+	for _, r := range []float64{1, -1} { // all of them move like c
+		_, dphi, dd = derivatives(a, va, r*va, va, r == 1)
+		if math.Abs(dphi[1]-(1+1.5*e*e*va*r)) > 1e-8 || math.Abs(dd[1]-e*e) > 1e-8 || dphi[0] != 0 || dphi[2] != 0 {
+			t.Errorf("correlation %g: %v %v", r, dphi, dd)
+		}
+	}
+}
+
 // TestStartNTK: the NTK of deep homogeneous networks on one point. Noise n_m of ⟨φ²⟩ in layer m moves Φ^ℓ of all ℓ ≥ m, and n'_m of ⟨φ′²z²⟩ all G^ℓ with ℓ ≤ m, so that K = Σ_ℓ G^{ℓ+1}Φ^ℓ moves by
 // Σ_m (L+1−m)n_m + m n'_m: N Var K = Σ_m V(L+1−m)² + Vm² + 2c m(L+1−m), with c = 0 for linear networks and 1 for √2·ReLU.
 func TestStartNTK(t *testing.T) {

@@ -75,9 +75,6 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	if set.Samples < 0 || set.Blocks < 0 || set.Nodes < 0 || !(set.Step >= 0) || !(set.Tolerance >= 0) {
 		return nil, errors.New("fluctuation: settings must not be negative")
 	}
-	if set.Samples == 0 {
-		set.Samples = defaultSamples
-	}
 	step, tol := smoothStep, 1e-5
 	if kinked(p.Network.Activation) {
 		step, tol = kinkStep, 1e-4
@@ -96,16 +93,7 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	np, _ := p.Data.Inputs.Dims()
 	_, c := p.Data.Targets.Dims()
 	pt := gram.SymmetricDim() - np
-	copies := 4 // of every independent site, by the signs of h and w
-	if p.Network.Activation.Odd() {
-		copies = 2
-	}
-	need := copies * (3*max(factor.Rank, c)/2 + 2)
-	blocks := set.Blocks
-	if blocks == 0 {
-		blocks = max(set.Samples/max(blockSites, need), leastBlocks)
-	}
-	sites := max((set.Samples/blocks+copies-1)/copies, 2) * copies
+	copies, blocks, sites := set.twoLayer(p, factor.Rank, c)
 	var rule noise
 	if set.Nodes > 0 {
 		if rule, err = tensor(set.Nodes, factor.Rank+c); err != nil {
@@ -122,14 +110,8 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	if n := int64(len(out.CovarianceStep) * c * np); n > 20000 {
 		return nil, fmt.Errorf("fluctuation: a covariance of %d predictions and times is too large; ask for fewer times", n)
 	}
-	regs := 1
-	if st, err := ode.NewStepper(p.Training.Method, steps); err == nil {
-		regs = st.Registers()
-	}
-	// 40 directions are about what smooth networks need.
-	bytes := int64(8) * int64(sites) * int64(np+c) * 82 * int64(regs+1) * int64(set.parallel(blocks))
-	if set.Memory > 0 && bytes > set.Memory {
-		return nil, fmt.Errorf("fluctuation: about %d MB are needed and the limit is %d MB; use more blocks or fewer points", bytes>>20, set.Memory>>20)
+	if bytes := particleBytes(p, set, sites, blocks); set.Memory > 0 && bytes > set.Memory {
+		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points")
 	}
 	done := make([]*block, blocks)
 	errs := make([]error, blocks)
@@ -183,17 +165,20 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	}
 	out.F = predictions(np, func(b *block) []float64 { return b.f })
 	out.FVariance = predictions(np, func(b *block) []float64 { return b.fVar })
+	out.MeanVariance = collect(func(b *block) []float64 { return averages(b.fVar, c*np) }, t)
 	out.FBias = predictions(np, func(b *block) []float64 { return b.fBias })
 	out.LossVariance = collect(func(b *block) []float64 { return b.lossVar }, t)
 	out.LossBias = collect(func(b *block) []float64 { return b.lossBias }, t)
 	if pt > 0 {
 		out.FTestVariance = predictions(pt, func(b *block) []float64 { return b.testVar })
+		out.MeanTestVariance = collect(func(b *block) []float64 { return averages(b.testVar, c*pt) }, t)
 		out.FTestBias = predictions(pt, func(b *block) []float64 { return b.testBias })
 		out.TestLossVariance = collect(func(b *block) []float64 { return b.testLossVar }, t)
 		out.TestLossBias = collect(func(b *block) []float64 { return b.testLossBias }, t)
 	}
 	if k := len(out.KernelStep); k > 0 {
 		out.NTKVariance = square(c, []int{k}, func(b *block) []float64 { return b.ntkVar })
+		out.MeanNTKVariance = collect(func(b *block) []float64 { return averages(b.ntkVar, c*np*c*np) }, k)
 		out.NTKBias = square(c, []int{k}, func(b *block) []float64 { return b.ntkBias })
 		out.PhiVariance = square(1, []int{k, 1}, func(b *block) []float64 { return b.phiVar })
 		out.PhiBias = square(1, []int{k, 1}, func(b *block) []float64 { return b.phiBias })
@@ -227,8 +212,67 @@ func (s *particles) kurtosis() []float64 {
 	return out
 }
 
+func memoryError(bytes, limit int64, advice string) error {
+	return &dmft.StopError{Status: dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("fluctuations need about %d MiB and the limit is %d MiB", bytes>>20, limit>>20), Advice: advice}}
+}
+
 func interrupted(ctx context.Context, step int) error {
 	return &dmft.StopError{Status: dmft.Status{Code: dmft.Interrupted, Step: step, Quantity: context.Cause(ctx).Error(), Advice: "fluctuations are computed again from their start when the same command is given again"}}
+}
+
+// twoLayer returns the number of copies of a site with other signs, of blocks and of sites in each, for fields of the given rank and c outputs.
+func (set Settings) twoLayer(p *dmft.Problem, rank, c int) (copies, blocks, sites int) {
+	copies = 4 // by the signs of h and w
+	if p.Network.Activation.Odd() {
+		copies = 2
+	}
+	if set.Samples == 0 {
+		set.Samples = defaultSamples
+	}
+	if blocks = set.Blocks; blocks == 0 {
+		blocks = max(set.Samples/max(blockSites, copies*(3*max(rank, c)/2+2)), leastBlocks)
+	}
+	return copies, blocks, max((set.Samples/blocks+copies-1)/copies, 2) * copies
+}
+
+// guessDirections is about how many directions the noise of the sites of a block has: five to ten for each prediction.
+func guessDirections(p *dmft.Problem, sites int) int {
+	np, c := p.Data.Targets.Dims()
+	return min(10*np*c+10, sites-1)
+}
+
+// particleBytes is about how much memory the blocks under way need.
+func particleBytes(p *dmft.Problem, set Settings, sites, blocks int) int64 {
+	np, c := p.Data.Targets.Dims()
+	regs := 1
+	if st, err := ode.NewStepper(p.Training.Method, p.Training.Steps); err == nil {
+		regs = st.Registers()
+	}
+	return 16 * int64(sites) * int64(np+c) * int64(guessDirections(p, sites)) * int64(regs+1) * int64(set.parallel(blocks))
+}
+
+// Cost is about how many floating-point operations and how much memory a prediction will take; see [TwoLayer] and [Lazy].
+func Cost(p *dmft.Problem, set Settings, lazy bool) (flops float64, bytes int64) {
+	if p.Validate() != nil {
+		return 0, 0
+	}
+	np, c := p.Data.Targets.Dims()
+	_, rank := p.Data.Inputs.Dims()
+	all := np
+	if p.Data.TestInputs != nil {
+		pt, _ := p.Data.TestInputs.Dims()
+		all += pt
+	}
+	steps, pc, allc := float64(p.Training.Steps+1), float64(np*c), float64(all*c)
+	if lazy {
+		blocks, sites := set.plan()
+		n := float64(blocks * sites)
+		return n * (2*steps*2*pc*allc + 60*float64(p.Network.Depth)*float64(np*all*c*c)), startBytes(p) + int64(8*sites)*int64(pc*allc)*int64(set.parallel(blocks))
+	}
+	_, blocks, sites := set.twoLayer(p, min(rank, all), c)
+	copies := 2 * float64(guessDirections(p, sites))
+	n := float64(blocks*sites) * copies
+	return n * (steps*(2*float64(np*all)+60*float64(all)) + float64(set.Kernels)*5*(float64(np*np)+pc*pc)), particleBytes(p, set, sites, blocks)
 }
 
 // parallel is how many of n pieces are done at the same time.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -202,7 +203,13 @@ func TestInterrupt(t *testing.T) {
 	if dmft.StopCode(err) != dmft.Interrupted || !strings.Contains(err.Error(), "enough") || tr == nil || len(tr.Time) > 60 {
 		t.Fatalf("interrupted: %v", err)
 	}
-	if n := len(store.parts); n == 0 || n == 8 {
+	n := 0
+	for name := range store.parts {
+		if !strings.HasSuffix(name, ".checkpoint") {
+			n++
+		}
+	}
+	if n == 0 || n == 8 {
 		t.Fatalf("%d blocks were kept", n)
 	}
 	s.Progress = nil
@@ -213,6 +220,59 @@ func TestInterrupt(t *testing.T) {
 	s.Memory = 1 << 10
 	if _, err := Solve(ctx, p, s); dmft.StopCode(err) != dmft.MemoryLimit {
 		t.Errorf("memory limit: %v", err)
+	}
+}
+
+// TestCheckpoint: a run that is stopped in the middle of its blocks again and again, each time after a few steps, goes on to the same bits: the theory and networks, with every
+// kind of optimiser, in mini-batches, centred, with a trained readout.
+func TestCheckpoint(t *testing.T) {
+	for name, change := range map[string]func(*Problem){
+		"gd, centred": func(p *Problem) { p.Training.Centred = true },
+		"momentum, trained readout, batches": func(p *Problem) {
+			p.Training.Method.Kind, p.Training.Method.Momentum, p.Readout.Rate, p.Training.Batches = ode.Momentum, 0.5, 0.5, 2
+		},
+		"flow": func(p *Problem) { p.Training.Method = ode.Method{Kind: ode.RK45, LearningRate: 0.1, Tolerance: 1e-6} },
+		"ab3":  func(p *Problem) { p.Training.Method = ode.Method{Kind: ode.AB3, LearningRate: 0.05} },
+	} {
+		p := reference(24)
+		change(p)
+		for what, run := range map[string]func(context.Context, dmft.Run) (*Trajectory, error){
+			"theory": func(ctx context.Context, r dmft.Run) (*Trajectory, error) {
+				return Solve(ctx, p, Settings{Samples: 2048, Blocks: 2, Alignments: 5, Run: r})
+			},
+			"networks": func(ctx context.Context, r dmft.Run) (*Trajectory, error) {
+				return Simulate(ctx, p, Simulation{Dimension: 30, Seeds: 2, Alignments: 5, Run: r})
+			},
+		} {
+			want, err := run(ctx, dmft.Run{})
+			if err != nil {
+				t.Fatalf("%s, %s: %v", name, what, err)
+			}
+			store := &memory{parts: map[string][]byte{}}
+			stops := 0
+			for ; ; stops++ {
+				again, cancel := context.WithCancel(ctx)
+				var steps atomic.Int64
+				got, err := run(again, dmft.Run{Store: store, Progress: func(int64, int64) {
+					if steps.Add(1) > 6 {
+						cancel()
+					}
+				}})
+				cancel()
+				if err == nil {
+					if !reflect.DeepEqual(got, want) {
+						t.Errorf("%s, %s: the run that was stopped %d times is another", name, what, stops)
+					}
+					break
+				}
+				if dmft.StopCode(err) != dmft.Interrupted || stops > 60 {
+					t.Fatalf("%s, %s: %v after %d stops", name, what, err, stops)
+				}
+			}
+			if stops < 4 {
+				t.Errorf("%s, %s: stopped %d times", name, what, stops)
+			}
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/la"
@@ -26,7 +27,8 @@ type Settings struct {
 	Alignments int     // number of times, evenly spaced, at which the kernel-task alignment is computed
 	Responses  bool    // also compute response functions, in memory and time of order steps²
 
-	// Store keeps finished blocks, so that an interrupted run goes on; Progress is told steps of all blocks; Memory is a limit in bytes. Record and Checkpoint are not used.
+	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps of all blocks; Memory is a limit in bytes. Record is
+	// not used. Runs with responses, and those that follow moments, have no checkpoints inside a block.
 	dmft.Run
 }
 
@@ -311,9 +313,12 @@ func (j *job) times() []float64 {
 	return t
 }
 
+// part is the name that a replica has in the store.
+func (j *job) part(b int) string { return fmt.Sprintf("%s-%03d", j.name, b) }
+
 // replica trains replica b, unless the store has it.
 func (j *job) replica(ctx context.Context, b int) (*record, error) {
-	name := fmt.Sprintf("%s-%03d", j.name, b)
+	name := j.part(b)
 	steps := j.p.Training.Steps
 	if j.run.Store != nil {
 		data, ok, err := j.run.Store.Load(name)
@@ -359,8 +364,25 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 	r.sys.Reserve(st.Registers())
 	rec := j.newRecord()
 	rec.ClosedForm = r.avg.quad
+	if rec, err = j.resume(b, r, st, rec); err != nil {
+		return nil, err
+	}
+	every := j.run.Checkpoint
+	if every == 0 {
+		every = 20 * time.Second
+	}
+	first, last := rec.Next, time.Now()
 	align := alignmentSteps(len(rec.Align), steps+1)
-	for n := range steps + 1 {
+	for len(align) > 0 && align[0] < first {
+		align = align[1:]
+	}
+	for n := first; n <= steps; n++ {
+		if n > first && (ctx.Err() != nil || time.Since(last) > every) {
+			if err := j.checkpoint(b, r, st, rec); err != nil {
+				return nil, err
+			}
+			last = time.Now()
+		}
 		if ctx.Err() != nil || int64(n) > j.bad.Load() {
 			break
 		}

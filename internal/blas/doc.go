@@ -31,7 +31,7 @@
 //
 // The result does not depend, to the bit, on GOMAXPROCS: goroutines share out blocks of C, and each element is summed
 // by the same operations in the same order in whichever block it lies. In particular a row of a product does not
-// depend on the other rows of A and C. AVX2 and AVX-512 give the same bits, except in Trsm and Cholesky; gonum and OpenBLAS round
+// depend on the other rows of A and C (unless B is transposed and it is the only one). AVX2 and AVX-512 give the same bits, except in Trsm and Cholesky; gonum and OpenBLAS round
 // differently.
 //
 // NaN and Inf propagate as the definition of the product says: 0·NaN is NaN, unlike in gonum, which skips zeros. With

@@ -13,7 +13,8 @@ const (
 	serialWork  = 1 << 23 // multiplications below which one goroutine does all
 	unpackedMax = 48      // rows below which the right operand is used where it lies
 
-	pairReduction = 2048 // reduction for few columns
+	narrow    = 2048    // reduction for few columns
+	sharedMax = 1 << 20 // elements of a right operand that is packed once for all goroutines when several would pack the same part
 )
 
 // part says which elements of the result are wanted.
@@ -36,6 +37,10 @@ type product[T real] struct {
 	c           []T
 	ldc         int
 	part        part
+	packed      []T // all of B in panels, when it is shared by the goroutines of a call
+
+	// How few columns are treated: by the shape of the whole call, not of a part of it, and not of a transposed product.
+	pairs, narrow, transposed bool
 }
 
 // strides of op(X) for a row-major X.
@@ -46,9 +51,14 @@ func strides(trans bool, ld int) (rs, cs int) {
 	return ld, 1
 }
 
-// reductionBlock is the length of the parts in which k is summed.
-func reductionBlock(k int) int {
-	parts := (k + reduction - 1) / reduction
+// reductionBlock is the length of the parts in which k is summed, longer for few columns, of which more rows fit into a cache: long runs along the rows of A are
+// read faster.
+func (p *product[T]) reductionBlock() int {
+	k, most := p.k, reduction
+	if p.narrow {
+		most = narrow
+	}
+	parts := (k + most - 1) / most
 	if parts <= 1 {
 		return max(k, 1)
 	}
@@ -70,16 +80,21 @@ func (ks *kernels[T]) direct(p *product[T], rows int) bool {
 	return bytes*min(p.k, reduction) <= 1<<18 && bytes%1024 != 0
 }
 
-// paired reports whether C has so few columns that the kernel of pairs is faster. It does not depend on the number of rows.
-func (p *product[T]) paired() bool {
-	return p.part == all && p.csa == 1 && p.n*sizeof[T]() <= 32 && p.k > 1
+// few sets how few columns are treated. It does not depend on the number of rows.
+func (p *product[T]) few() {
+	bytes := p.n * sizeof[T]()
+	if p.part != all || p.transposed || p.csa != 1 {
+		return
+	}
+	p.pairs = bytes <= 32 && p.k > 1
+	p.narrow = bytes <= 64 && p.csb == 1
 }
 
 // pair computes rows [i0, i1) of a product with few columns. Rows l and l+1 of B lie together in 64 bytes, their elements alternating.
 func (ks *kernels[T]) pair(p *product[T], ws *workspace[T], i0, i1 int) {
 	width := 64 / sizeof[T]()
-	for pc := 0; pc < p.k; pc += pairReduction {
-		kb := min(pairReduction, p.k-pc)
+	for pc := 0; pc < p.k; pc += narrow {
+		kb := min(narrow, p.k-pc)
 		b := grow(&ws.b, ceil(kb, 2)*width)
 		clear(b)
 		for l := range kb {
@@ -102,12 +117,12 @@ func (ks *kernels[T]) pair(p *product[T], ws *workspace[T], i0, i1 int) {
 
 // block computes C[i0:i1, j0:j1]. The arithmetic of an element is the same in whichever block it lies.
 func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int) {
-	if p.paired() {
+	if p.pairs {
 		ks.pair(p, ws, i0, i1)
 		return
 	}
-	kc := reductionBlock(p.k)
-	direct := ks.direct(p, i1-i0)
+	kc := p.reductionBlock()
+	direct := p.packed == nil && ks.direct(p, i1-i0)
 	var bp []T
 	for jc := j0; jc < j1; jc += blockCols {
 		nc := min(blockCols, j1-jc)
@@ -118,7 +133,9 @@ func (ks *kernels[T]) block(p *product[T], ws *workspace[T], i0, i1, j0, j1 int)
 			if pc > 0 {
 				beta = 1
 			}
-			if !direct {
+			if p.packed != nil {
+				bp = p.packed[pc*ks.vectors(p.n)*ks.lanes+jc*kb:]
+			} else if !direct {
 				bp = grow(&ws.b, ks.vectors(nc)*ks.lanes*kb)
 				ks.packRight(bp, p, pc, kb, jc, nc)
 			} else if !ks.masked && nc%ks.lanes != 0 {
@@ -264,7 +281,8 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 		ks.gemv(trans, rows, cols, p.alpha, p.a, ld, p.b, p.rsb, p.beta, p.c, p.ldc)
 		return
 	}
-	if p.part == all && !p.paired() && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n || // vectors along the rows of C would be mostly empty
+	p.few()
+	if p.part == all && !p.pairs && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n || // vectors along the rows of C would be mostly empty
 		p.csa == 1 && p.rsb == 1 && p.csb != 1 && p.m <= ks.panel() && p.n > 2*p.m) { // B would be transposed for few rows of A
 		ks.swapped(p)
 		return
@@ -286,6 +304,10 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 	t := ks.team(ofProduct)
 	t.product = *p
 	t.down, t.across = ks.grid(p, procs)
+	if size := ks.vectors(p.n) * ks.lanes * p.k; t.down > 1 && !p.pairs && !ks.direct(p, p.m/t.down) && p.n <= blockCols && size <= sharedMax {
+		t.product.packed = grow(&t.buf, size)
+		t.packs = int64(min(ceil(p.n, ks.panel()), 4*procs))
+	}
 	t.run(t.down*t.across, procs)
 	ks.dismiss(t)
 }
@@ -302,7 +324,7 @@ func (ks *kernels[T]) swapped(p *product[T]) {
 		}
 	}
 	q := product[T]{m: p.n, n: p.m, k: p.k, alpha: p.alpha, beta: p.beta, a: p.b, rsa: p.csb, csa: p.rsb,
-		b: p.a, rsb: p.csa, csb: p.rsa, c: t, ldc: p.m}
+		b: p.a, rsb: p.csa, csb: p.rsa, c: t, ldc: p.m, transposed: true}
 	ks.multiply(&q)
 	for i := range p.m {
 		row := p.c[i*p.ldc : i*p.ldc+p.n]
@@ -320,7 +342,7 @@ func ceil(n, d int) int { return (n + d - 1) / d }
 // blocks packs B anew, so the columns are cut first when it is packed.
 func (ks *kernels[T]) grid(p *product[T], procs int) (down, across int) {
 	down, across = 1, 1
-	if p.paired() {
+	if p.pairs {
 		return min(4*procs, ceil(p.m, 2*ks.strip)), 1
 	}
 	columns := !ks.direct(p, p.m)

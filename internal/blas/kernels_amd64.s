@@ -23,7 +23,7 @@ DATA masks<>+60(SB)/4, $0x00000000
 GLOBL masks<>(SB), RODATA|NOPTR, $64
 
 // func dgemmAVX512x1(m int, k int, a *float64, rsa int, csa int, astep int, b *float64, rsb int, c *float64, ldc int, alpha float64, beta float64, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dgemmAVX512x1(SB), NOSPLIT, $0-104
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -75,11 +75,13 @@ rows8:
 	VPXORQ     Z5, Z5, Z5
 	VPXORQ     Z6, Z6, Z6
 	VPXORQ     Z7, Z7, Z7
-	MOVQ       astep+40(FP), R13
-	SHLQ       $0x03, R13
+	XORQ       R13, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x08
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
-	SUBQ       $0x04, R12
+	SUBQ       $0x08, R12
 	JLT        rows8tail
 
 rows8loop:
@@ -94,7 +96,6 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R13*1)
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -109,7 +110,6 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R14*1)
-	PREFETCHT0       (R9)(R15*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -124,7 +124,6 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R15*1)
-	PREFETCHT0       (R10)(R13*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -139,15 +138,70 @@ rows8loop:
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R9)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R14*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R15*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R10)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPD.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PD.BCST (R8), Z8, Z0
+	VFMADD231PD.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PD.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PD.BCST (R9), Z8, Z3
+	VFMADD231PD.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PD.BCST (R10), Z8, Z6
+	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R10)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
-	SUBQ             $0x04, R12
+	SUBQ             $0x08, R12
 	JGE              rows8loop
 
 rows8tail:
-	ADDQ $0x04, R12
+	ADDQ $0x08, R12
 	JE   rows8sum
 
 rows8one:
@@ -161,7 +215,6 @@ rows8one:
 	VFMADD231PD.BCST (R9)(BX*2), Z8, Z5
 	VFMADD231PD.BCST (R10), Z8, Z6
 	VFMADD231PD.BCST (R10)(BX*1), Z8, Z7
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -718,7 +771,7 @@ rowssum:
 	RET
 
 // func dgemmAVX512x2(m int, k int, a *float64, rsa int, csa int, astep int, b *float64, rsb int, c *float64, ldc int, alpha float64, beta float64, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dgemmAVX512x2(SB), NOSPLIT, $0-104
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -789,6 +842,9 @@ rows8:
 	VPXORQ     Z15, Z15, Z15
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x03, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x08
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12
@@ -1797,7 +1853,7 @@ rowssum:
 	RET
 
 // func dgemmAVX512x3(m int, k int, a *float64, rsa int, csa int, astep int, b *float64, rsb int, c *float64, ldc int, alpha float64, beta float64, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·dgemmAVX512x3(SB), NOSPLIT, $0-104
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -1884,6 +1940,9 @@ rows8:
 	VPXORQ     Z23, Z23, Z23
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x03, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x08
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12
@@ -8024,7 +8083,7 @@ end:
 	RET
 
 // func sgemmAVX512x1(m int, k int, a *float32, rsa int, csa int, astep int, b *float32, rsb int, c *float32, ldc int, alpha float32, beta float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·sgemmAVX512x1(SB), NOSPLIT, $0-96
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -8076,11 +8135,13 @@ rows8:
 	VPXORQ     Z5, Z5, Z5
 	VPXORQ     Z6, Z6, Z6
 	VPXORQ     Z7, Z7, Z7
-	MOVQ       astep+40(FP), R13
-	SHLQ       $0x02, R13
+	XORQ       R13, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x04
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
-	SUBQ       $0x04, R12
+	SUBQ       $0x08, R12
 	JLT        rows8tail
 
 rows8loop:
@@ -8095,7 +8156,6 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R13*1)
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8110,7 +8170,6 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R14*1)
-	PREFETCHT0       (R9)(R15*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8125,7 +8184,6 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R8)(R15*1)
-	PREFETCHT0       (R10)(R13*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8140,15 +8198,70 @@ rows8loop:
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R9)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R14*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R9)(R15*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
+	PREFETCHT0       (R10)(R13*1)
+	ADDQ             SI, R8
+	ADDQ             SI, R9
+	ADDQ             SI, R10
+	VMOVUPS.Z        (R11), K1, Z8
+	ADDQ             DI, R11
+	VFMADD231PS.BCST (R8), Z8, Z0
+	VFMADD231PS.BCST (R8)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (R8)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (R9), Z8, Z3
+	VFMADD231PS.BCST (R9)(BX*1), Z8, Z4
+	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
+	VFMADD231PS.BCST (R10), Z8, Z6
+	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
 	PREFETCHT0       (R10)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
-	SUBQ             $0x04, R12
+	SUBQ             $0x08, R12
 	JGE              rows8loop
 
 rows8tail:
-	ADDQ $0x04, R12
+	ADDQ $0x08, R12
 	JE   rows8sum
 
 rows8one:
@@ -8162,7 +8275,6 @@ rows8one:
 	VFMADD231PS.BCST (R9)(BX*2), Z8, Z5
 	VFMADD231PS.BCST (R10), Z8, Z6
 	VFMADD231PS.BCST (R10)(BX*1), Z8, Z7
-	PREFETCHT0       (R9)(R14*1)
 	ADDQ             SI, R8
 	ADDQ             SI, R9
 	ADDQ             SI, R10
@@ -8719,7 +8831,7 @@ rowssum:
 	RET
 
 // func sgemmAVX512x2(m int, k int, a *float32, rsa int, csa int, astep int, b *float32, rsb int, c *float32, ldc int, alpha float32, beta float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·sgemmAVX512x2(SB), NOSPLIT, $0-96
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -8790,6 +8902,9 @@ rows8:
 	VPXORQ     Z15, Z15, Z15
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x02, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x04
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12
@@ -9798,7 +9913,7 @@ rowssum:
 	RET
 
 // func sgemmAVX512x3(m int, k int, a *float32, rsa int, csa int, astep int, b *float32, rsb int, c *float32, ldc int, alpha float32, beta float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·sgemmAVX512x3(SB), NOSPLIT, $0-96
 	MOVQ  m+0(FP), AX
 	MOVQ  a+16(FP), CX
@@ -9885,6 +10000,9 @@ rows8:
 	VPXORQ     Z23, Z23, Z23
 	MOVQ       astep+40(FP), R13
 	SHLQ       $0x02, R13
+	MOVQ       $0x00000200, R14
+	CMPQ       SI, $0x04
+	CMOVQEQ    R14, R13
 	LEAQ       (R13)(BX*1), R14
 	LEAQ       (R14)(BX*1), R15
 	SUBQ       $0x04, R12

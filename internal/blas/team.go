@@ -1,6 +1,7 @@
 package blas
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -25,6 +26,12 @@ type team[T real] struct {
 
 	down, across int // blocks of a product
 
+	// The shared packing of its right operand, in so many sets of panels, if any.
+	packs   int64
+	packing atomic.Int64
+	packed  atomic.Int64
+	buf     []T
+
 	tasks int64
 	next  atomic.Int64
 	wg    sync.WaitGroup
@@ -45,7 +52,7 @@ func (ks *kernels[T]) team(k kind) *team[T] {
 }
 
 func (ks *kernels[T]) dismiss(t *team[T]) {
-	t.product, t.tri, t.vec = product[T]{}, triangular[T]{}, matvec[T]{}
+	t.product, t.tri, t.vec, t.packs = product[T]{}, triangular[T]{}, matvec[T]{}, 0
 	ks.teams.Put(t)
 }
 
@@ -53,6 +60,8 @@ func (ks *kernels[T]) dismiss(t *team[T]) {
 func (t *team[T]) run(tasks, procs int) {
 	t.tasks = int64(tasks)
 	t.next.Store(0)
+	t.packing.Store(0)
+	t.packed.Store(0)
 	procs = min(procs, tasks)
 	t.wg.Add(procs - 1)
 	for range procs - 1 {
@@ -64,6 +73,7 @@ func (t *team[T]) run(tasks, procs int) {
 
 func (t *team[T]) work() {
 	var ws *workspace[T]
+	ready := t.pack()
 	for {
 		i := t.next.Add(1) - 1
 		if i >= t.tasks {
@@ -72,14 +82,44 @@ func (t *team[T]) work() {
 		if ws == nil {
 			ws = t.ks.workspace()
 		}
-		t.do(ws, int(i))
+		t.do(ws, int(i), ready)
 	}
 	if ws != nil {
 		t.ks.release(ws)
 	}
 }
 
-func (t *team[T]) do(ws *workspace[T], i int) {
+// pack does a share of the common packing and reports whether all of it is done. Another goroutine may have been interrupted in its share; then
+// everyone packs what he needs himself, with the same result.
+func (t *team[T]) pack() (ready bool) {
+	if t.packs == 0 {
+		return true
+	}
+	p, ks := &t.product, t.ks
+	width := ks.vectors(p.n) * ks.lanes
+	for {
+		i := int(t.packing.Add(1) - 1)
+		if i >= int(t.packs) {
+			break
+		}
+		j0, j1 := share(p.n, ks.panel(), int(t.packs), i)
+		kc := p.reductionBlock()
+		for pc := 0; pc < p.k; pc += kc {
+			kb := min(kc, p.k-pc)
+			ks.packRight(p.packed[pc*width+j0*kb:], p, pc, kb, j0, j1-j0)
+		}
+		t.packed.Add(1)
+	}
+	for range 1000 {
+		if t.packed.Load() == t.packs {
+			return true
+		}
+		runtime.Gosched()
+	}
+	return false
+}
+
+func (t *team[T]) do(ws *workspace[T], i int, ready bool) {
 	switch t.kind {
 	case ofProduct:
 		p := &t.product
@@ -93,6 +133,11 @@ func (t *team[T]) do(ws *workspace[T], i int) {
 		}
 		if p.part == lower && j0 > i1-1 || p.part == upper && j1-1 < i0 {
 			return
+		}
+		if !ready {
+			own := *p
+			own.packed = nil
+			p = &own
 		}
 		t.ks.block(p, ws, i0, i1, j0, j1)
 	case ofTriangle:

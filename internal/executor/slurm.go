@@ -108,6 +108,9 @@ func (a Array) Submit(ctx context.Context) (Jobs, error) {
 	}
 	var err error
 	if j.Array, err = submit("worker.sbatch", a.Script(), a.Arguments...); err != nil {
+		if strings.Contains(err.Error(), "Invalid job array specification") {
+			err = fmt.Errorf("%w (%d tasks are more than the cluster allows: raise sweep.points_per_task)", err, a.Tasks)
+		}
 		return j, err
 	}
 	if j.Collect, err = submit("collect.sbatch", a.collectScript(), append(a.Arguments[:len(a.Arguments):len(a.Arguments)], "--dependency=afterany:"+j.Array)...); err != nil {

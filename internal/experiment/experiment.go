@@ -45,6 +45,7 @@ type Experiment struct {
 	Record      Record     `json:"record"`
 	Grok        Grok       `json:"grok"`
 	Compare     Compare    `json:"compare"`
+	Transfer    Transfer   `json:"-"` // what dmft transfer makes of many experiments
 	Converge    Converge   `json:"converge"`
 	Sweep       Sweep      `json:"-"` // how a sweep is run, not what it computes
 }
@@ -184,6 +185,18 @@ type Grok struct {
 // Compare is the section compare.
 type Compare struct {
 	Tolerance float64 `json:"tolerance"`
+}
+
+// Transfer is the section transfer.
+type Transfer struct {
+	Parameter string
+	Low, High float64 // 0 is automatic
+	Points    int     // 0 is automatic
+	Refine    int
+	Loss      string
+	Step      int // 0 is the last
+	Theory    string
+	Tolerance float64
 }
 
 // Sweep is the section sweep: how the points of a product are shared out to machines. It is no part of what is computed.

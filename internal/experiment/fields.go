@@ -22,6 +22,7 @@ type field struct {
 	open     bool      // min itself is excluded
 	below    bool      // max itself is excluded
 	list     bool      // the value is a list, so it is not swept over
+	empty    bool      // an empty list is a value
 	single   bool      // sweeping over it would compute the same thing again
 	quiet    bool      // not printed at its default: it says nothing about what is computed
 	when     condition // where the key applies
@@ -252,7 +253,7 @@ var fields = []field{
 	{path: "theory.limit", at: func(e *Experiment) any { return &e.Theory.Limit }, when: highDimensional, def: LimitData, enum: []string{LimitData, LimitPopulation, LimitOnePass, LimitOnline},
 		doc: "which points: data (P = δD, used again and again); population (δ → ∞, the true risk); one-pass (every step δD/batch.count fresh points, in simulations too); online (one fresh point at a time, δD/batch.count in a step: Saad and Solla's equations)"},
 	{path: "theory.approximations", at: func(e *Experiment) any { return &e.Theory.Approximations }, when: pointsOnly, def: []string(nil), enum: methods, list: true, doc: "methods solved beside theory.method, for comparison"},
-	{path: "theory.fluctuations", at: func(e *Experiment) any { return &e.Theory.Fluctuations }, when: pointsOnly, def: false, single: true, doc: "predict what finite width adds at order 1/N, in fluctuations.npz: variances of predictions, losses and kernels over initialisations, and for two-layer networks mean corrections; two-layer networks with method full, or any depth with method lazy"},
+	{path: "theory.fluctuations", at: func(e *Experiment) any { return &e.Theory.Fluctuations }, when: pointsOnly, def: false, single: true, doc: "predict what finite width adds at order 1/N, in fluctuations.npz: variances over initialisations of predictions, losses and kernels in training, and mean corrections, for two-layer networks; of all but mean corrections at any depth with method lazy; of the kernels at the start for deeper networks with method full"},
 	{path: "theory.depths", at: func(e *Experiment) any { return &e.Theory.Depths }, def: []int{5, 9, 17}, min: 2, max: 10000, list: true, when: infiniteOnly, doc: "depths that infinite depth is extrapolated from, at least three, rising"},
 	{path: "theory.error", at: func(e *Experiment) any { return &e.Theory.Error }, def: 0., min: 0, max: inf, when: both(sampledOnly, pointsOnly), doc: "standard error of f to reach (the largest over time of its root mean square over points); samples are raised from theory.samples until it is; 0 takes the samples as they are"},
 	{path: "theory.samples", at: func(e *Experiment) any { return &e.Theory.Samples }, from: "data.source", choose: func(e *Experiment) any {
@@ -275,7 +276,7 @@ var fields = []field{
 		return 17
 	}, min: 1, max: 100000, when: infiniteOnly, doc: "depth of the finite networks that stand in for infinite depth; the deepest of theory.depths when left out"},
 	{path: "simulation.parametrization", at: func(e *Experiment) any { return &e.Simulation.Parametrization }, when: pointsOnly, def: "mup", enum: []string{"mup", "ntk", "standard", "mean-field"},
-		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), one learning rate); mean-field is mup for one hidden layer"},
+		doc: "how richness and learning rates of finite networks change with their width: mup keeps both, the convention of the theory; ntk has γ₀ ∝ 1/√N and turns lazy; standard is ntk with learning rates of hidden weights and readout ∝ N (weights N(0, 1/fan-in), whose literal learning rates do not depend on N); mean-field is mup for one hidden layer"},
 	{path: "simulation.base_width", at: func(e *Experiment) any { return &e.Simulation.BaseWidth }, from: "simulation.widths", choose: func(e *Experiment) any {
 		return slices.Min(e.Simulation.Widths)
 	}, min: 1, max: 1e7, when: rescaledOnly, doc: "width N₀ whose networks are the same in every parametrization: γ₀(N) = γ₀√(N₀/N), rates times N/N₀. Default: the smallest of simulation.widths"},
@@ -307,14 +308,26 @@ var fields = []field{
 		doc: "dimensions of converge, with a default like that of converge.widths"},
 	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
 		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
-	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, when: both(sampledOnly, pointsOnly),
-		doc: "numbers of samples at which converge solves the theory beside theory.samples; an eighth, a quarter and a half of it when left out"},
+	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, empty: true, when: both(sampledOnly, pointsOnly),
+		doc: "numbers of samples at which converge solves the theory beside theory.samples, [] for none; an eighth, a quarter and a half of it when left out"},
 	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
 		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
 	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
 	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
+
+	{path: "transfer.parameter", at: func(e *Experiment) any { return &e.Transfer.Parameter }, when: pointsOnly, single: true, quiet: true, def: LearningRate, enum: []string{LearningRate, RichnessKey, BranchBeta},
+		doc: "hyperparameter whose best value transfer looks for, at every one of several simulation.widths or, with a list of network.depth, depths; other lists make one panel each"},
+	{path: "transfer.low", at: func(e *Experiment) any { return &e.Transfer.Low }, when: pointsOnly, single: true, quiet: true, def: 0., min: 0, max: inf, doc: "smallest value tried; 0, like high, starts around the stability limit of the learning rate, or the value in this file, and goes on until the optimum is inside. A list of values at the key of the parameter itself is the grid instead"},
+	{path: "transfer.high", at: func(e *Experiment) any { return &e.Transfer.High }, when: pointsOnly, single: true, quiet: true, def: 0., min: 0, max: inf, doc: "largest value tried; what diverges counts as an infinite loss"},
+	{path: "transfer.points", at: func(e *Experiment) any { return &e.Transfer.Points }, when: pointsOnly, single: true, quiet: true, def: 0, min: 0, max: 10000, doc: "values from low to high, evenly spaced in their logarithm; 0 is two per octave"},
+	{path: "transfer.refine", at: func(e *Experiment) any { return &e.Transfer.Refine }, when: pointsOnly, single: true, quiet: true, def: 2, min: 0, max: 20, doc: "how many times the spacing of the grid is halved around the best value"},
+	{path: "transfer.loss", at: func(e *Experiment) any { return &e.Transfer.Loss }, when: pointsOnly, single: true, quiet: true, def: "train", enum: []string{"train", "test"}, doc: "loss to be made small"},
+	{path: "transfer.step", at: func(e *Experiment) any { return &e.Transfer.Step }, when: pointsOnly, single: true, quiet: true, def: 0, min: 0, max: 1e8, doc: "step after which the loss is taken; 0 is the last of training.steps"},
+	{path: "transfer.theory", at: func(e *Experiment) any { return &e.Transfer.Theory }, when: pointsOnly, single: true, quiet: true, def: "limit", enum: []string{"limit", "sizes", "both", "none"},
+		doc: "theory beside the networks: the limit of infinite width, and depth where the curves are depths; sizes: infinite width at each of the depths; both; none"},
+	{path: "transfer.tolerance", at: func(e *Experiment) any { return &e.Transfer.Tolerance }, when: pointsOnly, single: true, quiet: true, def: 0.1, min: 0, max: 10, doc: "an optimum that goes as (size)^p stays when the 95 % interval of p is within ± this, and moves when it is beyond"},
 
 	{path: "sweep.points_per_task", at: func(e *Experiment) any { return &e.Sweep.PointsPerTask }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "points that one task of a SLURM job array runs; 0 makes at most 100 tasks"},
 	{path: "sweep.slurm.partition", at: func(e *Experiment) any { return &e.Sweep.Partition }, single: true, quiet: true, def: "", doc: "SLURM partition; like the keys below, SLURM's or the cluster's own default (SBATCH_PARTITION, …) when left out"},
@@ -325,6 +338,13 @@ var fields = []field{
 	{path: "sweep.slurm.parallel", at: func(e *Experiment) any { return &e.Sweep.Parallel }, single: true, quiet: true, def: 0, min: 0, max: 1e6, doc: "tasks at work at the same time; 0 leaves it to SLURM"},
 	{path: "sweep.slurm.arguments", at: func(e *Experiment) any { return &e.Sweep.Arguments }, single: true, quiet: true, def: "", doc: "further arguments of sbatch, such as --qos=long --constraint=avx512"},
 }
+
+// Values of transfer.parameter.
+const (
+	LearningRate = "learning_rate"
+	RichnessKey  = "richness"
+	BranchBeta   = "branch.beta"
+)
 
 // ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
 func ladder(sizes []int) []int {
@@ -337,8 +357,15 @@ func ladder(sizes []int) []int {
 	return slices.Compact([]int{max(n/16, 1), max(n/8, 1), max(n/4, 1), max(n/2, 1), n})
 }
 
-// fractions of a number of samples.
-func fractions(n int) []int { return slices.Compact([]int{max(n/8, 4), max(n/4, 4), max(n/2, 4)}) }
+// fractions of a number of samples, an eighth, a quarter and a half.
+func fractions(n int) (out []int) {
+	for _, m := range []int{n / 8, n / 4, n / 2} {
+		if m >= 4 {
+			out = append(out, m)
+		}
+	}
+	return out
+}
 
 // depth is a number of layers or the word infinite.
 type depth int

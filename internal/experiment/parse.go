@@ -667,7 +667,7 @@ func (r *reader) numbers(f *field, n ast.Node, integers bool) ([]float64, bool) 
 		r.fail(start(n), "%s is %s; expected %s", f.path, describe(n), f.typeName())
 		return nil, false
 	}
-	if len(seq.Values) == 0 {
+	if len(seq.Values) == 0 && !f.empty {
 		r.fail(start(n), "%s: an empty list", f.path)
 		return nil, false
 	}
@@ -1232,7 +1232,7 @@ func (e Experiment) YAML() []byte {
 		if f.quiet && v == f.def {
 			continue
 		}
-		if s, ok := v.([]int); ok && len(s) == 0 {
+		if s, ok := v.([]int); ok && len(s) == 0 && !f.empty {
 			continue
 		}
 		if s, ok := v.([]float64); ok && len(s) == 0 {

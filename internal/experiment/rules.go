@@ -35,8 +35,8 @@ var generalRules = []rule{
 		case !e.Theory.Fluctuations || e.HighDimensional():
 		case l == Infinite:
 			return "theory.fluctuations are for networks of finite depth"
-		case m != "lazy" && (m != "full" || l != 1):
-			return fmt.Sprintf("theory.fluctuations are known for method full with one hidden layer and for method lazy, not for method %s at depth %d; use method lazy, or leave them out", m, l)
+		case m != "lazy" && m != "full":
+			return fmt.Sprintf("theory.fluctuations are those of the methods full and lazy, not of %s", m)
 		case m == "lazy" && e.Training.WeightDecay != 0:
 			return "theory.fluctuations of method lazy need a static kernel; use weight_decay 0"
 		}
@@ -202,6 +202,36 @@ var generalRules = []rule{
 			if e.Network.Bias > 0 && e.Network.Depth != 1 {
 				return "simulation.parametrization is standard, in which biases of hidden layers learn at a constant rate and their weights at one that grows with the width; use network.bias 0, or mup"
 			}
+		}
+		return ""
+	}},
+	{[]string{"transfer.low", "transfer.high"}, func(e *Experiment) string {
+		switch t := e.Transfer; {
+		case (t.Low == 0) != (t.High == 0):
+			return fmt.Sprintf("transfer.low is %g and transfer.high %g; give both ends of the grid, or none", t.Low, t.High)
+		case t.Low > 0 && t.Low >= t.High:
+			return fmt.Sprintf("transfer.low is %g; it must be below transfer.high, which is %g", t.Low, t.High)
+		}
+		return ""
+	}},
+	{[]string{"transfer.points", "transfer.low"}, func(e *Experiment) string {
+		switch t := e.Transfer; {
+		case t.Points > 0 && t.Low == 0:
+			return fmt.Sprintf("transfer.points is %d, of a grid that has no ends; give transfer.low and transfer.high", t.Points)
+		case t.Points > 0 && t.Points < 3:
+			return fmt.Sprintf("transfer.points is %d; an optimum needs at least 3", t.Points)
+		}
+		return ""
+	}},
+	{[]string{"transfer.parameter", "network.kind", "data.source"}, func(e *Experiment) string {
+		if e.Transfer.Parameter == BranchBeta && e.Network.Kind != "resnet" {
+			return "transfer.parameter is branch.beta; only a resnet has branches"
+		}
+		return ""
+	}},
+	{[]string{"transfer.step", "training.steps"}, func(e *Experiment) string {
+		if e.Transfer.Step > e.Training.Steps {
+			return fmt.Sprintf("transfer.step is %d; there are %d training.steps", e.Transfer.Step, e.Training.Steps)
 		}
 		return ""
 	}},

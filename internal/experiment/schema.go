@@ -138,7 +138,9 @@ func (f *field) jsonSchema() map[string]any {
 	case *bool:
 		one["type"] = "boolean"
 	case *[]int:
-		one = array(integer())
+		if one = array(integer()); f.empty {
+			one["minItems"] = 0
+		}
 	case *[]string:
 		one = array(map[string]any{"enum": f.enum})
 		one["minItems"], one["uniqueItems"] = 0, true

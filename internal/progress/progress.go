@@ -16,7 +16,7 @@ import (
 type Display struct {
 	*output
 	prefix string
-	beside bool // others are at work at the same time: lines, but no phases
+	beside bool // others are at work at the same time: a phase is a line when it has ended
 	silent bool
 }
 
@@ -43,7 +43,8 @@ func (d *Display) With(s string) *Display {
 	return &e
 }
 
-// Beside returns a display for one of several tasks at the same time: its lines are shown, its phases are not.
+// Beside returns a display for one of several tasks at the same time: how far they all are, has the line that is rewritten, and a phase is a line when it
+// has ended.
 func (d *Display) Beside() *Display {
 	e := *d
 	e.beside = true
@@ -103,12 +104,10 @@ type phase struct {
 	n, total, first float64
 }
 
-func (p *phase) hidden() bool { return p.silent || p.beside }
-
 const whole = 1 - 1e-9 // sums of parts
 
 func (p *phase) report(k, of float64) {
-	if p.hidden() {
+	if p.silent {
 		return
 	}
 	p.mu.Lock()
@@ -118,7 +117,7 @@ func (p *phase) report(k, of float64) {
 		p.first = k // work found finished says nothing about speed
 	}
 	now := time.Now()
-	if !p.tty || now.Sub(p.last) < 100*time.Millisecond || p.n == 0 {
+	if !p.tty || p.beside || now.Sub(p.last) < 100*time.Millisecond || p.n == 0 {
 		return
 	}
 	p.last = now
@@ -131,7 +130,7 @@ func (p *phase) report(k, of float64) {
 }
 
 func (p *phase) done() {
-	if p.hidden() {
+	if p.silent {
 		return
 	}
 	p.mu.Lock()

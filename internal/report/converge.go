@@ -45,7 +45,7 @@ func (c *Convergence) Judge() {
 	if c.Samples != nil {
 		c.Tests = append(c.Tests, c.Samples.Tests...)
 	}
-	c.Agree = compare.Holm(c.Tests, c.Significance) && !diverged
+	c.Agree = compare.Holm(c.Tests, c.Significance) && !diverged && len(c.Tests) > 0 // what was not tested is not confirmed
 	for _, l := range c.Ladders {
 		l.Mark(c.Tests, l.prefix())
 	}
@@ -88,6 +88,9 @@ func (c *Convergence) Verdict() string {
 	if len(bad) > 0 {
 		return "the limit is REJECTED: " + strings.Join(bad, "; ")
 	}
+	if len(c.Tests) == 0 {
+		return "the limit is NOT CONFIRMED: there is nothing to test it by; see the notes"
+	}
 	lowest := 1.
 	for _, t := range c.Tests {
 		lowest = min(lowest, t.Adjusted)
@@ -107,7 +110,11 @@ func (c *Convergence) Verdict() string {
 	for i, n := range names {
 		names[i] = fmt.Sprintf("%s within %.2g", n, within[n])
 	}
-	s := fmt.Sprintf("the limit is confirmed, %s (relative, %g %%): %d tests, none rejected at %g together (smallest adjusted p %.2g)", strings.Join(names, ", "), 100*c.Confidence, len(c.Tests), c.Significance, lowest)
+	is := "confirmed"
+	if worst > weak {
+		is = "not rejected"
+	}
+	s := fmt.Sprintf("the limit is %s, %s (relative, %g %%): %d tests, none rejected at %g together (smallest adjusted p %.2g)", is, strings.Join(names, ", "), 100*c.Confidence, len(c.Tests), c.Significance, lowest)
 	if worst > weak {
 		s += "; that is not much: more seeds or larger sizes would say more"
 	}
@@ -147,6 +154,9 @@ func fitText(f compare.Fit) string {
 
 // interval is "−0.49 ± 0.03", or the ends when they are not symmetric.
 func interval(x, lo, hi float64) string {
+	if lo <= -3.995 || hi >= 1.995 { // where the search ended
+		return minus(fmt.Sprintf("%.2f, hardly bounded", x))
+	}
 	up, down := hi-x, x-lo
 	if math.Abs(up-down) <= 0.2*(up+down)/2 {
 		return minus(fmt.Sprintf("%.2f", x)) + fmt.Sprintf(" ± %.2f", (up+down)/2)
@@ -317,16 +327,19 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 	if c.Label != "" {
 		title = pretty(c.Label) + "\n" + title
 	}
-	// The exponent below the name, and whether it and the limit are what they should be.
-	f, of := o.Error, "one network"
+	if !o.Limit.Consistent {
+		title += ", limit rejected"
+	}
+	f := o.Error
 	if l.Depth {
-		f, of = o.Bias, "bias"
+		f = o.Bias
 	}
 	if f.Resolved {
-		title += "\n" + of + ": exponent " + interval(f.Exponent, f.Lo, f.Hi) + ", expected " + fraction(f.Expected)
-	}
-	if !o.Limit.Consistent {
-		title += "\nnot the limit"
+		expected := " (" + fraction(f.Expected) + ")"
+		if !f.Consistent {
+			expected = ", not " + fraction(f.Expected)
+		}
+		title += "\nexponent " + interval(f.Exponent, f.Lo, f.Hi) + expected
 	}
 	size := "width N"
 	switch {

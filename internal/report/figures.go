@@ -17,8 +17,8 @@ type Named struct {
 // maxPanels is how many points of a product share a figure.
 const maxPanels = 6
 
-// Figures draws results side by side, as far as they hold what a figure shows: losses, kernels, preactivations, the error against width, kernels as
-// heat maps over samples and over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More
+// Figures draws results side by side, as far as they hold what a figure shows: losses, kernels, preactivations, the error against width, fluctuations
+// over initialisations, kernels as heat maps over samples and over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More
 // than six points are too many for one figure.
 func Figures(results []Result) []Named {
 	if len(results) == 0 || len(results) > maxPanels {
@@ -276,6 +276,7 @@ func pretty(label string) string {
 var symbols = map[string]string{
 	"richness": "γ₀", "training.learning_rate": "η", "network.depth": "L", "training.momentum": "μ", "training.weight_decay": "λ",
 	"network.activation": "φ", "data.train": "P", "theory.samples": "S", "network.branch.beta": "β", "network.branch.exponent": "α",
+	"network.output_scale": "α", "data.ratio": "δ", "network.units": "N", "training.steps": "T",
 }
 
 func splitLabel(label string) [][2]string {

@@ -16,12 +16,15 @@ const shownTimes = 12
 // fluctuationFigure draws what finite width adds: predictions and losses of single networks as bands of the theory with the scatter of the ensembles, and N times the
 // variances of predictions and of the NTK.
 func fluctuationFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars). Below: N × variance, 95 % intervals", Columns: len(results)}
-	if !slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil }) {
+	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars); N × variances with 95 % intervals", Columns: len(results)}
+	if len(results) == 1 {
+		f.Columns = 3
+	}
+	if !slices.ContainsFunc(results, Result.fluctuates) {
 		return f, false
 	}
-	test := slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil && !r.Fluctuations.FTestVariance.Empty() })
-	kernels := slices.ContainsFunc(results, func(r Result) bool { return r.Fluctuations != nil && len(r.Fluctuations.KernelStep) > 1 })
+	test := slices.ContainsFunc(results, func(r Result) bool { return r.fluctuates() && !r.Fluctuations.FTestVariance.Empty() })
+	kernels := slices.ContainsFunc(results, func(r Result) bool { return r.fluctuates() && len(r.Fluctuations.KernelStep) > 1 })
 	rows := []func(Result) figure.Panel{Result.predictionBands, Result.lossBands, func(r Result) figure.Panel { return r.variances(false) }}
 	if test {
 		rows = append(rows, func(r Result) figure.Panel { return r.variances(true) })
@@ -32,7 +35,7 @@ func fluctuationFigure(results []Result) (figure.Figure, bool) {
 	for row, draw := range rows {
 		for col, r := range results {
 			p := figure.Panel{Blank: true}
-			if r.Fluctuations != nil {
+			if r.fluctuates() {
 				p = draw(r)
 				p.NoLegend = col > 0 && sameWidths(results)
 			}
@@ -44,6 +47,9 @@ func fluctuationFigure(results []Result) (figure.Figure, bool) {
 	}
 	return f, true
 }
+
+// fluctuates says whether fluctuations in training were predicted.
+func (r Result) fluctuates() bool { return r.Fluctuations != nil && !r.Fluctuations.FVariance.Empty() }
 
 // outer are the narrowest and the widest ensemble.
 func (r Result) outer() []*dmft.Trajectory {
@@ -121,7 +127,11 @@ func (r Result) predictionBands() figure.Panel {
 	for k := range theory {
 		theory[k] = r.Theory.F.At(k).Data[best]
 	}
-	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: fmt.Sprintf("prediction of training point %d", best/max(r.outputs(), 1)+1)}}
+	label := fmt.Sprintf("f of training point %d", best/r.outputs()+1)
+	if c := r.outputs(); c > 1 {
+		label += fmt.Sprintf(", output %d", best%c+1)
+	}
+	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: label}}
 	r.spread(&p, theory, func(k int) float64 { return v.At(k).Data[best] }, func(k int) float64 { return at(fl.FBias, k, best) },
 		func(t *dmft.Trajectory, seed, k int) float64 { return t.FReplicas.At(seed).At(k).Data[best] })
 	return p
@@ -153,17 +163,11 @@ func (r Result) lossBands() figure.Panel {
 	return p
 }
 
-// prediction is the theory of N × variance averaged over points, with ± two standard errors.
+// prediction is the theory of an averaged N × variance, with ± two standard errors.
 func prediction(t []float64, e fluctuation.Estimate) figure.Series {
-	s := figure.Series{Label: "theory", X: t, Width: 1.4, Style: figure.Dashed}
-	for k := range t {
-		v, d := 0., 0.
-		row, err := e.Value.At(k).Data, e.Stderr.At(k).Data
-		for i := range row {
-			v += row[i] / float64(len(row))
-			d += err[i] / float64(len(row))
-		}
-		s.Y, s.Lo, s.Hi = append(s.Y, v), append(s.Lo, v-2*d), append(s.Hi, v+2*d)
+	s := figure.Series{Label: "theory", X: t, Width: 1.4, Style: figure.Dashed, Y: e.Value.Data}
+	for k, v := range s.Y {
+		s.Lo, s.Hi = append(s.Lo, v-2*e.Stderr.Data[k]), append(s.Hi, v+2*e.Stderr.Data[k])
 	}
 	return s
 }
@@ -171,9 +175,9 @@ func prediction(t []float64, e fluctuation.Estimate) figure.Series {
 func (r Result) variances(test bool) figure.Panel {
 	fl := r.Fluctuations
 	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "N Var f, training points"}}
-	e := fl.FVariance
+	e := fl.MeanVariance
 	if test {
-		p.Y.Label, e = "N Var f, test points", fl.FTestVariance
+		p.Y.Label, e = "N Var f, test points", fl.MeanTestVariance
 	}
 	if e.Empty() {
 		return figure.Panel{Blank: true}
@@ -206,7 +210,7 @@ func (r Result) kernelVariances() figure.Panel {
 	if len(fl.KernelStep) == 0 {
 		return figure.Panel{Blank: true}
 	}
-	p.Series = append(p.Series, prediction(fl.KernelTime, fl.NTKVariance))
+	p.Series = append(p.Series, prediction(fl.KernelTime, fl.MeanNTKVariance))
 	for i, s := range r.Sims {
 		if s.NTKStderr.Empty() || s.Replicas < 2 {
 			continue

@@ -93,7 +93,7 @@ func TestFluctuationFigure(t *testing.T) {
 	if math.Abs(dots.Y[3]-sum) > 1e-12 || !(dots.Lo[3] < sum && sum < dots.Hi[3]) {
 		t.Errorf("the seeds' N Var f at step %d is drawn at %g [%g, %g], want %g", k, dots.Y[3], dots.Lo[3], dots.Hi[3], sum)
 	}
-	if s := r.Spreads(); len(s) != 6 || s[0].Width != 16 || s[0].Test || !s[1].Test || !(s[0].Lo < s[0].Ratio && s[0].Ratio < s[0].Hi) {
+	if s := r.Spreads(); len(s) != 9 || s[0].Width != 16 || s[0].What != "f" || s[1].What != "f at test points" || s[5].What != "the NTK at the start" || !(s[0].Lo < s[0].Ratio && s[0].Ratio < s[0].Hi) {
 		t.Errorf("spreads %+v", s)
 	}
 	var err error
@@ -101,7 +101,7 @@ func TestFluctuationFigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	if err := Distances(&text, []Result{r}); err != nil || strings.Count(text.String(), "measured over predicted") != 6 {
+	if err := Distances(&text, []Result{r}); err != nil || strings.Count(text.String(), "measured over predicted") != 9 {
 		t.Errorf("%v in\n%s", err, text.String())
 	}
 }

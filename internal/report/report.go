@@ -184,11 +184,7 @@ func Distances(w io.Writer, results []Result) error {
 			fmt.Fprintf(w, "%sbias of the mean falls as N^p, p = %s\n", prefix, r.Compare.Bias)
 		}
 		for _, x := range r.Spreads() {
-			of := "f"
-			if x.Test {
-				of = "f at test points"
-			}
-			fmt.Fprintf(w, "%svariance of %s over %d seeds at N = %d, measured over predicted: %.3g, 95 %% interval [%.3g, %.3g]\n", prefix, of, x.Seeds, x.Width, x.Ratio, x.Lo, x.Hi)
+			fmt.Fprintf(w, "%svariance of %s over %d seeds at N = %d, measured over predicted: %.3g, 95 %% interval [%.3g, %.3g]\n", prefix, x.What, x.Seeds, x.Width, x.Ratio, x.Lo, x.Hi)
 		}
 		fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Verdict())
 	}

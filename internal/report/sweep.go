@@ -359,24 +359,39 @@ func (g *Grid) against(q Quantity, x int) []Named {
 		for n, i := range xat {
 			at := slices.Clone(base)
 			at[x] = i
-			v, e := g.Value(g.index(at), w, q.Name), 0.
-			if q.Stderr != "" {
-				e = g.Value(g.index(at), w, q.Stderr)
-			}
+			value := func(quantity string) float64 { return g.Value(g.index(at), w, quantity) }
+			v := value(q.Name)
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				continue
 			}
-			if math.IsNaN(e) {
-				e = 0
+			s.X, s.Y = append(s.X, xs[n]), append(s.Y, v)
+			switch {
+			case q.Stderr != "":
+				e := value(q.Stderr)
+				if math.IsNaN(e) {
+					e = 0
+				}
+				s.Lo, s.Hi = append(s.Lo, v-2*e), append(s.Hi, v+2*e)
+			case q.Name == "gap" && w != "theory":
+				lo, hi := value("gap_lower"), value("gap_upper")
+				if math.IsNaN(lo) || math.IsInf(lo, 0) {
+					lo = v
+				}
+				if math.IsNaN(hi) || math.IsInf(hi, 0) { // some replicas never learn
+					hi = v
+				}
+				s.Lo, s.Hi = append(s.Lo, lo), append(s.Hi, hi)
 			}
-			s.X, s.Y, s.Lo, s.Hi = append(s.X, xs[n]), append(s.Y, v), append(s.Lo, v-2*e), append(s.Hi, v+2*e)
 			all = append(all, v)
 		}
 		return s
 	}
 	f := figure.Figure{Title: g.title(q.Label)}
-	if q.Stderr != "" {
+	switch {
+	case q.Stderr != "":
 		f.Title += "; error bars: ± 2 standard errors"
+	case q.Name == "gap":
+		f.Title += "; medians and quartiles over networks"
 	}
 	for k, base := range places {
 		if k == gridPanels {
@@ -407,20 +422,26 @@ func (g *Grid) against(q Quantity, x int) []Named {
 				}
 				p.Series = append(p.Series, s)
 			}
-			p.NoLegend = len(f.Panels) > 0
 			f.Panels = append(f.Panels, p)
 		}
 	}
-	f.Columns = min(len(f.Panels), max(len(what), 1), gridColumns)
-	if by < 0 {
-		f.Columns = min(len(f.Panels), gridColumns)
+	f.Legend = by >= 0
+	if f.Columns = min(len(f.Panels), gridColumns); by >= 0 {
+		f.Columns = min(f.Columns, len(what))
+	}
+	if len(f.Panels) == 1 {
+		f.PanelWidth, f.PanelHeight = 4.2, 3
 	}
 	log := q.Log && scale(all)
 	lo, hi := math.Inf(1), math.Inf(-1)
 	for _, p := range f.Panels {
 		for _, s := range p.Series {
 			for i, y := range s.Y { // on a logarithmic axis a bar that reaches to zero does not stretch it
-				if lo, hi = math.Min(lo, y), math.Max(hi, s.Hi[i]); !log || s.Lo[i] > y/10 {
+				lo, hi = math.Min(lo, y), math.Max(hi, y)
+				if s.Hi == nil {
+					continue
+				}
+				if hi = math.Max(hi, s.Hi[i]); !log || s.Lo[i] > y/10 {
 					lo = math.Min(lo, s.Lo[i])
 				}
 			}
@@ -461,12 +482,12 @@ func (g *Grid) curves() ([]Named, error) {
 	if len(columns) > gridPanels { // of a large product the heat maps and the losses against a key say more
 		return nil, nil
 	}
-	f := figure.Figure{Title: g.title("losses"), Columns: len(columns)}
+	f := figure.Figure{Title: g.title("losses"), Columns: len(columns), Legend: true}
 	train, test := make([]figure.Panel, len(columns)), make([]figure.Panel, len(columns))
 	tested := false
 	for c, col := range columns {
-		train[c] = figure.Panel{Title: col.title, X: figure.Axis{Label: g.Time}, Y: figure.Axis{Label: "train loss", Log: true}, NoLegend: c > 0}
-		test[c] = figure.Panel{X: figure.Axis{Label: g.Time}, Y: figure.Axis{Label: "test loss", Log: true}, NoLegend: true}
+		train[c] = figure.Panel{Title: col.title, X: figure.Axis{Label: g.Time}, Y: figure.Axis{Label: "train loss", Log: true}}
+		test[c] = figure.Panel{X: figure.Axis{Label: g.Time}, Y: figure.Axis{Label: "test loss", Log: true}}
 		for i, v := range pick {
 			at := slices.Clone(col.base)
 			at[last] = v
@@ -488,6 +509,9 @@ func (g *Grid) curves() ([]Named, error) {
 		test[c].Y.Min, test[c].Y.Max = lossRange(test[c].Series)
 	}
 	f.Panels = train
+	if len(columns) == 1 {
+		f.PanelWidth, f.PanelHeight = 4.2, 2.7
+	}
 	if tested {
 		f.Panels = append(f.Panels, test...)
 	}

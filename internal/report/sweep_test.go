@@ -147,7 +147,7 @@ func TestAgainst(t *testing.T) {
 		t.Fatalf("%s %d", f.Name, len(f.Panels))
 	}
 	s := f.Panels[0].Series[1]
-	if s.Label != "output_scale = 1" || !reflect.DeepEqual(s.X, []float64{0.1, 1, 10, 100}) || !reflect.DeepEqual(s.Y, s.X) || s.Style != figure.Line {
+	if s.Label != "α = 1" || !reflect.DeepEqual(s.X, []float64{0.1, 1, 10, 100}) || !reflect.DeepEqual(s.Y, s.X) || s.Style != figure.Line {
 		t.Errorf("%+v", s)
 	}
 	// One key alone: a curve per trajectory, with error bars.

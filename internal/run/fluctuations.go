@@ -25,16 +25,16 @@ func estimates(r *fluctuation.Result) []struct {
 		name string
 		e    *fluctuation.Estimate
 	}{
-		{"f", &r.F}, {"f_variance", &r.FVariance}, {"f_bias", &r.FBias}, {"f_test_variance", &r.FTestVariance}, {"f_test_bias", &r.FTestBias},
+		{"f", &r.F}, {"f_variance", &r.FVariance}, {"f_bias", &r.FBias}, {"f_variance_mean", &r.MeanVariance}, {"f_test_variance_mean", &r.MeanTestVariance}, {"ntk_variance_mean", &r.MeanNTKVariance}, {"f_test_variance", &r.FTestVariance}, {"f_test_bias", &r.FTestBias},
 		{"loss_variance", &r.LossVariance}, {"loss_bias", &r.LossBias}, {"test_loss_variance", &r.TestLossVariance}, {"test_loss_bias", &r.TestLossBias},
 		{"ntk_variance", &r.NTKVariance}, {"ntk_bias", &r.NTKBias}, {"phi_variance", &r.PhiVariance}, {"phi_bias", &r.PhiBias}, {"g_variance", &r.GVariance}, {"g_bias", &r.GBias},
-		{"f_covariance", &r.FCovariance}, {"kurtosis", &r.Kurtosis}, {"start_phi_covariance", &start.Phi}, {"start_g_covariance", &start.G}, {"start_ntk_variance", &start.NTK},
+		{"f_covariance", &r.FCovariance}, {"kurtosis", &r.Kurtosis}, {"start_phi_covariance", &start.Phi}, {"start_g_covariance", &start.G}, {"start_ntk_variance", &start.NTK}, {"start_ntk_variance_mean", &start.MeanNTK},
 	}
 }
 
 // WriteFluctuations writes the fluctuations of finite width as an npz.
 func WriteFluctuations(path string, r *fluctuation.Result) error {
-	out := []npy.Named{{Name: "time", Array: npy.Array{Shape: []int{len(r.Time)}, Data: r.Time}}}
+	var out []npy.Named
 	for _, x := range estimates(r) {
 		if !x.e.Empty() {
 			out = append(out, npy.Named{Name: x.name, Array: npy.Array(x.e.Value)}, npy.Named{Name: x.name + "_stderr", Array: npy.Array(x.e.Stderr)})
@@ -43,7 +43,7 @@ func WriteFluctuations(path string, r *fluctuation.Result) error {
 	for _, x := range []struct {
 		name string
 		v    []float64
-	}{{"kernel_step", floats(r.KernelStep)}, {"kernel_time", r.KernelTime}, {"covariance_step", floats(r.CovarianceStep)}} {
+	}{{"time", r.Time}, {"kernel_step", floats(r.KernelStep)}, {"kernel_time", r.KernelTime}, {"covariance_step", floats(r.CovarianceStep)}} {
 		if len(x.v) > 0 {
 			out = append(out, npy.Named{Name: x.name, Array: npy.Array{Shape: []int{len(x.v)}, Data: x.v}})
 		}
@@ -69,7 +69,7 @@ func ReadFluctuations(path string) (*fluctuation.Result, error) {
 	if r.Start != nil {
 		r.Start.Kurtosis = r.Kurtosis
 	}
-	if len(r.Time) == 0 || r.FVariance.Empty() {
+	if r.Kurtosis.Empty() {
 		return nil, fmt.Errorf("%s: not the fluctuations of a run of this program", filepath.Base(path))
 	}
 	return r, nil

@@ -297,7 +297,19 @@ func (g gen) product(label string, mr, nv, unroll int, a, rsa, csa, rsb reg.Regi
 	}
 	var ahead [3]reg.Register
 	if prefetch {
-		ahead[0] = g.stride("astep")
+		// What the rows hold further on when their elements lie side by side: the next strip is too far away for the nearest cache then. Else the
+		// next strip, which shares lines or neighbours with this one, but not where loads are the bound.
+		ahead[0] = GP64()
+		if nv == 1 {
+			XORQ(ahead[0], ahead[0])
+		} else {
+			MOVQ(param("astep"), ahead[0])
+			g.bytes(ahead[0])
+		}
+		side := GP64()
+		MOVQ(U32(512), side)
+		CMPQ(csa, Imm(uint64(g.size())))
+		CMOVQEQ(side, ahead[0])
 		for i := 1; i < 3; i++ {
 			ahead[i] = GP64()
 			LEAQ(Mem{Base: ahead[i-1], Index: rsa, Scale: 1}, ahead[i])
@@ -384,6 +396,9 @@ func (g gen) gemm(nv int) {
 		unroll := 1
 		if mr >= g.strip {
 			unroll = 4
+			if nv == 1 && g.zmm() {
+				unroll = 8 // loads are what bounds it, prefetches among them
+			}
 		}
 		if mr >= 4 {
 			p, ldc := GP64(), g.stride("ldc")

@@ -30,6 +30,11 @@ func Potrf(upper bool, n int, a []float64, lda int) (ok bool) {
 		uplo = 'L' // the upper triangle by rows is the lower by columns
 	}
 	C.dpotrf_(&uplo, &order, (*C.double)(unsafe.Pointer(&a[0])), &ld, &info)
+	for i := range n {
+		if d := a[i*lda+i]; d != d {
+			return false // it does not stop at a NaN, which spreads to the diagonal
+		}
+	}
 	return info == 0
 }
 
