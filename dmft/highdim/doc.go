@@ -40,7 +40,8 @@
 // # Other limits
 //
 // [Population] is δ → ∞, gradient descent on the true risk, and [OnePass] gradient descent where every step takes bD fresh points (Saad & Solla,
-// Phys. Rev. E 52, 1995, 4225). [SimulateMoments] follows w̄ and M instead of the weights, exactly, for any N and for N = ∞.
+// Phys. Rev. E 52, 1995, 4225), which is [Online] when they come one at a time. [SimulateMoments] follows w̄ and M instead of the weights, exactly, for any N and for N = ∞,
+// and the model that is linear around the start with regression by its kernel (Simulation.Linearised). Networks with fresh points are Simulation.Fresh.
 //
 // In the limit a weight that starts without overlap with β never finds an even target: overlaps of order 1/√D have to be given (Target.Overlaps).
 //
