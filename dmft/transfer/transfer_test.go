@@ -341,3 +341,19 @@ func ExampleCurve_Optimum() {
 	fmt.Printf("%.2f, the interval holds 1/λ: %v\n", o.Value, o.Lo < 0.5 && 0.5 < o.Hi)
 	// Output: 0.50, the interval holds 1/λ: true
 }
+
+// TestSweepIsEnded: a study that is ended from outside stops, whatever became of the jobs at hand.
+func TestSweepIsEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	calls := 0
+	_, err := Sweep{Grids: [][]float64{{1, 2, 4}}, Refine: 2, Extend: 9}.Run(ctx, func(_ context.Context, jobs []Job) ([]Point, error) {
+		if calls++; calls > 1 {
+			t.Fatal("goes on")
+		}
+		cancel()
+		return make([]Point, len(jobs)), nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
