@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed39b58f2d/dmft/internal/run"
+	"github.com/seed39b58f2d/dmft/internal/sweep"
 )
 
 // cluster is a SLURM cluster to test on: the real one that .ci/slurm sets up (DMFT_SLURM=1), or the scripts in testdata/slurm.
@@ -157,8 +158,12 @@ func (c *cluster) atWork(p *process, out string, checkpoint bool) (pid int, task
 			c.t.Fatalf("the sweep ended before a point was at work for long enough\n%s\n%s", p.out.String(), c.logs())
 		default:
 		}
-		if _, err := os.Stat(filepath.Join(c.dir, out, "sweep.json")); err != nil {
+		w, err := sweep.Open(filepath.Join(c.dir, out))
+		if err != nil {
 			continue
+		}
+		if subs, err := w.Submissions(); err != nil || len(subs) == 0 || subs[len(subs)-1].Jobs.Collect == "" {
+			continue // tasks may be at work before all is submitted
 		}
 		for _, f := range c.index(out) {
 			if state, _ := run.Look(f); state != run.Running {

@@ -317,7 +317,10 @@ func (s *sweeping) submit(todo []int) (*sweep.Submission, error) {
 		Worker: append(worker, dir, filepath.Base(sub.Dir)), Collect: append(collect, dir),
 		Partition: o.Partition, Account: o.Account, Time: o.Time, Memory: o.Memory, CPUs: o.CPUs, Parallel: o.Parallel,
 		Arguments: slices.Concat(strings.Fields(o.Arguments), strings.Fields(s.c.String("sbatch")))}
-	sub.Jobs, err = a.Submit(s.c.Context)
+	sub.Jobs, err = a.Submit(s.c.Context, func(j executor.Jobs) error { // others should know before a task is at work
+		sub.Jobs = j
+		return sub.Save()
+	})
 	if err != nil {
 		os.RemoveAll(sub.Dir)
 		return nil, err

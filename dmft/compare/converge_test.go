@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
@@ -200,8 +202,9 @@ func TestConvergeNetworks(t *testing.T) {
 			}
 		}
 		t.Logf("%s: rejected %d of %d", c.name, rejected, runs)
-		share := float64(rejected) / float64(runs)
-		if c.wrong && rejected < runs || !c.wrong && share > 0.01+3*math.Sqrt(0.01/float64(runs)) {
+		// A right limit is rejected in one run of a hundred; as many as this, or more, in one test of a thousand.
+		unlikely := distuv.Binomial{N: float64(runs), P: 0.01}.Survival(float64(rejected)-1) < 1e-3
+		if c.wrong && rejected < runs || !c.wrong && unlikely {
 			t.Errorf("%s: rejected %d of %d", c.name, rejected, runs)
 		}
 	}

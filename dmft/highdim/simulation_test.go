@@ -254,16 +254,14 @@ func variants(steps int) map[string]*Problem {
 	return v
 }
 
-// agree compares theory with simulation: everywhere within 3 standard errors of their difference, up to the bias allowed at finite D, and with a typical distance of one
-// standard error.
-func agree(t *testing.T, name string, theory, sim *Trajectory, bias float64) {
+// agree compares theory with simulation: everywhere within some standard errors of their difference, up to the bias allowed at finite D. It returns the largest distance.
+func agree(t *testing.T, name string, theory, sim *Trajectory, bias, limit float64) (worst float64) {
 	t.Helper()
-	worst := 0.
 	check := func(what string, a, b, ae, be []float64, scale float64) {
 		for n := range a {
 			z := (math.Abs(a[n]-b[n]) - bias*scale) / (math.Hypot(ae[n], be[n]) + 1e-12)
 			worst = math.Max(worst, z)
-			if !(z < 3) {
+			if !(z < limit) {
 				t.Errorf("%s: %s at %d: theory %.5g ± %.2g, D = %d %.5g ± %.2g", name, what, n, a[n], ae[n], sim.Dimension, b[n], be[n])
 				return
 			}
@@ -273,6 +271,7 @@ func agree(t *testing.T, name string, theory, sim *Trajectory, bias float64) {
 	check("test loss", theory.TestLoss, sim.TestLoss, theory.TestLossStderr, sim.TestLossStderr, theory.TestLoss[0])
 	check("overlaps", theory.Overlaps.Data, sim.Overlaps.Data, theory.OverlapsStderr.Data, sim.OverlapsStderr.Data, 1)
 	t.Logf("%s: largest distance %.2g standard errors, error bar of theory %.2g, simulation %.2g, %d directions", name, worst, most(theory.TestLossStderr), most(sim.TestLossStderr), theory.Diagnostics.Directions)
+	return worst
 }
 
 func most(x []float64) float64 {
@@ -286,18 +285,25 @@ func most(x []float64) float64 {
 // TestAgainstSimulation: theory and networks in D = 400 dimensions, every option.
 func TestAgainstSimulation(t *testing.T) {
 	const d, seeds = 400, 20
-	for name, p := range variants(25) {
+	outside, all := 0, variants(25)
+	for name, p := range all {
 		theory := solve(t, p, Settings{Samples: 32768, Blocks: 8, Seed: 6})
 		sim := simulate(t, p, Simulation{Dimension: d, Seeds: seeds, Seed: 8})
-		// Corrections of order 1/D: |x|² fluctuates, the first steps have none.
-		agree(t, name, theory, sim, 1./d)
+		// Corrections of order 1/D: |x|² fluctuates, the first steps have none. Curves are some ten independent numbers for each option, t distributed with 19 degrees of freedom: one
+		// in ten exceeds 3 somewhere, and one in a hundred of all tests 5.
+		if agree(t, name, theory, sim, 1./d, 5) > 3 {
+			outside++
+		}
+	}
+	if outside > 4 {
+		t.Errorf("%d of %d are further than 3 standard errors apart somewhere", outside, len(all))
 	}
 }
 
 // TestManySeeds: the first steps to half a per cent.
 func TestManySeeds(t *testing.T) {
 	p := reference(6)
-	agree(t, "many seeds", solve(t, p, Settings{Samples: 131072, Blocks: 8, Seed: 4}), simulate(t, p, Simulation{Dimension: 200, Seeds: 300, Seed: 77}), 0.5/200)
+	agree(t, "many seeds", solve(t, p, Settings{Samples: 131072, Blocks: 8, Seed: 4}), simulate(t, p, Simulation{Dimension: 200, Seeds: 300, Seed: 77}), 0.5/200, 4)
 }
 
 // TestReferenceRun: the long run of the note: its tail, agreement in D = 400, and the fall of the deviation of single runs with D^{-1/2}.
@@ -318,7 +324,7 @@ func TestReferenceRun(t *testing.T) {
 	for _, d := range dims {
 		sim := simulate(t, p, Simulation{Dimension: d, Seeds: seeds, Seed: 11})
 		if d >= 400 {
-			agree(t, fmt.Sprint("reference, D = ", d), theory, sim, 2/float64(d))
+			agree(t, fmt.Sprint("reference, D = ", d), theory, sim, 2/float64(d), 3)
 		}
 		worst := 0.
 		for n := range sim.Time {
@@ -501,9 +507,9 @@ func TestResponses(t *testing.T) {
 		p.Training.Centred = centred
 		tr := solve(t, p, Settings{Samples: 32768, Blocks: 8, Responses: true})
 		// Finite differences: push w_j at step 1 along fresh directions z, and look how much of z is in w_i later.
-		const d, push = 250, 1e-5
-		got := map[int]float64{}
-		const seeds = 3
+		const d, push = 120, 1e-5
+		got, square := map[int]float64{}, map[int]float64{}
+		const seeds = 12
 		for seed := range uint64(seeds) {
 			for j := range 2 {
 				run := func(size float64) map[int][][]float64 {
@@ -527,23 +533,29 @@ func TestResponses(t *testing.T) {
 				}
 				a, b := run(push), run(-push)
 				rng := rand.New(rand.NewPCG(seed, uint64(6+j)))
-				z := make([]float64, d)
+				z, zz := make([]float64, d), 0.
 				for k := range z {
 					z[k] = rng.NormFloat64()
+					zz += z[k] * z[k]
 				}
 				for n := 1; n <= 10; n++ {
 					for i := range 2 {
+						r := 0.
 						for k := range z {
-							got[n*4+i*2+j] += (a[n][i][k] - b[n][i][k]) * z[k] / (2 * push * d) / seeds
+							r += (a[n][i][k] - b[n][i][k]) * z[k] / (2 * push * zz)
 						}
+						got[n*4+i*2+j] += r / seeds
+						square[n*4+i*2+j] += r * r / seeds
 					}
 				}
 			}
 		}
 		for _, n := range []int{2, 5, 10} {
 			for e := range 4 {
-				// Averages of order one over 3·250 numbers, and samples.
-				near(t, fmt.Sprintf("centred %v: R_W(%d,0)[%d]", centred, n, e), tr.ResponseW.At(n).At(0).Data[e], got[n*4+e], 0.06)
+				// 24 numbers with 11 degrees of freedom: one of them exceeds 5 standard errors with probability 0.01. Corrections are of order 1/D, samples give 0.01.
+				mean := got[n*4+e]
+				se := math.Sqrt((square[n*4+e] - mean*mean) / (seeds - 1))
+				near(t, fmt.Sprintf("centred %v: R_W(%d,0)[%d]", centred, n, e), tr.ResponseW.At(n).At(0).Data[e], mean, 5*math.Hypot(se, 0.01)+1./d)
 			}
 		}
 		if !centred {

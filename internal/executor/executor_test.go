@@ -192,7 +192,11 @@ func TestSubmit(t *testing.T) {
 	}
 	path := os.Getenv("PATH")
 	t.Setenv("PATH", dir+string(filepath.ListSeparator)+path)
-	j, err := a.Submit(context.Background())
+	var told Jobs
+	j, err := a.Submit(context.Background(), func(j Jobs) error { told = j; return nil })
+	if told.Array != j.Array || told.Collect != "" {
+		t.Errorf("told of %+v before the collecting job", told)
+	}
 	if err != nil || j != (Jobs{"17", "18", 3}) {
 		t.Errorf("%+v %v", j, err)
 	}
@@ -200,11 +204,11 @@ func TestSubmit(t *testing.T) {
 		t.Errorf("%s", b)
 	}
 	t.Setenv("BROKEN", "1")
-	if _, err := a.Submit(context.Background()); err == nil || !strings.Contains(err.Error(), "the collecting job: sbatch: no") {
+	if _, err := a.Submit(context.Background(), func(Jobs) error { return nil }); err == nil || !strings.Contains(err.Error(), "the collecting job: sbatch: no") {
 		t.Errorf("%v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := a.Submit(context.Background()); err == nil || !strings.Contains(err.Error(), "--executor local") {
+	if _, err := a.Submit(context.Background(), func(Jobs) error { return nil }); err == nil || !strings.Contains(err.Error(), "--executor local") {
 		t.Errorf("%v", err)
 	}
 }

@@ -2,7 +2,7 @@
 //
 //	err := executor.Local(ctx, len(points), func(ctx context.Context, i int, s executor.Share) error { … })
 //
-//	jobs, err := executor.Array{Dir: dir, Tasks: 40, Worker: []string{exe, "worker", dir}, CPUs: 2}.Submit(ctx)
+//	jobs, err := executor.Array{Dir: dir, Tasks: 40, Worker: []string{exe, "worker", dir}, CPUs: 2}.Submit(ctx, func(executor.Jobs) error { return nil })
 //	tasks, err := jobs.Poll(ctx)
 package executor
 

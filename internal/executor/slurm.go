@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Array is a job array of SLURM and the job that collects its results.
@@ -89,8 +90,11 @@ func quote(command []string) string {
 	return strings.Join(q, " ")
 }
 
-// Submit writes the scripts and submits both jobs. When the second cannot be, the first is cancelled.
-func (a Array) Submit(ctx context.Context) (Jobs, error) {
+// Submit writes the scripts and submits both jobs, and tells submitted of the array before the second. When that cannot be, the first is cancelled. It is not to be interrupted: a
+// job would be left that nobody knows of.
+func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
 	j := Jobs{Tasks: a.Tasks}
 	submit := func(file, script string, arguments ...string) (string, error) {
 		if err := os.WriteFile(filepath.Join(a.Dir, file), []byte(script), 0o755); err != nil {
@@ -113,11 +117,17 @@ func (a Array) Submit(ctx context.Context) (Jobs, error) {
 		}
 		return j, err
 	}
+	if err := submitted(j); err != nil {
+		return j, errors.Join(err, j.Cancel(context.WithoutCancel(ctx)))
+	}
 	if j.Collect, err = submit("collect.sbatch", a.collectScript(), append(a.Arguments[:len(a.Arguments):len(a.Arguments)], "--dependency=afterany:"+j.Array)...); err != nil {
 		return j, errors.Join(fmt.Errorf("the collecting job: %w", err), j.Cancel(context.WithoutCancel(ctx)))
 	}
 	return j, nil
 }
+
+// patience is how long SLURM may take to accept two jobs.
+const patience = 5 * time.Minute
 
 var digits = regexp.MustCompile(`^[0-9]+$`)
 
