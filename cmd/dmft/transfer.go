@@ -69,10 +69,7 @@ func transferFile(c *cli.Context) error {
 		if study, err = readStudy(out); err != nil {
 			return err
 		}
-		study.Tolerance = e.Transfer.Tolerance
-		for i := range study.Panels {
-			study.Panels[i].Conclude(study.Tolerance)
-		}
+		study.Conclude(e.Transfer.Tolerance)
 		return s.printTransfer(out, study)
 	}
 	if folder.Resumed {
@@ -264,7 +261,7 @@ func (c transferCurve) grid(fallback float64) (g []float64, automatic bool) {
 
 // compute evaluates all curves; what is finished is kept in the folder.
 func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transfer.Study, error) {
-	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Step: e.Transfer.Step, Tolerance: e.Transfer.Tolerance}
+	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Step: e.Transfer.Step}
 	if study.Step == 0 {
 		study.Step = e.Training.Steps
 	}
@@ -305,10 +302,8 @@ func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transf
 	for i, c := range t.curves {
 		c.at.Points = points[i]
 	}
-	for i := range t.study {
-		t.study[i].Conclude(study.Tolerance)
-	}
 	study.Panels = t.study
+	study.Conclude(e.Transfer.Tolerance)
 	return study, nil
 }
 
@@ -454,5 +449,6 @@ func redrawTransfer(c *cli.Context, dir string, m *run.Manifest) (is bool, err e
 	if err != nil {
 		return true, err
 	}
+	s.Conclude(s.Tolerance)
 	return true, drawn(c, dir, []report.Named{report.TransferFigure(s, f.Points()[0].Experiment.Description)}, len(s.Panels))
 }

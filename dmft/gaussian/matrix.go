@@ -234,8 +234,8 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 		la.Gemm(la.T, la.N, 1/s, view(b.q, b.n), add, 0, r)
 		la.Gemm(la.N, la.N, -1, view(b.q, b.n), r, 1, add)
 	}
-	if err := whiten(add); err != nil {
-		return 0, false, err
+	if !la.Whiten(add, grow(&b.gram, k, k)) {
+		return 0, false, errSingular(k, x.Rows)
 	}
 	if b.pool != nil {
 		b.noise = widen(b.noise, x.Rows, b.n, b.n+k)

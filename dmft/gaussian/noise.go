@@ -54,42 +54,17 @@ func Matched(rng Source, rows, cols int) (la.Mat[float64], error) {
 		return la.Mat[float64]{}, fmt.Errorf("gaussian: %d orthonormal columns of mean zero do not fit over %d sites; use at least %d sites", cols, rows, cols+1)
 	}
 	z := Plain(rng, rows, cols)
-	// Cholesky QR loses digits in proportion to the squared condition number; the second pass restores them.
-	for range 2 {
-		centre(z)
-		if err := whiten(z); err != nil {
-			return la.Mat[float64]{}, err
-		}
+	if !la.Orthonormalise(z, la.Mat[float64]{}, true) {
+		return la.Mat[float64]{}, errSingular(cols, rows)
 	}
 	return z, nil
 }
 
 var errEigen = errors.New("gaussian: the eigenvalues of a sample covariance do not converge; a field is not finite")
 
-// centre subtracts from each column its mean.
-func centre(z la.Mat[float64]) {
-	mean := make([]float64, z.Cols)
-	for i := range z.Rows {
-		la.Axpy(1/float64(z.Rows), z.Row(i), mean)
-	}
-	for i := range z.Rows {
-		la.Axpy(-1, mean, z.Row(i))
-	}
-}
-
-// whiten sets z ← z·R⁻¹ with RᵀR = zᵀz/S.
-func whiten(z la.Mat[float64]) error {
-	if z.Cols == 0 {
-		return nil
-	}
-	a := la.New[float64](z.Cols, z.Cols)
-	la.Gemm(la.T, la.N, 1/float64(z.Rows), z, z, 0, a)
-	t, ok := lapack64.Potrf(blas64.Symmetric{N: a.Cols, Stride: a.Stride, Data: a.Data, Uplo: blas.Upper})
-	if !ok {
-		return fmt.Errorf("gaussian: the %d×%d sample covariance is singular; use more sites", z.Cols, z.Cols)
-	}
-	blas64.Trsm(blas.Right, blas.NoTrans, 1, t, blas64.General{Rows: z.Rows, Cols: z.Cols, Stride: z.Stride, Data: z.Data})
-	return nil
+// errSingular is the error of columns that do not become orthonormal.
+func errSingular(cols, rows int) error {
+	return fmt.Errorf("gaussian: the sample covariance of %d columns over %d sites is singular; use more sites", cols, rows)
 }
 
 // Factor is a P×r matrix F with F Fᵀ = K for a positive semi-definite K, and its numerical rank.

@@ -30,6 +30,7 @@ type Pool struct {
 	ahead   int             // how many at a time
 	plain   int             // columns drawn without matching because the limit was reached
 	even    la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
+	r       []float64       // scratch
 	strict  bool
 }
 
@@ -192,19 +193,16 @@ func (p *Pool) produce(k int) error {
 		p.fresh(add.Row(i), i)
 	}
 	p.used(k)
-	r := la.New[float64](p.made, k)
-	for range 2 { // orthogonal to those before, among each other, and again for rounding
-		if p.made > 0 {
-			la.Gemm(la.T, la.N, 1/float64(p.rows), old, add, 0, r)
-			la.Gemm(la.N, la.N, -1, old, r, 1, add)
-		}
-		centre(add)
-		if err := whiten(add); err != nil {
-			return err
-		}
-		if p.made+k <= p.rows/4 {
-			break // most of the numbers is left, and their condition number is about 3 at most: nothing has amplified rounding
-		}
+	ok := false
+	if p.made+k > p.rows/4 {
+		ok = la.Orthonormalise(add, old, true)
+	} else { // once is enough: most of the numbers is left, and their condition number is about 3 at most, so that nothing has amplified rounding
+		la.Deflate(add, old)
+		la.Centre(add)
+		ok = la.Whiten(add, grow(&p.r, k, k))
+	}
+	if !ok {
+		return errSingular(p.made+k, p.rows)
 	}
 	p.made += k
 	return nil

@@ -46,6 +46,14 @@ type Reuse struct {
 	Failure bool    `json:"diverges,omitempty"`    // it diverges there, or was never tried that far from the optimum
 }
 
+// Conclude fills in what follows from the points of all curves.
+func (s *Study) Conclude(tolerance float64) {
+	s.Tolerance = tolerance
+	for i := range s.Panels {
+		s.Panels[i].Conclude(tolerance)
+	}
+}
+
 // Conclude fills in optima, drifts and verdict of a panel from its curves.
 func (p *Panel) Conclude(tolerance float64) {
 	find := func(m *Measured) {

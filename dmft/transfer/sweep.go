@@ -69,6 +69,9 @@ func (s Sweep) Run(ctx context.Context, do func(context.Context, []Job) ([]Point
 			return curves, nil
 		}
 		points, err := do(ctx, jobs)
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return nil, err
 		}

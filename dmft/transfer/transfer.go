@@ -231,7 +231,8 @@ func logLoss(l float64) float64 { return math.Log(max(l, math.SmallestNonzeroFlo
 // resampled is the mean loss of a resampling.
 func (p Point) resampled(pick []int, rng *rand.Rand) float64 {
 	if len(p.Losses) == 1 && p.Stderr > 0 {
-		return p.Losses[0] * math.Exp(p.Stderr/p.Losses[0]*rng.NormFloat64())
+		// An error as large as the loss comes from samples about to diverge, and does not make a loss near zero likely.
+		return p.Losses[0] * math.Exp(min(p.Stderr/p.Losses[0], 0.5)*rng.NormFloat64())
 	}
 	s := 0.
 	for _, k := range pick {

@@ -161,6 +161,14 @@ func TestEdges(t *testing.T) {
 	if o, ok := curve(inf, math.NaN(), inf).Optimum(); ok {
 		t.Errorf("an optimum where everything diverged: %+v", o)
 	}
+	// A point of the theory whose sampling error is many times its loss, where blocks are about to diverge, does not widen the interval.
+	wild := Curve{}
+	for i, l := range []float64{4, 2, 1, 3, 100} {
+		wild.Points = append(wild.Points, Point{Value: math.Exp2(float64(i) / 4), Losses: Losses{l}, Stderr: []float64{0.01, 0.01, 0.01, 0.1, 400}[i]})
+	}
+	if o, ok := wild.Optimum(); !ok || o.Lo < math.Exp2(0.3) || o.Hi > math.Exp2(0.7) {
+		t.Errorf("a wild point: %+v", o)
+	}
 	high, _ := curve(3, 2, 1).Optimum()
 	in, _ := curve(3, 1, 3).Optimum()
 	d := FitDrift([]int{2, 4, 8}, []*Optimum{&in, &high, nil})
@@ -332,4 +340,20 @@ func ExampleCurve_Optimum() {
 	o, _ := Curve{Points: curves[0]}.Optimum()
 	fmt.Printf("%.2f, the interval holds 1/λ: %v\n", o.Value, o.Lo < 0.5 && 0.5 < o.Hi)
 	// Output: 0.50, the interval holds 1/λ: true
+}
+
+// TestSweepIsEnded: a study that is ended from outside stops, whatever became of the jobs at hand.
+func TestSweepIsEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	calls := 0
+	_, err := Sweep{Grids: [][]float64{{1, 2, 4}}, Refine: 2, Extend: 9}.Run(ctx, func(_ context.Context, jobs []Job) ([]Point, error) {
+		if calls++; calls > 1 {
+			t.Fatal("goes on")
+		}
+		cancel()
+		return make([]Point, len(jobs)), nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
 }

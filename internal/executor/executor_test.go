@@ -47,6 +47,30 @@ func TestLocal(t *testing.T) {
 	}
 }
 
+// TestLocalIsEnded: when an end from outside leaves jobs that never began, Local says so, though those that did are all well.
+func TestLocalIsEnded(t *testing.T) {
+	for _, after := range []int{0, 3, 9} {
+		ctx, cancel := context.WithCancel(context.Background())
+		var mu sync.Mutex
+		done := 0
+		if after == 0 {
+			cancel()
+		}
+		err := Local(ctx, 10, func(context.Context, int, Share) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if done++; done == after {
+				cancel()
+			}
+			return nil
+		})
+		if done < 10 && !errors.Is(err, context.Canceled) || done == 10 && err != nil {
+			t.Errorf("ended after %d: %v with %d of 10 done", after, err, done)
+		}
+		cancel()
+	}
+}
+
 // TestLocalAnswers: a busy job is asked again until it is not, one that must be alone is, after the others, and an error stops what has not begun and wins over
 // those that it interrupts.
 func TestLocalAnswers(t *testing.T) {

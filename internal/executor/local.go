@@ -30,10 +30,12 @@ var (
 const pause = 500 * time.Millisecond
 
 // Local does jobs 0 … n−1 on GOMAXPROCS cores: one core each as long as enough of them are waiting, more for the last ones, so that no core is
-// idle before the end. An error of one, other than ErrBusy and ErrAlone, stops the others; Local returns that of the first in order.
+// idle before the end. An error of one, other than ErrBusy and ErrAlone, stops the others; Local returns that of the first in order. It returns nil only when
+// all were done: an end from outside that leaves some is the error of ctx.
 func Local(ctx context.Context, n int, do func(ctx context.Context, job int, s Share) error) error {
 	cores := runtime.GOMAXPROCS(0)
 	workers := max(1, min(cores, n))
+	outside := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type entry struct {
@@ -98,6 +100,7 @@ func Local(ctx context.Context, n int, do func(ctx context.Context, job int, s S
 		})
 	}
 	wg.Wait()
+	left := len(queue) + len(alone)
 	for _, e := range alone {
 		for ctx.Err() == nil {
 			err := do(ctx, e.job, Share{cores, 1})
@@ -109,6 +112,7 @@ func Local(ctx context.Context, n int, do func(ctx context.Context, job int, s S
 				continue
 			}
 			finish(e, err)
+			left--
 			break
 		}
 	}
@@ -121,6 +125,9 @@ func Local(ctx context.Context, n int, do func(ctx context.Context, job int, s S
 		if stopped == nil {
 			stopped = err
 		}
+	}
+	if stopped == nil && left > 0 { // jobs that never began
+		return outside.Err()
 	}
 	return stopped
 }

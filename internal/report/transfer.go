@@ -148,8 +148,9 @@ func TransferFigure(s transfer.Study, caption string) Named {
 				if math.IsInf(l, 1) || !(l > 0) {
 					l, e = math.NaN(), 0
 				}
-				// Of the logarithm: near the edge of stability a few seeds make the error as large as the mean.
-				curve.X, curve.Y, curve.Lo, curve.Hi = append(curve.X, q.Value), append(curve.Y, l), append(curve.Lo, l*math.Exp(-2*e/l)), append(curve.Hi, l*math.Exp(2*e/l))
+				// Of the logarithm: near the edge of stability a few seeds, or blocks of the theory about to diverge, make the error as large as the mean or larger.
+				e = min(2*e/l, 1)
+				curve.X, curve.Y, curve.Lo, curve.Hi = append(curve.X, q.Value), append(curve.Y, l), append(curve.Lo, l*math.Exp(-e)), append(curve.Hi, l*math.Exp(e))
 				if l < best {
 					best = l
 				}
