@@ -77,8 +77,8 @@ func PhaseFigure(d PhaseDiagram) Named {
 
 func (d PhaseDiagram) axis(key string, values []float64) figure.Axis {
 	a := figure.Axis{Label: AxisName(key)}
-	if len(values) <= 7 {
-		a.Ticks = values
+	for i := 0; i < len(values); i += (len(values) + 6) / 7 { // seven or fewer
+		a.Ticks = append(a.Ticks, values[i])
 	}
 	return a
 }
