@@ -226,19 +226,24 @@ func (nw *network[T]) Eval(r int, t float64) {
 		nw.backward(r, nw.unit[o], nw.g[o])
 		for l, e := range nw.e {
 			for i := range nw.r {
-				v := nw.deltaT.Row(i*c + o)
-				for j := i * nw.n; j < (i+1)*nw.n; j++ {
-					dst, g := e.Row(j), nw.g[o][l].Row(j)[:e.Cols]
-					if o == 0 {
-						for m, x := range v {
-							dst[m] = x * g[m]
-						}
-					} else {
-						for m, x := range v {
-							dst[m] += x * g[m]
-						}
-					}
-				}
+				weigh(nw.rows(e, i), nw.rows(nw.g[o][l], i), nw.deltaT.Row(i*c+o), o > 0)
+			}
+		}
+	}
+}
+
+// weigh sets column m of dst to v_m times that of g, or adds that to it.
+func weigh[T la.Float](dst, g la.Mat[T], v []T, add bool) {
+	p := len(v)
+	for j := range dst.Rows {
+		d, x := dst.Data[j*dst.Stride:][:p], g.Data[j*g.Stride:][:p]
+		if add {
+			for m, w := range v {
+				d[m] += w * x[m]
+			}
+		} else {
+			for m, w := range v {
+				d[m] = w * x[m]
 			}
 		}
 	}
