@@ -758,7 +758,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	if err == nil && space == InputSpace {
 		cols, shared = int64(d), 2*all*int64(d)*word
 	}
-	state := rows * word * (regs*(cols+int64(c)) + l*(2*all+2*int64(np)))
+	state := rows * word * (regs*(cols+int64(c)) + l*(3*all+int64(np)))
 	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
 	if e.Conditioned {                     // two bases, their noise and the learned factors, with room to grow
 		hidden = word * (regs + 4) * 3 / 2 * guessRank(np, c, p.Training.Steps, e.Width)

@@ -34,7 +34,7 @@ type network[T la.Float] struct {
 	// Of the last Eval. The error-weighted gradient fields e^ℓ_μ = Σ_c Δ_μc g^ℓ_μc are all that a gradient needs.
 	h    []la.Mat[T]   // L of rows×All; the first is a view of a register in data space
 	phi  []la.Mat[T]   // L of rows×All
-	dphi []la.Mat[T]   // L of rows×Train
+	dphi []la.Mat[T]   // L of rows×Train, perhaps with room for all columns
 	e    []la.Mat[T]   // L of rows×Train
 	g    [][]la.Mat[T] // output, layer: the fields g^ℓ_c, kept where products with them have a memory (see perOutput)
 	// ntk makes predictions follow f ← f + ηKΔ with the kernels of the fields instead of w·φ/(γ₀N), for gradient independence. Backward fields
@@ -104,7 +104,11 @@ func newNetwork[T la.Float](p *Problem, pts *Points[T], replicas, width int, mod
 			nw.h = append(nw.h, la.Mat[T]{})
 		}
 		nw.phi = append(nw.phi, la.New[T](rows, pts.All))
-		nw.dphi = append(nw.dphi, la.New[T](rows, back))
+		if columns := pts.All; columns > back && columns >= longRow {
+			nw.dphi = append(nw.dphi, la.New[T](rows, back))
+		} else { // test columns too, so that one call makes a layer
+			nw.dphi = append(nw.dphi, la.New[T](rows, columns).Slice(0, rows, 0, back))
+		}
 		nw.e = append(nw.e, la.New[T](rows, pts.Train))
 	}
 	if mode != summed {
@@ -302,8 +306,8 @@ func (nw *network[T]) forward(r int) {
 // activate computes φ on every point and φ′ on the training points of layer l (from 0).
 func (nw *network[T]) activate(l int) {
 	h, phi, dphi, p := nw.h[l], nw.phi[l], nw.dphi[l], nw.pts.Train
-	if dphi.Cols == nw.pts.All {
-		eval(nw.act, phi.Data, dphi.Data, h.Data)
+	if dphi.Stride == h.Stride {
+		eval(nw.act, phi.Data, dphi.Data[:len(h.Data)], h.Data)
 		return
 	}
 	for i := range h.Rows {
@@ -312,6 +316,9 @@ func (nw *network[T]) activate(l int) {
 		eval(nw.act, fi[p:], nil, hi[p:])
 	}
 }
+
+// longRow is the number of points from which a row of fields is enough for a call of a vector kernel.
+const longRow = 256
 
 func eval[T la.Float](a kernels.Activation, phi, dphi, h []T) {
 	switch h := any(h).(type) {
@@ -342,13 +349,13 @@ func (nw *network[T]) backward(r int, v la.Mat[T], e []la.Mat[T]) {
 		for i := range nw.r {
 			la.Gemm(la.N, la.N, 1, nw.rows(out, i), v.Slice(i*c, (i+1)*c, 0, v.Cols), 0, nw.rows(e[top], i))
 		}
-		multiply(e[top].Data, nw.dphi[top].Data)
+		multiply(e[top], nw.dphi[top])
 	}
 	for l := top - 1; l >= 0; l-- {
 		for i, w := range nw.hidden[l] {
 			w.MulT(r, nw.rows(e[l], i), nw.rows(e[l+1], i))
 		}
-		multiply(e[l].Data, nw.dphi[l].Data)
+		multiply(e[l], nw.dphi[l])
 		combine2(e[l].Data, T(nw.b), e[l+1].Data, T(nw.skip))
 	}
 }
@@ -505,9 +512,14 @@ func combine2[T la.Float](x []T, a T, y []T, b T) {
 }
 
 // multiply sets x ← x∘y.
-func multiply[T la.Float](x, y []T) {
-	y = y[:len(x)]
-	for i := range x {
-		x[i] *= y[i]
+func multiply[T la.Float](x, y la.Mat[T]) {
+	if x.Cols == x.Stride && x.Cols == y.Stride {
+		x, y = la.Mat[T]{Rows: 1, Cols: len(x.Data), Data: x.Data}, la.Mat[T]{Data: y.Data}
+	}
+	for i := range x.Rows {
+		a, b := x.Data[i*x.Stride:][:x.Cols], y.Data[i*y.Stride:][:x.Cols]
+		for j := range a {
+			a[j] *= b[j]
+		}
 	}
 }
