@@ -190,7 +190,19 @@ type part struct {
 }
 
 func (p *part) save(enc *gob.Encoder) error {
-	if err := enc.Encode(p); err != nil {
+	f := p.F
+	p.F = nil
+	err := enc.Encode(p)
+	p.F = f
+	if err == nil {
+		err = enc.Encode(len(f))
+	}
+	for len(f) > 0 && err == nil { // in pieces: an encoder keeps what it encodes
+		n := min(len(f), encoded)
+		err = enc.Encode(f[:n])
+		f = f[n:]
+	}
+	if err != nil {
 		return err
 	}
 	for _, k := range p.kernels {
@@ -204,10 +216,31 @@ func (p *part) save(enc *gob.Encoder) error {
 	return enc.Encode(p.two)
 }
 
+// encoded is how many predictions are encoded at a time.
+const encoded = 1 << 16
+
 // load reads a part with n recorded times.
 func (p *part) load(dec *gob.Decoder, n int) error {
 	if err := dec.Decode(p); err != nil {
 		return err
+	}
+	var predictions int
+	if err := dec.Decode(&predictions); err != nil {
+		return err
+	}
+	p.F = nil
+	for len(p.F) < predictions {
+		var f []float64
+		if err := dec.Decode(&f); err != nil {
+			return err
+		}
+		if len(f) == 0 {
+			return errCheckpoint
+		}
+		if p.F == nil && predictions > len(f) {
+			p.F = make([]float64, 0, min(predictions, len(f)<<10))
+		}
+		p.F = append(p.F, f...)
 	}
 	p.kernels = make([]kernelStats, n)
 	for i := range p.kernels {
@@ -766,7 +799,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	state += (l - 1) * size * int64(e.Width) * hidden
 	fields, two := e.Record.twoTimeBytes(p, rows)
 	state += fields
-	record := int64(e.Replicas) * t * (all*int64(c)*8*2 + 24)
+	record := t * (all*int64(c)*8*2*int64(e.Replicas+1) + 24*int64(e.Replicas)) // of the parts and together, with means and spreads
 	q := int64(min(np*c, replicaRows))
 	record += int64(e.Replicas) * int64(min(e.Record.NTKReplicas, len(e.Record.kernelSteps(p)))) * q * q * 8 * 2
 	each := kernelBytes(np, c, p.Network.Depth)

@@ -128,6 +128,7 @@ func (j *job[T]) collect() *Trajectory {
 				}
 			}
 		}
+		q.F = nil
 		if j.preSite > 0 {
 			w := n * j.preSite * cols
 			for which := range 2 {

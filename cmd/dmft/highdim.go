@@ -310,12 +310,11 @@ func phaseOf(points []experiment.Point, results []report.HighDimensional) *repor
 	return d
 }
 
-// phase is the phase diagram of an experiment on fixed data with two lists, or nil.
-func (s *session) phase(f *experiment.File) *report.PhaseDiagram {
-	if s.mode != "grok" {
+// phaseOfGaps is the phase diagram of gaps on fixed data of a file with two lists, or nil.
+func phaseOfGaps(points []experiment.Point, gaps []report.GapRow) *report.PhaseDiagram {
+	if len(gaps) == 0 {
 		return nil
 	}
-	points := f.Points()
 	d := newPhase(points)
 	if d == nil {
 		return nil
@@ -324,7 +323,7 @@ func (s *session) phase(f *experiment.File) *report.PhaseDiagram {
 	for i, p := range points {
 		at[p.Label] = i
 	}
-	for _, g := range s.gaps {
+	for _, g := range gaps {
 		p := points[at[g.Label]]
 		x, _ := p.Number(d.XKey)
 		y, _ := p.Number(d.YKey)
@@ -432,29 +431,39 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 				return true, err
 			}
 		}
-		f, err := experiment.Parse(filepath.Join(sub, "manifest.json"), []byte(pm.YAML))
+		p, err := pointOf(sub, entry, pm)
 		if err != nil {
 			return true, err
 		}
-		p := f.Points()[0]
 		if !p.Experiment.HighDimensional() {
 			return false, nil
 		}
-		var label []string
-		for key, value := range entry.Values {
-			p.Values = append(p.Values, experiment.Swept{Key: key, Value: value})
-		}
-		slices.SortFunc(p.Values, func(a, b experiment.Swept) int { // in the order of the file, which the folder's name has kept
-			return strings.Index(entry.Folder, a.Key+"=") - strings.Index(entry.Folder, b.Key+"=")
-		})
-		for _, v := range p.Values {
-			label = append(label, v.Key+"="+v.Value)
-		}
-		r, err := readHighDimensional(sub, strings.Join(label, ", "), &p.Experiment)
+		r, err := readHighDimensional(sub, p.Label, &p.Experiment)
 		if err != nil {
 			return true, err
 		}
 		points, results = append(points, p), append(results, *r)
 	}
 	return true, drawn(c, dir, highDimensionalFigures(points, results), len(results))
+}
+
+// pointOf is the point of a product that a finished folder holds.
+func pointOf(dir string, entry run.PointEntry, m *run.Manifest) (p experiment.Point, err error) {
+	f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
+	if err != nil {
+		return p, err
+	}
+	p = f.Points()[0]
+	for key, value := range entry.Values {
+		p.Values = append(p.Values, experiment.Swept{Key: key, Value: value})
+	}
+	slices.SortFunc(p.Values, func(a, b experiment.Swept) int { // in the order of the file, which the folder's name has kept
+		return strings.Index(entry.Folder, a.Key+"=") - strings.Index(entry.Folder, b.Key+"=")
+	})
+	var label []string
+	for _, v := range p.Values {
+		label = append(label, v.Key+"="+v.Value)
+	}
+	p.Label = strings.Join(label, ", ")
+	return p, nil
 }

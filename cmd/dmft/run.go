@@ -153,7 +153,7 @@ func (s *session) points(out string, f *experiment.File) (results []report.Resul
 			return nil
 		}
 		figs := s.figuresOf(results, f.Points()[0].Experiment)
-		if d := s.phase(f); d != nil {
+		if d := phaseOfGaps(f.Points(), s.gaps); d != nil {
 			figs = append(figs, report.PhaseFigure(*d))
 		}
 		return figs
@@ -633,6 +633,9 @@ func redraw(c *cli.Context) error {
 		return err
 	}
 	var results []report.Result
+	var points []experiment.Point
+	var gaps []report.GapRow
+	grok := slices.Contains(m.Command, "grok")
 	source := m.YAML
 	if len(m.Points) == 0 {
 		r, err := read(dir, "", m)
@@ -648,14 +651,25 @@ func redraw(c *cli.Context) error {
 			return err
 		}
 		source = pm.YAML // a product has none of its own
-		r, err := read(sub, strings.ReplaceAll(p.Folder, "_", ", "), pm)
+		point, err := pointOf(sub, p, pm)
 		if err != nil {
 			return err
 		}
-		results = append(results, r)
+		r, err := read(sub, point.Label, pm)
+		if err != nil {
+			return err
+		}
+		results, points = append(results, r), append(points, point)
+		if grok {
+			targets, err := testTargets(sub)
+			if err != nil {
+				return err
+			}
+			gaps = append(gaps, r.Gaps(point.Experiment.Grok.Fraction, targets)...)
+		}
 	}
 	figs := report.Figures(results)
-	if slices.Contains(m.Command, "grok") {
+	if grok {
 		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(source))
 		if err != nil {
 			return err
@@ -664,8 +678,26 @@ func redraw(c *cli.Context) error {
 		if f, ok := report.GrokkingFigure(results, e.Grok.Fraction, e.Description); ok {
 			figs = append(figs, f)
 		}
+		if len(points) > 0 {
+			if d := phaseOfGaps(points, gaps); d != nil {
+				figs = append(figs, report.PhaseFigure(*d))
+			}
+		}
 	}
 	return drawn(c, dir, figs, len(results))
+}
+
+// testTargets are those that a run folder keeps.
+func testTargets(dir string) (*mat.Dense, error) {
+	z, err := npy.ReadNPZ(filepath.Join(dir, "data.npz"))
+	if err != nil {
+		return nil, err
+	}
+	a, ok := z["test_targets"]
+	if !ok || len(a.Shape) != 2 {
+		return nil, fmt.Errorf("%s holds no test_targets", filepath.Join(dir, "data.npz"))
+	}
+	return mat.NewDense(a.Shape[0], a.Shape[1], a.Data), nil
 }
 
 // drawn draws the figures of a finished run of n points and lists them.
