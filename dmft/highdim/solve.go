@@ -24,7 +24,7 @@ type Settings struct {
 	Blocks     int     // independent blocks they are split into, 4
 	Seed       uint64  //
 	Tolerance  float64 // norm of a direction that is dropped, relative to g; 3e-3
-	Alignments int     // number of times, evenly spaced, at which the kernel-task alignment is computed
+	Alignments int     // number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed
 	Responses  bool    // also compute response functions, in memory and time of order steps²
 
 	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps of all blocks; Memory is a limit in bytes. Record is
