@@ -165,7 +165,7 @@ func TestInterrupt(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
 	src := "data: {source: gaussian, dimension: 30, train: 20}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\n" +
-		"training: {learning_rate: 0.001, steps: 4000}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
+		"training: {learning_rate: 0.001, steps: 20000}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,13 @@ func TestInterrupt(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(400 * time.Millisecond)
+	for range 500 { // until it is at work
+		if _, err := os.Stat(filepath.Join(dir, "out", "run.json")); err == nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
