@@ -259,8 +259,11 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 	if err := writeData(folder.Path("data.npz"), set); err != nil {
 		return err
 	}
-	common := func(what string, d *dmft.Run) func() {
-		d.Store, d.Memory, d.Checkpoint, d.Workers = folder, j.memory, j.c.Duration("checkpoint"), j.workers
+	common := func(what string, flops float64, d *dmft.Run) func() {
+		if duration(flops) > shortRun || j.c.Duration("checkpoint") < shortRun { // else what an interruption loses is less than keeping it costs
+			d.Store = folder
+		}
+		d.Memory, d.Checkpoint, d.Workers = j.memory, j.c.Duration("checkpoint"), j.workers
 		var done func()
 		d.Progress, done = j.phase(what)
 		return done
@@ -281,8 +284,9 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			if err != nil {
 				return nil, err
 			}
-			j.announce(what, bytes, dmft.Flops(problem, set))
-			done := common(what, &set.Run)
+			flops := dmft.Flops(problem, set)
+			j.announce(what, bytes, flops)
+			done := common(what, flops, &set.Run)
 			began := time.Now()
 			t, err := dmft.Solve(ctx, problem, set)
 			done()
@@ -318,8 +322,9 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 				return usageError{err}
 			}
 			set := e.SimulationSettings(n)
-			j.announce(fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Estimate(networks, set), finite.Flops(networks, set))
-			done := common(fmt.Sprintf("%d networks of width %d", set.Seeds, n), &set.Run)
+			what, flops := fmt.Sprintf("%d networks of width %d", set.Seeds, n), finite.Flops(networks, set)
+			j.announce(what, finite.Estimate(networks, set), flops)
+			done := common(what, flops, &set.Run)
 			began := time.Now()
 			t, err := finite.Train(ctx, networks, set)
 			done()
@@ -376,8 +381,10 @@ func (j *job) fluctuations(folder *run.Folder, problem *dmft.Problem, r *report.
 	return run.WriteFluctuations(folder.Path(run.FluctuationsName), r.Fluctuations)
 }
 
-// longRun is the time above which a run is announced with what it will take.
-const longRun = 20 * time.Second
+const (
+	longRun  = 20 * time.Second       // above which a run is announced with what it will take
+	shortRun = 100 * time.Millisecond // below which it keeps no parts
+)
 
 // announce says what a long run will take.
 func (j *job) announce(what string, bytes int64, flops float64) {

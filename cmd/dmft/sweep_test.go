@@ -193,8 +193,8 @@ func BenchmarkSweep(b *testing.B) {
 		return "[" + strings.Join(s, ", ") + "]"
 	}
 	dir := b.TempDir()
-	src := fmt.Sprintf("data: {source: digits, classes: [0, 1], train: 8, test: 16}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: %s\n"+
-		"training: {learning_rate: %s, steps: 100}\ntheory: {samples: 2000}\nrecord: {kernels: 5, preactivations: 0}\n", list(0.1), list(0.001))
+	src := fmt.Sprintf("data: {source: digits, classes: [0, 1], train: 8, test: 16}\nnetwork: {kind: mlp, depth: 2, activation: tanh}\nrichness: %s\n"+
+		"training: {learning_rate: %s, steps: 60}\ntheory: {samples: 2000}\nrecord: {kernels: 5, preactivations: 0}\n", list(0.1), list(0.001))
 	if err := os.WriteFile(filepath.Join(dir, "grid.yaml"), []byte(src), 0o644); err != nil {
 		b.Fatal(err)
 	}
