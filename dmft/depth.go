@@ -9,8 +9,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/internal/la"
-	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // InfiniteDepth is the Depth of a residual network of infinite depth: the limit L → ∞ with branches β L^{−α}, α ≥ ½. Layers are numbered by layer time
@@ -323,20 +323,22 @@ func observedOrder(depths []int, rungs []*Trajectory) (q, stderr float64) {
 }
 
 // staticKernels are the kernels at the start, the NTK with the learning rates of layers in it; with frozen features it is the readout's part alone.
-func (p *Problem) staticKernels(frozen bool, kx mat.Symmetric) (kernels.Kernels, error) {
-	arch := p.Network.Architecture()
+func (p *Problem) staticKernels(frozen bool, kx mat.Symmetric) (*arch.StaticNet, error) {
 	if p.Network.Depth != InfiniteDepth {
-		k, err := kernels.NTK(arch, kx)
-		if err != nil {
-			return k, fmt.Errorf("dmft: lazy kernels: %w", err)
+		rates := p.rates()
+		if frozen {
+			rates.Input, rates.Hidden = 0, 0
 		}
-		p.weigh(&k, frozen, kx)
+		k, err := arch.Kernels(p.Network.blocks(), kx, p.Network.Bias, rates)
+		if err != nil {
+			return nil, fmt.Errorf("dmft: lazy kernels: %w", err)
+		}
 		return k, nil
 	}
 	// Richardson extrapolation over a ladder where every layer time of the first is one of all others: no sampling errors, so it converges to rounding.
 	const first, rungs = 16, 6
 	q := p.Network.depthOrder()
-	var table []kernels.Kernels
+	var table []*arch.StaticNet
 	var xs []float64
 	for i := range rungs {
 		n := *p
@@ -345,20 +347,20 @@ func (p *Problem) staticKernels(frozen bool, kx mat.Symmetric) (kernels.Kernels,
 		if err != nil {
 			return full, err
 		}
-		thin := kernels.Kernels{NTK: full.NTK}
+		thin := &arch.StaticNet{NTK: full.NTK}
 		for l := 0; l < n.Network.Depth; l += 4 << i {
 			thin.H, thin.Phi, thin.G = append(thin.H, full.H[l]), append(thin.Phi, full.Phi[l]), append(thin.G, full.G[l])
 		}
 		table, xs = append(table, thin), append(xs, math.Pow(float64(n.Network.Depth), -q))
 		for j := i - 1; j >= 0; j-- { // Neville at x = 0
-			neville(&table[j], &table[j+1], xs[j], xs[i])
+			neville(table[j], table[j+1], xs[j], xs[i])
 		}
 	}
 	return table[0], nil
 }
 
 // neville sets a ← (x_a b − x_b a)/(x_a − x_b) for every kernel.
-func neville(a, b *kernels.Kernels, xa, xb float64) {
+func neville(a, b *arch.StaticNet, xa, xb float64) {
 	mix := func(u, v *mat.SymDense) {
 		for i := range u.SymmetricDim() {
 			for j := i; j < u.SymmetricDim(); j++ {
@@ -370,29 +372,6 @@ func neville(a, b *kernels.Kernels, xa, xb float64) {
 	for _, l := range [][2][]*mat.SymDense{{a.H, b.H}, {a.Phi, b.Phi}, {a.G, b.G}} {
 		for i := range l[0] {
 			mix(l[0][i], l[1][i])
-		}
-	}
-}
-
-// weigh recomputes the NTK with the learning rates of groups of layers.
-func (p *Problem) weigh(k *kernels.Kernels, frozen bool, kx mat.Symmetric) {
-	r := p.rates()
-	if frozen {
-		r.Input, r.Hidden = 0, 0
-	}
-	if r == (Rates{1, 1, 1}) {
-		return
-	}
-	_, b := p.Network.coefficients()
-	bias := p.Network.Bias * p.Network.Bias
-	top := len(k.Phi) - 1
-	for i := range k.NTK.SymmetricDim() {
-		for j := i; j < k.NTK.SymmetricDim(); j++ {
-			v := r.Readout*k.Phi[top].At(i, j) + r.Input*k.G[0].At(i, j)*(kx.At(i, j)+bias)
-			for l := range top {
-				v += r.Hidden * b * b * k.G[l+1].At(i, j) * (k.Phi[l].At(i, j) + bias)
-			}
-			k.NTK.SetSym(i, j, v)
 		}
 	}
 }

@@ -10,9 +10,10 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
-	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -228,6 +229,29 @@ func TestErrorAsked(t *testing.T) {
 	}
 }
 
+// aligned draws a network whose input weights and readout are the vector v and whose branches are zero.
+type aligned struct {
+	v     field.Mat[float64]
+	dense bool
+}
+
+func (a aligned) Readout(_ int, w field.Mat[float64]) error { copy(w.Data, a.v.Data); return nil }
+
+func (a aligned) Input(int, int) (field.Mat[float64], error) { return a.v, nil }
+
+func (a aligned) Leaf(int, field.Mat[float64]) error { return nil }
+
+func (a aligned) Kept() []field.Keeper { return nil }
+
+func (a aligned) Matrix(m arch.Spec) (field.Matrix[float64], error) {
+	if a.dense {
+		return arch.NewDense(field.New[float64](m.Rows, m.Cols)), nil
+	}
+	w := gaussian.NewMatrix(m.Rows, 1e-12, gaussian.NewPool(1, 2, m.Rows, 1, 1, -1), gaussian.NewPool(1, 3, m.Rows, 1, 1, -1))
+	w.Combine(0, []float64{0}) // nothing of the initial matrix
+	return w, nil
+}
+
 // TestMeanFieldDepth: the closed example of the mean-field limit α = 1, ρ = 1: linear branches that start at zero, input and readout frozen at the same vector, so
 // that f = Π_ℓ(1 + θ_ℓ/L) with L branches. In the limit f = u with u′ = u²(y − u), ln(u/(y − u))/y² − 1/(yu) = t + const: u(0.4) = 1.452863 for y = 2. Dense and
 // conditioned matrices give the values of finite depth, which approach it as 1/L.
@@ -246,21 +270,7 @@ func TestMeanFieldDepth(t *testing.T) {
 			p.Network.Branch = dmft.Branch{Beta: (l + 1) / l, Exponent: 1, Rate: 1} // β L^{−1} is 1/l, and L^ρ times the rate below l
 			p.Training.Rates = dmft.Rates{Hidden: l / (l + 1)}
 			tr, err := dmft.Train(context.Background(), p, dmft.Ensemble[float64]{Name: "aligned", Width: width, Replicas: 1, Conditioned: !dense, MeanField: true,
-				Draw: func(_ int, pts *dmft.Points[float64], in, out, _ la.Mat[float64]) (dmft.Hidden[float64], error) {
-					var h dmft.Hidden[float64]
-					pts.SetWeights(in, v)
-					copy(out.Data, v.Data)
-					for range branches {
-						if dense {
-							h.Matrices = append(h.Matrices, dmft.NewDense(la.New[float64](width, width)))
-							continue
-						}
-						w := gaussian.NewMatrix(width, 1e-12, gaussian.NewPool(1, 2, width, 1, 1, -1), gaussian.NewPool(1, 3, width, 1, 1, -1))
-						w.Combine(0, []float64{0}) // nothing of the initial matrix
-						h.Matrices = append(h.Matrices, w)
-					}
-					return h, nil
-				}})
+				Init: func(int) (arch.Init[float64], error) { return aligned{v, dense}, nil }})
 			if err != nil {
 				t.Fatal(err)
 			}

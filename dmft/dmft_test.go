@@ -293,7 +293,7 @@ func TestLazyMethod(t *testing.T) {
 		tr := solve(t, p, dmft.Settings{Method: dmft.Lazy})
 		joint := mat.NewDense(8, 8, nil)
 		joint.Stack(data.Inputs, data.TestInputs)
-		ker, err := kernels.NTK(p.Network.Architecture(), kernels.Gram(joint))
+		ker, err := kernels.NTK(kernels.Architecture{Depth: 1, Activation: p.Network.Activation}, kernels.Gram(joint))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
@@ -69,8 +70,8 @@ type Ensemble[T la.Float] struct {
 	Width    int    // neurons or sites of a replica
 	Replicas int
 	Space    Space
-	// Draw fills the first-layer state (see Points.SetWeights), the readout and the biases of one replica, and makes its hidden matrices.
-	Draw func(replica int, pts *Points[T], in, out, bias la.Mat[T]) (Hidden[T], error)
+	// Init draws the weights of one replica.
+	Init func(replica int) (arch.Init[T], error)
 	// Conditioned says that hidden matrices remember what they were multiplied with (the theory).
 	Conditioned bool
 	// TangentKernel makes predictions follow f ← f + ηKΔ with the NTK of the fields rather than the readout (gradient independence).
@@ -291,7 +292,7 @@ func (k *kernelStats) merge(o kernelStats) {
 type job[T la.Float] struct {
 	Ensemble[T]
 	p       *Problem
-	pts     *Points[T]
+	pts     *points[T]
 	kept    []int // steps at which f and losses are kept
 	ksteps  []int
 	tsteps  []int // of two-time kernels
@@ -430,7 +431,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 			last = time.Now()
 		}
 		nw.Eval(0, float64(n))
-		if err := nw.err(); err != nil {
+		if err := nw.Err(); err != nil {
 			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
 		}
 		j.record(nw, pt, n, lo == 0)
@@ -456,8 +457,8 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() {
 			hidden = nw.conditioned()
 		}
-		for r := range nw.r {
-			pt.two.add(pt.history.twoTime(nw.n, r, j.pts.Outputs, hidden))
+		for r := range nw.Replicas {
+			pt.two.add(pt.history.twoTime(nw.Width, r, j.pts.outputs, hidden))
 		}
 	}
 	pt.history = history{}
@@ -499,25 +500,23 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	case j.Conditioned && j.p.Network.Depth > 1:
 		mode = perOutput
 	}
-	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, mode)
+	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, mode, j.Conditioned)
 	for r := range hi - lo {
-		var bias la.Mat[T]
-		if nw.bias > 0 {
-			bias = nw.rows(nw.regs[0].Bias, r)
+		init, err := j.Init(lo + r)
+		if err == nil {
+			err = nw.Draw(r, init)
 		}
-		h, err := j.Draw(lo+r, j.pts, nw.rows(nw.regs[0].In, r), nw.rows(nw.regs[0].Out, r), bias)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		nw.setHidden(r, h)
 	}
 	nw.Reserve(st.Registers())
 	t := len(j.kept)
 	pt := &part{
-		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
+		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.outputs),
 		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
 		kernels: make([]kernelStats, len(j.ksteps)),
-		Pre:     make([]float64, 2*nw.l*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
+		Pre:     make([]float64, 2*len(nw.Hidden)*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
 	if j.Store != nil {
 		data, ok, err := j.Store.Load(name + ".checkpoint")
@@ -578,7 +577,7 @@ func (j *job[T]) loadPart(name string) (*part, bool, error) {
 func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 	for k, step := range j.tsteps {
 		if step == n {
-			pt.history.keep(newKernelScratch(nw).fields(), k, len(j.tsteps))
+			nw.ByOutput(0, func() { pt.history.keep(fieldsOf(nw), k, len(j.tsteps)) })
 		}
 	}
 	last := j.p.Training.Steps
@@ -586,8 +585,8 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 	if i < 0 { // kernels are kept where f is
 		return
 	}
-	t, all, c := len(j.kept), j.pts.All, j.pts.Outputs
-	for r := range nw.r {
+	t, all, c := len(j.kept), j.pts.All, j.pts.outputs
+	for r := range nw.Replicas {
 		f := nw.f[r*c*all : (r+1)*c*all]
 		dst := pt.F[(r*t+i)*all*c:]
 		for m := range all {
@@ -600,10 +599,10 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 			pt.Test[r*t+i] = j.pts.yt.eval(f[j.pts.Train:], all, nil, nil, 0)
 		}
 		s := 0.
-		for _, v := range nw.rows(nw.regs[0].Out, r).Data {
+		for _, v := range nw.ReadoutWeights(r).Data {
 			s += float64(v) * float64(v)
 		}
-		pt.Norm[r*t+i] = s / float64(nw.n*c)
+		pt.Norm[r*t+i] = s / float64(nw.Width*c)
 	}
 	if n == 0 {
 		j.preactivations(nw, pt, 0)
@@ -613,20 +612,21 @@ func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
 	}
 	for k, step := range j.ksteps {
 		if step == n {
-			kk := newKernelScratch(nw)
-			for r := range nw.r {
-				x := kk.of(r)
-				pt.kernels[k].add(x)
-				j.summarise(pt, k, r, nw.r, x)
-				j.keepNTK(pt, k, r, nw.r, x)
-			}
+			nw.ByOutput(0, func() {
+				kk := newKernelScratch(nw)
+				for r := range nw.Replicas {
+					x := kk.of(r)
+					pt.kernels[k].add(x)
+					j.summarise(pt, k, r, nw.Replicas, x)
+					j.keepNTK(pt, k, r, nw.Replicas, x)
+				}
+			})
 		}
 	}
 	if n == 0 && first {
 		pt.Lambda = math.NaN()
 		if pc := j.pts.Train * c; pc <= lambdaRows {
-			k := newKernelScratch(nw).of(0)
-			pt.Lambda = largestEigenvalue(k[:pc*pc], pc)
+			nw.ByOutput(0, func() { pt.Lambda = largestEigenvalue(newKernelScratch(nw).of(0)[:pc*pc], pc) })
 		}
 	}
 }
@@ -639,7 +639,7 @@ const summaryRows = 512
 
 // summarise notes alignment and movement of the NTK at the start of kernels x of one replica at kept time k; their scatter is an error bar.
 func (j *job[T]) summarise(pt *part, k, r, replicas int, x []float64) {
-	pc := j.pts.Train * j.pts.Outputs
+	pc := j.pts.Train * j.pts.outputs
 	if pc > summaryRows {
 		return
 	}
@@ -666,7 +666,7 @@ func (j *job[T]) keepNTK(pt *part, k, r, replicas int, x []float64) {
 	if i < 0 {
 		return
 	}
-	pc := j.pts.Train * j.pts.Outputs
+	pc := j.pts.Train * j.pts.outputs
 	q := min(pc, replicaRows)
 	if pt.Each == nil {
 		pt.Each = make([]float64, replicas*len(e)*q*q)
@@ -679,11 +679,12 @@ func (j *job[T]) keepNTK(pt *part, k, r, replicas int, x []float64) {
 // preactivations keeps h of evenly spaced sites of each replica.
 func (j *job[T]) preactivations(nw *network[T], pt *part, which int) {
 	cols := min(j.pts.Train, preactColumns)
-	i := which * nw.l * nw.r * j.preSite * cols
-	for l := range nw.l {
-		for r := range nw.r {
+	i := which * len(nw.Hidden) * nw.Replicas * j.preSite * cols
+	for _, l := range nw.Hidden {
+		h := l.H
+		for r := range nw.Replicas {
 			for s := range j.preSite {
-				la.Convert(pt.Pre[i:i+cols], nw.h[l].Row(r*nw.n + s*nw.n/j.preSite)[:cols])
+				la.Convert(pt.Pre[i:i+cols], h.Value.Row(r*h.N + s*h.N/j.preSite)[:cols])
 				i += cols
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -71,7 +72,7 @@ func (s *lazyState) Combine(dst int, c []float64) {
 }
 
 func (s *lazyState) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
-	return math.Sqrt(errorSum(s.regs[e], s.regs[a], s.regs[b], atol, rtol) / float64(len(s.regs[e])))
+	return math.Sqrt(arch.ErrorSum(s.regs[e], s.regs[a], s.regs[b], atol, rtol) / float64(len(s.regs[e])))
 }
 
 // solveLazy follows the static NTK. It is deterministic: no sites, no error bars.
@@ -92,7 +93,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	}
 	np, pt, _, c := p.Data.sizes()
 	all := np + pt
-	joint := kernels.Gram(stack(p.Data.Inputs, p.Data.TestInputs))
+	joint := kernels.Gram(arch.Stack(p.Data.Inputs, p.Data.TestInputs))
 	ker, err := p.staticKernels(set.Method == FrozenFeatures, joint)
 	if err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	}
 	if tr.Status.Early() {
 		if tr.Status.Advice == "" {
-			j := job[float64]{p: p, pts: &Points[float64]{Train: np}}
+			j := job[float64]{p: p, pts: &points[float64]{Inputs: &arch.Inputs[float64]{Train: np}}}
 			tr.Status.Advice = j.diagnose(tr.Diagnostics.Lambda)
 		}
 		tr.truncate(kept, tr.Status.Step)
@@ -180,7 +181,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 }
 
 // lazyKernels records the static kernels, the same at every kept time.
-func lazyKernels(p *Problem, ker kernels.Kernels, tr *Trajectory, steps []int, y target) {
+func lazyKernels(p *Problem, ker *arch.StaticNet, tr *Trajectory, steps []int, y target) {
 	if len(steps) == 0 {
 		return
 	}

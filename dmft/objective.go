@@ -1,8 +1,11 @@
 package dmft
 
 import (
+	"math"
+
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
@@ -40,7 +43,7 @@ func (o *Objective) Loss(test bool, f, delta []float64) float64 {
 
 // Gram is the Gram matrix of the training points and then the test points, with biases of the first layer as one more input.
 func (p *Problem) Gram() *mat.SymDense {
-	k := kernels.Gram(stack(p.Data.Inputs, p.Data.TestInputs))
+	k := kernels.Gram(arch.Stack(p.Data.Inputs, p.Data.TestInputs))
 	if s := p.Network.Bias * p.Network.Bias; s > 0 {
 		for i := range k.SymmetricDim() {
 			for j := i; j < k.SymmetricDim(); j++ {
@@ -54,5 +57,16 @@ func (p *Problem) Gram() *mat.SymDense {
 // Times are the times of all steps of the problem: step numbers, or η·step of a flow.
 func (p *Problem) Times() []float64 { return times(p, evenly(p.Training.Steps+1, p.Training.Steps+1)) }
 
+// Start are the kernels at the start, of the training points and then the test points, learning rates of layers in the neural tangent kernel.
+func (p *Problem) Start() (*arch.StaticNet, error) {
+	return p.staticKernels(false, kernels.Gram(arch.Stack(p.Data.Inputs, p.Data.TestInputs)))
+}
+
 // LayerRates are the factors κ of the learning rates of input weights, hidden weights and readout, those of the branches of a residual network included.
-func (p *Problem) LayerRates() Rates { return p.rates() }
+func (p *Problem) LayerRates() Rates {
+	r := p.rates()
+	if p.Network.Kind == ResNet {
+		r.Hidden *= math.Pow(float64(p.Network.Depth), p.Network.Branch.Rate)
+	}
+	return r
+}

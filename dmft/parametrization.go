@@ -55,9 +55,7 @@ func (a Parametrization) AtWidth(p *Problem, width, base int) (*Problem, error) 
 			return nil, fmt.Errorf("dmft: in the parametrisation %s biases of hidden layers learn at a constant rate and their weights at one ∝ N, and both have one rate here; use no biases, or %s", a, MuP)
 		}
 		r := &q.Training.Rates
-		if *r == (Rates{}) {
-			*r = Rates{1, 1, 1}
-		}
+		*r = r.OrOne()
 		grow := float64(width) / float64(base)
 		r.Hidden *= grow
 		r.Readout *= grow

@@ -4,45 +4,36 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/james-bowman/sparse"
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/seed39b58f2d/dmft/dmft/gaussian"
-	"github.com/seed39b58f2d/dmft/internal/csr"
+	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
-	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// Space is a way of holding a site of the first layer. Both follow the same dynamics to rounding; they differ in cost.
-type Space string
-
-// In data space a site is its preactivations h ∈ R^P on all points, in input space its weights w ∈ R^D.
-const (
-	AutoSpace  Space = ""      // whichever is cheaper per step
-	DataSpace  Space = "data"  // cost P_train·(P_train + P_test) per site and step
-	InputSpace Space = "input" // cost D·(2 P_train + P_test), or the non-zeros of a sparse input matrix
-)
-
-// Points are the inputs of a Problem prepared for a precision: train points first, then test points.
-type Points[T la.Float] struct {
-	Train, All, Dim, Outputs int
-	Space                    Space
-
-	joint  mat.Matrix                  // All×Dim inputs, dense or CSR
-	gram   func() *mat.SymDense        // train Gram matrix Kx = X Xᵀ/D, for the NTK; made when it is first asked for
-	kx     la.Mat[T]                   // Train×All rows of the joint Gram matrix (data space)
-	x, xt  la.Mat[T]                   // All×Dim inputs/√D and its transpose (input space, dense)
-	csr    *csr.Matrix[T]              // inputs/√D (input space, sparse)
-	y, yt  target                      // train and test targets
-	factor func() (fieldFactor, error) // how fields are made of independent noise
+// points are the inputs and targets of a Problem prepared for a precision: training points first, then test points.
+type points[T field.Float] struct {
+	*arch.Inputs[T]
+	outputs int
+	y, yt   target // train and test targets
 }
 
-// fieldFactor: fields over all points are z·Fᵀ with z of r independent columns, or z·Xᵀ/√D when f is nil.
-type fieldFactor struct {
-	f    *la.Mat[float64]
-	rank int
+// newPoints prepares the data of a problem.
+func newPoints[T field.Float](p *Problem, space Space) (*points[T], error) {
+	in, err := arch.NewInputs[T](p.Data.Inputs, p.Data.TestInputs, space)
+	if err != nil {
+		return nil, err
+	}
+	np, pt, _, c := p.Data.sizes()
+	pts := &points[T]{Inputs: in, outputs: c}
+	pts.y = target{loss: p.Training.Loss, y: flat(p.Data.Targets), p: np, c: c}
+	pts.yt = target{loss: p.Training.Loss, p: 0, c: c}
+	if pt > 0 {
+		pts.yt.y, pts.yt.p = flat(p.Data.TestTargets), pt
+	}
+	return pts, nil
 }
 
 // Validate says what is wrong with a problem: shapes, numbers that are not finite, targets that do not suit the loss, settings out of range.
@@ -179,30 +170,25 @@ func (p *Problem) withBias() *Problem {
 	return &q
 }
 
-// Architecture is the network as the kernel recursions take it.
-func (n Network) Architecture() kernels.Architecture {
-	return kernels.Architecture{Depth: n.Depth, Residual: n.Kind == ResNet, Beta: n.Branch.Beta, Exponent: n.Branch.Exponent, Activation: n.Activation, Bias: n.Bias}
-}
-
-// coefficients are s and b of h^{ℓ+1} = s h^ℓ + b W φ(h^ℓ)/√N.
-func (n Network) coefficients() (s, b float64) {
+// Coefficients are s and b of h^{ℓ+1} = s h^ℓ + b W φ(h^ℓ)/√N.
+func (n Network) Coefficients() (s, b float64) {
 	if n.Kind != ResNet {
 		return 0, 1
 	}
 	return 1, n.Branch.Beta * math.Pow(float64(n.Depth), -n.Branch.Exponent) // not asked for at infinite depth
 }
 
-// rates are the factors κ of the learning rates of input weights, hidden weights and readout.
-func (p *Problem) rates() Rates {
-	r := p.Training.Rates
-	if r == (Rates{}) {
-		r = Rates{1, 1, 1}
+// blocks are those of the network at finite depth.
+func (n Network) blocks() []arch.Block {
+	if n.Kind != ResNet {
+		return arch.MLP(max(n.Depth, 1), n.Activation, n.Bias)
 	}
-	if p.Network.Kind == ResNet {
-		r.Hidden *= math.Pow(float64(p.Network.Depth), p.Network.Branch.Rate)
-	}
-	return r
+	_, b := n.Coefficients()
+	return arch.ResNet(n.Depth, n.Activation, n.Bias, b, math.Pow(float64(n.Depth), n.Branch.Rate))
 }
+
+// rates are the factors κ of the learning rates of input weights, hidden weights and readout, but for that of residual branches.
+func (p *Problem) rates() Rates { return p.Training.Rates.OrOne() }
 
 func notFinite(m mat.Matrix) (i, j int, v float64) {
 	bad := func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
@@ -244,94 +230,8 @@ func (d Data) sizes() (p, pt, dim, c int) {
 
 // chooseSpace picks the cheaper way of holding the first layer.
 func (d Data) chooseSpace(want Space) (Space, error) {
-	switch want {
-	case DataSpace, InputSpace:
-		return want, nil
-	case AutoSpace:
-	default:
-		return "", fmt.Errorf("dmft: unknown way %q of holding sites; use %s or %s", want, DataSpace, InputSpace)
-	}
-	p, pt, dim, _ := d.sizes()
-	input := float64(dim) * float64(2*p+pt)
-	if c, ok := d.Inputs.(*sparse.CSR); ok {
-		// Indirect addressing of non-zeros costs about four times a dense product of the same size.
-		perRow := float64(c.NNZ()) / float64(p)
-		input = 4 * perRow * float64(2*p+pt)
-	}
-	if input < float64(p)*float64(p+pt) {
-		return InputSpace, nil
-	}
-	return DataSpace, nil
-}
-
-// newPoints prepares the data of a problem.
-func newPoints[T la.Float](p *Problem, space Space) (*Points[T], error) {
-	space, err := p.Data.chooseSpace(space)
-	if err != nil {
-		return nil, err
-	}
-	np, pt, dim, c := p.Data.sizes()
-	pts := &Points[T]{Train: np, All: np + pt, Dim: dim, Outputs: c, Space: space}
-	pts.y = target{loss: p.Training.Loss, y: flat(p.Data.Targets), p: np, c: c}
-	pts.yt = target{loss: p.Training.Loss, p: 0, c: c}
-	if pt > 0 {
-		pts.yt.y, pts.yt.p = flat(p.Data.TestTargets), pt
-	}
-	pts.factor = func() (fieldFactor, error) { return fieldFactor{rank: dim}, nil }
-	pts.joint = stack(p.Data.Inputs, p.Data.TestInputs)
-	pts.gram = sync.OnceValue(func() *mat.SymDense { return kernels.Gram(p.Data.Inputs) })
-	if space == DataSpace {
-		joint := kernels.Gram(pts.joint)
-		pts.kx = la.New[T](np, np+pt)
-		for i := range np {
-			for j := range np + pt {
-				pts.kx.Row(i)[j] = T(joint.At(i, j))
-			}
-		}
-		if dim > np+pt {
-			pts.factor = sync.OnceValues(func() (fieldFactor, error) { return factorise(joint) })
-		}
-		return pts, nil
-	}
-	scale := 1 / math.Sqrt(float64(dim))
-	if s, ok := pts.joint.(*sparse.CSR); ok {
-		pts.csr = csr.New[T](s, scale)
-		return pts, nil
-	}
-	pts.x, pts.xt = la.New[T](np+pt, dim), la.New[T](dim, np+pt)
-	for i := range np + pt {
-		for j := range dim {
-			v := T(pts.joint.At(i, j) * scale)
-			pts.x.Row(i)[j], pts.xt.Row(j)[i] = v, v
-		}
-	}
-	return pts, nil
-}
-
-// columns is the number of columns of the first-layer state: one per point or one per input.
-func (pts *Points[T]) columns() int {
-	if pts.Space == DataSpace {
-		return pts.All
-	}
-	return pts.Dim
-}
-
-// SetWeights sets the first-layer state of some neurons from their input weights w (rows×D, float64): the weights
-// themselves in input space, h = W Xᵀ/√D in data space.
-func (pts *Points[T]) SetWeights(dst la.Mat[T], w la.Mat[float64]) {
-	if pts.Space == InputSpace {
-		la.Convert(dst.Data, w.Data)
-		return
-	}
-	h := la.New[float64](w.Rows, pts.All)
-	scale := 1 / math.Sqrt(float64(pts.Dim))
-	if s, ok := pts.joint.(*sparse.CSR); ok {
-		csr.New[float64](s, scale).Mul(h, w)
-	} else {
-		x := denseView(pts.joint)
-		la.Gemm(la.N, la.T, scale, w, x, 0, h)
-	}
-	la.Convert(dst.Data, h.Data)
+	_, pt, _, _ := d.sizes()
+	return arch.ChooseSpace(d.Inputs, pt, want)
 }
 
 // flat returns the elements of m by rows.
@@ -355,36 +255,4 @@ func denseView(m mat.Matrix) la.Mat[float64] {
 	}
 	r := d.RawMatrix()
 	return la.Mat[float64]{Rows: r.Rows, Cols: r.Cols, Stride: r.Stride, Data: r.Data}
-}
-
-// stack puts test points below train points, keeping sparsity when both are sparse.
-func stack(a, b mat.Matrix) mat.Matrix {
-	if b == nil {
-		return a
-	}
-	ra, d := a.Dims()
-	rb, _ := b.Dims()
-	sa, aok := a.(*sparse.CSR)
-	sb, bok := b.(*sparse.CSR)
-	if aok && bok {
-		x, y := sa.RawMatrix(), sb.RawMatrix()
-		ptr := append([]int(nil), x.Indptr...)
-		for _, p := range y.Indptr[1:] {
-			ptr = append(ptr, p+x.Indptr[ra])
-		}
-		return sparse.NewCSR(ra+rb, d, ptr, append(append([]int(nil), x.Ind...), y.Ind...), append(append([]float64(nil), x.Data...), y.Data...))
-	}
-	out := mat.NewDense(ra+rb, d, nil)
-	out.Slice(0, ra, 0, d).(*mat.Dense).Copy(a)
-	out.Slice(ra, ra+rb, 0, d).(*mat.Dense).Copy(b)
-	return out
-}
-
-// factorise is the pivoted Cholesky factor of the joint Gram matrix.
-func factorise(k mat.Symmetric) (fieldFactor, error) {
-	f, err := gaussian.NewFactor(k.SymmetricDim(), k.At)
-	if err != nil {
-		return fieldFactor{}, fmt.Errorf("dmft: Gram matrix of the inputs: %w", err)
-	}
-	return fieldFactor{f: &f.F, rank: f.Rank}, nil
 }

@@ -3,6 +3,7 @@ package dmft
 import (
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -31,20 +32,20 @@ type Data struct {
 	TestTargets *mat.Dense // Pt×C, or nil
 }
 
-// Kind is the architecture of a network.
+// Kind is a family of architectures.
 type Kind string
 
 // The architectures.
 const (
-	TwoLayer Kind = "two-layer" // one hidden layer
+	TwoLayer Kind = "two-layer" // one hidden layer; the zero Kind at depth 0 or 1
 	MLP      Kind = "mlp"       // L hidden layers, s = 0, b = 1
 	ResNet   Kind = "resnet"    // L hidden layers, s = 1, b = β L^{−α}
 )
 
-// Network is an architecture.
+// Network is an architecture: one of the kinds, or a list of blocks. Its zero value, with an activation, is a two-layer network.
 type Network struct {
 	Kind       Kind
-	Depth      int // number of hidden layers L; 1 for TwoLayer
+	Depth      int // number of hidden layers L; 0 is 1 for a two-layer network
 	Activation kernels.Activation
 	Branch     Branch  // of a ResNet
 	Bias       float64 // σ_b, the scale of trained biases in every hidden layer; 0 is none
@@ -59,11 +60,17 @@ type Branch struct {
 }
 
 // Rates are learning rates of groups of layers relative to the learning rate; zero freezes. As a whole the zero value means 1, 1, 1.
-type Rates struct {
-	Input   float64 // W⁰, with its biases
-	Hidden  float64 // W¹ … W^{L−1}, with their biases; times L^ρ in a ResNet
-	Readout float64 // w
-}
+type Rates = arch.Rates
+
+// Space is a way of holding a site of the first layer.
+type Space = arch.Space
+
+// The ways of holding a site, see package arch.
+const (
+	AutoSpace  = arch.AutoSpace
+	DataSpace  = arch.DataSpace
+	InputSpace = arch.InputSpace
+)
 
 // LossKind names a loss.
 type LossKind string

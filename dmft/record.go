@@ -5,32 +5,37 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// kernelScratch computes the kernels of the replicas of a network at its present state.
+// kernelScratch computes the kernels of the replicas of a network at its present state, for which the gradients of every output must be at hand.
 type kernelScratch[T la.Float] struct {
-	nw  *network[T]
-	g   [][]la.Mat[T] // output, layer: rows×Train
-	out []float64
-	buf la.Mat[T]
+	nw       *network[T]
+	features [][]float64 // Φ of nw.Features, P×P
+	grads    [][]float64 // G of nw.Gradients, PC×PC
+	out      []float64
+	buf      la.Mat[T]
 }
 
 func newKernelScratch[T la.Float](nw *network[T]) *kernelScratch[T] {
-	p, c, l := nw.pts.Train, nw.pts.Outputs, nw.l
-	k := &kernelScratch[T]{nw: nw, buf: la.New[T](p, p), out: make([]float64, p*c*p*c+l*(p*p+p*c*p*c))}
-	if nw.g != nil { // the last Eval has them
-		k.g = nw.g
-		return k
+	p, pc, l := nw.pts.Train, nw.pts.Train*nw.pts.outputs, len(nw.Hidden)
+	k := &kernelScratch[T]{nw: nw, buf: la.New[T](p, p), out: make([]float64, pc*pc+l*(p*p+pc*pc)),
+		features: make([][]float64, len(nw.Features)), grads: make([][]float64, len(nw.Gradients))}
+	phi, g := k.out[pc*pc:pc*pc+l*p*p], k.out[pc*pc+l*p*p:]
+	for i, h := range nw.Hidden { // recorded kernels are made where they are returned
+		k.features[h.Feature], k.grads[h.Gradient] = phi[i*p*p:(i+1)*p*p], g[i*pc*pc:(i+1)*pc*pc]
 	}
-	for o := range c {
-		e := make([]la.Mat[T], l)
-		for i := range e {
-			e[i] = la.New[T](nw.r*nw.n, p)
+	for i := range k.features {
+		if k.features[i] == nil {
+			k.features[i] = make([]float64, p*p)
 		}
-		nw.backward(0, unitWeights[T](nw.r, c, p, o), e)
-		k.g = append(k.g, e)
+	}
+	for i := range k.grads {
+		if k.grads[i] == nil {
+			k.grads[i] = make([]float64, pc*pc)
+		}
 	}
 	return k
 }
@@ -39,23 +44,24 @@ func newKernelScratch[T la.Float](nw *network[T]) *kernelScratch[T] {
 // The slice is reused by the next call.
 func (k *kernelScratch[T]) of(r int) []float64 {
 	nw := k.nw
-	p, c, l := nw.pts.Train, nw.pts.Outputs, nw.l
+	p, c := nw.pts.Train, nw.pts.outputs
 	pc := p * c
-	ntk, phi, g := k.out[:pc*pc], k.out[pc*pc:pc*pc+l*p*p], k.out[pc*pc+l*p*p:]
-	inv := T(1 / float64(nw.n))
-	for i := range l {
-		f := nw.train(nw.rows(nw.phi[i], r))
-		la.Gemm(la.T, la.N, inv, f, f, 0, k.buf)
+	for i, f := range nw.Features {
+		v := nw.train(rows(f.Value, f, r))
+		la.Gemm(la.T, la.N, T(1/float64(f.N)), v, v, 0, k.buf)
+		phi := k.features[i]
 		for m := range p { // the products of (m, n) and (n, m) may round differently
 			for n := m; n < p; n++ {
 				v := float64(k.buf.Data[m*p+n])
-				phi[i*p*p+m*p+n], phi[i*p*p+n*p+m] = v, v
+				phi[m*p+n], phi[n*p+m] = v, v
 			}
 		}
-		gi := g[i*pc*pc : (i+1)*pc*pc]
+	}
+	for i, f := range nw.Gradients {
+		g := k.grads[i]
 		for a := range c {
 			for b := a; b < c; b++ {
-				la.Gemm(la.T, la.N, inv, nw.train(nw.rows(k.g[a][i], r)), nw.train(nw.rows(k.g[b][i], r)), 0, k.buf)
+				la.Gemm(la.T, la.N, T(1/float64(f.N)), nw.train(rows(f.Grad(1+a), f, r)), nw.train(rows(f.Grad(1+b), f, r)), 0, k.buf)
 				for m := range p {
 					first := 0
 					if a == b {
@@ -63,31 +69,34 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 					}
 					for n := first; n < p; n++ {
 						v := float64(k.buf.Data[m*p+n])
-						gi[(m*c+a)*pc+n*c+b] = v
-						gi[(n*c+b)*pc+m*c+a] = v
+						g[(m*c+a)*pc+n*c+b] = v
+						g[(n*c+b)*pc+m*c+a] = v
 					}
 				}
 			}
 		}
 	}
-	// K = κ_out Φ^L δ_cc' + κ_in G¹∘Kx + κ_hid b² Σ_ℓ G^{ℓ+1}∘(Φ^ℓ + σ_b²), with σ_b² in Kx
-	bias := nw.bias * nw.bias
-	b2 := nw.b * nw.b * nw.rates.Hidden
-	gram := nw.pts.gram()
+	gram := nw.pts.Gram()
 	for m := range p {
 		for n := range p {
-			kx := nw.rates.Input * gram.At(m, n)
+			kx := gram.At(m, n)
 			for a := range c {
 				for b := range c {
 					i := (m*c+a)*pc + n*c + b
-					v := g[i] * kx
-					if a == b {
-						v += nw.rates.Readout * phi[(l-1)*p*p+m*p+n]
+					v := 0.
+					for _, t := range nw.Tangents {
+						x := kx
+						if t.Feature != arch.InputGram {
+							x = k.features[t.Feature][m*p+n] + t.Bias
+						}
+						switch {
+						case t.Gradient != arch.Unit:
+							v += arch.Assemble(t.Scale, k.grads[t.Gradient][i], x)
+						case a == b:
+							v += arch.Assemble(t.Scale, 1, x)
+						}
 					}
-					for j := range l - 1 {
-						v += b2 * g[(j+1)*pc*pc+i] * (phi[j*p*p+m*p+n] + bias)
-					}
-					ntk[i] = v
+					k.out[i] = v
 				}
 			}
 		}
@@ -98,7 +107,7 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 // collect makes the Trajectory of finished parts.
 func (j *job[T]) collect() *Trajectory {
 	parts := j.parts
-	p, pt, c, l := j.pts.Train, j.pts.All-j.pts.Train, j.pts.Outputs, j.p.Network.Depth
+	p, pt, c, l := j.pts.Train, j.pts.All-j.pts.Train, j.pts.outputs, j.p.Network.Depth
 	steps := j.p.Training.Steps
 	t, all, reps := len(j.kept), j.pts.All, j.Replicas
 	tr := &Trajectory{Width: j.Width, Replicas: reps, Status: Status{Code: Finished, Step: steps}}
@@ -195,7 +204,7 @@ func (j *job[T]) collectKernels(tr *Trajectory) {
 	if len(stats) == 0 {
 		return
 	}
-	p, c, l, n := j.pts.Train, j.pts.Outputs, j.p.Network.Depth, len(stats)
+	p, c, l, n := j.pts.Train, j.pts.outputs, j.p.Network.Depth, len(stats)
 	pc := p * c
 	if pc <= summaryRows {
 		align, move := NewArray(j.Replicas, n), NewArray(j.Replicas, n)

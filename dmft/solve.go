@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
-	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
 // Approximation is a method of solving the theory.
@@ -410,63 +411,66 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	e := Ensemble[float64]{
 		Name: fmt.Sprintf("%stheory-L%d-S%d-N%d", name, depth, width, blocks), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
 		TangentKernel: s.Method == GradientIndependence && depth > 1,
-		Draw: func(block int, pts *Points[float64], in, out, bias la.Mat[float64]) (Hidden[float64], error) {
-			var h Hidden[float64]
-			f, err := pts.factor()
-			if err != nil {
-				return h, err
-			}
-			// One pool of forward and one of backward noise per kind of site: a layer's in an MLP, that of all layers in a residual network.
-			fwd, bwd := make([]*gaussian.Pool, depth), make([]*gaussian.Pool, depth)
-			for l := range depth {
-				if l > 0 && p.Network.Kind == ResNet {
-					fwd[l], bwd[l] = fwd[0], bwd[0]
-					continue
-				}
-				stream := uint64(block)<<20 | uint64(l)<<1
-				fwd[l] = gaussian.NewPool(s.Seed, stream, width, copies, 2, limit)
-				bwd[l] = gaussian.NewPool(s.Seed, stream|1, width, copies, 1, limit)
-				if depth > 1 && limit < 0 && !s.last && s.Blocks == 0 {
-					fwd[l].Strict()
-					bwd[l].Strict()
-				}
-				h.Shared = append(h.Shared, fwd[l], bwd[l])
-			}
-			z, err := fwd[0].Draw(f.rank)
-			if err != nil {
-				return h, err
-			}
-			r, err := bwd[depth-1].Draw(c)
-			if err != nil {
-				return h, err
-			}
-			drawSites(pts, f, in, out, z, r)
-			for l := 1; l < depth; l++ {
-				if bias.Cols > 0 {
-					z, err := fwd[l].Draw(1)
-					if err != nil {
-						return h, err
-					}
-					for i, v := range z.Data {
-						bias.Row(i)[l-1] = v
-					}
-				}
-				w := gaussian.NewMatrix(width, tol, fwd[l], bwd[l-1])
-				w.NoResponse = s.Method == GradientIndependence
-				h.Matrices = append(h.Matrices, w)
-			}
-			return h, nil
+		Init: func(block int) (arch.Init[float64], error) {
+			x := &conditioned{seed: s.Seed, block: block, sites: width, copies: copies, limit: limit, tol: tol, noResponse: s.Method == GradientIndependence}
+			x.strict = depth > 1 && limit < 0 && !s.last && s.Blocks == 0
+			return x, nil
 		},
 	}
 	return e, d, nil
 }
 
-// drawSites sets the first layer from unit noise z and the readout from r.
-func drawSites(pts *Points[float64], f fieldFactor, in, out, z, r la.Mat[float64]) {
-	copy(out.Data, r.Data)
-	if f.f != nil {
-		la.Gemm(la.N, la.T, 1, z, *f.f, 0, in)
-		return
-	}
-	pts.SetWeights(in, z)
+// conditioned draws the sites of one block of the theory, and makes conditioned Gaussian matrices. There is one pool of forward and one of backward noise for
+// every kind of site: a layer's in an MLP, that of all layers in a residual network.
+type conditioned struct {
+	seed                 uint64
+	block, sites, copies int
+	limit                int // of matched columns, see gaussian.NewPool
+	tol                  float64
+	strict, noResponse   bool
+	pools                map[int][2]*gaussian.Pool // by kind of site
+	kept                 []field.Keeper
 }
+
+// pool is that of a kind of site in a direction: 0 forward, 1 backward.
+func (c *conditioned) pool(kind, direction int) *gaussian.Pool {
+	p, ok := c.pools[kind]
+	if !ok {
+		stream := uint64(c.block)<<20 | uint64(kind)<<1
+		p[0] = gaussian.NewPool(c.seed, stream, c.sites, c.copies, 2, c.limit)
+		p[1] = gaussian.NewPool(c.seed, stream|1, c.sites, c.copies, 1, c.limit)
+		if c.strict {
+			p[0].Strict()
+			p[1].Strict()
+		}
+		if c.pools == nil {
+			c.pools = map[int][2]*gaussian.Pool{}
+		}
+		c.pools[kind] = p
+		c.kept = append(c.kept, p[0], p[1])
+	}
+	return p[direction]
+}
+
+// Input implements arch.Init.
+func (c *conditioned) Input(_, k int) (field.Mat[float64], error) { return c.pool(0, 0).Draw(k) }
+
+// Readout implements arch.Init.
+func (c *conditioned) Readout(kind int, w field.Mat[float64]) error {
+	return c.pool(kind, 1).DrawInto(w)
+}
+
+// Leaf implements arch.Init.
+func (c *conditioned) Leaf(kind int, dst field.Mat[float64]) error {
+	return c.pool(kind, 0).DrawInto(dst)
+}
+
+// Matrix implements arch.Init.
+func (c *conditioned) Matrix(m arch.Spec) (field.Matrix[float64], error) {
+	w := gaussian.NewMatrix(c.sites, c.tol, c.pool(m.Out, 0), c.pool(m.In, 1))
+	w.NoResponse = c.noResponse
+	return w, nil
+}
+
+// Kept implements arch.Init.
+func (c *conditioned) Kept() []field.Keeper { return c.kept }

@@ -1,6 +1,7 @@
 package dmft
 
 import (
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
 )
@@ -20,7 +21,7 @@ type kernelPredictions[T la.Float] struct {
 func newKernelPredictions[T la.Float](nw *network[T]) *kernelPredictions[T] {
 	all, p := nw.pts.All, nw.pts.Train
 	k := &kernelPredictions[T]{nw: nw, kd: make([]float64, len(nw.f)), phi: la.New[T](all, p), buf: la.New[T](all, p), kx: make([]float64, all*p)}
-	joint := kernels.Gram(nw.pts.joint)
+	joint := kernels.Gram(nw.pts.Joint)
 	for i := range all {
 		for j := range p {
 			k.kx[i*p+j] = joint.At(i, j)
@@ -32,47 +33,41 @@ func newKernelPredictions[T la.Float](nw *network[T]) *kernelPredictions[T] {
 // eval sets kd from the fields and Δ of the last Eval.
 func (k *kernelPredictions[T]) eval() {
 	nw := k.nw
-	all, p, c := nw.pts.All, nw.pts.Train, nw.pts.Outputs
-	inv := T(1 / float64(nw.n))
-	b2, bias := nw.b*nw.b*nw.rates.Hidden, nw.bias*nw.bias
+	all, p, c := nw.pts.All, nw.pts.Train, nw.pts.outputs
 	clear(k.kd)
-	for r := range nw.r {
-		delta := func(o int) []float64 { return nw.delta[(r*c+o)*p : (r*c+o+1)*p] }
-		gram := func(dst la.Mat[T], a, b la.Mat[T]) {
-			la.Gemm(la.T, la.N, inv, nw.rows(a, r), nw.train(nw.rows(b, r)), 0, dst)
+	for r := range nw.Replicas {
+		gram := func(dst la.Mat[T], f *arch.Field[T], a, b la.Mat[T]) {
+			la.Gemm(la.T, la.N, T(1/float64(f.N)), rows(a, f, r), nw.train(rows(b, f, r)), 0, dst)
 		}
-		for l := range nw.l {
-			// G^{ℓ+1}∘Φ^ℓ with Φ⁰ = Kx: l counts the layer of g.
-			if l > 0 {
-				gram(k.phi, nw.phi[l-1], nw.phi[l-1])
+		for _, t := range nw.Tangents {
+			feature := func(i, j int) float64 { return k.kx[i*p+j] }
+			if t.Feature != arch.InputGram {
+				f := nw.Features[t.Feature]
+				gram(k.phi, f, f.Value, f.Value)
+				feature = func(i, j int) float64 { return float64(k.phi.Row(i)[j]) + t.Bias }
 			}
 			for a := range c {
 				for b := range c {
-					gram(k.buf, nw.g[a][l], nw.g[b][l])
-					d := delta(b)
+					if t.Gradient == arch.Unit && a != b {
+						continue
+					}
+					if t.Gradient != arch.Unit {
+						f := nw.Gradients[t.Gradient]
+						gram(k.buf, f, f.Grad(1+a), f.Grad(1+b))
+					}
+					d := nw.delta[(r*c+b)*p : (r*c+b+1)*p]
 					for i := range all {
 						s := 0.
-						for j, g := range k.buf.Row(i) {
-							w := nw.rates.Input * k.kx[i*p+j]
-							if l > 0 {
-								w = b2 * (float64(k.phi.Row(i)[j]) + bias)
+						for j := range p {
+							g := 1.
+							if t.Gradient != arch.Unit {
+								g = float64(k.buf.Row(i)[j])
 							}
-							s += float64(g) * w * d[j]
+							s += arch.Assemble(t.Scale, g, feature(i, j)) * d[j]
 						}
 						k.kd[(r*c+a)*all+i] += s
 					}
 				}
-			}
-		}
-		gram(k.phi, nw.phi[nw.l-1], nw.phi[nw.l-1])
-		for a := range c {
-			d := delta(a)
-			for i := range all {
-				s := 0.
-				for j, v := range k.phi.Row(i) {
-					s += float64(v) * d[j]
-				}
-				k.kd[(r*c+a)*all+i] += nw.rates.Readout * s
 			}
 		}
 	}

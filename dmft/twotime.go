@@ -61,23 +61,23 @@ type kernelFields struct {
 	row          []float64
 }
 
-func (k *kernelScratch[T]) fields() *kernelFields {
-	nw := k.nw
-	out := &kernelFields{rows: nw.r * nw.n, points: nw.pts.Train, row: make([]float64, nw.pts.Train)}
+// fieldsOf a network with the gradients of every output at hand.
+func fieldsOf[T la.Float](nw *network[T]) *kernelFields {
+	out := &kernelFields{rows: nw.Replicas * nw.Width, points: nw.pts.Train, row: make([]float64, nw.pts.Train)}
 	read := func(m la.Mat[T]) func([]float64, int) {
 		return func(dst []float64, i int) { la.Convert(dst, m.Row(i)[:len(dst)]) }
 	}
-	for _, m := range nw.phi {
-		out.phi = append(out.phi, read(m))
+	for _, h := range nw.Hidden {
+		out.phi = append(out.phi, read(h.Phi.Value))
 	}
-	for _, g := range k.g {
+	for o := range nw.pts.outputs {
 		var layers []func([]float64, int)
-		for _, m := range g {
-			layers = append(layers, read(m))
+		for _, h := range nw.Hidden {
+			layers = append(layers, read(h.H.Grad(1+o)))
 		}
 		out.g = append(out.g, layers)
 	}
-	for _, layer := range nw.hidden {
+	for _, layer := range nw.Matrices() {
 		var ranks [][2]int
 		for _, w := range layer {
 			if q, ok := any(w).(*gaussian.Matrix); ok {
@@ -176,7 +176,7 @@ func fill(x []float64, v float64) {
 // conditioned are the hidden matrices of the theory with responses, else nil.
 func (nw *network[T]) conditioned() [][]*gaussian.Matrix {
 	var out [][]*gaussian.Matrix
-	for _, layer := range nw.hidden {
+	for _, layer := range nw.Matrices() {
 		var list []*gaussian.Matrix
 		for _, w := range layer {
 			q, ok := any(w).(*gaussian.Matrix)
@@ -195,7 +195,7 @@ func (j *job[T]) collectTwoTime(tr *Trajectory) {
 	if j.two.N == 0 || tr.Status.Early() {
 		return
 	}
-	p, c, l, n := j.pts.Train, j.pts.Outputs, j.p.Network.Depth, len(j.tsteps)
+	p, c, l, n := j.pts.Train, j.pts.outputs, j.p.Network.Depth, len(j.tsteps)
 	tr.TwoTimeStep = j.tsteps
 	tr.TwoTimeTime = times(j.p, j.tsteps)
 	stderr := make([]float64, len(j.two.M2))

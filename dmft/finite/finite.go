@@ -13,6 +13,8 @@ import (
 	"math"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/random"
@@ -70,36 +72,61 @@ func Flops(p *dmft.Problem, s Settings) float64 {
 	return n
 }
 
-func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
-	// One stream per width, seed and layer, so that neither the number of seeds nor batching changes a network.
-	stream := func(seed, layer int) *random.Stream {
-		return random.New(s.Seed, uint64(s.Width)<<40|uint64(s.First+seed)<<12|uint64(layer))
-	}
+func ensemble[T field.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
 	return dmft.Ensemble[T]{
 		Name: fmt.Sprintf("simulation-N%d", s.Width), Width: s.Width, Replicas: max(s.Seeds, 1), Space: s.Space, Run: s.Run,
-		Draw: func(seed int, pts *dmft.Points[T], in, out, bias la.Mat[T]) (dmft.Hidden[T], error) {
-			rng := stream(seed, 0)
-			r := gaussian.Plain(rng, out.Rows, out.Cols)
-			la.Convert(out.Data, r.Data)
-			pts.SetWeights(in, gaussian.Plain(rng, s.Width, pts.Dim))
-			var h dmft.Hidden[T]
-			scale := T(1 / math.Sqrt(float64(s.Width)))
-			for layer := 1; layer < p.Network.Depth; layer++ {
-				w := la.New[T](s.Width, s.Width)
-				rng := stream(seed, layer)
-				for i := range w.Rows {
-					row := w.Row(i)
-					random.Normal(rng, row)
-					for j := range row {
-						row[j] *= scale
-					}
-				}
-				for i := range bias.Rows {
-					bias.Row(i)[layer-1] = T(rng.NormFloat64())
-				}
-				h.Matrices = append(h.Matrices, dmft.NewDense(w))
-			}
-			return h, nil
+		Init: func(seed int) (arch.Init[T], error) {
+			x := &weights[T]{seed: s.Seed, width: s.Width, number: s.First + seed}
+			x.rng = x.stream(0)
+			return x, nil
 		},
 	}
 }
+
+// weights draws the weights of one network.
+type weights[T field.Float] struct {
+	seed          uint64
+	width, number int
+	rng           *random.Stream // of the layer at hand
+}
+
+// stream is one for every width, seed and layer, so that neither the number of seeds nor batching changes a network.
+func (x *weights[T]) stream(layer int) *random.Stream {
+	return random.New(x.seed, uint64(x.width)<<40|uint64(x.number)<<12|uint64(layer))
+}
+
+// Readout implements arch.Init.
+func (x *weights[T]) Readout(_ int, w field.Mat[T]) error {
+	la.Convert(w.Data, gaussian.Plain(x.rng, w.Rows, w.Cols).Data)
+	return nil
+}
+
+// Input implements arch.Init.
+func (x *weights[T]) Input(n, k int) (field.Mat[float64], error) {
+	return gaussian.Plain(x.rng, n, k), nil
+}
+
+// Matrix implements arch.Init.
+func (x *weights[T]) Matrix(m arch.Spec) (field.Matrix[T], error) {
+	w, scale := field.New[T](m.Rows, m.Cols), T(1/math.Sqrt(float64(m.Cols)))
+	x.rng = x.stream(m.Index)
+	for i := range w.Rows {
+		row := w.Row(i)
+		random.Normal(x.rng, row)
+		for j := range row {
+			row[j] *= scale
+		}
+	}
+	return arch.NewDense(w), nil
+}
+
+// Leaf implements arch.Init.
+func (x *weights[T]) Leaf(_ int, dst field.Mat[T]) error {
+	for i := range dst.Data {
+		dst.Data[i] = T(x.rng.NormFloat64())
+	}
+	return nil
+}
+
+// Kept implements arch.Init: dense matrices share nothing.
+func (x *weights[T]) Kept() []field.Keeper { return nil }

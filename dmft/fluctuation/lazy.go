@@ -134,16 +134,13 @@ func (x *chaos) train(ctx context.Context, z noise, tick func()) (*block, error)
 	all, c := x.np+x.pt, x.c
 	rows, cols := c*all, c*x.np
 	s := &swarm{x: x, obj: x.p.Objective(), k: la.New[float64](rows, cols)}
-	ker, err := layers(x.p.Network.Architecture(), x.gram)
+	ker, err := x.p.Start()
 	if err != nil {
 		return nil, err
 	}
 	for a := range all {
 		for b := range x.np {
-			v := x.rates.Readout*ker.Phi[x.depth-1].At(a, b) + x.rates.Input*ker.G[0].At(a, b)*x.gram.At(a, b)
-			for l := range x.depth - 1 {
-				v += x.rates.Hidden * x.b2 * ker.G[l+1].At(a, b) * (ker.Phi[l].At(a, b) + x.bias)
-			}
+			v := ker.NTK.At(a, b)
 			for o := range c {
 				s.k.Row(o*all + a)[o*x.np+b] = v
 			}

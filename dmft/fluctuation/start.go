@@ -71,10 +71,9 @@ func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	_, x.c = p.Data.Targets.Dims()
 	all := x.gram.SymmetricDim()
 	x.pt = all - x.np
-	arch := p.Network.Architecture()
-	x.s, x.b = arch.Coefficients()
+	x.s, x.b = p.Network.Coefficients()
 	x.s2, x.b2 = x.s*x.s, x.b*x.b
-	ker, err := layers(p.Network.Architecture(), x.gram)
+	ker, err := p.Start()
 	if err != nil {
 		return nil, err
 	}
@@ -139,21 +138,6 @@ func startBytes(p *dmft.Problem) int64 {
 		all += pt
 	}
 	return int64(all) * int64(np) * int64(max(p.Network.Depth, 1)) * int64(8*11+8*(2+c*c)*runtime.GOMAXPROCS(0)+8*4)
-}
-
-// layers are the kernels at the start of points with a Gram matrix that has the biases of the first layer in it.
-func layers(a kernels.Architecture, gram *mat.SymDense) (kernels.Kernels, error) {
-	if a.Bias == 0 {
-		return kernels.NTK(a, gram)
-	}
-	n := gram.SymmetricDim()
-	kx := mat.NewSymDense(n, nil)
-	for i := range n {
-		for j := i; j < n; j++ {
-			kx.SetSym(i, j, gram.At(i, j)-a.Bias*a.Bias)
-		}
-	}
-	return kernels.NTK(a, kx)
 }
 
 // derivatives are E φ′φ′ of a pair of fields, and the derivatives of it and of E φφ in the variances and the covariance, by central differences. Of fields that

@@ -87,7 +87,7 @@ func TestStartPolynomial(t *testing.T) {
 func TestStartResNet(t *testing.T) {
 	const depth = 3
 	p := network(dmft.ResNet, depth, kernels.Activation{Name: kernels.IdentityName}, onePoint(), 1)
-	_, b := p.Network.Architecture().Coefficients()
+	_, b := p.Network.Coefficients()
 	s := start(t, p, Settings{Nodes: 3})
 	for l := range depth {
 		q := 1 + b*b

@@ -10,47 +10,18 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 	"gonum.org/v1/gonum/blas/blas64"
+
+	"github.com/seed39b58f2d/dmft/dmft/field"
 )
 
 // Float is a precision in which networks are trained.
-type Float interface{ float32 | float64 }
+type Float = field.Float
 
-// Mat is a row-major matrix: element (i, j) is Data[i*Stride+j].
-type Mat[T Float] struct {
-	Rows, Cols, Stride int
-	Data               []T
-}
+// Mat is a row-major matrix.
+type Mat[T Float] = field.Mat[T]
 
 // New returns a zero r×c matrix.
-func New[T Float](r, c int) Mat[T] {
-	return Mat[T]{Rows: r, Cols: c, Stride: c, Data: make([]T, r*c)}
-}
-
-// Row returns row i.
-func (m Mat[T]) Row(i int) []T { return m.Data[i*m.Stride : i*m.Stride+m.Cols] }
-
-// Slice returns the view of rows [i0, i1) and columns [j0, j1).
-func (m Mat[T]) Slice(i0, i1, j0, j1 int) Mat[T] {
-	if i0 < 0 || i1 < i0 || i1 > m.Rows || j0 < 0 || j1 < j0 || j1 > m.Cols {
-		panic("la: slice out of range")
-	}
-	v := Mat[T]{Rows: i1 - i0, Cols: j1 - j0, Stride: m.Stride}
-	if v.Rows > 0 && v.Cols > 0 {
-		v.Data = m.Data[i0*m.Stride+j0 : (i1-1)*m.Stride+j1]
-	}
-	return v
-}
-
-// Zero sets every element to zero.
-func (m Mat[T]) Zero() {
-	if m.Cols == m.Stride {
-		clear(m.Data)
-		return
-	}
-	for i := range m.Rows {
-		clear(m.Row(i))
-	}
-}
+func New[T Float](r, c int) Mat[T] { return field.New[T](r, c) }
 
 // Transpose says which operand of a product is transposed.
 type Transpose = blas.Transpose
