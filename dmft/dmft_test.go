@@ -998,7 +998,7 @@ func TestDivergence(t *testing.T) {
 // 3 % below goes on to converge and 3 % above to diverge; adaptive methods converge at any.
 func TestStabilityByMethod(t *testing.T) {
 	const steps = 2000
-	for _, kind := range ode.Kinds() {
+	for _, kind := range ode.Kinds(nil) {
 		m := ode.Method{Kind: kind, LearningRate: 1}
 		if m.TakesMomentum() {
 			m.Momentum = 0.8

@@ -736,7 +736,8 @@ func (j *job[T]) diagnose(lambda float64) string {
 		cause = "below, but λ_max grows while features are learned, so it was overtaken"
 		try = m.LearningRate / 4
 	}
-	return fmt.Sprintf("learning rate η = %.4g against the stability limit %.4g/λ_max = %.4g of the NTK at the start (λ_max = %.4g): %s; try learning_rate %.2g or a smaller richness",
+	return fmt.Sprintf("learning rate η = %.4g against the stability limit %.4g/λ_max = %.4g of the NTK at the start "+
+		"(λ_max = %.4g): %s; try learning_rate %.2g or a smaller richness",
 		m.LearningRate, limit*lambda*scale, limit, lambda*scale, cause, try)
 }
 

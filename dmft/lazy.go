@@ -232,9 +232,9 @@ func lazyMemory(p *Problem, r Record) int64 {
 	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(len(r.kept(p)))*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
 }
 
-// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides by their number),
-// and the largest stable learning rate of the method there, for the squared loss. It returns zeros for more than 4096 points, and for adaptive
-// methods no limit, which is zero as well.
+// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides
+// by their number), and the largest stable learning rate of the method there, for the squared loss. It returns zeros for
+// more than 4096 points, and for adaptive methods no limit, which is zero as well.
 func Stability(p *Problem) (lambda, limit float64) {
 	np, _, _, _ := p.Data.sizes()
 	if p.Validate() != nil || np > 4096 {

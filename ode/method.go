@@ -38,13 +38,10 @@ var methods = [...]struct {
 	{RK45, "Dormand–Prince 5(4) with step rejection", dormandPrince},
 }
 
-// Kinds are the names of all methods, optimisers first.
-func Kinds() []Kind { return kinds(func(Method) bool { return true }) }
-
-// kinds are the names of the methods that have a capability.
-func kinds(has func(Method) bool) (k []Kind) {
+// Kinds are the names of the methods that have a capability, such as [Method.IsFlow]; nil is all of them.
+func Kinds(has func(Method) bool) (k []Kind) {
 	for _, e := range methods {
-		if has(Method{Kind: e.kind}) {
+		if has == nil || has(Method{Kind: e.kind}) {
 			k = append(k, e.kind)
 		}
 	}
@@ -142,7 +139,7 @@ func (m Method) StabilityLimit(lambda float64) float64 {
 // Validate says what is wrong with a method.
 func (m Method) Validate() error {
 	if m.Kind.number() < 0 {
-		return fmt.Errorf("ode: unknown method %q; use one of %s", m.Kind, list(Kinds()))
+		return fmt.Errorf("ode: unknown method %q; use one of %s", m.Kind, list(Kinds(nil)))
 	}
 	if !(m.LearningRate > 0) || math.IsInf(m.LearningRate, 0) {
 		return fmt.Errorf("ode: learning rate %g must be positive and finite", m.LearningRate)
@@ -151,7 +148,7 @@ func (m Method) Validate() error {
 		return fmt.Errorf("ode: momentum %g must be in [0, 1)", m.Momentum)
 	}
 	if m.Momentum != 0 && !m.TakesMomentum() {
-		return fmt.Errorf("ode: momentum %g is for the methods %s, not %s", m.Momentum, list(kinds(Method.TakesMomentum)),
+		return fmt.Errorf("ode: momentum %g is for the methods %s, not %s", m.Momentum, list(Kinds(Method.TakesMomentum)),
 			methods[m.Kind.number()].kind)
 	}
 	if !(m.WeightDecay >= 0) || math.IsInf(m.WeightDecay, 0) {

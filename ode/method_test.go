@@ -20,7 +20,7 @@ func TestTimes(t *testing.T) {
 	// Nodes of the intervals between outputs; the last ones go on.
 	nodes := map[Kind][][]float64{GD: {{0}}, Momentum: {{0}}, Nesterov: {{0}}, AB2: multistep(2), AB3: multistep(3), AB4: multistep(4),
 		RK4: {kutta}, RK45: {{0, 1. / 5, 3. / 10, 4. / 5, 8. / 9, 1, 1}}}
-	for _, k := range Kinds() {
+	for _, k := range Kinds(nil) {
 		m := Method{Kind: k, LearningRate: h, Tolerance: 0.5} // so loose that a smooth field never needs a second step
 		c := nodes[k]
 		if c == nil {
@@ -53,7 +53,7 @@ func TestTimes(t *testing.T) {
 // rates below its limit and grows without bound just above, whatever its momentum; adaptive methods decay at all of them.
 func TestStability(t *testing.T) {
 	const lambda, margin = 1.7, 4e-3
-	for _, k := range Kinds() {
+	for _, k := range Kinds(nil) {
 		for _, mu := range []float64{0, 0.3, 0.9} {
 			for _, decay := range []float64{0, 0.6} {
 				m := Method{Kind: k, Momentum: mu, WeightDecay: decay}
@@ -112,7 +112,7 @@ func TestZeroMethod(t *testing.T) {
 
 // TestKinds: names are unique, every method says what it does, and only gradient descent is plain.
 func TestKinds(t *testing.T) {
-	for i, k := range Kinds() {
+	for i, k := range Kinds(nil) {
 		m := Method{Kind: k, Momentum: 0.4}
 		if k.number() != i || k.Formula() == "" {
 			t.Errorf("%s: number %d, formula %q", k, k.number(), k.Formula())

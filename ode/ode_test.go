@@ -849,7 +849,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("a stepper of %+v was made", c.m)
 		}
 	}
-	for _, k := range Kinds() {
+	for _, k := range Kinds(nil) {
 		if err := (Method{Kind: k, LearningRate: 1}).Validate(); err != nil {
 			t.Error(err)
 		}

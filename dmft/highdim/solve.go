@@ -203,8 +203,8 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 	return estimate(p, s), nil
 }
 
-// Limit is the learning rate above which training of the linear part of the model alone diverges, 2η(1 + 1/√δ)² < 2 for gradient descent without
-// weight decay. The quadratic part makes it smaller. Adaptive methods have none, which is zero.
+// Limit is the learning rate above which training of the linear part of the model alone diverges, 2η(1 + 1/√δ)² < 2 for
+// gradient descent without weight decay. The quadratic part makes it smaller. Adaptive methods have none, which is zero.
 func Limit(p *Problem) float64 {
 	if p.Training.Method.IsAdaptive() {
 		return 0

@@ -13,13 +13,9 @@ const flow = "flow"
 
 // Names of the methods of package ode, by what they are.
 var (
-	optimisers  = methodsThat(func(m ode.Method) bool { return !m.IsFlow() })
-	integrators = methodsThat(ode.Method.IsFlow)
+	optimisers  = names(ode.Kinds(func(m ode.Method) bool { return !m.IsFlow() }))
+	integrators = names(ode.Kinds(ode.Method.IsFlow))
 )
-
-func methodsThat(are func(ode.Method) bool) []string {
-	return names(slices.DeleteFunc(ode.Kinds(), func(k ode.Kind) bool { return !are(ode.Method{Kind: k}) }))
-}
 
 func names[T ~string](kinds []T) []string {
 	s := make([]string, len(kinds))
@@ -28,6 +24,9 @@ func names[T ~string](kinds []T) []string {
 	}
 	return s
 }
+
+// with lists the methods that have a capability.
+func with(has func(ode.Method) bool) string { return strings.Join(names(ode.Kinds(has)), ", ") }
 
 // formulas documents methods.
 func formulas(names []string) string {
@@ -46,7 +45,8 @@ func (e *Experiment) plain() bool {
 // schedule is where a setting of schedules applies.
 func schedule(takes func(ode.ScheduleKind) bool) condition {
 	kinds := names(slices.DeleteFunc(ode.ScheduleKinds(), func(k ode.ScheduleKind) bool { return !takes(k) }))
-	return condition{[]string{"training.optimizer", "training.schedule.kind"}, "with schedule.kind " + strings.Join(kinds, ", "), func(e *Experiment) string {
+	doc := "with schedule.kind " + strings.Join(kinds, ", ")
+	return condition{[]string{"training.optimizer", "training.schedule.kind"}, doc, func(e *Experiment) string {
 		if s := optimiserOnly.why(e); s != "" {
 			return s
 		}
@@ -70,7 +70,7 @@ var (
 		return ""
 	}}
 
-	momentumOnly = condition{[]string{"training.optimizer"}, "with optimizer " + strings.Join(methodsThat(ode.Method.TakesMomentum), ", "), func(e *Experiment) string {
+	momentumOnly = condition{[]string{"training.optimizer"}, "with optimizer " + with(ode.Method.TakesMomentum), func(e *Experiment) string {
 		if o := e.Training.Optimizer; o == flow || !(ode.Method{Kind: ode.Kind(o)}).TakesMomentum() {
 			return "the optimizer " + o + " has none"
 		}
@@ -84,7 +84,8 @@ var (
 		return ""
 	}}
 
-	adaptiveOnly = condition{[]string{"training.optimizer", "training.integrator"}, "with optimizer flow and integrator " + strings.Join(methodsThat(ode.Method.IsAdaptive), ", "), func(e *Experiment) string {
+	adaptive     = "with optimizer flow and integrator " + with(ode.Method.IsAdaptive)
+	adaptiveOnly = condition{[]string{"training.optimizer", "training.integrator"}, adaptive, func(e *Experiment) string {
 		if s := flowOnly.why(e); s != "" {
 			return s
 		}
