@@ -994,6 +994,37 @@ func TestDivergence(t *testing.T) {
 	}
 }
 
+// TestStabilityByMethod: the limit that Stability names is that of the method. In the lazy limit, which is linear, training at a rate
+// 3 % below goes on to converge and 3 % above to diverge; adaptive methods converge at any.
+func TestStabilityByMethod(t *testing.T) {
+	const steps = 2000
+	for _, kind := range ode.Kinds(nil) {
+		m := ode.Method{Kind: kind, LearningRate: 1}
+		if m.TakesMomentum() {
+			m.Momentum = 0.8
+		}
+		p := twoLayer("relu", 1, gaussianData(20, 5, 2, 6, 1), m, steps)
+		lambda, limit := dmft.Stability(p)
+		if m.IsAdaptive() {
+			if p.Training.Steps = 100; limit != 0 || solve(t, p, dmft.Settings{Method: dmft.Lazy}).Loss[100] > 1e-6 {
+				t.Errorf("%s: limit %g", kind, limit)
+			}
+			continue
+		}
+		for _, x := range []float64{0.97, 1.03} {
+			p.Training.Method.LearningRate = x * limit
+			tr, err := dmft.Solve(ctx, p, dmft.Settings{Method: dmft.Lazy})
+			var stop *dmft.StopError
+			if err != nil && !errors.As(err, &stop) {
+				t.Fatal(err)
+			}
+			if grew := stop != nil || tr.Loss[steps] > tr.Loss[steps/2]; grew != (x > 1) {
+				t.Errorf("%s at %g of the limit %g = %g/λ_max: grew %v", kind, x, limit, limit*lambda, grew)
+			}
+		}
+	}
+}
+
 // TestBadProblems: every mistake is an error that says what and where.
 func TestBadProblems(t *testing.T) {
 	good := func() *dmft.Problem { return twoLayer("tanh", 1, gaussianData(1, 3, 2, 4, 1), gd(0.1), 3) }

@@ -430,7 +430,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 			}
 			last = time.Now()
 		}
-		nw.Eval(0, float64(n))
+		nw.Eval(0, j.p.Training.Method.Time(n))
 		if err := nw.Err(); err != nil {
 			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
 		}
@@ -720,15 +720,14 @@ func (j *job[T]) trouble(nw *network[T], pt *part, n int) *Status {
 // diagnose writes the likely cause of a divergence.
 func (j *job[T]) diagnose(lambda float64) string {
 	m := j.p.Training.Method
-	if m.IsFlow() && m.Kind == ode.RK45 {
+	if m.IsAdaptive() {
 		return "the flow itself grows without bound: lower the richness or use a saturating activation"
 	}
 	scale := 1.
 	if j.p.Training.Loss.Mean {
 		scale = 1 / float64(j.pts.Train)
 	}
-	// Largest stable step of the linearised dynamics with heavy-ball momentum: 2(1+μ)/λ_max.
-	limit := 2 * (1 + m.Momentum) / (lambda * scale)
+	limit := m.StabilityLimit(lambda * scale) // of the linearised dynamics
 	if math.IsNaN(lambda) {
 		return fmt.Sprintf("the learning rate η = %g is probably too large; try %.2g", m.LearningRate, m.LearningRate/4)
 	}
@@ -738,8 +737,9 @@ func (j *job[T]) diagnose(lambda float64) string {
 		cause = "below, but λ_max grows while features are learned, so it was overtaken"
 		try = m.LearningRate / 4
 	}
-	return fmt.Sprintf("learning rate η = %.4g against the stability limit 2/λ_max = %.4g of the NTK at the start (λ_max = %.4g): %s; try learning_rate %.2g or a smaller richness",
-		m.LearningRate, limit, lambda*scale, cause, try)
+	return fmt.Sprintf("learning rate η = %.4g against the stability limit %.4g/λ_max = %.4g of the NTK at the start "+
+		"(λ_max = %.4g): %s; try learning_rate %.2g or a smaller richness",
+		m.LearningRate, limit*lambda*scale, limit, lambda*scale, cause, try)
 }
 
 // largestEigenvalue of a symmetric positive semi-definite n×n matrix, by power iteration to three digits or so.
@@ -783,10 +783,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	size := int64(e.batchSize())
 	rows := size * int64(e.Width)
 	batches := (int64(e.Replicas) + size - 1) / size
-	regs := int64(2)
-	if st, err := ode.NewStepper(p.Training.Method, p.Training.Steps); err == nil {
-		regs = int64(st.Registers())
-	}
+	regs := int64(p.Training.Method.Registers())
 	space, err := p.Data.chooseSpace(e.Space)
 	cols, shared := all, int64(np)*all*(8+word)
 	if err == nil && space == InputSpace {
@@ -828,10 +825,7 @@ func guessRank(points, outputs, steps, sites int) int64 {
 func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	np, pt, d, c := p.Data.sizes()
 	points, all, n, l := float64(np), float64(np+pt), float64(e.Width), float64(p.Network.Depth)
-	evals := float64(p.Training.Steps)
-	if m := p.Training.Method; m.IsFlow() && m.Kind != ode.AB2 && m.Kind != ode.AB3 && m.Kind != ode.AB4 {
-		evals *= 4 // or more, adaptively
-	}
+	evals := float64(p.Training.Steps) * float64(p.Training.Method.Evals()) // or more, adaptively
 	first := points * all
 	if space, err := p.Data.chooseSpace(e.Space); err == nil && space == InputSpace {
 		first = float64(d) * (points + all)

@@ -126,7 +126,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 		if err := ctx.Err(); err != nil {
 			return nil, &StopError{Status{Code: Interrupted, Step: n, Quantity: context.Cause(ctx).Error()}}
 		}
-		s.Eval(0, float64(n))
+		s.Eval(0, m.Time(n))
 		if math.IsNaN(s.loss) || math.IsInf(s.loss, 0) || s.loss > 1e200 {
 			tr.Status = Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is %g at step %d", s.loss, n)}
 			break
@@ -233,9 +233,9 @@ func lazyMemory(p *Problem, r Record) int64 {
 	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(len(r.kept(p)))*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
 }
 
-// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides by their number),
-// and the largest stable learning rate 2(1+μ)/λ_max there, for the squared loss. It returns zeros for more than 4096 points, and for flows
-// no limit.
+// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides
+// by their number), and the largest stable learning rate of the method there, for the squared loss. It returns zeros for
+// more than 4096 points, and for adaptive methods no limit, which is zero as well.
 func Stability(p *Problem) (lambda, limit float64) {
 	np, _, _, _ := p.Data.sizes()
 	if p.Validate() != nil || np > 4096 {
@@ -255,8 +255,8 @@ func Stability(p *Problem) (lambda, limit float64) {
 	if p.Training.Loss.Mean {
 		lambda /= float64(np)
 	}
-	if lambda > 0 && !p.Training.Method.IsFlow() {
-		limit = 2 * (1 + p.Training.Method.Momentum) / lambda
+	if m := p.Training.Method; lambda > 0 && !m.IsAdaptive() {
+		limit = m.StabilityLimit(lambda)
 	}
 	return lambda, limit
 }

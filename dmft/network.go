@@ -98,7 +98,8 @@ func (nw *network[T]) Reserve(n int) {
 	}
 }
 
-// Eval implements ode.System: a forward and a backward pass with the weights of register r at step t.
+// Eval implements ode.System: a forward and a backward pass with the weights of register r. Where there are mini-batches,
+// time is the number of the step.
 func (nw *network[T]) Eval(r int, t float64) {
 	nw.forward(r)
 	mask, inBatch := nw.batches.at(int(t))

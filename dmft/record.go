@@ -311,10 +311,7 @@ func spectrum(dst []float64, k *mat.Dense) {
 func times(p *Problem, steps []int) []float64 {
 	t := make([]float64, len(steps))
 	for i, n := range steps {
-		t[i] = float64(n)
-		if p.Training.Method.IsFlow() {
-			t[i] *= p.Training.Method.LearningRate
-		}
+		t[i] = p.Training.Method.Time(n)
 	}
 	return t
 }

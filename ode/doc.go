@@ -24,5 +24,13 @@
 // Every one of them with a fixed step is a memory kernel, θ(t) = d(t)θ(0) + Σ_{s<t} c(t,s)∇(s), and that is all a theory of training needs to know
 // of it. [MemoryKernel] derives d and c by running the method itself on formal coefficients.
 //
+// A method is coefficients in a file of its own and a line in the table of methods (method.go). What a program needs to
+// know of one, it asks a [Method]: the time and rate of a step, registers, gradients per step, the limit of stability. The
+// table holds anything that makes a [Stepper]. Methods that act element by element, such as sign descent or Adam, would be
+// a further family of it: their Stepper collects gradients in registers by Accumulate and Combine like the others, and asks
+// the System of its first Step for more than linear combinations, namely to apply a function to the elements of some
+// registers; a System that cannot is an error there. What holds for linear methods alone, such as [MemoryKernel], would
+// then ask for that as a capability too.
+//
 // [Solve] integrates a small system of ordinary differential equations by the same code; [NewStepper] is for a state of any other shape.
 package ode

@@ -17,7 +17,7 @@ type Memory struct {
 
 // MemoryKernel runs a method on formal coefficients instead of numbers and so returns the kernel of what it does in the given number of
 // steps, with every learning rate, weight decay and momentum in it (Bordelon & Pehlevan, arXiv 2205.09653, appendices J and K). It takes of
-// the order of E² memory. RK45 chooses its steps by the gradients and has no such kernel: that is an error.
+// the order of E² memory. An adaptive method chooses its steps by the gradients and has no such kernel: that is an error.
 //
 //	gd                  d = Π_n ρ_n,  c(t,s) = η_s Π_{s<n<t} ρ_n      ρ_n = 1 − η_n λ
 //	momentum, λ = 0     d = 1,        c(t,s) = η (1 − μ^{t−s})/(1 − μ)
@@ -26,15 +26,11 @@ func MemoryKernel(m Method, steps int) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Kind == RK45 {
+	if m.IsAdaptive() {
 		return nil, fmt.Errorf("ode: %s chooses its steps on the way and has no memory kernel; use rk4", m.Kind)
 	}
 	if steps < 0 {
 		return nil, fmt.Errorf("ode: memory kernel of %d steps", steps)
-	}
-	unit := 1.
-	if m.IsFlow() {
-		unit = m.LearningRate
 	}
 	f := &formal{}
 	f.Reserve(st.Registers())
@@ -42,13 +38,13 @@ func MemoryKernel(m Method, steps int) (*Memory, error) {
 	mem := &Memory{Output: make([]int, 0, steps+1)}
 	for n := range steps {
 		mem.Output = append(mem.Output, len(f.rows))
-		f.Eval(0, float64(n)*unit)
+		f.Eval(0, m.Time(n))
 		if err := st.Step(f, n); err != nil {
 			return nil, err
 		}
 	}
 	mem.Output = append(mem.Output, len(f.rows))
-	f.Eval(0, float64(steps)*unit) // records the final state
+	f.Eval(0, m.Time(steps)) // records the final state
 	mem.Time = f.time
 	for _, row := range f.rows {
 		mem.D, mem.C = append(mem.D, row[0]), append(mem.C, row[1:])

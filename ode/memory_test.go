@@ -118,13 +118,13 @@ func TestMemoryReproducesRun(t *testing.T) {
 		r.Reserve(st.Registers())
 		outputs := []float64{y0}
 		for n := range steps {
-			r.Eval(0, float64(n)*unit(m))
+			r.Eval(0, m.Time(n))
 			if err := st.Step(r, n); err != nil {
 				t.Fatal(err)
 			}
 			outputs = append(outputs, r.Register(0)[0])
 		}
-		r.Eval(0, float64(steps)*unit(m))
+		r.Eval(0, m.Time(steps))
 		if len(r.states) != len(mem.D) || len(mem.C) != len(mem.D) || len(mem.Time) != len(mem.D) {
 			t.Fatalf("%d evaluations, %d rows", len(r.states), len(mem.D))
 		}

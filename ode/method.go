@@ -3,69 +3,143 @@ package ode
 import (
 	"fmt"
 	"math"
-	"slices"
+	"strings"
 )
 
-// Kind names an optimiser or an integrator of the gradient flow.
+// Kind names an optimiser or an integrator of the gradient flow. The empty name is that of [GD].
 type Kind string
 
-// The optimisers (time is the step number) and the integrators of the flow dθ/dt = ∇ − λθ.
-const (
-	GD       Kind = "gd"       // θ ← (1 − ηλ)θ + η∇
-	Momentum Kind = "momentum" // v ← μv + ∇,  θ ← (1 − ηλ)θ + ηv
-	Nesterov Kind = "nesterov" // v ← μv + ∇,  θ ← (1 − ηλ)θ + η(∇ + μv)
-	AB2      Kind = "ab2"      // Adams–Bashforth of order 2
-	AB3      Kind = "ab3"      // Adams–Bashforth of order 3
-	AB4      Kind = "ab4"      // Adams–Bashforth of order 4
-	RK4      Kind = "rk4"      // classical Runge–Kutta
-	RK45     Kind = "rk45"     // Dormand–Prince 5(4) with step rejection
-)
+// A scheme is what a method is: coefficients that answer for its capabilities and can be run. A family of schemes is a
+// type: row (optimisers), adams, tableau.
+type scheme interface {
+	flow() bool     // integrates the gradient flow instead of making discrete steps
+	adaptive() bool // chooses its steps by the gradients
+	momentum() bool // depends on μ
+	accuracy() int  // the order of, in the step
+	evals() int     // evaluations of the gradient per output; at least as many when adaptive
+	// limit is the largest ηx at which θ stays bounded when ∇ = −xθ without weight decay, and when ∇ = 0 with weight decay x.
+	limit(mu float64) (gradient, decay float64)
+	stepper(m Method, steps int) Stepper // of a valid method
+}
 
-// kinds numbers the methods in saved states: append only.
-var kinds = [...]Kind{GD, Momentum, Nesterov, AB2, AB3, AB4, RK4, RK45}
+// methods are all there are. The place in the table is the number in saved states: append only.
+var methods = [...]struct {
+	kind    Kind
+	formula string
+	scheme
+}{
+	{GD, "θ ← (1−ηλ)θ + η∇", gd},
+	{Momentum, "v ← μv + ∇, θ ← (1−ηλ)θ + ηv", heavyBall},
+	{Nesterov, "v ← μv + ∇, θ ← (1−ηλ)θ + η(∇ + μv)", nesterov},
+	{AB2, "Adams–Bashforth of order 2", ab2},
+	{AB3, "Adams–Bashforth of order 3", ab3},
+	{AB4, "Adams–Bashforth of order 4", ab4},
+	{RK4, "classical Runge–Kutta", classicalRK4},
+	{RK45, "Dormand–Prince 5(4) with step rejection", dormandPrince},
+}
 
-// A Method is one optimiser or integrator with its parameters, all in the equations of the package comment. The zero value of everything but
-// Kind and LearningRate works.
+// Kinds are the names of the methods that have a capability, such as [Method.IsFlow]; nil is all of them.
+func Kinds(has func(Method) bool) (k []Kind) {
+	for _, e := range methods {
+		if has == nil || has(Method{Kind: e.kind}) {
+			k = append(k, e.kind)
+		}
+	}
+	return k
+}
+
+// number is the place of a kind in the table, or −1.
+func (k Kind) number() int {
+	for i, e := range methods {
+		if e.kind == k || k == "" && e.kind == GD {
+			return i
+		}
+	}
+	return -1
+}
+
+// Formula is what a method does in a few words or signs; empty for one that does not exist.
+func (k Kind) Formula() string {
+	if i := k.number(); i >= 0 {
+		return methods[i].formula
+	}
+	return ""
+}
+
+// A Method is one optimiser or integrator with its parameters, all in the equations of the package comment. The zero
+// value is gradient descent, of which only the LearningRate must still be given. What a caller needs to know of a method
+// it asks for; a Kind that does not exist answers like gradient descent until Validate refuses it.
 type Method struct {
-	Kind         Kind
+	Kind         Kind     // empty means gd
 	LearningRate float64  // η; for a flow the interval of time between outputs
-	Momentum     float64  // μ of momentum and Nesterov, in [0, 1)
+	Momentum     float64  // μ of the methods that take it, in [0, 1)
 	WeightDecay  float64  // λ ≥ 0, decoupled
-	Tolerance    float64  // relative and absolute error per step of RK45; 0 means 1e-6
+	Tolerance    float64  // relative and absolute error per step of adaptive methods; 0 means 1e-6
 	Schedule     Schedule // of the learning rate; optimisers only
 }
 
-// DefaultTolerance is the tolerance of RK45 when none is given.
+// DefaultTolerance is the tolerance of adaptive methods when none is given.
 const DefaultTolerance = 1e-6
 
-// IsFlow says whether the method integrates the gradient flow rather than making discrete steps.
-func (m Method) IsFlow() bool {
-	switch m.Kind {
-	case AB2, AB3, AB4, RK4, RK45:
-		return true
-	}
-	return false
+func (m Method) scheme() scheme { return methods[max(m.Kind.number(), 0)].scheme }
+
+// IsFlow says whether the method integrates the gradient flow rather than making discrete steps. Only discrete steps have
+// mini-batches, fresh points and schedules.
+func (m Method) IsFlow() bool { return m.scheme().flow() }
+
+// IsPlain says whether every step is θ ← (1 − η_nλ)θ + η_n∇, with nothing remembered.
+func (m Method) IsPlain() bool {
+	r, ok := m.scheme().(row)
+	return ok && r(m.Momentum) == coefficients{a: 1}
 }
 
+// IsAdaptive says whether the method chooses its steps by the gradients, within its Tolerance.
+func (m Method) IsAdaptive() bool { return m.scheme().adaptive() }
+
+// TakesMomentum says whether the method has a Momentum.
+func (m Method) TakesMomentum() bool { return m.scheme().momentum() }
+
 // Order is the declared order of accuracy in the step for the gradient flow; the optimisers are Euler steps, of order 1.
-func (m Method) Order() int {
-	switch m.Kind {
-	case AB2:
-		return 2
-	case AB3:
-		return 3
-	case AB4, RK4:
-		return 4
-	case RK45:
-		return 5
+func (m Method) Order() int { return m.scheme().accuracy() }
+
+// Time is the time of output n, which [System] is told: n steps of an optimiser, nη of a flow.
+func (m Method) Time(n int) float64 {
+	if m.IsFlow() {
+		return float64(n) * m.LearningRate
 	}
-	return 1
+	return float64(n)
+}
+
+// Rate is η_n, the learning rate of step n = 0 … steps−1 by its schedule.
+func (m Method) Rate(n, steps int) float64 { return m.LearningRate * m.Schedule.Rate(n, steps) }
+
+// Registers is how many registers a [Stepper] of the method uses, register 0 included.
+func (m Method) Registers() int { return m.scheme().stepper(m, 0).Registers() }
+
+// Evals is how many gradients the method evaluates between two outputs; adaptive methods evaluate at least so many.
+func (m Method) Evals() int { return m.scheme().evals() }
+
+// StabilityLimit is the learning rate above which the method diverges where ∇ = −λθ with λ ≥ 0, in the presence of its
+// WeightDecay λ_w and whatever its own LearningRate is:
+//
+//	gd                       2/(λ + λ_w)
+//	momentum                 2(1 + μ)/(λ + (1 + μ)λ_w)
+//	nesterov                 2(1 + μ)/((1 + 2μ)λ + (1 + μ)λ_w)
+//	flows with fixed steps   the real interval of stability, 2.785 for rk4, over λ + λ_w
+//
+// Adaptive methods have none, +Inf. A learning rate with a schedule is compared at its largest.
+func (m Method) StabilityLimit(lambda float64) float64 {
+	if m.IsAdaptive() {
+		return math.Inf(1)
+	}
+	gradient, decay := m.scheme().limit(m.Momentum)
+	return gradient / (lambda + m.WeightDecay*(gradient/decay))
 }
 
 // Validate says what is wrong with a method.
 func (m Method) Validate() error {
-	if !slices.Contains(kinds[:], m.Kind) {
-		return fmt.Errorf("ode: unknown method %q; use gd, momentum, nesterov, ab2, ab3, ab4, rk4 or rk45", m.Kind)
+	if m.Kind.number() < 0 {
+		return fmt.Errorf("ode: unknown method %q; use one of %s", m.Kind, list(Kinds(nil)))
 	}
 	if !(m.LearningRate > 0) || math.IsInf(m.LearningRate, 0) {
 		return fmt.Errorf("ode: learning rate %g must be positive and finite", m.LearningRate)
@@ -73,8 +147,9 @@ func (m Method) Validate() error {
 	if !(m.Momentum >= 0 && m.Momentum < 1) {
 		return fmt.Errorf("ode: momentum %g must be in [0, 1)", m.Momentum)
 	}
-	if m.Momentum != 0 && m.Kind != Momentum && m.Kind != Nesterov {
-		return fmt.Errorf("ode: momentum %g is for the methods momentum and nesterov, not %s", m.Momentum, m.Kind)
+	if m.Momentum != 0 && !m.TakesMomentum() {
+		return fmt.Errorf("ode: momentum %g is for the methods %s, not %s", m.Momentum, list(Kinds(Method.TakesMomentum)),
+			methods[m.Kind.number()].kind)
 	}
 	if !(m.WeightDecay >= 0) || math.IsInf(m.WeightDecay, 0) {
 		return fmt.Errorf("ode: weight decay %g must be finite and not negative", m.WeightDecay)
@@ -85,82 +160,17 @@ func (m Method) Validate() error {
 	if err := m.Schedule.validate(); err != nil {
 		return err
 	}
-	if m.IsFlow() && !m.Schedule.constant() {
+	if m.IsFlow() && !m.Schedule.IsConstant() {
 		return fmt.Errorf("ode: %s integrates a flow, which has no learning-rate schedule", m.Kind)
 	}
 	return nil
 }
 
-// ScheduleKind names a learning-rate schedule.
-type ScheduleKind string
-
-// The schedules, as multipliers of the learning rate at step n of T; f is Final.
-const (
-	Constant    ScheduleKind = "constant"    // 1
-	StepDecay   ScheduleKind = "step"        // Factor^⌊n/Every⌋
-	Cosine      ScheduleKind = "cosine"      // f + (1 − f)(1 + cos πx)/2,  x = n/(T − 1)
-	Linear      ScheduleKind = "linear"      // 1 − (1 − f)x
-	Exponential ScheduleKind = "exponential" // Factor^n
-)
-
-// Schedule of a learning rate. During the first Warmup steps the rate is also multiplied by (n + 1)/(Warmup + 1), and n and T
-// of the other formulas count from the end of the warm-up. The zero value is constant.
-type Schedule struct {
-	Kind   ScheduleKind
-	Warmup int
-	Every  int     // of StepDecay
-	Factor float64 // of StepDecay and Exponential, in (0, 1]
-	Final  float64 // of Cosine and Linear, in [0, 1]
-}
-
-func (s Schedule) constant() bool {
-	return (s.Kind == "" || s.Kind == Constant) && s.Warmup == 0
-}
-
-func (s Schedule) validate() error {
-	if s.Warmup < 0 {
-		return fmt.Errorf("ode: schedule warm-up of %d steps", s.Warmup)
+// list joins names.
+func list[T ~string](names []T) string {
+	s := make([]string, len(names))
+	for i, n := range names {
+		s[i] = string(n)
 	}
-	switch s.Kind {
-	case "", Constant:
-	case StepDecay:
-		if s.Every < 1 {
-			return fmt.Errorf("ode: a step schedule drops every %d steps; at least 1 is needed", s.Every)
-		}
-		fallthrough
-	case Exponential:
-		if !(s.Factor > 0 && s.Factor <= 1) {
-			return fmt.Errorf("ode: schedule factor %g must be in (0, 1]", s.Factor)
-		}
-	case Cosine, Linear:
-		if !(s.Final >= 0 && s.Final <= 1) {
-			return fmt.Errorf("ode: final fraction %g of the schedule must be in [0, 1]", s.Final)
-		}
-	default:
-		return fmt.Errorf("ode: unknown schedule %q; use constant, step, cosine, linear or exponential", s.Kind)
-	}
-	return nil
-}
-
-// Rate is the multiplier of the learning rate at step n = 0 … steps−1. Beyond the last step it stays at its last value, for Cosine and Linear.
-func (s Schedule) Rate(n, steps int) float64 {
-	if n < s.Warmup {
-		return float64(n+1) / float64(s.Warmup+1)
-	}
-	n, steps = n-s.Warmup, steps-s.Warmup
-	x := 0.
-	if steps > 1 {
-		x = math.Min(float64(n)/float64(steps-1), 1)
-	}
-	switch s.Kind {
-	case StepDecay:
-		return math.Pow(s.Factor, float64(n/max(s.Every, 1)))
-	case Exponential:
-		return math.Pow(s.Factor, float64(n))
-	case Cosine:
-		return s.Final + (1-s.Final)*(1+math.Cos(math.Pi*x))/2
-	case Linear:
-		return 1 - (1-s.Final)*x
-	}
-	return 1
+	return strings.Join(s, ", ")
 }

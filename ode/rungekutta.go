@@ -3,6 +3,8 @@ package ode
 import (
 	"fmt"
 	"math"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // A tableau is an explicit Runge–Kutta method:
@@ -19,31 +21,41 @@ type tableau struct {
 	fsal  bool
 }
 
-// classicalRK4 is Kutta's method of 1901, order 4 (Hairer, Nørsett & Wanner I, table II.1.2).
-var classicalRK4 = tableau{
-	order: 4,
-	a:     [][]float64{{}, {1. / 2}, {0, 1. / 2}, {0, 0, 1}},
-	b:     []float64{1. / 6, 1. / 3, 1. / 3, 1. / 6},
-	c:     []float64{0, 1. / 2, 1. / 2, 1},
+func (t tableau) flow() bool     { return true }
+func (t tableau) adaptive() bool { return t.e != nil }
+func (t tableau) momentum() bool { return false }
+func (t tableau) accuracy() int  { return t.order }
+func (t tableau) evals() int     { return len(t.b) }
+
+// limit is the interval of absolute stability on the real axis: the first z where |R(−z)| exceeds one.
+func (t tableau) limit(float64) (gradient, decay float64) {
+	const stride = 1. / 64
+	hi := stride
+	for math.Abs(t.growth(-hi)) <= 1 {
+		hi += stride
+	}
+	lo := hi - stride
+	for mid := (lo + hi) / 2; lo < mid && mid < hi; mid = (lo + hi) / 2 {
+		if math.Abs(t.growth(-mid)) <= 1 {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo
 }
 
-// dormandPrince is the 5(4) pair of Dormand & Prince (J. Comp. Appl. Math. 6, 1980, 19; Hairer, Nørsett & Wanner I, table II.5.2).
-var dormandPrince = tableau{
-	order: 5,
-	a: [][]float64{
-		{},
-		{1. / 5},
-		{3. / 40, 9. / 40},
-		{44. / 45, -56. / 15, 32. / 9},
-		{19372. / 6561, -25360. / 2187, 64448. / 6561, -212. / 729},
-		{9017. / 3168, -355. / 33, 46732. / 5247, 49. / 176, -5103. / 18656},
-		{35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84},
-	},
-	b:    []float64{35. / 384, 0, 500. / 1113, 125. / 192, -2187. / 6784, 11. / 84, 0},
-	c:    []float64{0, 1. / 5, 3. / 10, 4. / 5, 8. / 9, 1, 1},
-	e:    []float64{71. / 57600, 0, -71. / 16695, 71. / 1920, -17253. / 339200, 22. / 525, -1. / 40},
-	fsal: true,
+// growth is R(z), by which a step multiplies y when hy′ = zy.
+func (t tableau) growth(z float64) float64 {
+	k, y := make([]float64, len(t.b)), 1.
+	for i := range k {
+		k[i] = z * (1 + floats.Dot(t.a[i], k[:len(t.a[i])]))
+		y += t.b[i] * k[i]
+	}
+	return y
 }
+
+func (t tableau) stepper(m Method, _ int) Stepper { return newRungeKutta(m, t) }
 
 // Step control: h ← h·min(maxGrow, max(maxShrink, safety·norm^{−1/order})) and no growth right after a rejection
 // (Hairer, Nørsett & Wanner I, equation II.4.13).
@@ -126,7 +138,7 @@ func (r *rungeKutta) accept(sys System, h float64) {
 }
 
 func (r *rungeKutta) Step(sys System, n int) error {
-	t, end := float64(n)*r.LearningRate, float64(n+1)*r.LearningRate
+	t, end := r.Time(n), r.Time(n+1)
 	r.stats.Evals++
 	vectorField(sys, 2, 0, r.WeightDecay, r.coef)
 	if r.tab.e == nil {

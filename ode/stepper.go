@@ -3,15 +3,14 @@ package ode
 import (
 	"errors"
 	"math"
-	"slices"
 )
 
 // A Stepper moves a System by one Method. It belongs to one run: it keeps history and must not be shared.
 type Stepper interface {
 	// Registers is how many registers the method uses, register 0 included; the caller reserves them before the first Step.
 	Registers() int
-	// Step advances register 0 from output n to output n+1, for n = 0, 1, … in turn. The caller has just called Eval(0, t) there:
-	// t = n for optimisers, n·η for flows. After an error register 0 holds the last state that was accepted.
+	// Step advances register 0 from output n to output n+1, for n = 0, 1, … in turn. The caller has just called Eval(0, t) there, with
+	// t = [Method.Time](n). After an error register 0 holds the last state that was accepted.
 	Step(sys System, n int) error
 	// State is everything outside the registers that a resumed run needs to go on bit for bit; SetState restores it, and refuses the
 	// state of another method.
@@ -37,27 +36,21 @@ func NewStepper(m Method, steps int) (Stepper, error) {
 	if m.Tolerance == 0 {
 		m.Tolerance = DefaultTolerance
 	}
-	switch m.Kind {
-	case RK4:
-		return newRungeKutta(m, classicalRK4), nil
-	case RK45:
-		return newRungeKutta(m, dormandPrince), nil
-	case AB2, AB3, AB4:
-		return newAdamsBashforth(m, adams[m.Order()]), nil
-	}
-	return newOptimiser(m, steps), nil
+	e := methods[m.Kind.number()]
+	m.Kind = e.kind // gd by its name
+	return e.stepper(m, steps), nil
 }
 
 var errState = errors.New("ode: the saved state is damaged or of another method; start the run afresh, or resume it with the method that wrote it")
 
 // save packs what every stepper keeps, and more; load is its inverse.
 func (s Stats) save(k Kind, more ...float64) []float64 {
-	return append([]float64{float64(slices.Index(kinds[:], k)), float64(s.Steps), float64(s.Rejected), float64(s.Evals), s.LastStep}, more...)
+	return append([]float64{float64(k.number()), float64(s.Steps), float64(s.Rejected), float64(s.Evals), s.LastStep}, more...)
 }
 
 // load reads a saved state with the given number of values behind the counts, none of which is negative.
 func (s *Stats) load(k Kind, state []float64, more int) ([]float64, error) {
-	if len(state) != 5+more || state[0] != float64(slices.Index(kinds[:], k)) {
+	if len(state) != 5+more || state[0] != float64(k.number()) {
 		return nil, errState
 	}
 	for i, x := range state {

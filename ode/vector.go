@@ -94,17 +94,13 @@ func Solve(f Field, y0 []float64, t0 float64, m Method, steps int) ([][]float64,
 	}
 	v := NewVector(func(t float64, dst, y []float64) { f(t0+t, dst, y) }, y0)
 	v.Reserve(st.Registers())
-	unit := 1.
-	if m.IsFlow() {
-		unit = m.LearningRate
-	}
 	y := v.Register(0)
 	if !finite(y) {
 		return nil, fmt.Errorf("ode: the start y0 = %v is not finite", y0)
 	}
 	out := append(make([][]float64, 0, steps+1), append([]float64(nil), y...))
 	for n := range steps {
-		t := float64(n) * unit
+		t := m.Time(n)
 		v.Eval(0, t)
 		if err := st.Step(v, n); err != nil {
 			return out, fmt.Errorf("ode: output %d of %d: %w", n+1, steps, err)

@@ -608,7 +608,7 @@ func redraw(c *cli.Context) error {
 			return r, err
 		}
 		e := f.Points()[0].Experiment
-		r.Mean, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Training.Loss, e.Training.Optimizer == "flow"
+		r.Mean, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Training.Loss, e.Method().IsFlow()
 		if _, err := os.Stat(filepath.Join(dir, "theory.npz")); err == nil {
 			if r.Theory, err = run.ReadTrajectory(filepath.Join(dir, "theory.npz")); err != nil {
 				return r, err
@@ -872,8 +872,8 @@ func check(c *cli.Context) error {
 			if pl.TheoryBytes, err = highdim.Estimate(problem, e.HighDimensionalTheory()); err != nil && e.Simulation.Method != "moments" {
 				return usageError{err}
 			}
-			if e.Training.Optimizer == "gd" && e.Training.LearningRate > pl.Limit {
-				pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where gradient descent of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
+			if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
+				pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where training of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
 			}
 			plans = append(plans, pl)
 			continue
@@ -905,7 +905,7 @@ func check(c *cli.Context) error {
 		}
 		if i < 100 { // the NTK of many points costs more than a check should
 			pl.Lambda, pl.Limit = dmft.Stability(problem)
-			if !problem.Training.Method.IsFlow() && pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
+			if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
 				pl.Warning = fmt.Sprintf("learning_rate %g is above the stability limit %.3g of the NTK at the start: expect divergence", e.Training.LearningRate, pl.Limit)
 			}
 		}
@@ -930,7 +930,9 @@ func check(c *cli.Context) error {
 			if pl.TheoryBytes > 0 {
 				fmt.Fprintf(w, "# about: theory %s\n", sizeText(pl.TheoryBytes))
 			}
-			fmt.Fprintf(w, "# learning rates below %.3g are stable for the linear part of the model, and for its quadratic part less\n", pl.Limit)
+			if pl.Limit > 0 { // adaptive methods have none
+				fmt.Fprintf(w, "# learning rates below %.3g are stable for the linear part of the model, and for its quadratic part less\n", pl.Limit)
+			}
 			if pl.Warning != "" {
 				fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
 			}
@@ -943,7 +945,7 @@ func check(c *cli.Context) error {
 		fmt.Fprintln(w)
 		if pl.Lambda > 0 {
 			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g", pl.Lambda)
-			if pl.Limit > 0 { // flows have none
+			if pl.Limit > 0 { // adaptive methods have none
 				fmt.Fprintf(w, ", learning rates up to %.3g are stable there", pl.Limit)
 			}
 			fmt.Fprintln(w)

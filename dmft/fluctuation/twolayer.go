@@ -244,10 +244,7 @@ func guessDirections(p *dmft.Problem, sites int) int {
 // particleBytes is about how much memory the blocks under way need.
 func particleBytes(p *dmft.Problem, set Settings, sites, blocks int) int64 {
 	np, c := p.Data.Targets.Dims()
-	regs := 1
-	if st, err := ode.NewStepper(p.Training.Method, p.Training.Steps); err == nil {
-		regs = st.Registers()
-	}
+	regs := p.Training.Method.Registers()
 	return 16 * int64(sites) * int64(np+c) * int64(guessDirections(p, sites)) * int64(regs+1) * int64(set.parallel(blocks))
 }
 

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
-	"github.com/seed39b58f2d/dmft/ode"
 )
 
 // SimulateMoments trains networks with a quadratic φ in D dimensions by following w̄ and M, which is exact: with Δ = f − y, one matrix moves all weights,
@@ -40,7 +39,7 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 		return nil, errors.New("highdim: moments are followed for a quadratic activation and target; use Simulate")
 	case p.Readout.Rate > 0 || p.Readout.Initial != nil:
 		return nil, errors.New("highdim: moments are followed with a frozen readout of ones; use Simulate")
-	case p.Training.Method.Kind != ode.GD:
+	case !p.Training.Method.IsPlain():
 		return nil, fmt.Errorf("highdim: moments are followed by gradient descent, not by %s; use Simulate", p.Training.Method.Kind)
 	case s.Fresh:
 		return nil, errors.New("highdim: moments are followed on points that are used again; use Simulate")
@@ -191,7 +190,7 @@ func (q *moment) train(ctx context.Context, j *job) *record {
 		if q.batch != nil {
 			q.batch.mask(q.err, n)
 		}
-		q.step(m.LearningRate*m.Schedule.Rate(n, steps), m.WeightDecay)
+		q.step(m.Rate(n, steps), m.WeightDecay)
 	}
 	return rec
 }

@@ -24,8 +24,8 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 	if !positive(batch) {
 		return nil, fmt.Errorf("highdim: steps of %g·D single points; the number must be positive and finite", batch)
 	}
-	if k := p.Training.Method.Kind; k != ode.GD {
-		return nil, fmt.Errorf("highdim: online learning is gradient descent on one point at a time, not %s", k)
+	if m := p.Training.Method; !m.IsPlain() {
+		return nil, fmt.Errorf("highdim: online learning is gradient descent on one point at a time, not %s", m.Kind)
 	}
 	s, err := s.withDefaults()
 	if err != nil {
@@ -109,7 +109,7 @@ func (o *online) field(_ float64, dst, y []float64) {
 	o.set(y)
 	n, w := o.p.Units, o.rows-o.p.Units
 	m := o.p.Training.Method
-	eta := m.LearningRate * m.Schedule.Rate(o.step, o.p.Training.Steps)
+	eta := m.Rate(o.step, o.p.Training.Steps)
 	start := o.start()
 	o.avg.gradient(&o.m, weights{w: o.now.w, w0: start.w, a: o.now.a, a0: start.a})
 	shrink := eta * m.WeightDecay

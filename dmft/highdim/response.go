@@ -37,7 +37,7 @@ func (r *probe) at(a dmft.Array, t, s int) la.Mat[float64] {
 func (r *probe) step(q *points, sys *system, reg register, t int) {
 	m := r.p.Training.Method
 	n, s := r.n, len(q.y)
-	eta := func(t int) float64 { return m.LearningRate * m.Schedule.Rate(t, r.p.Training.Steps) }
+	eta := func(t int) float64 { return m.Rate(t, r.p.Training.Steps) }
 	// Tangents of the fields, of the memory first.
 	r.dh.Zero()
 	for u := range t {

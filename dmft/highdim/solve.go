@@ -88,7 +88,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 		return nil, fmt.Errorf("highdim: blocks of %d samples for %d independent fields; use at least %d samples or fewer blocks", sites, first, 4*(first+2)*s.Blocks)
 	}
 	if s.Responses {
-		if tr := p.Training; tr.Method.Kind != ode.GD || p.Readout.Rate > 0 || tr.Batches > 1 {
+		if tr := p.Training; !tr.Method.IsPlain() || p.Readout.Rate > 0 || tr.Batches > 1 {
 			return nil, errors.New("highdim: response functions are for full-batch gradient descent with a frozen readout")
 		}
 	}
@@ -203,8 +203,14 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 	return estimate(p, s), nil
 }
 
-// Limit is the learning rate above which gradient descent of the linear part of the model alone diverges, 2η(1 + 1/√δ)² < 2. The quadratic part makes it smaller.
-func Limit(p *Problem) float64 { return 1 / edge(p.Ratio) }
+// Limit is the learning rate above which training of the linear part of the model alone diverges, 2η(1 + 1/√δ)² < 2 for
+// gradient descent without weight decay. The quadratic part makes it smaller. Adaptive methods have none, which is zero.
+func Limit(p *Problem) float64 {
+	if p.Training.Method.IsAdaptive() {
+		return 0
+	}
+	return p.Training.Method.StabilityLimit(2 * edge(p.Ratio))
+}
 
 // edge is the upper end of the spectrum of XᵀX/δ.
 func edge(ratio float64) float64 { return math.Pow(1+1/math.Sqrt(ratio), 2) }
@@ -304,11 +310,7 @@ func (j *job) times() []float64 {
 	m, steps := j.p.Training.Method, j.p.Training.Steps
 	t := make([]float64, steps+1)
 	for n := range steps {
-		eta := m.LearningRate
-		if !m.IsFlow() {
-			eta *= m.Schedule.Rate(n, steps)
-		}
-		t[n+1] = t[n] + eta
+		t[n+1] = t[n] + m.Rate(n, steps)
 	}
 	return t
 }
@@ -386,11 +388,7 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 		if ctx.Err() != nil || int64(n) > j.bad.Load() {
 			break
 		}
-		t := float64(n)
-		if j.p.Training.Method.IsFlow() {
-			t *= j.p.Training.Method.LearningRate
-		}
-		r.sys.Eval(0, t)
+		r.sys.Eval(0, j.p.Training.Method.Time(n))
 		if r.sys.err != nil {
 			return nil, fmt.Errorf("step %d: %w", n, r.sys.err)
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
-	"github.com/seed39b58f2d/dmft/ode"
 )
 
 // Output is a way of reading predictions off a round. Both are exact for discrete steps and differ in their sampling error.
@@ -165,7 +164,7 @@ func supported(p *dmft.Problem) error {
 		what = "several outputs"
 	case p.Data.TestInputs != nil:
 		what = "test points"
-	case m.Kind != ode.GD || m.WeightDecay != 0 || m.Schedule.Warmup != 0 || m.Schedule.Kind != "" && m.Schedule.Kind != ode.Constant:
+	case !m.IsPlain() || m.WeightDecay != 0 || !m.Schedule.IsConstant():
 		what = "another method than gradient descent at a constant learning rate"
 	case p.Training.Loss.Kind != dmft.MSE:
 		what = "another loss than the squared one"

@@ -30,7 +30,7 @@ func (e Experiment) Load(base string) (*data.Set, error) {
 
 // Problem is the problem of the experiment on its points.
 func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
-	t, m := e.Training, e.method()
+	t, m := e.Training, e.Method()
 	return &dmft.Problem{
 		Data: dmft.Data{Inputs: set.Inputs, Targets: set.Targets, TestInputs: set.TestInputs, TestTargets: set.TestTargets},
 		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
@@ -41,11 +41,11 @@ func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 	}, nil
 }
 
-// method is how time passes.
-func (e Experiment) method() ode.Method {
+// Method is how time passes.
+func (e Experiment) Method() ode.Method {
 	t := e.Training
 	m := ode.Method{Kind: ode.Kind(t.Optimizer), LearningRate: t.LearningRate, Momentum: t.Momentum, WeightDecay: t.WeightDecay, Tolerance: t.Tolerance}
-	if t.Optimizer == "flow" {
+	if t.Optimizer == flow {
 		m.Kind = ode.Kind(t.Integrator)
 	} else {
 		m.Schedule = ode.Schedule{Kind: ode.ScheduleKind(t.Schedule.Kind), Warmup: t.Schedule.Warmup, Every: t.Schedule.Every, Factor: t.Schedule.Factor, Final: t.Schedule.Final}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/kernels"
+	"github.com/seed39b58f2d/dmft/ode"
 )
 
 // A field is one key of the file.
@@ -59,37 +60,6 @@ func both(a, b condition) condition {
 	}}
 }
 
-var optimiserOnly = condition{[]string{"training.optimizer"}, "with optimizer gd, momentum, nesterov", func(e *Experiment) string {
-	if e.Training.Optimizer == "flow" {
-		return "a flow is continuous in time"
-	}
-	return ""
-}}
-
-var momentumOnly = condition{[]string{"training.optimizer"}, "with optimizer momentum, nesterov", func(e *Experiment) string {
-	if e.Training.Optimizer == "momentum" || e.Training.Optimizer == "nesterov" {
-		return ""
-	}
-	return "the optimizer " + e.Training.Optimizer + " has none"
-}}
-
-var flowOnly = condition{[]string{"training.optimizer"}, "with optimizer flow", func(e *Experiment) string {
-	if e.Training.Optimizer != "flow" {
-		return "only a flow has an integrator"
-	}
-	return ""
-}}
-
-var adaptiveOnly = condition{[]string{"training.optimizer", "training.integrator"}, "with optimizer flow and integrator rk45", func(e *Experiment) string {
-	if s := flowOnly.why(e); s != "" {
-		return s
-	}
-	if e.Training.Integrator != "rk45" {
-		return "the integrator " + e.Training.Integrator + " has a fixed step"
-	}
-	return ""
-}}
-
 var resnetOnly = condition{[]string{"network.kind"}, "with kind resnet", func(e *Experiment) string {
 	if e.Network.Kind != "resnet" {
 		return "only a resnet has branches"
@@ -126,18 +96,6 @@ var deepOnly = condition{[]string{"theory.method", "theory.approximations", "net
 	}
 	return sampledOnly.why(e)
 }}
-
-func schedule(kinds ...string) condition {
-	return condition{[]string{"training.optimizer", "training.schedule.kind"}, "with schedule.kind " + strings.Join(kinds, ", "), func(e *Experiment) string {
-		if s := optimiserOnly.why(e); s != "" {
-			return s
-		}
-		if !slices.Contains(kinds, e.Training.Schedule.Kind) {
-			return fmt.Sprintf("a %s schedule does not use it", e.Training.Schedule.Kind)
-		}
-		return ""
-	}}
-}
 
 var methods = []string{"full", "lazy", "frozen-features", "leading-order", "gradient-independence"}
 
@@ -226,18 +184,18 @@ var fields = []field{
 
 	{path: "richness", at: func(e *Experiment) any { return &e.Richness }, when: pointsOnly, required: true, min: 0, max: inf, open: true, doc: "γ₀: small is lazy, of order one learns features"},
 
-	{path: "training.optimizer", at: func(e *Experiment) any { return &e.Training.Optimizer }, def: "gd", enum: []string{"gd", "momentum", "nesterov", "flow"}, doc: "gd: θ ← (1−ηλ)θ + η∇; momentum: v ← μv + ∇, θ ← (1−ηλ)θ + ηv; nesterov; flow: dθ/dt = ∇ − λθ"},
+	{path: "training.optimizer", at: func(e *Experiment) any { return &e.Training.Optimizer }, def: "gd", enum: slices.Concat(optimisers, []string{flow}), doc: formulas(optimisers) + "; flow: dθ/dt = ∇ − λθ"},
 	{path: "training.learning_rate", at: func(e *Experiment) any { return &e.Training.LearningRate }, required: true, min: 0, max: inf, open: true, doc: "η; for a flow the time between outputs"},
 	{path: "training.steps", at: func(e *Experiment) any { return &e.Training.Steps }, required: true, min: 1, max: 1e8, doc: "number of steps (outputs of a flow)"},
 	{path: "training.momentum", at: func(e *Experiment) any { return &e.Training.Momentum }, required: true, min: 0, max: 1, below: true, when: momentumOnly, doc: "μ, in [0, 1)"},
 	{path: "training.weight_decay", at: func(e *Experiment) any { return &e.Training.WeightDecay }, def: 0., min: 0, max: inf, doc: "λ, decoupled from the gradient"},
-	{path: "training.integrator", at: func(e *Experiment) any { return &e.Training.Integrator }, def: "rk45", enum: []string{"rk45", "rk4", "ab2", "ab3", "ab4"}, when: flowOnly, doc: "rk45 adapts its step; the others take one step per output"},
-	{path: "training.tolerance", at: func(e *Experiment) any { return &e.Training.Tolerance }, def: 1e-6, min: 1e-14, max: 0.5, when: adaptiveOnly, doc: "error per step of rk45"},
-	{path: "training.schedule.kind", at: func(e *Experiment) any { return &e.Training.Schedule.Kind }, def: "constant", enum: []string{"constant", "step", "cosine", "linear", "exponential"}, when: optimiserOnly, doc: "learning-rate schedule: factor^⌊n/every⌋, half a cosine or a line down to final, factor^n"},
+	{path: "training.integrator", at: func(e *Experiment) any { return &e.Training.Integrator }, def: "rk45", enum: integrators, when: flowOnly, doc: formulas(integrators)},
+	{path: "training.tolerance", at: func(e *Experiment) any { return &e.Training.Tolerance }, def: 1e-6, min: 1e-14, max: 0.5, when: adaptiveOnly, doc: "error per step"},
+	{path: "training.schedule.kind", at: func(e *Experiment) any { return &e.Training.Schedule.Kind }, def: "constant", enum: names(ode.ScheduleKinds()), when: optimiserOnly, doc: "learning-rate schedule: factor^⌊n/every⌋, half a cosine or a line down to final, factor^n"},
 	{path: "training.schedule.warmup", at: func(e *Experiment) any { return &e.Training.Schedule.Warmup }, def: 0, min: 0, max: 1e8, when: optimiserOnly, doc: "steps over which the rate rises linearly first"},
-	{path: "training.schedule.every", at: func(e *Experiment) any { return &e.Training.Schedule.Every }, required: true, min: 1, max: 1e8, when: schedule("step"), doc: "steps between drops"},
-	{path: "training.schedule.factor", at: func(e *Experiment) any { return &e.Training.Schedule.Factor }, required: true, min: 0, open: true, max: 1, when: schedule("step", "exponential"), doc: "factor of a drop"},
-	{path: "training.schedule.final", at: func(e *Experiment) any { return &e.Training.Schedule.Final }, def: 0., min: 0, max: 1, when: schedule("cosine", "linear"), doc: "fraction of the rate left at the last step"},
+	{path: "training.schedule.every", at: func(e *Experiment) any { return &e.Training.Schedule.Every }, required: true, min: 1, max: 1e8, when: every, doc: "steps between drops"},
+	{path: "training.schedule.factor", at: func(e *Experiment) any { return &e.Training.Schedule.Factor }, required: true, min: 0, open: true, max: 1, when: factor, doc: "factor of a drop"},
+	{path: "training.schedule.final", at: func(e *Experiment) any { return &e.Training.Schedule.Final }, def: 0., min: 0, max: 1, when: final, doc: "fraction of the rate left at the last step"},
 	{path: "training.batch.size", at: func(e *Experiment) any { return &e.Training.BatchSize }, def: 0, min: 0, max: 1e9, when: both(optimiserOnly, pointsOnly), doc: "samples per mini-batch; 0 is all"},
 	{path: "training.batch.seed", at: func(e *Experiment) any { return &e.Training.BatchSeed }, def: uint64(1), when: both(optimiserOnly, pointsOnly), doc: "seed of the batches, the same for theory and simulation"},
 	{path: "training.batch.count", at: func(e *Experiment) any { return &e.Training.BatchCount }, def: 1, min: 1, max: 1e6, when: both(optimiserOnly, highDimensional), doc: "mini-batches that every epoch is split into"},

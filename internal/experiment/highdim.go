@@ -161,9 +161,9 @@ var highDimensionalRules = []rule{
 	{[]string{"theory.limit", "training.optimizer", "simulation.method", "data.source"}, func(e *Experiment) string {
 		switch l := e.Theory.Limit; {
 		case !e.HighDimensional():
-		case l == LimitOnePass && e.Training.Optimizer == "flow":
+		case l == LimitOnePass && e.Training.Optimizer == flow:
 			return "theory.limit is one-pass, which takes steps, and training.optimizer is flow; use population"
-		case l == LimitOnline && e.Training.Optimizer != "gd":
+		case l == LimitOnline && !e.plain():
 			return fmt.Sprintf("theory.limit is online, which is for the optimizer gd, not %s", e.Training.Optimizer)
 		case l == LimitOnePass && e.Simulation.Method == "moments":
 			return "theory.limit is one-pass, and simulation.method moments follows points that are used again; use weights"
@@ -181,7 +181,7 @@ var highDimensionalRules = []rule{
 		return ""
 	}},
 	{[]string{"record.responses", "theory.limit", "training.optimizer", "training.batch.count", "network.readout", "data.source"}, func(e *Experiment) string {
-		if e.HighDimensional() && e.Record.Responses && (e.Theory.Limit != LimitData || e.Training.Optimizer != "gd" || e.Training.BatchCount > 1 || e.Network.Readout == "trained") {
+		if e.HighDimensional() && e.Record.Responses && (e.Theory.Limit != LimitData || !e.plain() || e.Training.BatchCount > 1 || e.Network.Readout == "trained") {
 			return "record.responses is for theory.limit data, the optimizer gd, one batch and a frozen readout"
 		}
 		return ""
@@ -199,7 +199,7 @@ var highDimensionalRules = []rule{
 			return "simulation.method is moments, which is for polynomials of the second degree as activation and target; use weights"
 		case e.Network.Readout == "trained":
 			return "simulation.method is moments, which is for a frozen readout; use weights"
-		case e.Training.Optimizer != "gd":
+		case !e.plain():
 			return fmt.Sprintf("simulation.method is moments, which is for the optimizer gd, not %s; use weights", e.Training.Optimizer)
 		}
 		return ""
@@ -234,7 +234,7 @@ func (e *Experiment) HighDimensionalProblem() *highdim.Problem {
 		Ratio: e.Data.Ratio, Units: e.Network.Units, Activation: e.Network.Activation, OutputScale: e.Network.OutputScale,
 		Target:   highdim.Target{Weights: t.Weights, Overlaps: overlaps, Noise: t.Noise},
 		Gram:     gram,
-		Training: highdim.Training{Method: e.method(), Steps: e.Training.Steps, Batches: e.Training.BatchCount, Centred: e.Training.Centred},
+		Training: highdim.Training{Method: e.Method(), Steps: e.Training.Steps, Batches: e.Training.BatchCount, Centred: e.Training.Centred},
 	}
 	if e.Network.Units == Infinite {
 		p.Units = 0

@@ -64,7 +64,7 @@ func (f *File) TransferPanels() ([]TransferPanel, error) {
 	switch {
 	case first.HighDimensional():
 		return nil, errors.New("transfer compares networks of several widths or depths, and high-dimensional data has neither; give points, such as source: digits")
-	case t.Parameter == LearningRate && first.Training.Optimizer == "flow":
+	case t.Parameter == LearningRate && first.Method().IsFlow():
 		return nil, errors.New("training.optimizer is flow, which has no learning rate; use gd, or another transfer.parameter")
 	}
 	depths := false

@@ -310,7 +310,7 @@ func (s *Sweep) Grid(points []Point) report.Grid {
 	switch {
 	case e.HighDimensional():
 		g.Time = report.TimeLabel
-	case e.Training.Optimizer == "flow":
+	case e.Method().IsFlow():
 		g.Time = "time ηt"
 	}
 	for _, k := range s.Keys {
