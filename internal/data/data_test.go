@@ -339,7 +339,7 @@ func TestBadInput(t *testing.T) {
 		{Spec{Source: "csv", Inputs: "cut.csv.gz"}, []string{"cut.csv.gz", "truncated gzip"}},
 		{Spec{Source: "csv", Inputs: "words.csv"}, []string{"words.csv", "line 2, field 2", "four"}},
 		{Spec{Source: "csv", Inputs: "ragged.csv"}, []string{"ragged.csv", "line 2 has 3 fields"}},
-		{Spec{Source: "csv", Inputs: "inf.csv"}, []string{"inf.csv", "row 1, column 1", "Inf"}},
+		{Spec{Source: "csv", Inputs: "inf.csv"}, []string{"inf.csv", "line 2, field 2", "Inf"}},
 		{Spec{Source: "csv", Inputs: "none.csv"}, []string{"none.csv", "no rows"}},
 		{Spec{Source: "gaussian", Train: 3}, []string{"needs dimension"}},
 		{Spec{Source: "gaussian", Dimension: 3}, []string{"needs train"}},
@@ -384,9 +384,26 @@ func FuzzCSV(f *testing.F) {
 	f.Add([]byte("a,b\n1,2\n"))
 	f.Add([]byte("1e400,\"2\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := parseCSV(b); err == nil {
-			if r, c := m.Dims(); r == 0 || c == 0 {
-				t.Error("an empty matrix")
+		for _, classes := range []bool{false, true} {
+			o := csvOptions{classes: classes, digits: true, memory: 1 << 20}
+			x, err := parseCSV(bytes.NewReader(b), o)
+			if err != nil {
+				continue
+			}
+			n := len(x.rounding)
+			if classes && len(x.labels) != n || x.m == nil && !classes {
+				t.Fatalf("%d rows, %d classes, numbers %v", n, len(x.labels), x.m)
+			}
+			if x.m == nil {
+				continue
+			}
+			if r, c := x.m.Dims(); r != n || r == 0 || c == 0 || 2*r*c > 4*len(b)+4 {
+				t.Errorf("%d×%d numbers and %d rows from %d bytes", r, c, n, len(b))
+			}
+			for _, v := range x.m.RawMatrix().Data {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					t.Errorf("%g is a number", v)
+				}
 			}
 		}
 	})

@@ -65,7 +65,7 @@ import numpy as np, sys
 d = sys.argv[1]
 a = np.arange(24).reshape(2,3,4)
 i = 0
-for t in ['f8','f4','i8','i4','i2','i1','u1','u2','u4','u8','>f8','>i4','b1']:
+for t in ['f8','f4','i8','i4','i2','i1','u1','u2','u4','u8','>f8','>i4','b1','f2','>f2']:
     np.save(f'{d}/c{i}.npy', (a % 2 if t == 'b1' else a).astype(t)); np.save(f'{d}/f{i}.npy', np.asfortranarray((a % 2 if t == 'b1' else a).astype(t))); i += 1
 np.savez_compressed(f'{d}/z.npz', a=a, s=np.float64(3.5))
 `
@@ -73,11 +73,11 @@ np.savez_compressed(f'{d}/z.npz', a=a, s=np.float64(3.5))
 		t.Fatalf("%v\n%s", err, out)
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*.npy"))
-	if len(files) != 26 {
+	if len(files) != 30 {
 		t.Fatalf("%d files", len(files))
 	}
 	for _, f := range files {
-		a, err := ReadFile(f)
+		a, _, err := Load(f, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
