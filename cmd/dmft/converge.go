@@ -126,7 +126,7 @@ func (j *job) convergePoint() (*outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		data = hash
+		data, l.notes = hash, set.Notes
 		if l.problem, err = e.Problem(set); err != nil {
 			return nil, usageError{err}
 		}
@@ -152,7 +152,7 @@ func (j *job) convergePoint() (*outcome, error) {
 		return &outcome{converge: r}, nil
 	}
 	l.folder = folder
-	l.manifest = run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	l.manifest = run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{}, DataNotes: l.notes,
 		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
 	r, err := compute()
 	switch stop := dmft.StopCode(err); {
@@ -178,6 +178,7 @@ type ladders struct {
 	e        experiment.Experiment
 	problem  *dmft.Problem
 	manifest run.Manifest
+	notes    []string // on data files
 }
 
 // one computes one trajectory of the run and keeps it. One that diverged is returned with its error.

@@ -246,8 +246,11 @@ func (s *session) finishProduct(top *run.Folder, points []experiment.Point) erro
 
 // sets keeps the last few data sets, which most points of a product share.
 type sets struct {
-	mu   sync.Mutex
-	last []loaded
+	memory int64                            // limit
+	say    func(format string, args ...any) // what was skipped in a file
+	mu     sync.Mutex
+	last   []loaded
+	said   map[string]bool
 }
 
 type loaded struct {
@@ -259,7 +262,7 @@ type loaded struct {
 // load returns the points of an experiment and their hash.
 func (s *sets) load(e experiment.Experiment, base string) (*data.Set, string, error) {
 	const most = 8
-	k, err := json.Marshal(e.Data)
+	k, err := json.Marshal([]any{e.Data, e.Training.Loss}) // a loss may ask for the encoding of targets
 	if err != nil {
 		return nil, "", err
 	}
@@ -270,9 +273,18 @@ func (s *sets) load(e experiment.Experiment, base string) (*data.Set, string, er
 			return l.set, l.hash, nil
 		}
 	}
-	set, err := e.Load(base)
+	set, err := e.Load(base, s.memory)
 	if err != nil {
 		return nil, "", err
+	}
+	for _, n := range set.Notes {
+		if !s.said[n] {
+			s.say("data: %s", n)
+			if s.said == nil {
+				s.said = map[string]bool{}
+			}
+			s.said[n] = true
+		}
 	}
 	l := loaded{string(k), set, experiment.DataHash(set)}
 	s.last = append(s.last[max(0, len(s.last)-most+1):], l)

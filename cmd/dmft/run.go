@@ -69,6 +69,7 @@ func newSession(c *cli.Context, theory, sims bool, base string) (*session, error
 		w = io.Discard
 	}
 	s.progress = progress.New(w)
+	s.sets.memory, s.sets.say = s.memory, s.progress.Line
 	return s, nil
 }
 
@@ -232,6 +233,7 @@ func (j *job) fixedPoint() (*outcome, error) {
 		}
 	}
 	m := j.manifest(r)
+	m.DataNotes = set.Notes
 	if err := finish(folder, m, r.Summaries(e.Grok.Fraction, set.TestTargets)); err != nil {
 		return nil, err
 	}
@@ -849,11 +851,17 @@ func check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	memory, err := memoryLimit("")
+	if err != nil {
+		return err
+	}
+	loaded := sets{memory: memory, say: func(string, ...any) {}}
 	points := f.Points()
 	type plan struct {
 		Label        string                `json:"label,omitempty"`
 		Experiment   experiment.Experiment `json:"experiment"`
 		Data         string                `json:"data"`
+		Notes        []string              `json:"data_notes,omitempty"` // what was skipped in files
 		TheoryBytes  int64                 `json:"theory_memory_bytes"`
 		NetworkBytes map[string]int64      `json:"network_memory_bytes"`
 		TheoryTime   float64               `json:"theory_seconds"` // about, on this machine
@@ -878,7 +886,7 @@ func check(c *cli.Context) error {
 			plans = append(plans, pl)
 			continue
 		}
-		set, err := e.Load(filepath.Dir(path))
+		set, _, err := loaded.load(e, filepath.Dir(path))
 		if err != nil {
 			return err
 		}
@@ -886,7 +894,7 @@ func check(c *cli.Context) error {
 		if err != nil {
 			return usageError{err}
 		}
-		pl := plan{Label: p.Label, Experiment: e, Data: set.Description, NetworkBytes: map[string]int64{}, NetworkTime: map[string]float64{}}
+		pl := plan{Label: p.Label, Experiment: e, Data: set.Description, Notes: set.Notes, NetworkBytes: map[string]int64{}, NetworkTime: map[string]float64{}}
 		if pl.TheoryBytes, err = dmft.Estimate(problem, e.TheorySettings()); err != nil {
 			return usageError{err}
 		}
@@ -925,6 +933,9 @@ func check(c *cli.Context) error {
 			fmt.Fprintf(w, "\n# --- %s\n", pl.Label)
 		}
 		fmt.Fprintf(w, "# %s\n", pl.Data)
+		for _, n := range pl.Notes {
+			fmt.Fprintf(w, "# %s\n", n)
+		}
 		about := func(s float64) string { return approximately(time.Duration(s * float64(time.Second))) }
 		if pl.Experiment.HighDimensional() {
 			if pl.TheoryBytes > 0 {

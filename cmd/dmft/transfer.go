@@ -86,7 +86,7 @@ func transferFile(c *cli.Context) error {
 			return err
 		}
 	}
-	m := run.Manifest{Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
+	m := run.Manifest{Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), DataNotes: t.notes, Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
@@ -97,6 +97,7 @@ func transferFile(c *cli.Context) error {
 type transfers struct {
 	*session
 	hash   []string // of what is computed
+	notes  []string // on data files
 	study  []transfer.Panel
 	curves []transferCurve
 }
@@ -125,7 +126,7 @@ func (t *transfers) load(e experiment.Experiment) (*data.Set, error) {
 		return nil, usageError{errors.New("transfer.loss is test, and there are no test points: give data.test")}
 	}
 	if !slices.Contains(t.hash, hash) {
-		t.hash = append(t.hash, hash)
+		t.hash, t.notes = append(t.hash, hash), append(t.notes, set.Notes...)
 	}
 	return set, nil
 }

@@ -22,7 +22,21 @@ type Simulation struct {
 	dmft.Run          // as in Settings
 }
 
-func (s Simulation) points(p *Problem) int { return int(math.Round(p.Ratio * float64(s.Dimension))) }
+func (s Simulation) points(p *Problem) int {
+	return int(math.Round(min(p.Ratio*float64(s.Dimension), mostPoints)))
+}
+
+// mostPoints is far more than fit into any memory, and no number that wraps around.
+const mostPoints = 1 << 52
+
+// byteCount is a product of sizes in bytes, the largest number where it would wrap around.
+func byteCount(sizes ...float64) int64 {
+	n := 1.
+	for _, s := range sizes {
+		n *= s
+	}
+	return int64(min(n, math.MaxInt64/4))
+}
 
 func (s Simulation) check(p *Problem) (Simulation, error) {
 	if s.Seeds == 0 {
@@ -62,16 +76,16 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 		if p.Training.Method.IsFlow() {
 			return nil, fmt.Errorf("highdim: fresh points at every step need steps; %s integrates a flow", p.Training.Method.Kind)
 		}
-		if points, name = int(math.Round(p.Ratio*float64(s.Dimension)/float64(max(p.Training.Batches, 1)))), "fresh"; points < 1 {
+		if points, name = int(math.Round(float64(s.points(p))/float64(max(p.Training.Batches, 1)))), "fresh"; points < 1 {
 			return nil, fmt.Errorf("highdim: dimension %d leaves no points for a step at ratio %g in %d mini-batches", s.Dimension, p.Ratio, p.Training.Batches)
 		}
 		whole := *p
 		whole.Training.Batches = 1 // what is drawn is the batch
 		p = &whole
 	}
-	live := int64(s.Run.Parallel(s.Seeds))
+	live := float64(s.Run.Parallel(s.Seeds))
 	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
-		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
+		bytes: byteCount(live, 8, float64(points), float64(s.Dimension+3*p.Units+4))}
 	j.start = func(b int) (*replica, error) {
 		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
 		x := explicitData(points, s.Dimension, rng)

@@ -3,7 +3,6 @@ package data
 import (
 	"bufio"
 	"bytes"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +25,9 @@ type table struct {
 
 // csvOptions say how a file is read.
 type csvOptions struct {
-	classes  bool  // the last column holds classes, numbers or words
-	digits   bool  // how well rows can sum to one is wanted
-	memory   int64 // most bytes to take; 0 is no limit
+	classes bool  // the last column holds classes, numbers or words
+	digits  bool  // how well rows can sum to one is wanted
+	memory  int64 // most bytes to take; 0 is no limit
 }
 
 // The separators, in the order in which they are looked for: a comma beside a semicolon is a decimal comma, a blank beside a comma is only layout.
@@ -54,7 +53,7 @@ func isNumber(f string) bool {
 		case c >= '0' && c <= '9':
 			digits = true
 		case strings.ContainsRune("eEdD", c) && (before >= '0' && before <= '9' || before == '.'): // an exponent
-		case !strings.ContainsRune("+-.,'_:/ %$€£−\u00a0\u202f", c):
+		case !strings.ContainsRune("+-.,'_:/|& %$€£−\u00a0\u202f", c):
 			return false
 		}
 		before = c
@@ -64,16 +63,16 @@ func isNumber(f string) bool {
 
 // A csvReader splits text into lines and fields.
 type csvReader struct {
-	r          *bufio.Reader
-	line       int // number of the last one read, from 1
-	sep        byte
-	sepName    string // "" when none was found
-	cr         bool   // lines end in carriage returns alone
-	limit      int64 // of memory in bytes
-	bytes      int64 // read so far
-	comments   int
-	blank      int // number of an empty line in front of the last one read, 0 when there is none
-	fields     []string
+	r        *bufio.Reader
+	line     int // number of the last one read, from 1
+	sep      byte
+	sepName  string // "" when none was found
+	cr       bool   // lines end in carriage returns alone
+	limit    int64  // of memory in bytes
+	bytes    int64  // read so far
+	comments int
+	blank    int // number of an empty line in front of the last one read, 0 when there is none
+	fields   []string
 }
 
 const csvSample = 1 << 16 // bytes that are looked at to find the separator
@@ -219,8 +218,14 @@ func (c *csvReader) next() ([]string, int, error) {
 			c.split(s)
 			return c.fields, n, nil
 		}
-		// Quotes may hold separators and ends of lines.
-		for strings.Count(s, `"`)%2 == 1 {
+		for { // quotes may hold separators and ends of lines
+			closed, err := c.splitQuoted(s)
+			if err != nil {
+				return nil, n, fmt.Errorf("line %d, %w", n, err)
+			}
+			if closed {
+				return c.fields, n, nil
+			}
 			more, err := c.text()
 			if err == io.EOF || c.line-n > 100 {
 				return nil, n, fmt.Errorf("line %d: a quote is not closed", n)
@@ -230,27 +235,59 @@ func (c *csvReader) next() ([]string, int, error) {
 			}
 			s += "\n" + more
 		}
-		r := csv.NewReader(strings.NewReader(s))
-		r.Comma, r.TrimLeadingSpace = rune(c.sep), c.sep != '\t' && c.sep != ' '
-		if c.sep == ' ' {
-			r = csv.NewReader(strings.NewReader(strings.TrimSpace(strings.ReplaceAll(s, "\t", " "))))
-			r.Comma = ' '
+	}
+}
+
+// splitQuoted splits a line in which fields may be between quotes, a doubled quote standing for one; closed says whether the last one ends.
+func (c *csvReader) splitQuoted(s string) (closed bool, err error) {
+	c.fields = c.fields[:0]
+	skip := func() { // the blanks around a field
+		for s != "" && s[0] != c.sep && (s[0] == ' ' || s[0] == '\t') {
+			s = s[1:]
 		}
-		rec, err := r.Read()
-		if err != nil {
-			var p *csv.ParseError
-			if errors.As(err, &p) {
-				err = fmt.Errorf("column %d: %w", p.Column, p.Err)
+	}
+	if c.sep == ' ' {
+		s = strings.TrimSpace(strings.ReplaceAll(s, "\t", " "))
+	}
+	for {
+		skip()
+		if s == "" || s[0] != '"' {
+			i := strings.IndexByte(s, c.sep)
+			if i < 0 {
+				c.fields = append(c.fields, strings.TrimSpace(s))
+				return true, nil
 			}
-			return nil, n, fmt.Errorf("line %d, %w", n, err)
-		}
-		c.fields = c.fields[:0]
-		for _, f := range rec {
-			if f = strings.TrimSpace(f); f != "" || c.sep != ' ' {
-				c.fields = append(c.fields, f)
+			if c.fields = append(c.fields, strings.TrimSpace(s[:i])); c.sep == ' ' {
+				s = strings.TrimLeft(s[i:], " ")
+			} else {
+				s = s[i+1:]
 			}
+			continue
 		}
-		return c.fields, n, nil
+		var b strings.Builder
+		for s = s[1:]; ; s = s[1:] {
+			i := strings.IndexByte(s, '"')
+			if i < 0 {
+				return false, nil
+			}
+			b.WriteString(s[:i])
+			if s = s[i+1:]; s == "" || s[0] != '"' {
+				break
+			}
+			b.WriteByte('"')
+		}
+		c.fields = append(c.fields, strings.TrimSpace(b.String()))
+		skip()
+		switch {
+		case s == "":
+			return true, nil
+		case s[0] != c.sep:
+			return false, fmt.Errorf("field %d: there is %q behind its closing quote", len(c.fields), short(s))
+		case c.sep == ' ':
+			s = strings.TrimLeft(s, " ")
+		default:
+			s = s[1:]
+		}
 	}
 }
 
@@ -527,14 +564,14 @@ func (p *csvParser) separator() string {
 // advice is what to do about a field that is no number.
 func (p *csvParser) advice(s string, k int) string {
 	switch {
+	case p.sepName == "" && p.cols == 1 && strings.ContainsAny(s, "|:/&"):
+		return "fields are separated by " + p.separator()
 	case isNumber(s) && strings.ContainsRune(s, ','):
 		return "numbers have a decimal point, and no separators of thousands (1234.5)"
 	case isNumber(s) && strings.ContainsAny(s, " \t"):
 		return fmt.Sprintf("fields are separated by %s here", p.separator())
 	case isNumber(s):
 		return "numbers are written as 1234.5 or 1.2345e3"
-	case p.sepName == "" && p.cols == 1 && strings.ContainsAny(s, "|:/&"):
-		return "fields are separated by " + p.separator()
 	case k == p.cols-1:
 		return "for classes give data.encoding (one-hot, sign, label); fields are separated by " + p.separator()
 	}
@@ -573,10 +610,10 @@ func (p *csvParser) finish(note func(string, ...any)) (*table, error) {
 		note("a separator ends every line, and no field follows it")
 	}
 	if p.comments > 0 {
-		note("%d lines that begin with # are skipped", p.comments)
+		note("lines that begin with # are skipped: %d", p.comments)
 	}
 	if p.empty > 0 {
-		note("%d lines with nothing but separators are skipped", p.empty)
+		note("lines with nothing but separators are skipped: %d", p.empty)
 	}
 	if p.blanks > 0 {
 		note("empty lines between rows are skipped, the first is line %d", p.firstOne)
@@ -632,7 +669,7 @@ func (p *csvParser) indexColumn(note func(string, ...any)) error {
 	}
 	which := fmt.Sprintf("column %d", p.index)
 	if p.index > 1 {
-		which = fmt.Sprintf("columns 1 to %d", p.index)
+		which = fmt.Sprintf("what is in columns 1 to %d", p.index)
 	}
 	examples := p.indexes[:min(len(p.indexes), 3)]
 	if !p.words {
@@ -645,7 +682,7 @@ func (p *csvParser) indexColumn(note func(string, ...any)) error {
 			seen[s] = true
 		}
 	}
-	note("%s, %s, …, without a name, is an index and skipped", which, strings.Join(examples, ", "))
+	note("%s (%s, …) without a name is taken for an index and skipped", which, strings.Join(examples, ", "))
 	return nil
 }
 

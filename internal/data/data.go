@@ -194,16 +194,16 @@ func (s Spec) images(base string) (*Set, error) {
 	if s.Train == 0 {
 		return nil, fail("train", "how many training points of %s? give train (and test)", s.Source)
 	}
-	pick, rest, err := choose(train, classes, s.Train, s.rng(streamTrain))
-	if err != nil {
-		return nil, err
-	}
 	outputs := len(classes)
 	if s.Encoding == "label" || s.Encoding != "one-hot" && s.Encoding != "centred-one-hot" && outputs == 2 {
 		outputs = 1
 	}
 	row := 8 * float64(train.d+outputs+1)
 	if err := s.room("train", row*(float64(s.Train)+float64(s.Test)), fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs are asked for", s.Train, s.Test, train.d, outputs), s.fitting(row, 0)); err != nil {
+		return nil, err
+	}
+	pick, rest, err := choose(train, classes, s.Train, s.rng(streamTrain))
+	if err != nil {
 		return nil, err
 	}
 	set := &Set{}

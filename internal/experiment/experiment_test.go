@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 // TestSimulationProblem: finite networks follow simulation.parametrization and branch_exponent, the theory does not.
 func TestSimulationProblem(t *testing.T) {
 	e := one(t, strings.NewReplacer("kind: two-layer", "kind: resnet, depth: 4, branch: {beta: 2}", "widths: [256, 1024]", "widths: [64, 16, 256], parametrization: standard, branch_exponent: 1, base_depth: 9").Replace(good))
-	set, err := e.Load("")
+	set, err := e.Load("", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,8 @@ var methods = []string{"full", "lazy", "frozen-features", "leading-order", "grad
 
 var (
 	imageSources = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10"}
-	fileSources  = []string{"npy", "csv", "idx"}
+	tableSources = []string{"npy", "csv"}
+	fileSources  = append(slices.Clone(tableSources), "idx")
 	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector"}
 	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition", HighDimensional}
 	labelled     = append([]string{"modular-addition"}, imageSources...)
@@ -158,11 +159,13 @@ var fields = []field{
 		doc: "where points come from: digits (carried by the program), image files, arrays, or a generator"},
 	{path: "data.path", at: func(e *Experiment) any { return &e.Data.Path }, required: true, when: sources("mnist", "fashion-mnist", "cifar10"),
 		doc: "folder of the data files, relative to the experiment file: the four IDX files (gzipped or not), or data_batch_1.bin … test_batch.bin"},
-	{path: "data.inputs", at: func(e *Experiment) any { return &e.Data.Inputs }, required: true, when: sources(fileSources...), doc: "file of inputs, P rows of D numbers (npy, csv) or images (idx)"},
-	{path: "data.targets", at: func(e *Experiment) any { return &e.Data.Targets }, def: "", when: sources(fileSources...), doc: "file of targets, P rows of C numbers (npy, csv) or labels (idx); for csv the last column of inputs when left out"},
+	{path: "data.inputs", at: func(e *Experiment) any { return &e.Data.Inputs }, required: true, when: sources(fileSources...),
+		doc: "file of inputs, P rows of D numbers (npy, csv) or images (idx), gzipped or not. npy: also .npz, with #key behind the name for one of several arrays. csv: separated by commas, semicolons, tabs or blanks; a header, an index column without a name, lines that begin with # and a byte-order mark are skipped, and check says so; a missing value is an error"},
+	{path: "data.targets", at: func(e *Experiment) any { return &e.Data.Targets }, def: "", when: sources(fileSources...), doc: "file of targets, P rows of C numbers (npy, csv) or labels (idx; npy, csv with data.encoding); for csv the last column of inputs when left out"},
 	{path: "data.test_inputs", at: func(e *Experiment) any { return &e.Data.TestInputs }, def: "", when: sources(fileSources...), doc: "the same for test points"},
 	{path: "data.test_targets", at: func(e *Experiment) any { return &e.Data.TestTargets }, def: "", when: sources(fileSources...), doc: "the same for test points"},
-	{path: "data.classes", at: func(e *Experiment) any { return &e.Data.Classes }, def: []int(nil), min: 0, max: 1e6, list: true, when: sources(imageSources...), doc: "which classes, in which order; all when left out"},
+	{path: "data.classes", at: func(e *Experiment) any { return &e.Data.Classes }, def: []int(nil), min: 0, max: 1e6, list: true, when: sources(slices.Concat(tableSources, imageSources)...),
+		doc: "which classes, in which order, of images, or of npy and csv with data.encoding; all that occur when left out"},
 	{path: "data.dimension", at: func(e *Experiment) any { return &e.Data.Dimension }, required: true, min: 1, max: 1e7, when: sources(generators...), doc: "number of inputs D"},
 	{path: "data.degree", at: func(e *Experiment) any { return &e.Data.Degree }, required: true, min: 1, max: 1e7, when: sources("parity"), doc: "how many of the inputs the parity is over"},
 	{path: "data.polynomial", at: func(e *Experiment) any { return &e.Data.Polynomial }, required: true, list: true, when: sources("single-index"), doc: "Hermite coefficients of the link function, degree 0 first"},
@@ -186,14 +189,18 @@ var fields = []field{
 			return "none"
 		},
 		doc: "none; sphere: every row has |x|² = D; standard: subtract the training mean and divide by one overall deviation. Default: standard for images, sphere for modular-addition, none otherwise"},
-	{path: "data.encoding", at: func(e *Experiment) any { return &e.Data.Encoding }, enum: []string{"sign", "one-hot", "centred-one-hot", "label"}, when: sources(labelled...), from: "data.classes",
+	{path: "data.encoding", at: func(e *Experiment) any { return &e.Data.Encoding }, enum: []string{"none", "sign", "one-hot", "centred-one-hot", "label"}, when: sources(slices.Concat(tableSources, labelled)...), from: "data.classes",
 		choose: func(e *Experiment) any {
-			if len(e.Data.Classes) == 2 {
+			switch {
+			case slices.Contains(tableSources, e.Data.Source):
+				return "none"
+			case len(e.Data.Classes) == 2:
 				return "sign"
 			}
 			return "one-hot"
 		},
-		doc: "targets of classes: sign (−1, +1), one-hot, centred-one-hot or the class number. Default: sign for two classes, one-hot for more"},
+		doc: "targets of classes: sign (−1, +1), one-hot, centred-one-hot, or label, their numbers from 0 (0 and 1 of two). Default: sign for two classes, one-hot for more; none for npy and csv, whose targets are then as they are. " +
+			"With another, those are one column of classes: whole numbers in their order, or, in csv, words in that of the alphabet"},
 
 	{path: "data.ratio", at: func(e *Experiment) any { return &e.Data.Ratio }, required: true, min: 0, open: true, max: inf, when: highDimensional, doc: "δ = P/D: P → ∞ Gaussian points in D → ∞ dimensions; simulations have simulation.dimensions"},
 

@@ -95,12 +95,24 @@ var generalRules = []rule{
 	{[]string{"data.classes", "data.source", "data.encoding"}, func(e *Experiment) string {
 		c := e.Data.Classes
 		for _, v := range c {
-			if v > 9 && e.Data.Source != "idx" { // of idx files, the labels decide
+			if v > 9 && !slices.Contains(fileSources, e.Data.Source) { // of files, the labels decide
 				return fmt.Sprintf("data.classes holds %d; the classes of %s are 0 to 9", v, e.Data.Source)
 			}
 		}
 		if len(c) == 1 && e.Data.Encoding != "label" {
 			return "data.classes is one class alone, which leaves nothing to tell apart; give at least two"
+		}
+		return ""
+	}},
+	{[]string{"data.encoding", "data.source"}, func(e *Experiment) string {
+		if e.Data.Encoding == "none" && !slices.Contains(tableSources, e.Data.Source) {
+			return fmt.Sprintf("data.encoding is none, which is for npy and csv; the source %s has classes: use sign, one-hot, centred-one-hot or label", e.Data.Source)
+		}
+		return ""
+	}},
+	{[]string{"data.classes", "data.encoding", "data.source"}, func(e *Experiment) string {
+		if len(e.Data.Classes) > 0 && e.Data.Encoding == "none" && slices.Contains(tableSources, e.Data.Source) {
+			return fmt.Sprintf("data.classes of %s are chosen when data.encoding says that the targets are classes: sign, one-hot, centred-one-hot or label", e.Data.Source)
 		}
 		return ""
 	}},
@@ -170,7 +182,7 @@ var generalRules = []rule{
 	{[]string{"training.loss.kind", "data.source", "data.encoding", "data.classes"}, func(e *Experiment) string {
 		var targets string // as they are; empty where only the file can tell
 		switch s := e.Data.Source; {
-		case slices.Contains(labelled, s):
+		case slices.Contains(labelled, s), slices.Contains(tableSources, s) && e.Data.Encoding != "none":
 			targets = e.Data.Encoding
 		case s == "parity":
 			targets = "sign"

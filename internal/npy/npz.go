@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,38 +82,19 @@ func ReadNPZ(path string) (map[string]Array, error) {
 	defer z.Close()
 	out := map[string]Array{}
 	for _, e := range z.File {
-		a, err := readEntry(e, nil)
+		r, err := e.Open()
+		if err != nil {
+			return nil, fmt.Errorf("%s: entry %s: %w", filepath.Base(path), e.Name, err)
+		}
+		a, err := Read(r, int64(e.UncompressedSize64))
+		if err == nil { // reading to the end verifies the checksum
+			_, err = io.Copy(io.Discard, r)
+		}
+		r.Close()
 		if err != nil {
 			return nil, fmt.Errorf("%s: entry %s: %w", filepath.Base(path), e.Name, err)
 		}
 		out[strings.TrimSuffix(e.Name, ".npy")] = a
 	}
 	return out, nil
-}
-
-// mostRatio is the largest ratio in which deflate packs.
-const mostRatio = 1032
-
-// readEntry reads one array of an .npz file. allow, unless nil, is asked before memory is taken.
-func readEntry(e *zip.File, allow func(Header) error) (a Array, err error) {
-	r, err := e.Open()
-	if err != nil {
-		return a, err
-	}
-	defer r.Close()
-	size := e.UncompressedSize64
-	if most := mostRatio * (e.CompressedSize64 + 1); size > most { // what a damaged directory promises
-		size = most
-	}
-	h, err := ReadHeader(r, int64(min(size, math.MaxInt64)))
-	if err == nil && allow != nil {
-		err = allow(h)
-	}
-	if err != nil {
-		return a, err
-	}
-	if a, err = h.Read(r); err == nil { // reading to the end verifies the checksum
-		_, err = io.Copy(io.Discard, r)
-	}
-	return a, err
 }

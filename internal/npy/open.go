@@ -109,3 +109,30 @@ func entry(r io.ReaderAt, size int64, key string) (*zip.File, error) {
 	}
 	return nil, fmt.Errorf("npy: the file holds several arrays, %s; say which one, as in file.npz#%s", list, names[0])
 }
+
+// mostRatio is the largest ratio in which deflate packs.
+const mostRatio = 1032
+
+// readEntry reads one array of an .npz file. allow, unless nil, is asked before memory is taken.
+func readEntry(e *zip.File, allow func(Header) error) (a Array, err error) {
+	r, err := e.Open()
+	if err != nil {
+		return a, err
+	}
+	defer r.Close()
+	size := e.UncompressedSize64
+	if most := mostRatio * (e.CompressedSize64 + 1); size > most { // what a damaged directory promises
+		size = most
+	}
+	h, err := ReadHeader(r, int64(min(size, math.MaxInt64)))
+	if err == nil && allow != nil {
+		err = allow(h)
+	}
+	if err != nil {
+		return a, err
+	}
+	if a, err = h.Read(r); err == nil { // reading to the end verifies the checksum
+		_, err = io.Copy(io.Discard, r)
+	}
+	return a, err
+}

@@ -260,7 +260,8 @@ type Manifest struct {
 	WallSeconds   float64           `json:"wall_seconds"` // of this process; parts of an interrupted one come free
 	PeakMemory    int64             `json:"peak_memory_bytes"`
 	Seeds         map[string]uint64 `json:"seeds"`
-	Results       map[string]Result `json:"results"` // by file
+	Results       map[string]Result `json:"results"`              // by file
+	DataNotes     []string          `json:"data_notes,omitempty"` // what was skipped or changed in data files
 	Files         []File            `json:"files"`
 	Comparison    any               `json:"comparison,omitempty"`
 	Points        []PointEntry      `json:"points,omitempty"`  // of a folder of several runs
