@@ -1001,6 +1001,8 @@ func TestBadProblems(t *testing.T) {
 		"inputs have 3 rows and targets 2":   func(p *dmft.Problem) { p.Data.Targets = mat.NewDense(2, 1, nil) },
 		"inputs row 1, column 2 is NaN":      func(p *dmft.Problem) { p.Data.Inputs.(*mat.Dense).Set(1, 2, math.NaN()) },
 		"test targets row 0, column 0 is +I": func(p *dmft.Problem) { p.Data.TestTargets.Set(0, 0, math.Inf(1)) },
+		"inputs row 1 has a square":          func(p *dmft.Problem) { p.Data.Inputs.(*mat.Dense).Set(1, 2, 1e160) },
+		"test inputs row 0 has a square":     func(p *dmft.Problem) { p.Data.TestInputs.(*mat.Dense).Set(0, 1, -1e155) },
 		"test inputs are 2×5":                func(p *dmft.Problem) { p.Data.TestInputs = mat.NewDense(2, 5, nil) },
 		"together":                           func(p *dmft.Problem) { p.Data.TestTargets = nil },
 		"no inputs":                          func(p *dmft.Problem) { p.Data.Inputs = nil },
