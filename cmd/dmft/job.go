@@ -244,7 +244,7 @@ func (s *session) finishProduct(top *run.Folder, points []experiment.Point) erro
 	return top.Finish(m)
 }
 
-// sets keeps the last few data sets, which most points of a product share.
+// sets keeps the last few data sets, which most points of a product share, in a quarter of the memory limit.
 type sets struct {
 	memory int64                            // limit
 	say    func(format string, args ...any) // what was skipped in a file
@@ -287,6 +287,12 @@ func (s *sets) load(e experiment.Experiment, base string) (*data.Set, string, er
 		}
 	}
 	l := loaded{string(k), set, experiment.DataHash(set)}
-	s.last = append(s.last[max(0, len(s.last)-most+1):], l)
+	held := set.Bytes()
+	keep := len(s.last)
+	for keep > 0 && len(s.last)-keep < most-1 && (s.memory == 0 || held+s.last[keep-1].set.Bytes() <= s.memory/4) {
+		keep--
+		held += s.last[keep].set.Bytes()
+	}
+	s.last = append(slices.Clone(s.last[keep:]), l)
 	return l.set, l.hash, nil
 }

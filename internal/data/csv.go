@@ -601,6 +601,9 @@ func (p *csvParser) finish(note func(string, ...any)) (*table, error) {
 		if !again {
 			note("line 1 is a header, %s", short(l[0]))
 			p.labels, p.rows, p.header = l[1:], p.rows-1, true
+			if p.rounding != nil {
+				p.rounding = p.rounding[1:]
+			}
 		}
 	}
 	if p.rows == 0 || width < 0 || width == 0 && !p.classes {

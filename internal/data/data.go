@@ -64,6 +64,24 @@ type Set struct {
 	Notes              []string // what was skipped in files, or changed, and other things to know
 }
 
+// Bytes is how much memory the points take.
+func (s *Set) Bytes() int64 {
+	n := 0
+	for _, m := range []mat.Matrix{s.Inputs, s.Targets, s.TestInputs, s.TestTargets} {
+		switch m := m.(type) {
+		case *sparse.CSR:
+			r, _ := m.Dims()
+			n += 2*m.NNZ() + r
+		case *mat.Dense:
+			if m != nil {
+				r, c := m.Dims()
+				n += r * c
+			}
+		}
+	}
+	return 8 * int64(n)
+}
+
 // Error is a description that cannot be served: a wrong name or number, a file that is missing or damaged.
 type Error struct {
 	Key string // the key of the description at fault, or ""

@@ -380,9 +380,28 @@ func FuzzIDX(f *testing.F) {
 	})
 }
 
+// says counts the lines of a text that say something, 0 where quotes or carriage returns make that more than counting.
+func says(b []byte) (n int) {
+	if bytes.ContainsAny(b, "\"\r") {
+		return 0
+	}
+	for l := range bytes.Lines(b) {
+		if len(bytes.TrimSpace(l)) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func FuzzCSV(f *testing.F) {
 	f.Add([]byte("a,b\n1,2\n"))
 	f.Add([]byte("1e400,\"2\n"))
+	f.Add([]byte("\ufeff,x,y\n0,1.5,2\n1,3,4\n"))
+	f.Add([]byte("sep=;\n1;2\n3;4\n;\n"))
+	f.Add([]byte("\"x\" \"y\"\n\"1\" 1.5 2\n# and\n\"2\" 3 4\n"))
+	f.Add([]byte("0,1,2\n1.5,2.5,3\n0.0,4.5,2\n"))
+	f.Add([]byte("1,2,\n\n3,4,\r\n"))
+	f.Add([]byte("setosa\nvirginica\nsetosa\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, classes := range []bool{false, true} {
 			o := csvOptions{classes: classes, digits: true, memory: 1 << 20}
@@ -391,6 +410,9 @@ func FuzzCSV(f *testing.F) {
 				continue
 			}
 			n := len(x.rounding)
+			if lines := says(b); lines > n && len(x.notes) == 0 {
+				t.Fatalf("%d rows of %d lines, and nothing is said of it", n, lines)
+			}
 			if classes && len(x.labels) != n || x.m == nil && !classes {
 				t.Fatalf("%d rows, %d classes, numbers %v", n, len(x.labels), x.m)
 			}
