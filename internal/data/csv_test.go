@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -93,6 +94,7 @@ func TestCSVForms(t *testing.T) {
 func TestCSVMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"1,,3\n4,5,6\n":            "line 1, field 2 is empty: a missing value",
+		"x,,z\n1,2,3\n":            `line 1, field 1: "x" is not a number`,
 		",2,3\n4,5,6\n":            "line 1, field 1 is empty",
 		"1,NA,3\n4,5,6\n":          `line 1, field 2 is "NA": a missing value`,
 		"1,na,3\n4,5,6\n":          `line 1, field 2 is "na": a missing value`,
@@ -351,11 +353,14 @@ func TestSoftTargets(t *testing.T) {
 		return []byte{byte(u), byte(u >> 8), byte(u >> 16), byte(u >> 24)}
 	}
 	singles := softmaxFile(t, dir, "f4.npy", "<f4", floatBits, func(v float64) float64 { return float64(float32(v)) })
+	_ = softmaxFile(t, dir, "f8.npy", "<f8", func(v float64) []byte {
+		return binary.LittleEndian.AppendUint64(nil, math.Float64bits(float64(float32(v))))
+	}, half)
 	halves := softmaxFile(t, dir, "f2.npy", "<f2", halfBits, half)
 	if singles < 1e-9 || halves < 1e-5 {
 		t.Fatalf("sums are off by %g and %g: nothing is tested", singles, halves)
 	}
-	for _, name := range []string{"f4.npy", "f2.npy"} {
+	for _, name := range []string{"f4.npy", "f8.npy", "f2.npy"} { // f8 holds numbers that were computed in single precision
 		spec := Spec{Source: "npy", Inputs: "x.npy", Targets: name, Expect: Distributions}
 		s := loaded(t, spec, dir)
 		raw := loaded(t, Spec{Source: "npy", Inputs: "x.npy", Targets: name}, dir)
