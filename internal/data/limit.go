@@ -43,6 +43,9 @@ func size(bytes float64) string {
 		bytes /= 1024
 		k++
 	}
+	if k == 0 {
+		return fmt.Sprintf("%.0f bytes", bytes)
+	}
 	return fmt.Sprintf("%.3g %s", bytes, units[k])
 }
 
