@@ -197,7 +197,7 @@ func TestSubmit(t *testing.T) {
 	if told.Array != j.Array || told.Collect != "" {
 		t.Errorf("told of %+v before the collecting job", told)
 	}
-	if err != nil || j != (Jobs{"17", "18", 3}) {
+	if err != nil || j != (Jobs{"17", "18", 3, "cluster"}) {
 		t.Errorf("%+v %v", j, err)
 	}
 	if b, _ := os.ReadFile(log); string(b) != "--parsable --qos=long worker.sbatch\n--parsable --qos=long --dependency=afterany:17 collect.sbatch\n" {

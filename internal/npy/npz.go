@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -87,8 +88,8 @@ func temporary(dir string) (*os.File, error) {
 // TempPrefix begins the names of files that are being written.
 const TempPrefix = ".tmp-"
 
-// ReadNPZ reads every array of an .npz file.
-func ReadNPZ(path string) (map[string]Array, error) {
+// ReadNPZ reads arrays of an .npz file: those with names that are there, or every one when none is named.
+func ReadNPZ(path string, names ...string) (map[string]Array, error) {
 	z, err := zip.OpenReader(path)
 	if err != nil {
 		if os.IsNotExist(err) {
@@ -103,6 +104,10 @@ func ReadNPZ(path string) (map[string]Array, error) {
 	}
 	out := map[string]Array{}
 	for _, e := range z.File {
+		name := strings.TrimSuffix(e.Name, ".npy")
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
 		r, err := e.Open()
 		if err != nil {
 			return nil, fmt.Errorf("%s: entry %s: %w", filepath.Base(path), e.Name, err)
@@ -115,7 +120,7 @@ func ReadNPZ(path string) (map[string]Array, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: entry %s: %w", filepath.Base(path), e.Name, err)
 		}
-		out[strings.TrimSuffix(e.Name, ".npy")] = a
+		out[name] = a
 	}
 	return out, nil
 }
