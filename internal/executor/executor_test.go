@@ -303,6 +303,12 @@ func TestInjection(t *testing.T) {
 			t.Errorf("%q: %s", value, Word(value))
 		}
 	}
+	if err := (Array{Name: "a", Dir: `/a\b`, Tasks: 1}).check(); err == nil || !strings.Contains(err.Error(), "--out") {
+		t.Error(err)
+	}
+	if got := (Array{Dir: "/100%a"}).output(workerScript); !reflect.DeepEqual(got, []string{"--output=/100%%a/%a.log"}) || (Array{Dir: "/q[1]"}).output(workerScript) != nil {
+		t.Error(got)
+	}
 	if _, err := (Array{Name: "a", Dir: t.TempDir(), Tasks: 1, Partition: "a\nb"}).Submit(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "sweep.slurm.partition") {
 		t.Error(err)
 	}

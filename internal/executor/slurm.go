@@ -68,7 +68,7 @@ const Warning = 60
 // Script is the batch script of the array. The program replaces the shell, so that signals reach it.
 func (a Array) Script() string {
 	var b strings.Builder
-	a.head(&b, fmt.Sprintf("0-%d", a.Tasks-1), "%a.log")
+	a.head(&b, fmt.Sprintf("0-%d", a.Tasks-1), workerLog)
 	fmt.Fprintf(&b, "#SBATCH --cpus-per-task=%d\n", max(a.CPUs, 1))
 	// A task that is preempted, or has used up its time, goes on where it was.
 	fmt.Fprintf(&b, "#SBATCH --requeue\n#SBATCH --open-mode=append\n#SBATCH --signal=B:USR1@%d\n", Warning)
@@ -78,7 +78,7 @@ func (a Array) Script() string {
 
 func (a Array) collectScript() string {
 	var b strings.Builder
-	a.head(&b, "", "collect.log")
+	a.head(&b, "", collectLog)
 	fmt.Fprintf(&b, "#SBATCH --cpus-per-task=1\n#SBATCH --open-mode=append\nexec %s\n", quote(a.Collect))
 	return b.String()
 }
@@ -121,6 +121,9 @@ func (a Array) check() error {
 			return fmt.Errorf("sweep.slurm.%s: %s, which is no %[1]s of SLURM", x.option, why)
 		}
 	}
+	if filepath.Separator != '\\' && strings.Contains(a.Dir, `\`) {
+		return fmt.Errorf("SLURM takes the backslash in %s for a sign of its own and would find no place for logs; choose another --out", a.Dir)
+	}
 	for _, w := range slices.Concat(a.Worker, a.Collect) {
 		if strings.ContainsRune(w, 0) {
 			return fmt.Errorf("the argument %q of a task holds a character that no command line can hold", w)
@@ -153,7 +156,7 @@ func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, er
 		if err := os.WriteFile(filepath.Join(a.Dir, file), []byte(script), 0o777); err != nil {
 			return "", err
 		}
-		out, err := slurm(ctx, a.Dir, "sbatch", append(append([]string{"--parsable"}, arguments...), file)...)
+		out, err := slurm(ctx, a.Dir, "sbatch", slices.Concat([]string{"--parsable"}, a.output(file), arguments, []string{file})...)
 		if err != nil {
 			return "", err
 		}
@@ -179,7 +182,23 @@ func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, er
 	return j, nil
 }
 
-const workerScript = "worker.sbatch"
+const (
+	workerScript = "worker.sbatch"
+	workerLog    = "%a.log"
+	collectLog   = "collect.log"
+)
+
+// output says where the log of a script goes when the folder has a percent sign in its name: SLURM takes folders for patterns, too, that of the script included.
+func (a Array) output(script string) []string {
+	if !strings.Contains(a.Dir, "%") {
+		return nil
+	}
+	log := collectLog
+	if script == workerScript {
+		log = workerLog
+	}
+	return []string{"--output=" + filepath.Join(strings.ReplaceAll(a.Dir, "%", "%%"), log)}
+}
 
 // submitted finds the number of a job, and the cluster if that is said, in what sbatch has printed. With --parsable that is one line, 17 or 17;cluster; but there are sites whose
 // sbatch is a script of theirs, which prints a greeting before it, a balance after it, or the sentence for people. Where several lines might be the number, SLURM is
