@@ -454,6 +454,16 @@ func load(dir string, m *run.Manifest, r *report.Result) (err error) {
 		}
 		r.Sims = append(r.Sims, t)
 	}
+	all := slices.Clone(r.Sims)
+	if r.Theory != nil {
+		all = append(all, r.Theory)
+	}
+	for _, x := range r.Methods {
+		all = append(all, x.Trajectory)
+	}
+	if err := run.Together(all...); err != nil {
+		return fmt.Errorf("run folder %s: %w", dir, err)
+	}
 	if _, ok := m.Results[run.FluctuationsName]; ok && r.Theory != nil {
 		r.Fluctuations, err = run.ReadFluctuations(filepath.Join(dir, run.FluctuationsName))
 	}

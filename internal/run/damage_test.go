@@ -93,12 +93,12 @@ func TestKind(t *testing.T) {
 
 // small is a trajectory with arrays of every kind.
 func small() *dmft.Trajectory {
-	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1, 2}, Loss: []float64{3, 2, 1}, LossStderr: []float64{0, 0, 0}, KernelStep: []int{0, 2}, KernelTime: []float64{0, 2}, Alignment: []float64{0, 1}}
+	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1, 2}, Loss: []float64{3, 2, 1}, LossStderr: []float64{0, 0, 0}, KernelStep: []int{0, 2}, KernelTime: []float64{0, 2}, Alignment: []float64{0, 1}, KernelMovement: []float64{0, 1}}
 	for _, x := range []struct {
 		a     *dmft.Array
 		shape []int
 	}{
-		{&tr.F, []int{3, 2}}, {&tr.FReplicas, []int{2, 3, 2}}, {&tr.LossReplicas, []int{2, 3}}, {&tr.NTK, []int{2, 2, 2}}, {&tr.Phi, []int{2, 1, 2, 2}}, {&tr.G, []int{2, 1, 2, 2}}, {&tr.NTKSpectrum, []int{2, 2}},
+		{&tr.F, []int{3, 2}}, {&tr.FStderr, []int{3, 2}}, {&tr.FReplicas, []int{2, 3, 2}}, {&tr.LossReplicas, []int{2, 3}}, {&tr.NTK, []int{2, 2, 2}}, {&tr.Phi, []int{2, 1, 2, 2}}, {&tr.G, []int{2, 1, 2, 2}}, {&tr.NTKSpectrum, []int{2, 2}}, {&tr.PhiMovement, []int{2, 1}}, {&tr.GMovement, []int{2, 1}},
 	} {
 		*x.a = dmft.NewArray(x.shape...)
 	}

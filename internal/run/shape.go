@@ -3,6 +3,7 @@ package run
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
@@ -84,6 +85,12 @@ func checkTrajectory(t *dmft.Trajectory) error {
 	if len(t.Time) == 0 || len(t.Loss) == 0 || t.F.Empty() {
 		return fmt.Errorf("it holds no time, loss and f")
 	}
+	if len(t.LossStderr) == 0 || t.FStderr.Empty() || len(t.TestLoss) != len(t.TestLossStderr) || t.FTest.Empty() != t.FTestStderr.Empty() {
+		return fmt.Errorf("it holds losses or predictions without their errors")
+	}
+	if k := len(t.KernelTime); k > 0 && (len(t.KernelStep) != k || len(t.KernelMovement) != k || len(t.Alignment) != k || t.NTK.Empty() || t.Phi.Empty() || t.PhiMovement.Empty() || t.GMovement.Empty()) {
+		return fmt.Errorf("it holds kernel_time, and of what was kept at these times not all")
+	}
 	s.axis("K", len(t.KernelTime))
 	s.axis("PC", len(t.F.Data)/len(t.Time))
 	if t.Width < 0 || t.Replicas < 0 {
@@ -129,6 +136,19 @@ func checkTrajectory(t *dmft.Trajectory) error {
 	return s.err
 }
 
+// Together checks that trajectories are of the same points, as those of one run folder are.
+func Together(t ...*dmft.Trajectory) error {
+	for _, x := range t[min(len(t), 1):] {
+		if a, b := t[0].F.Shape[1:], x.F.Shape[1:]; !slices.Equal(a, b) {
+			return fmt.Errorf("predictions of shape %v and of shape %v in one run folder: its files do not belong together; run the experiment again with --force", a, b)
+		}
+		if a, b := t[0].FTest, x.FTest; !a.Empty() && !b.Empty() && !slices.Equal(a.Shape[1:], b.Shape[1:]) {
+			return fmt.Errorf("test predictions of shape %v and of shape %v in one run folder: its files do not belong together; run the experiment again with --force", a.Shape[1:], b.Shape[1:])
+		}
+	}
+	return nil
+}
+
 // checkHighDimensional checks the arrays of a trajectory of high-dimensional data.
 func checkHighDimensional(t *highdim.Trajectory) error {
 	if len(t.Time) == 0 || len(t.Loss) == 0 || len(t.TestLoss) == 0 {
@@ -136,6 +156,9 @@ func checkHighDimensional(t *highdim.Trajectory) error {
 	}
 	if t.Dimension < 0 || t.Samples < 0 || t.Replicas < 0 {
 		return fmt.Errorf("dimension %d, %d samples and %d replicas", t.Dimension, t.Samples, t.Replicas)
+	}
+	if len(t.LossStderr) == 0 || len(t.TestLossStderr) == 0 {
+		return fmt.Errorf("it holds losses without their errors")
 	}
 	s := &shapes{length: map[string]int{"T": len(t.Time)}}
 	for _, x := range []struct {
@@ -179,6 +202,9 @@ func checkHighDimensional(t *highdim.Trajectory) error {
 
 // checkFluctuations checks the arrays of the fluctuations of finite width, of which many are the same shape.
 func checkFluctuations(r *fluctuation.Result) error {
+	if len(r.Time) > 0 && (r.FVariance.Empty() || r.MeanVariance.Empty() || r.LossVariance.Empty()) {
+		return fmt.Errorf("it holds times and not all variances at them")
+	}
 	s := &shapes{length: map[string]int{"T": len(r.Time), "K": len(r.KernelTime)}}
 	p, pt := outputs(r.F.Value, "P"), outputs(r.F.Value, "Pt")
 	of := func(axes ...string) []string { return axes }

@@ -27,7 +27,7 @@ richness: [2, 0.5, 1]
 training: {learning_rate: 0.01, steps: 20}
 `
 
-func points(t *testing.T, src string) []experiment.Point {
+func points(t testing.TB, src string) []experiment.Point {
 	t.Helper()
 	f, err := experiment.Parse("grid.yaml", []byte(src))
 	if err != nil {
@@ -141,7 +141,7 @@ func TestDeal(t *testing.T) {
 }
 
 // fill makes run folders: two complete ones, one of them stopped early, a failed one, one begun.
-func fill(t *testing.T, s *Sweep) {
+func fill(t testing.TB, s *Sweep) {
 	t.Helper()
 	for i := range 2 {
 		f, err := run.Open(s.Folder(i), "grid", s.Points[i].Folder, false)
