@@ -8,7 +8,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -152,7 +151,7 @@ func (j *job) convergePoint() (*outcome, error) {
 		return &outcome{converge: r}, nil
 	}
 	l.folder = folder
-	l.manifest = run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{}, DataNotes: l.notes,
+	l.manifest = run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{}, DataNotes: l.notes,
 		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
 	r, err := compute()
 	switch stop := dmft.StopCode(err); {
@@ -225,9 +224,10 @@ func (l *ladders) solve(p *dmft.Problem, what, file, prefix string, change func(
 // run computes everything and judges it.
 func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 	e, c := l.e, l.e.Converge
-	if err := writeData(l.folder.Path("data.npz"), set); err != nil {
+	if err := l.keepData(l.folder, set); err != nil {
 		return nil, err
 	}
+	l.manifest.Data = l.dataFile
 	opt := compare.Options{Confidence: c.Confidence, Significance: c.Significance}
 	r := &report.Convergence{Size: "N", Significance: c.Significance, Confidence: c.Confidence}
 	theory, err := l.solve(l.problem, "theory", "theory.npz", "", func(*dmft.Settings) {})
@@ -439,7 +439,11 @@ func redrawConvergence(c *cli.Context, dir string, m *run.Manifest) error {
 		if err != nil {
 			return err
 		}
-		if err := add(pm, strings.ReplaceAll(p.Folder, "_", ", ")); err != nil {
+		point, err := pointOf(filepath.Join(dir, p.Folder), m.Keys, p, pm)
+		if err != nil {
+			return err
+		}
+		if err := add(pm, point.Label); err != nil {
 			return err
 		}
 	}

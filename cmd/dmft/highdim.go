@@ -1,9 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,7 +88,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 		return &outcome{high: r}, j.earlier()
 	}
 	r := &report.HighDimensional{Label: j.point.Label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
-	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := j.computeHighDimensional(folder, e, func(int) int { return e.Simulation.Seeds }, r, &m); err != nil {
 		return nil, err
@@ -179,32 +178,30 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 // readHighDimensional reads the trajectories of a complete folder.
 func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.HighDimensional, error) {
 	r := &report.HighDimensional{Label: label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
-	t, err := run.ReadHighDimensional(filepath.Join(dir, "theory.npz"))
-	switch {
-	case err == nil:
-		r.Theory = t
-	case !errors.Is(err, os.ErrNotExist):
-		return nil, err
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "linearised-D*.npz"))
-	if err == nil && len(files) > 0 {
-		r.Linearised, err = run.ReadHighDimensional(files[0])
-	}
+	m, err := run.ReadManifest(dir)
 	if err != nil {
 		return nil, err
 	}
-	files, err = filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
-	if err != nil {
-		return nil, err
+	read := func(name string) (*highdim.Trajectory, error) {
+		return run.ReadHighDimensional(filepath.Join(dir, name))
 	}
-	for _, f := range files {
-		t, err := run.ReadHighDimensional(f)
+	if _, ok := m.Results["theory.npz"]; ok {
+		if r.Theory, err = read("theory.npz"); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range m.Trajectories("linearised-D", true) {
+		if r.Linearised, err = read(f); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range m.Trajectories("simulation-D", true) {
+		t, err := read(f)
 		if err != nil {
 			return nil, err
 		}
 		r.Sims = append(r.Sims, t)
 	}
-	slices.SortFunc(r.Sims, func(a, b *highdim.Trajectory) int { return a.Dimension - b.Dimension })
 	return r, compareHighDimensional(r, e)
 }
 
@@ -431,7 +428,7 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 				return true, err
 			}
 		}
-		p, err := pointOf(sub, entry, pm)
+		p, err := pointOf(sub, m.Keys, entry, pm)
 		if err != nil {
 			return true, err
 		}
@@ -447,23 +444,22 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 	return true, drawn(c, dir, highDimensionalFigures(points, results), len(results))
 }
 
-// pointOf is the point of a product that a finished folder holds.
-func pointOf(dir string, entry run.PointEntry, m *run.Manifest) (p experiment.Point, err error) {
+// pointOf is the point of a product over keys that a finished folder holds.
+func pointOf(dir string, keys []string, entry run.PointEntry, m *run.Manifest) (p experiment.Point, err error) {
 	f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
 	if err != nil {
 		return p, err
 	}
 	p = f.Points()[0]
-	for key, value := range entry.Values {
-		p.Values = append(p.Values, experiment.Swept{Key: key, Value: value})
+	p.Values, p.Label = nil, ""
+	if keys == nil { // of folders made before manifests said them: in the order of the file, which the folder's name has kept
+		keys = slices.SortedFunc(maps.Keys(entry.Values), func(a, b string) int { return strings.Index(entry.Folder, a+"=") - strings.Index(entry.Folder, b+"=") })
 	}
-	slices.SortFunc(p.Values, func(a, b experiment.Swept) int { // in the order of the file, which the folder's name has kept
-		return strings.Index(entry.Folder, a.Key+"=") - strings.Index(entry.Folder, b.Key+"=")
-	})
-	var label []string
-	for _, v := range p.Values {
-		label = append(label, v.Key+"="+v.Value)
+	for _, k := range keys {
+		if v, ok := entry.Values[k]; ok {
+			p.Values = append(p.Values, experiment.Swept{Key: k, Value: v})
+		}
 	}
-	p.Label = strings.Join(label, ", ")
+	p.Label = experiment.Label(p.Values)
 	return p, nil
 }

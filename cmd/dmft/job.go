@@ -26,6 +26,7 @@ type job struct {
 	point   experiment.Point
 	dir     string
 	key     string // name that the folder has by its content, or "" when it has another
+	dataDir string // where points of data are kept that several runs share, or "" for the folder of a run that is alone
 	alone   bool   // the only point: it has figures of its own
 	show    *progress.Display
 	told    func(done float64) // how much of the point is done, from 0 to 1; or nil
@@ -33,6 +34,8 @@ type job struct {
 	workers int // goroutines; 0 is as many as processors
 	begun   int // trajectories begun
 	timing  map[string]float64
+
+	dataFile string // of the points, from the run folder
 }
 
 // outcome is what came of a point.
@@ -132,6 +135,7 @@ func (j *job) phase(what string) (report func(done, total int64), done func()) {
 type task struct {
 	point    experiment.Point
 	dir, key string
+	dataDir  string
 }
 
 // each runs tasks on the cores of this machine. ended is told of every one, in the order in which they end; its error stops the others. A task that
@@ -143,7 +147,7 @@ func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *o
 	var mu sync.Mutex
 	return executor.Local(ctx, n, func(ctx context.Context, i int, share executor.Share) error {
 		t := tasks[i]
-		j := &job{session: s, ctx: ctx, point: t.point, dir: t.dir, key: t.key, memory: s.memory / int64(share.Beside), workers: share.Workers,
+		j := &job{session: s, ctx: ctx, point: t.point, dir: t.dir, key: t.key, dataDir: t.dataDir, memory: s.memory / int64(share.Beside), workers: share.Workers,
 			told: func(done float64) { tell(i, done) }, show: s.progress.Beside()}
 		if j.show = j.show.With(fmt.Sprintf("[%d/%d] %s: ", i+1, n, t.point.Label)); n > fewRows {
 			j.show = j.show.Silent()
@@ -185,7 +189,7 @@ func (s *session) product(out string, f *experiment.File, figures func([]outcome
 	defer top.Close()
 	var tasks []task
 	for _, p := range points {
-		tasks = append(tasks, task{point: p, dir: filepath.Join(out, folderName(p.Label))})
+		tasks = append(tasks, task{point: p, dir: filepath.Join(out, p.Folder()), dataDir: filepath.Join(out, sweep.Data)})
 	}
 	results = make([]outcome, len(points))
 	errs := make([]error, len(points))
@@ -237,9 +241,12 @@ func (s *session) openProduct(out string, points []experiment.Point) (*run.Folde
 }
 
 func (s *session) finishProduct(top *run.Folder, points []experiment.Point) error {
-	m := run.Manifest{Name: points[0].Experiment.Name, Command: s.command}
+	m := run.Manifest{Kind: s.mode, Name: points[0].Experiment.Name, Command: s.command}
+	for _, v := range points[0].Values {
+		m.Keys = append(m.Keys, v.Key)
+	}
 	for _, p := range points {
-		m.Points = append(m.Points, run.PointEntry{Folder: folderName(p.Label), Values: p.Map()})
+		m.Points = append(m.Points, run.PointEntry{Folder: p.Folder(), Label: p.Label, Values: p.Map()})
 	}
 	return top.Finish(m)
 }

@@ -176,11 +176,6 @@ func (s *session) conclude(out string, results []report.Result, stopped error) e
 	return verdict(results)
 }
 
-// folderName makes a label a folder name.
-func folderName(label string) string {
-	return strings.NewReplacer(", ", "_", "/", "-", " ", "", ":", "-", "\"", "", "\\", "-").Replace(label)
-}
-
 // fixedPoint runs an experiment on fixed data. A run that diverged has both a result and an error.
 func (j *job) fixedPoint() (*outcome, error) {
 	e := j.point.Experiment
@@ -203,7 +198,11 @@ func (j *job) fixedPoint() (*outcome, error) {
 	np, pt, c := sizes(set)
 	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
 	if folder.Complete {
-		if err := j.load(j.dir, r); err != nil {
+		m, err := run.ReadManifest(j.dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := load(j.dir, m, r); err != nil {
 			return nil, err
 		}
 	} else if err := j.compute(folder, problem, set, r); err != nil {
@@ -258,7 +257,7 @@ func statusError(results map[string]run.Result) error {
 // compute makes the trajectories that are missing in the folder.
 func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, r *report.Result) error {
 	e, ctx := j.point.Experiment, j.ctx
-	if err := writeData(folder.Path("data.npz"), set); err != nil {
+	if err := j.keepData(folder, set); err != nil {
 		return err
 	}
 	common := func(what string, flops float64, d *dmft.Run) func() {
@@ -433,56 +432,49 @@ func approximately(d time.Duration) string {
 	return fmt.Sprintf("%.2g h", d.Hours())
 }
 
-// load reads the trajectories of a complete folder.
-func (s *session) load(dir string, r *report.Result) error {
-	if s.theory {
-		t, err := run.ReadTrajectory(filepath.Join(dir, "theory.npz"))
+// load reads the trajectories of a complete folder: those that its manifest names.
+func load(dir string, m *run.Manifest, r *report.Result) (err error) {
+	read := func(name string) (*dmft.Trajectory, error) { return run.ReadTrajectory(filepath.Join(dir, name)) }
+	if _, ok := m.Results["theory.npz"]; ok {
+		if r.Theory, err = read("theory.npz"); err != nil {
+			return err
+		}
+		r.Theory.Diagnostics = m.Results["theory.npz"].Diagnostics
+	}
+	const approximation = "theory-"
+	for _, f := range m.Trajectories(approximation, false) {
+		t, err := read(f)
 		if err != nil {
 			return err
 		}
-		r.Theory = t
+		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(f, approximation), ".npz"), Trajectory: t})
 	}
-	return loadRest(dir, r)
-}
-
-// loadRest reads approximations and finite networks.
-func loadRest(dir string, r *report.Result) error {
-	methods, err := filepath.Glob(filepath.Join(dir, "theory-*.npz"))
-	if err != nil {
-		return err
-	}
-	for _, f := range methods {
-		t, err := run.ReadTrajectory(f)
-		if err != nil {
-			return err
-		}
-		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "theory-"), ".npz"), Trajectory: t})
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "simulation-N*.npz"))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		t, err := run.ReadTrajectory(f)
+	for _, f := range m.Trajectories("simulation-N", true) {
+		t, err := read(f)
 		if err != nil {
 			return err
 		}
 		r.Sims = append(r.Sims, t)
 	}
-	slices.SortFunc(r.Sims, func(a, b *dmft.Trajectory) int { return a.Width - b.Width })
-	if path := filepath.Join(dir, run.FluctuationsName); r.Theory != nil {
-		if _, err := os.Stat(path); err == nil {
-			if r.Fluctuations, err = run.ReadFluctuations(path); err != nil {
-				return err
-			}
-		}
+	all := slices.Clone(r.Sims)
+	if r.Theory != nil {
+		all = append(all, r.Theory)
 	}
-	return nil
+	for _, x := range r.Methods {
+		all = append(all, x.Trajectory)
+	}
+	if err := run.Together(all...); err != nil {
+		return fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	if _, ok := m.Results[run.FluctuationsName]; ok && r.Theory != nil {
+		r.Fluctuations, err = run.ReadFluctuations(filepath.Join(dir, run.FluctuationsName))
+	}
+	return err
 }
 
 func (j *job) manifest(r *report.Result) run.Manifest {
 	e := j.point.Experiment
-	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Data: j.dataFile, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
 	add := func(name string, t *dmft.Trajectory) {
 		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: j.timing[name], Diagnostics: t.Diagnostics}
@@ -512,6 +504,30 @@ func sizes(set *data.Set) (p, pt, c int) {
 		pt, _ = set.TestInputs.Dims()
 	}
 	return p, pt, c
+}
+
+// dataName is the file of the points in the folder of a run that shares them with no other.
+const dataName = "data.npz"
+
+// keepData keeps the points beside the results: in the folder of a run that is alone, and once for all the runs of several that have the same.
+func (j *job) keepData(folder *run.Folder, set *data.Set) error {
+	if j.dataDir == "" {
+		j.dataFile = dataName
+		return writeData(folder.Path(dataName), set)
+	}
+	if err := os.MkdirAll(j.dataDir, 0o777); err != nil {
+		return err
+	}
+	path := filepath.Join(j.dataDir, experiment.DataHash(set)+".npz")
+	rel, err := filepath.Rel(j.dir, path)
+	if err != nil {
+		return err
+	}
+	j.dataFile = filepath.ToSlash(rel)
+	if _, err := os.Stat(path); err == nil { // written whole, or not at all
+		return nil
+	}
+	return writeData(path, set)
 }
 
 // dataBytes is the size above which inputs are not copied into the run folder.
@@ -570,7 +586,7 @@ func draw(figs []report.Named, dir string) error {
 	if len(figs) == 0 {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	for i := range figs {
@@ -600,8 +616,11 @@ func redraw(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(m.Hash, "converge-") {
+	switch m.Kind {
+	case "converge":
 		return redrawConvergence(c, dir, m)
+	case "transfer":
+		return redrawTransfer(c, dir, m)
 	}
 	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
 		r := report.Result{Label: label}
@@ -611,13 +630,7 @@ func redraw(c *cli.Context) error {
 		}
 		e := f.Points()[0].Experiment
 		r.Mean, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Training.Loss, e.Training.Optimizer == "flow"
-		if _, err := os.Stat(filepath.Join(dir, "theory.npz")); err == nil {
-			if r.Theory, err = run.ReadTrajectory(filepath.Join(dir, "theory.npz")); err != nil {
-				return r, err
-			}
-			r.Theory.Diagnostics = m.Results["theory.npz"].Diagnostics
-		}
-		if err := loadRest(dir, &r); err != nil {
+		if err := load(dir, m, &r); err != nil {
 			return r, err
 		}
 		t := r.Theory
@@ -635,16 +648,13 @@ func redraw(c *cli.Context) error {
 		}
 		return r, err
 	}
-	if is, err := redrawTransfer(c, dir, m); is || err != nil {
-		return err
-	}
 	if high, err := redrawHighDimensional(c, dir, m); high || err != nil {
 		return err
 	}
 	var results []report.Result
 	var points []experiment.Point
 	var gaps []report.GapRow
-	grok := slices.Contains(m.Command, "grok")
+	grok := m.Kind == "grok"
 	source := m.YAML
 	if len(m.Points) == 0 {
 		r, err := read(dir, "", m)
@@ -660,7 +670,7 @@ func redraw(c *cli.Context) error {
 			return err
 		}
 		source = pm.YAML // a product has none of its own
-		point, err := pointOf(sub, p, pm)
+		point, err := pointOf(sub, m.Keys, p, pm)
 		if err != nil {
 			return err
 		}
@@ -670,7 +680,7 @@ func redraw(c *cli.Context) error {
 		}
 		results, points = append(results, r), append(points, point)
 		if grok {
-			targets, err := testTargets(sub)
+			targets, err := testTargets(sub, pm)
 			if err != nil {
 				return err
 			}
@@ -697,14 +707,18 @@ func redraw(c *cli.Context) error {
 }
 
 // testTargets are those that a run folder keeps.
-func testTargets(dir string) (*mat.Dense, error) {
-	z, err := npy.ReadNPZ(filepath.Join(dir, "data.npz"))
+func testTargets(dir string, m *run.Manifest) (*mat.Dense, error) {
+	path := filepath.Join(dir, dataName)
+	if m.Data != "" {
+		path = filepath.Join(dir, filepath.FromSlash(m.Data))
+	}
+	z, err := npy.ReadNPZ(path)
 	if err != nil {
 		return nil, err
 	}
 	a, ok := z["test_targets"]
-	if !ok || len(a.Shape) != 2 {
-		return nil, fmt.Errorf("%s holds no test_targets", filepath.Join(dir, "data.npz"))
+	if !ok || len(a.Shape) != 2 || len(a.Data) == 0 {
+		return nil, fmt.Errorf("%s holds no test_targets", path)
 	}
 	return mat.NewDense(a.Shape[0], a.Shape[1], a.Data), nil
 }
@@ -718,9 +732,12 @@ func drawn(c *cli.Context, dir string, figs []report.Named, n int) error {
 	if err := draw(figs, out); err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(out, "*"))
+	files, err := run.Names(out, "")
 	if err != nil {
 		return err
+	}
+	for i, f := range files {
+		files[i] = filepath.Join(out, f)
 	}
 	if c.Bool("json") {
 		return writeJSON(c.App.Writer, map[string]any{"figures": files})

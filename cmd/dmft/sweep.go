@@ -16,6 +16,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/kballard/go-shellquote"
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
@@ -154,8 +155,11 @@ func oldSweep(c *cli.Context, dir string) (*sweeping, error) {
 	if c.IsSet("mode") && c.String("mode") != w.Mode {
 		return nil, usageError{fmt.Errorf("%s is a sweep of %s; leave --mode out", dir, w.Mode)}
 	}
-	kind := modes[w.Mode]
-	s, err := newSession(c, kind.theory, kind.sims, w.Base)
+	kind, ok := modes[w.Mode]
+	if !ok {
+		return nil, usageError{fmt.Errorf("sweep folder %s: its sweep.json is damaged: %q is no kind of sweep; give dmft sweep the experiment file again", dir, w.Mode)}
+	}
+	s, err := newSession(c, kind.theory, kind.sims, w.BaseDir())
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +192,7 @@ func (s *sweeping) todo() []int {
 func (s *sweeping) run(ctx context.Context, todo []int, ended func(i int, err error)) error {
 	var tasks []task
 	for _, i := range todo {
-		tasks = append(tasks, task{s.Experiments[i], s.Folder(i), s.Points[i].Folder})
+		tasks = append(tasks, task{point: s.Experiments[i], dir: s.Folder(i), key: s.Points[i].Folder, dataDir: s.DataDir()})
 	}
 	return s.each(ctx, tasks, func(k int, o *outcome, err error) error {
 		if o == nil {
@@ -288,6 +292,10 @@ func (s *sweeping) slurm() error {
 // submit submits points.
 func (s *sweeping) submit(todo []int) (*sweep.Submission, error) {
 	o := s.Experiments[0].Experiment.Sweep
+	more, err := shellquote.Split(s.c.String("sbatch"))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--sbatch %s: %w", s.c.String("sbatch"), err)}
+	}
 	n := (len(todo) + max(o.PointsPerTask, 1) - 1) / max(o.PointsPerTask, 1)
 	if o.PointsPerTask == 0 {
 		n = min(n, 100)
@@ -316,7 +324,7 @@ func (s *sweeping) submit(todo []int) (*sweep.Submission, error) {
 	a := executor.Array{Name: s.Name, Dir: filepath.Join(dir, "slurm", filepath.Base(sub.Dir)), Tasks: len(tasks),
 		Worker: append(worker, dir, filepath.Base(sub.Dir)), Collect: append(collect, dir),
 		Partition: o.Partition, Account: o.Account, Time: o.Time, Memory: o.Memory, CPUs: o.CPUs, Parallel: o.Parallel,
-		Arguments: slices.Concat(strings.Fields(o.Arguments), strings.Fields(s.c.String("sbatch")))}
+		Arguments: slices.Concat(o.Words(), more)}
 	sub.Jobs, err = a.Submit(s.c.Context, func(j executor.Jobs) error { // others should know before a task is at work
 		sub.Jobs = j
 		return sub.Save()
@@ -342,7 +350,11 @@ func copyProgram(to string) error {
 	if err := npy.Replace(to, func(w io.Writer) error { _, err := io.Copy(w, src); return err }); err != nil {
 		return err
 	}
-	return os.Chmod(to, 0o755)
+	st, err := os.Stat(to)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(to, st.Mode()|st.Mode()&0o444>>2) // for everybody who may read it
 }
 
 // follow shows how far a submission is until it is over.
@@ -516,9 +528,9 @@ func runWorker(c *cli.Context) error {
 // kept says whether something of points that are not complete has been kept since a time.
 func (s *sweeping) kept(points []int, since time.Time) bool {
 	for _, i := range points {
-		files, _ := filepath.Glob(filepath.Join(s.Folder(i), "parts", "*"))
-		for _, f := range files {
-			if st, err := os.Stat(f); err == nil && st.ModTime().After(since.Add(-time.Second)) {
+		parts, _ := os.ReadDir(filepath.Join(s.Folder(i), "parts"))
+		for _, f := range parts {
+			if st, err := f.Info(); err == nil && st.ModTime().After(since.Add(-time.Second)) {
 				return true
 			}
 		}
@@ -757,12 +769,12 @@ func (s *sweeping) cancel() error {
 		ended++
 		fmt.Fprintf(s.printed, "cancelled job array %s\n", sub.Jobs.Array)
 	}
-	files, err := filepath.Glob(filepath.Join(s.Dir, localPrefix+"*"))
+	files, err := run.Names(s.Dir, localPrefix)
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		pid, ok := run.Holder(f)
+		pid, ok := run.Holder(filepath.Join(s.Dir, f))
 		if !ok {
 			continue
 		}

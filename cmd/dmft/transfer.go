@@ -86,7 +86,7 @@ func transferFile(c *cli.Context) error {
 			return err
 		}
 	}
-	m := run.Manifest{Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), DataNotes: t.notes, Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
+	m := run.Manifest{Kind: s.mode, Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), DataNotes: t.notes, Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
@@ -437,19 +437,16 @@ func (s *session) printTransfer(out string, study transfer.Study) error {
 	return err
 }
 
-// redrawTransfer draws the figure of a finished study; is says whether the folder holds one.
-func redrawTransfer(c *cli.Context, dir string, m *run.Manifest) (is bool, err error) {
+// redrawTransfer draws the figure of a finished study.
+func redrawTransfer(c *cli.Context, dir string, m *run.Manifest) error {
 	s, err := readStudy(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
 	if err != nil {
-		return true, err
+		return err
 	}
 	f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
 	if err != nil {
-		return true, err
+		return err
 	}
 	s.Conclude(s.Tolerance)
-	return true, drawn(c, dir, []report.Named{report.TransferFigure(s, f.Points()[0].Experiment.Description)}, len(s.Panels))
+	return drawn(c, dir, []report.Named{report.TransferFigure(s, f.Points()[0].Experiment.Description)}, len(s.Panels))
 }

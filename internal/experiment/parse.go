@@ -47,6 +47,54 @@ func (p *Point) Map() map[string]string {
 	return m
 }
 
+// Folder is a name for the run folder of a point beside others of the same product: readable, at most maxFolder bytes long, and another one for every label, on
+// file systems that do not tell capitals from small letters, too. It depends on the label alone, so that a product may grow. A label that a name cannot hold as it is has a
+// part of its hash in it.
+func (p *Point) Folder() string {
+	exact := len(p.Label) <= maxFolder
+	words := make([]string, len(p.Values))
+	for i, v := range p.Values {
+		// Text that is quoted, lists and mappings are not words; a word with a slash or a capital is not its own name.
+		for _, c := range v.Value {
+			exact = exact && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("+-._", c))
+		}
+		words[i] = v.Key + "=" + safeWord(v.Value)
+	}
+	name := strings.Join(words, "_")
+	if exact {
+		return name
+	}
+	const digits = 8
+	if len(name) > maxFolder-digits-1 { // the ends of keys say most
+		for i, v := range p.Values {
+			words[i] = v.Key[strings.LastIndex(v.Key, ".")+1:] + "=" + safeWord(v.Value)
+		}
+		name = strings.Join(words, "_")
+	}
+	if most := maxFolder - digits - 1; len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "")
+	}
+	return name + "-" + HashOf([]string{p.Label})[:digits]
+}
+
+// maxFolder is the length of the names of folders of points, less than half of what file systems take.
+const maxFolder = 100
+
+// safeWord is a value without what shells, file systems and patterns take for something else.
+func safeWord(value string) string {
+	s := strings.TrimPrefix(value, "{name: ")
+	s = strings.ReplaceAll(s, ", ", ",")
+	return strings.Map(func(c rune) rune {
+		switch {
+		case strings.ContainsRune("{}[]\" ", c):
+			return -1
+		case strings.ContainsRune("/\\:*?<>|'$&;`!#%~()=@^", c) || !unicode.IsPrint(c) || c == unicode.ReplacementChar:
+			return '-'
+		}
+		return c
+	}, s)
+}
+
 // Points returns the experiments of the product of all lists, in file order, the last list fastest.
 func (f *File) Points() []Point { return f.points }
 
@@ -962,7 +1010,7 @@ func (r *reader) product() []Point {
 			choice[p] = index[k]
 			pt.Values = append(pt.Values, Swept{p, render(r.given[p].alternatives[index[k]])})
 		}
-		pt.Label = label(pt.Values)
+		pt.Label = Label(pt.Values)
 		r.fill(&pt.Experiment, choice)
 		points = append(points, pt)
 		k := len(index) - 1
@@ -978,7 +1026,8 @@ func (r *reader) product() []Point {
 	}
 }
 
-func label(values []Swept) string {
+// Label is the values of swept keys on one line.
+func Label(values []Swept) string {
 	s := make([]string, len(values))
 	for i, v := range values {
 		s[i] = v.Key + "=" + v.Value
@@ -1069,7 +1118,7 @@ func (r *reader) where(choice map[string]int, keys []string) string {
 	if len(s) == 0 {
 		return ""
 	}
-	return " (where " + label(s) + ")"
+	return " (where " + Label(s) + ")"
 }
 
 // absent reports the sections that hold the given required keys.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Array is a row-major n-dimensional array; a scalar has an empty shape and one element.
@@ -24,8 +25,8 @@ type Array struct {
 
 const magic = "\x93NUMPY"
 
-// header returns the npy header of float64 elements, padded so that the elements are aligned.
-func header(shape []int) []byte {
+// header returns the npy header of elements of a type, padded so that the elements are aligned.
+func header(descr string, shape []int) []byte {
 	dims := make([]string, len(shape))
 	for i, n := range shape {
 		dims[i] = strconv.Itoa(n)
@@ -34,7 +35,7 @@ func header(shape []int) []byte {
 	if len(shape) == 1 {
 		s += ","
 	}
-	h := fmt.Sprintf("{'descr': '<f8', 'fortran_order': False, 'shape': (%s), }", s)
+	h := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, s)
 	pad := 64 - (len(magic)+4+len(h)+1)%64
 	h += strings.Repeat(" ", pad%64) + "\n"
 	var b bytes.Buffer
@@ -53,7 +54,7 @@ func Write(w io.Writer, a Array) error {
 	if n != len(a.Data) {
 		return fmt.Errorf("npy: shape %v needs %d elements, there are %d", a.Shape, n, len(a.Data))
 	}
-	if _, err := w.Write(header(a.Shape)); err != nil {
+	if _, err := w.Write(header("<f8", a.Shape)); err != nil {
 		return err
 	}
 	buf := make([]byte, 0, 1<<16)
@@ -67,6 +68,27 @@ func Write(w io.Writer, a Array) error {
 		}
 	}
 	return nil
+}
+
+// writeText writes texts as numpy's array of strings, each as long as the longest.
+func writeText(w io.Writer, texts []string) error {
+	n := 1
+	for _, s := range texts {
+		n = max(n, utf8.RuneCountInString(s))
+	}
+	b := header(fmt.Sprintf("<U%d", n), []int{len(texts)})
+	for _, s := range texts {
+		c := []rune(s)
+		for i := range n {
+			v := rune(0)
+			if i < len(c) {
+				v = c[i]
+			}
+			b = binary.LittleEndian.AppendUint32(b, uint32(v))
+		}
+	}
+	_, err := w.Write(b)
+	return err
 }
 
 func count(shape []int) (int, error) {

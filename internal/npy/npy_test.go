@@ -25,7 +25,7 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := arrays(t), arrays(t)
 		path := filepath.Join(dir, "x.npz")
-		if err := WriteNPZ(path, []Named{{"a", a}, {"b_2", b}}); err != nil {
+		if err := WriteNPZ(path, []Named{{Name: "a", Array: a}, {Name: "b_2", Array: b}}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := ReadNPZ(path)
@@ -44,7 +44,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 		first, _ := os.ReadFile(path)
-		if err := WriteNPZ(path, []Named{{"a", a}, {"b_2", b}}); err != nil {
+		if err := WriteNPZ(path, []Named{{Name: "a", Array: a}, {Name: "b_2", Array: b}}); err != nil {
 			t.Fatal(err)
 		}
 		if second, _ := os.ReadFile(path); !bytes.Equal(first, second) {
@@ -95,13 +95,14 @@ np.savez_compressed(f'{d}/z.npz', a=a, s=np.float64(3.5))
 	if err != nil || z["s"].Data[0] != 3.5 || len(z["a"].Data) != 24 {
 		t.Fatalf("npz: %v %v", z, err)
 	}
-	if err := WriteNPZ(filepath.Join(dir, "w.npz"), []Named{{"a", z["a"]}, {"s", z["s"]}, {"v", Array{[]int{2}, []float64{1, math.Inf(1)}}}}); err != nil {
+	if err := WriteNPZ(filepath.Join(dir, "w.npz"), []Named{{Name: "a", Array: z["a"]}, {Name: "s", Array: z["s"]}, {Name: "v", Array: Array{[]int{2}, []float64{1, math.Inf(1)}}}, {Name: "t", Text: []string{"tanh", "", "é𝛾₀ relu"}}}); err != nil {
 		t.Fatal(err)
 	}
 	check := `
 import numpy as np, sys
 z = np.load(sys.argv[1])
 assert (z['a'] == np.arange(24).reshape(2,3,4)).all() and z['a'].dtype == np.float64 and z['s'].shape == () and z['v'].tolist() == [1.0, float('inf')]
+assert z['t'].tolist() == ['tanh', '', 'é𝛾₀ relu'], z['t']
 `
 	if out, err := exec.Command(python, "-c", check, filepath.Join(dir, "w.npz")).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -120,7 +121,7 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "x.npz")
-	if err := WriteNPZ(path, []Named{{"a", Array{[]int{3}, []float64{1, 2, 3}}}}); err != nil {
+	if err := WriteNPZ(path, []Named{{Name: "a", Array: Array{[]int{3}, []float64{1, 2, 3}}}}); err != nil {
 		t.Fatal(err)
 	}
 	whole, _ := os.ReadFile(path)

@@ -6,6 +6,7 @@ package run
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,7 +60,7 @@ type header struct {
 // Open opens or makes the run folder of an experiment identified by hash, and locks it against other processes: the error of one that is locked is
 // ErrLocked. redo removes the results of the same experiment first; a folder of another experiment, or with other files in it, is never touched.
 func Open(dir, name, hash string, redo bool) (*Folder, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	f := &Folder{Dir: dir, hash: hash, started: time.Now()}
@@ -153,9 +155,9 @@ func (f *Folder) prepare(name string, redo bool) error {
 		f.Complete, f.Resumed = false, false
 	}
 	for _, dir := range []string{f.Dir, filepath.Join(f.Dir, partsName)} {
-		stale, _ := filepath.Glob(filepath.Join(dir, npy.TempPrefix+"*"))
+		stale, _ := Names(dir, npy.TempPrefix)
 		for _, s := range stale {
-			os.Remove(s)
+			os.Remove(filepath.Join(dir, s))
 		}
 	}
 	if f.Complete {
@@ -170,11 +172,26 @@ func (f *Folder) prepare(name string, redo bool) error {
 	if err := f.writeHeader(name); err != nil {
 		return err
 	}
-	return os.MkdirAll(filepath.Join(f.Dir, partsName), 0o755)
+	return os.MkdirAll(filepath.Join(f.Dir, partsName), 0o777)
 }
 
 func (f *Folder) writeHeader(name string) error {
 	return writeJSON(filepath.Join(f.Dir, runName), header{SchemaVersion, name, f.hash})
+}
+
+// Names are the names in a folder that begin with a prefix, sorted; none where there is no folder. The name of the folder is a name and no pattern.
+func Names(dir, prefix string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
 }
 
 // writeJSON writes a file, all of it or nothing.
@@ -248,6 +265,7 @@ func (f *Folder) Path(name string) string { return filepath.Join(f.Dir, name) }
 // Manifest is manifest.json: what was run, by what, how long it took and what came out.
 type Manifest struct {
 	SchemaVersion int               `json:"schema_version"`
+	Kind          string            `json:"kind"` // the command: solve, simulate, compare, quickstart, grok, converge, transfer
 	Name          string            `json:"name"`
 	Hash          string            `json:"hash"` // of the experiment with defaults filled in
 	Program       Program           `json:"program"`
@@ -263,7 +281,9 @@ type Manifest struct {
 	Results       map[string]Result `json:"results"`              // by file
 	DataNotes     []string          `json:"data_notes,omitempty"` // what was skipped or changed in data files
 	Files         []File            `json:"files"`
+	Data          string            `json:"data,omitempty"` // file of the points, from the folder, with slashes; runs of several share one
 	Comparison    any               `json:"comparison,omitempty"`
+	Keys          []string          `json:"keys,omitempty"`    // swept, in the order of the experiment file
 	Points        []PointEntry      `json:"points,omitempty"`  // of a folder of several runs
 	Summary       json.RawMessage   `json:"summary,omitempty"` // of every trajectory: losses, times, kernels
 }
@@ -271,6 +291,7 @@ type Manifest struct {
 // PointEntry is one run of a folder of several.
 type PointEntry struct {
 	Folder string            `json:"folder"`
+	Label  string            `json:"label,omitempty"`
 	Values map[string]string `json:"values"`
 }
 
@@ -306,17 +327,87 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
-// ReadManifest reads the manifest of a complete folder.
+// ReadManifest reads the manifest of a complete folder. A damaged one is an error that says what to do.
 func ReadManifest(dir string) (*Manifest, error) {
 	b, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
 		return nil, err
 	}
 	m := &Manifest{}
-	if err := json.Unmarshal(b, m); err != nil {
-		return nil, fmt.Errorf("run folder %s: %s is damaged: %w", dir, manifestName, err)
+	if err = json.Unmarshal(b, m); err == nil {
+		err = m.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run folder %s: %s is damaged: %w; run the experiment again with --out of another folder, or delete this one first", dir, manifestName, err)
+	}
+	if m.Kind == "" {
+		m.Kind = m.command(dir)
 	}
 	return m, nil
+}
+
+// check refuses what no program of this name has written, as far as it would be acted on: paths that lead out of the folder.
+func (m *Manifest) check() error {
+	if m.SchemaVersion == 0 {
+		return errors.New("it holds no schema_version")
+	}
+	for name := range m.Results {
+		if !plain(name) {
+			return fmt.Errorf("%q is no name of a result", name)
+		}
+	}
+	for _, p := range m.Points {
+		if !plain(p.Folder) {
+			return fmt.Errorf("%q is no name of a folder", p.Folder)
+		}
+	}
+	return nil
+}
+
+// plain says whether a name is that of something in a folder itself.
+func plain(name string) bool {
+	return filepath.IsLocal(name) && name != "." && filepath.Base(name) == name
+}
+
+// command is the kind of a folder made before manifests said it.
+func (m *Manifest) command(dir string) string {
+	if strings.HasPrefix(m.Hash, "converge-") {
+		return "converge"
+	}
+	if _, err := os.Stat(filepath.Join(dir, "transfer.json")); err == nil {
+		return "transfer"
+	}
+	for _, a := range m.Command[min(len(m.Command), 1):] {
+		if !strings.HasPrefix(a, "-") { // the command, before its flags and arguments
+			return a
+		}
+	}
+	return ""
+}
+
+// Trajectories are the result files whose names begin with a prefix and go on with .npz or, if number is set, with a number and .npz; sorted, by number or by name.
+// They are read from what the manifest says and not from the folder, so that a file that is lost is noticed, and one that is left over from another run is not taken for a result.
+func (m *Manifest) Trajectories(prefix string, number bool) []string {
+	type file struct {
+		name string
+		n    int
+	}
+	var files []file
+	for name := range m.Results {
+		rest, ok := strings.CutPrefix(name, prefix)
+		if rest, is := strings.CutSuffix(rest, ".npz"); ok && is {
+			n, err := strconv.Atoi(rest)
+			if !number || err == nil {
+				files = append(files, file{name, n})
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int { return cmp.Or(cmp.Compare(a.n, b.n), strings.Compare(a.name, b.name)) })
+	out := make([]string, len(files))
+	for i, f := range files {
+		out[i] = f.name
+	}
+	return out
 }
 
 // Finish completes the folder: it fills in what the folder knows (program, host, times, files), writes the manifest and removes what only

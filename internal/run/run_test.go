@@ -161,9 +161,19 @@ func TestTrajectory(t *testing.T) {
 	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1}, Loss: []float64{2, 1}, LossStderr: []float64{0, .1}, ReadoutNorm: []float64{1, 2},
 		KernelStep: []int{0, 1}, KernelTime: []float64{0, 1}, Alignment: []float64{.1, .2}, KernelMovement: []float64{0, 1},
 		LayerTime: []float64{0, 1}, Depths: []int{5, 9}, TwoTimeStep: []int{0, 1}, TwoTimeTime: []float64{0, 1}}
-	for i, a := range []*dmft.Array{&tr.F, &tr.FStderr, &tr.NTK, &tr.NTKStderr, &tr.Phi, &tr.PhiStderr, &tr.G, &tr.GStderr, &tr.FReplicas, &tr.LossReplicas, &tr.Preactivations,
-		&tr.PhiMovement, &tr.GMovement, &tr.PhiAlignment, &tr.NTKSpectrum, &tr.PhiTwoTime, &tr.PhiTwoTimeStderr, &tr.GTwoTime, &tr.GTwoTimeStderr, &tr.ResponseA, &tr.ResponseB, &tr.ResponseAStderr, &tr.ResponseBStderr, &tr.FDepths, &tr.FDepthsStderr, &tr.LossDepths} {
-		*a = dmft.NewArray(2, 3)
+	for i, x := range []struct {
+		a     *dmft.Array
+		shape []int
+	}{
+		{&tr.F, []int{2, 3}}, {&tr.FStderr, []int{2, 3}}, {&tr.NTK, []int{2, 3, 3}}, {&tr.NTKStderr, []int{2, 3, 3}}, {&tr.Phi, []int{2, 2, 3, 3}}, {&tr.PhiStderr, []int{2, 2, 3, 3}},
+		{&tr.G, []int{2, 2, 3, 3}}, {&tr.GStderr, []int{2, 2, 3, 3}}, {&tr.FReplicas, []int{2, 2, 3}}, {&tr.LossReplicas, []int{2, 2}}, {&tr.Preactivations, []int{2, 2, 4, 3}},
+		{&tr.PhiMovement, []int{2, 2}}, {&tr.GMovement, []int{2, 2}}, {&tr.PhiAlignment, []int{2, 2}}, {&tr.NTKSpectrum, []int{2, 3}}, {&tr.PhiTwoTime, []int{2, 2, 2, 3, 3}},
+		{&tr.PhiTwoTimeStderr, []int{2, 2, 2, 3, 3}}, {&tr.GTwoTime, []int{2, 2, 2, 3, 3}}, {&tr.GTwoTimeStderr, []int{2, 2, 2, 3, 3}}, {&tr.ResponseA, []int{1, 2, 2, 3, 3}},
+		{&tr.ResponseB, []int{1, 2, 2, 3, 3}}, {&tr.ResponseAStderr, []int{1, 2, 2, 3, 3}}, {&tr.ResponseBStderr, []int{1, 2, 2, 3, 3}}, {&tr.FDepths, []int{2, 2, 3}},
+		{&tr.FDepthsStderr, []int{2, 2, 3}}, {&tr.LossDepths, []int{2, 2}},
+	} {
+		a := x.a
+		*a = dmft.NewArray(x.shape...)
 		for j := range a.Data {
 			a.Data[j] = float64(10*i + j)
 		}

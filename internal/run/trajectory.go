@@ -2,8 +2,6 @@ package run
 
 import (
 	"fmt"
-	"math"
-	"path/filepath"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -102,30 +100,27 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 	}
 	t.KernelStep, t.TwoTimeStep = ints(m["kernel_step"].Data), ints(m["two_time_step"].Data)
 	scalar := func(name string) int {
-		if d := m[name].Data; len(d) == 1 && !math.IsNaN(d[0]) {
-			return int(d[0])
+		if d := m[name].Data; len(d) == 1 {
+			return ints(d)[0]
 		}
 		return 0
 	}
 	t.Width, t.Replicas = scalar("width"), scalar("replicas")
-	if len(t.Time) == 0 || len(t.Loss) != len(t.Time) || t.F.Empty() || t.F.Shape[0] != len(t.Time) {
-		return nil, fmt.Errorf("%s: not a trajectory of this program", filepath.Base(path))
+	if err := checkTrajectory(t); err != nil {
+		return nil, notOurs(path, "trajectory", err)
 	}
 	return t, nil
+}
+
+// notOurs is the error of a file that can be read and does not hold what it should.
+func notOurs(path, what string, err error) error {
+	return fmt.Errorf("%s is damaged, or no %s of this program: %w; run the experiment again with --force or in another folder", path, what, err)
 }
 
 func floats(x []int) []float64 {
 	out := make([]float64, len(x))
 	for i, v := range x {
 		out[i] = float64(v)
-	}
-	return out
-}
-
-func ints(x []float64) []int {
-	var out []int
-	for _, v := range x {
-		out = append(out, int(v))
 	}
 	return out
 }

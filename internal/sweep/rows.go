@@ -2,9 +2,11 @@ package sweep
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,7 +55,8 @@ func (s *Sweep) Read() ([]Point, error) {
 			continue
 		}
 		if p.Summaries, err = report.Decode(m.Summary); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.Folder(i), err)
+			p.State, p.Error = run.Failed, fmt.Sprintf("%s: the summary in manifest.json is damaged: %v; remove the folder, and the sweep computes it again", s.Folder(i), err)
+			continue
 		}
 		for _, x := range p.Summaries {
 			if x.Status != "" && p.Error == "" {
@@ -130,7 +133,10 @@ func (s *Sweep) Summarise(points []Point) (files []string, err error) {
 		{"summary.csv", func(path string) error {
 			return npy.Replace(path, func(w io.Writer) error { return s.writeCSV(w, points) })
 		}},
-		{"summary.npz", func(path string) error { return npy.WriteNPZ(path, s.arrays(points)) }},
+		{"summary.npz", func(path string) error {
+			a, err := s.arrays(points)
+			return errors.Join(npy.WriteNPZ(path, a), err)
+		}},
 	} {
 		path := filepath.Join(s.Dir, f.name)
 		if err := f.write(path); err != nil {
@@ -160,6 +166,11 @@ func quantities(points []Point) []report.Quantity {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(report.Quantities), func(q report.Quantity) bool { return !have[q.Name] })
+}
+
+// relativeFolder is the run folder of a point as seen from the sweep folder.
+func (s *Sweep) relativeFolder(i int) string {
+	return path.Join(filepath.ToSlash(s.Store), s.Points[i].Folder)
 }
 
 func (s *Sweep) writeCSV(w io.Writer, points []Point) error {
@@ -210,7 +221,7 @@ func (s *Sweep) writeCSV(w io.Writer, points []Point) error {
 			if message == "" && len(p.Summaries) == 0 {
 				message = p.Error
 			}
-			if err := c.Write(append(r, agree, message, x.File, s.Folder(i))); err != nil {
+			if err := c.Write(append(r, agree, message, x.File, s.relativeFolder(i))); err != nil {
 				return err
 			}
 		}
@@ -237,17 +248,22 @@ func (s *Sweep) Numbers(key string) []float64 {
 	return out
 }
 
-// arrays are summary.npz: axis.<key> the values of a key (their numbers 0, 1, … when they are not numbers), and over the grid of keys, in their order, status
-// (0 complete, 1 stopped early, 2 failed, 3 not there) and <trajectory>.<quantity>, such as theory.loss or N256.loss; NaN where there is nothing.
-func (s *Sweep) arrays(points []Point) []npy.Named {
-	var out []npy.Named
+// mostCurves is the most numbers of an array of curves. Longer ones are thinned.
+const mostCurves = 1 << 24
+
+// arrays are summary.npz: axis.<key> the values of a key, numbers or text, and over the grid of keys, in their order, status (0 complete, 1 stopped early, 2 failed, 3 not
+// there) and <trajectory>.<quantity>, such as theory.loss or N256.loss; NaN where there is nothing. <trajectory>.curve.time, .loss, .loss_stderr, .test_loss and
+// .test_loss_stderr have one more axis, the steps; NaN after the end of those that have fewer than others. Where that would be more than mostCurves numbers, only every
+// n-th step is there, and the times say which. Curves that cannot be read are an error beside the rest.
+func (s *Sweep) arrays(points []Point) (out []npy.Named, err error) {
+	var errs []error
 	shape := []int{}
 	for _, k := range s.Keys {
-		x := s.Numbers(k.Key)
-		for i := 0; x == nil || len(x) < len(k.Values); i++ {
-			x = append(x, float64(i))
+		axis := npy.Named{Name: "axis." + k.Key, Text: k.Values}
+		if x := s.Numbers(k.Key); x != nil {
+			axis = npy.Named{Name: axis.Name, Array: npy.Array{Shape: []int{len(x)}, Data: x}}
 		}
-		out = append(out, npy.Named{Name: "axis." + k.Key, Array: npy.Array{Shape: []int{len(x)}, Data: x}})
+		out = append(out, axis)
 		shape = append(shape, len(k.Values))
 	}
 	status := npy.Array{Shape: shape}
@@ -265,6 +281,7 @@ func (s *Sweep) arrays(points []Point) []npy.Named {
 	}
 	out = append(out, npy.Named{Name: "status", Array: status})
 	for _, what := range Trajectories(points) {
+		name := strings.ReplaceAll(what, " = ", "")
 		for _, q := range quantities(points) {
 			a, any := npy.Array{Shape: shape}, false
 			for _, p := range points {
@@ -273,11 +290,81 @@ func (s *Sweep) arrays(points []Point) []npy.Named {
 				any = any || v == v
 			}
 			if any {
-				out = append(out, npy.Named{Name: strings.ReplaceAll(what, " = ", "") + "." + q.Name, Array: a})
+				out = append(out, npy.Named{Name: name + "." + q.Name, Array: a})
+			}
+		}
+		curves, err := s.curveArrays(points, what, shape)
+		errs = append(errs, err)
+		for _, c := range curves {
+			c.Name = name + ".curve." + c.Name
+			out = append(out, c)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// curveArrays are the curves of a trajectory at all points, those that can be read.
+func (s *Sweep) curveArrays(points []Point, what string, shape []int) (out []npy.Named, err error) {
+	names := []string{"time", "loss", "loss_stderr", "test_loss", "test_loss_stderr"}
+	length := 0
+	for _, p := range points {
+		for _, x := range p.Summaries {
+			if x.What == what && x.Steps < 1<<40 {
+				length = max(length, x.Steps+1)
 			}
 		}
 	}
-	return out
+	if length == 0 {
+		return nil, nil
+	}
+	every := (length*len(points) + mostCurves - 1) / mostCurves
+	length = (length + every - 1) / every
+	arrays := make([][]float64, len(names))
+	for i := range points {
+		c, bad := s.curves(points, i, what)
+		if bad != nil && err == nil {
+			err = bad
+		}
+		for k, v := range [][]float64{c.Time, c.Loss, c.LossStderr, c.Test, c.TestStderr} {
+			if len(v) > 0 && arrays[k] == nil {
+				arrays[k] = make([]float64, len(points)*length)
+				for t := range arrays[k] {
+					arrays[k][t] = math.NaN()
+				}
+			}
+			for t := 0; t*every < len(v) && t < length; t++ {
+				arrays[k][i*length+t] = v[t*every]
+			}
+		}
+	}
+	for k, a := range arrays {
+		if a != nil {
+			out = append(out, npy.Named{Name: names[k], Array: npy.Array{Shape: append(slices.Clone(shape), length), Data: a}})
+		}
+	}
+	return out, err
+}
+
+// curves are the losses of a trajectory of a point, none when it has no such trajectory.
+func (s *Sweep) curves(points []Point, i int, what string) (c report.LossCurves, err error) {
+	for _, x := range points[i].Summaries {
+		if x.What != what {
+			continue
+		}
+		file := filepath.Join(s.Folder(i), filepath.Base(x.File))
+		m, err := npy.ReadNPZ(file, "time", "loss", "loss_stderr", "test_loss", "test_loss_stderr")
+		if err != nil {
+			return c, fmt.Errorf("%s: %w; remove the folder, and the sweep computes it again", s.Folder(i), err)
+		}
+		c = report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data}
+		for _, v := range [][]float64{c.Loss, c.LossStderr, c.Test, c.TestStderr} {
+			if len(v) != 0 && len(v) != len(c.Time) {
+				return report.LossCurves{}, fmt.Errorf("%s is damaged: curves of length %d over %d times; remove its folder, and the sweep computes it again", file, len(v), len(c.Time))
+			}
+		}
+		return c, nil
+	}
+	return c, nil
 }
 
 // Trajectories are the names of the trajectories of points, in the order in which they appear.
@@ -324,18 +411,6 @@ func (s *Sweep) Grid(points []Point) report.Grid {
 		}
 		return points[i].Value(what, quantity)
 	}
-	g.Curves = func(i int, what string) (c report.LossCurves, err error) {
-		for _, x := range points[i].Summaries {
-			if x.What != what {
-				continue
-			}
-			m, err := npy.ReadNPZ(filepath.Join(s.Folder(i), x.File))
-			if err != nil {
-				return c, fmt.Errorf("%s: %w", s.Folder(i), err)
-			}
-			return report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data}, nil
-		}
-		return c, nil
-	}
+	g.Curves = func(i int, what string) (report.LossCurves, error) { return s.curves(points, i, what) }
 	return g
 }

@@ -27,7 +27,7 @@ richness: [2, 0.5, 1]
 training: {learning_rate: 0.01, steps: 20}
 `
 
-func points(t *testing.T, src string) []experiment.Point {
+func points(t testing.TB, src string) []experiment.Point {
 	t.Helper()
 	f, err := experiment.Parse("grid.yaml", []byte(src))
 	if err != nil {
@@ -141,7 +141,7 @@ func TestDeal(t *testing.T) {
 }
 
 // fill makes run folders: two complete ones, one of them stopped early, a failed one, one begun.
-func fill(t *testing.T, s *Sweep) {
+func fill(t testing.TB, s *Sweep) {
 	t.Helper()
 	for i := range 2 {
 		f, err := run.Open(s.Folder(i), "grid", s.Points[i].Folder, false)
@@ -160,6 +160,13 @@ func fill(t *testing.T, s *Sweep) {
 			t.Fatal(err)
 		}
 		f.Close()
+		loss := npy.Array{Shape: []int{21 - i}, Data: make([]float64, 21-i)} // the second one ended a step early
+		for k := range loss.Data {
+			loss.Data[k] = float64(100*i + k)
+		}
+		if err := npy.WriteNPZ(f.Path("theory.npz"), []npy.Named{{Name: "time", Array: loss}, {Name: "loss", Array: loss}, {Name: "phi", Array: loss}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := run.RecordFailure(s.Folder(2), errors.New("no disk")); err != nil {
 		t.Fatal(err)
@@ -209,17 +216,31 @@ func TestRead(t *testing.T) {
 		if got := strings.Join([]string{col("status", i), col("what", i), col("loss", i), col("half_time", i), col("agree", i), col("error_message", i), col("file", i)}, " "); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-		if col("richness", i) != s.Points[i].Values["richness"] || col("folder", i) != s.Folder(i) || col("point", i) != fmt.Sprint(i) {
+		if col("richness", i) != s.Points[i].Values["richness"] || col("folder", i) != "points/"+s.Points[i].Folder || filepath.Join(s.Dir, col("folder", i)) != s.Folder(i) || col("point", i) != fmt.Sprint(i) {
 			t.Errorf("row %d: %v", i, rows[i+1])
 		}
 	}
-	z, err := npy.ReadNPZ(files[1])
+	// The reader knows numbers alone; names of activations are for numpy, which a script test asks.
+	z, err := npy.ReadNPZ(files[1], "status", "theory.loss", "axis.richness", "theory.curve.loss", "theory.curve.time", "theory.curve.test_loss")
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := z["theory.curve.loss"]
+	if _, ok := z["theory.curve.test_loss"]; ok || !reflect.DeepEqual(c.Shape, []int{2, 3, 21}) || c.Data[20] != 20 || c.Data[21+19] != 119 || !math.IsNaN(c.Data[21+20]) || !math.IsNaN(c.Data[2*21]) {
+		t.Errorf("curves %v %v", c.Shape, c.Data[:63])
+	}
 	if !reflect.DeepEqual(z["status"].Data, []float64{0, 1, 2, 3, 3, 3}) || !reflect.DeepEqual(z["theory.loss"].Shape, []int{2, 3}) || z["theory.loss"].Data[1] != 1.25 || !math.IsNaN(z["theory.loss"].Data[2]) ||
-		!reflect.DeepEqual(z["axis.richness"].Data, []float64{2, 0.5, 1}) || !reflect.DeepEqual(z["axis.network.activation"].Data, []float64{0, 1}) {
+		!reflect.DeepEqual(z["axis.richness"].Data, []float64{2, 0.5, 1}) {
 		t.Errorf("%+v", z)
+	}
+	if err := os.Remove(filepath.Join(s.Folder(1), "theory.npz")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Summarise(p); err == nil || !strings.Contains(err.Error(), s.Folder(1)) || !strings.Contains(err.Error(), "computes it again") {
+		t.Errorf("lost curves: %v", err)
+	}
+	if z, err = npy.ReadNPZ(files[1], "theory.curve.loss", "theory.loss"); err != nil || z["theory.curve.loss"].Data[20] != 20 || !math.IsNaN(z["theory.curve.loss"].Data[21]) || z["theory.loss"].Data[1] != 1.25 {
+		t.Errorf("the rest beside lost curves: %v %v", err, z)
 	}
 	g := s.Grid(p)
 	if v := g.Value(1, "theory", "loss"); !math.IsNaN(v) { // it diverged
