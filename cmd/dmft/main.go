@@ -68,7 +68,11 @@ func realMain(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	app := newApp(stdout, stderr)
-	err := app.RunContext(ctx, reorder(app, args))
+	args = normalise(args)
+	err := mistaken(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, reorder(app, args))
+	}
 	code := exitCode(err)
 	if err != nil {
 		fmt.Fprintf(stderr, "dmft: %s\n", strings.TrimPrefix(err.Error(), "dmft: "))
@@ -106,7 +110,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		jsonFlag,
 	}
 	withFigures := append([]cli.Flag{&cli.BoolFlag{Name: "no-figures", Usage: "draw nothing"}}, runFlags...)
-	app := &cli.App{
+	var app *cli.App
+	app = &cli.App{
 		Name:                   "dmft",
 		Usage:                  "infinitely wide neural networks that learn features, beside finite ones",
 		Version:                run.ThisProgram().Version,
@@ -119,10 +124,9 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:         func(*cli.Context, error) {}, // realMain reports
 		OnUsageError:           func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
 		Flags:                  []cli.Flag{&cli.StringFlag{Name: "cpuprofile", Usage: "write a CPU profile to `FILE`", Hidden: true}},
-		CommandNotFound:        nil,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usageError{fmt.Errorf("unknown command %q; see dmft --help", c.Args().First())}
+				return unknownCommand(app, c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -260,13 +264,7 @@ func reorder(app *cli.App, args []string) []string {
 	if cmd == nil {
 		return args
 	}
-	takesValue := map[string]bool{}
-	for _, f := range cmd.Flags {
-		_, isBool := f.(*cli.BoolFlag)
-		for _, n := range f.Names() {
-			takesValue[n] = !isBool
-		}
-	}
+	takesValue := namesOf(cmd)
 	var flags, rest []string
 	for i := at + 1; i < len(args); i++ {
 		a := args[i]

@@ -60,7 +60,10 @@ func newSession(c *cli.Context, theory, sims bool, base string) (*session, error
 	if s.mode == "grok" {
 		s.kind = "compare"
 	}
-	var err error
+	err := checkpointTime(c)
+	if err != nil {
+		return nil, err
+	}
 	if s.memory, err = memoryLimit(c.String("memory")); err != nil {
 		return nil, usageError{err}
 	}
@@ -816,20 +819,7 @@ func memoryLimit(s string) (int64, error) {
 		}
 		return 0, nil
 	}
-	units := []struct {
-		suffix string
-		factor float64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1 << 40}, {"B", 1}, {"", 1}}
-	for _, u := range units {
-		if num, ok := strings.CutSuffix(s, u.suffix); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(num), 64)
-			if err != nil || !(v > 0) || math.IsInf(v, 0) {
-				break
-			}
-			return int64(v * u.factor), nil
-		}
-	}
-	return 0, fmt.Errorf("--memory %s is not a size; write for example 8GiB or 500MB", s)
+	return bytesOf(s)
 }
 
 // check validates an experiment file and says what it will take.
