@@ -50,6 +50,7 @@ type session struct {
 	progress      *progress.Display
 	printed       io.Writer
 	figures, json bool
+	named         bool            // the program chose the name of the folder
 	gaps          []report.GapRow // of grok
 	sets          sets
 }
@@ -84,7 +85,7 @@ func quickstart(c *cli.Context) error {
 		return err
 	}
 	out := c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = "dmft-quickstart"
 	}
 	var results []report.Result
@@ -130,7 +131,7 @@ func runFile(c *cli.Context, theory, sims bool) error {
 // run runs every point of an experiment file.
 func (s *session) run(f *experiment.File) error {
 	out := s.c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
 	if s.mode == "converge" {

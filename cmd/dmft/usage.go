@@ -197,7 +197,7 @@ func bytesOf(s string) (int64, error) {
 		suffix string
 		factor float64
 	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1 << 40}, {"B", 1}, {"", 1}}
-	const least, most = 1 << 20, 1 << 60
+	const least, most = 1000, 1 << 60
 	for _, u := range units {
 		num, ok := strings.CutSuffix(s, u.suffix)
 		if !ok {
@@ -208,7 +208,7 @@ func bytesOf(s string) (int64, error) {
 		case err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(v) || v <= 0 && num != "":
 			return 0, fmt.Errorf("--memory %s is not a size; write for example 8GiB or 500MB", s)
 		case v < least:
-			return 0, fmt.Errorf("--memory %s is less than a mebibyte, in which nothing runs; write for example 8GiB or 500MB", s)
+			return 0, fmt.Errorf("--memory %s is less than a kilobyte, in which nothing runs; write for example 8GiB or 500MB", s)
 		case v > most:
 			return 0, fmt.Errorf("--memory %s is more than any machine has; write for example 8GiB or 500MB", s)
 		}
