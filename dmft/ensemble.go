@@ -935,27 +935,41 @@ func guessRank(points, outputs, steps, sites int) int64 {
 	return min(int64(25*math.Pow(float64(pc), 0.7)), pc*int64(steps+1), int64(sites)/2)
 }
 
-// Flops is about how many floating-point operations a Train call will take.
+// Flops is about how many floating-point operations a Train call will take; passes over memory count as the operations that would take as long.
 func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	np, pt, d, c := p.Data.sizes()
-	points, all, n, l := float64(np), float64(np+pt), float64(e.Width), float64(p.Network.Depth)
+	points, all, outputs, n, l := float64(np), float64(np+pt), float64(c), float64(e.Width), float64(p.Network.Depth)
 	evals := float64(p.Training.Steps)
-	if m := p.Training.Method; m.IsFlow() && m.Kind != ode.AB2 && m.Kind != ode.AB3 && m.Kind != ode.AB4 {
-		evals *= 4 // or more, adaptively
+	switch m := p.Training.Method; m.Kind {
+	case ode.RK4:
+		evals *= 4
+	case ode.RK45:
+		evals *= adaptiveEvals
 	}
 	first := points * all
 	if space, err := p.Data.chooseSpace(e.Space); err == nil && space == InputSpace {
 		first = float64(d) * (points + all)
 	}
-	perSite := 2*first + 60*l*all // products of the first layer, activations
-	hidden := 2 * n * (all + points*float64(c) + points)
+	// Products of the first layer and the readout; activations and what else is done with every field.
+	perSite := 2*first + 2*outputs*(all+2*points) + passes*l*all
+	hidden := 2 * n * (all + points*outputs + points)
 	if e.Conditioned {
-		// Each direction of the two bases costs five products with every column.
+		// Each direction of the two bases costs some ten products with every column, in thin matrices.
 		rank := float64(guessRank(np, c, p.Training.Steps, e.Width))
-		hidden = 2 * rank * (5*all + 5*points*float64(c))
+		hidden = 2 * rank * (10*all + 10*points*outputs)
 	}
-	return float64(e.Replicas) * n * evals * (perSite + (l-1)*hidden)
+	// Kernels of every layer, for every pair of outputs.
+	pc := points * outputs
+	kernels := float64(len(e.Record.kernelSteps(p))) * l * 2 * (points*points + pc*(pc+points)/2)
+	return float64(e.Replicas) * n * (evals*(perSite+(l-1)*hidden) + kernels)
 }
+
+const (
+	// adaptiveEvals is a guess of how often an adaptive flow takes the gradient between two outputs: 7 to 30 times where it is smooth, hundreds of times
+	// where it is stiff or has kinks.
+	adaptiveEvals = 60
+	passes        = 200 // operations for every element of a field
+)
 
 func (e *Ensemble[T]) memoryAdvice(p *Problem) string {
 	try := *e

@@ -325,7 +325,7 @@ func (f *Folder) results() (names []string, err error) {
 // isResult says whether a name is one that the program gives to files of results.
 func isResult(name string) bool {
 	base, isArray := strings.CutSuffix(name, ".npz")
-	for _, prefix := range []string{"theory-", "simulation-"} {
+	for _, prefix := range []string{"theory-", "simulation-", "linearised-"} {
 		if isArray && strings.HasPrefix(base, prefix) {
 			return true
 		}
