@@ -13,6 +13,7 @@
 //	dmft sweep FILE [--out DIR]      the points of the lists in FILE, on all cores or as a SLURM job array; --status, --resume, --cancel
 //	dmft figure DIR                  draw the figures of a finished run or sweep again
 //	dmft bench                       measure this machine
+//	dmft help [COMMAND]              what a command does, with an example
 //
 // Flags work before and after FILE. Tables go to standard output (JSON with --json), progress and errors to standard error. The exit
 // code is 0 for success, 1 for a failure, 2 for bad usage or a bad experiment file, 3 when theory and simulation disagree
@@ -102,8 +103,8 @@ func exitCode(err error) int {
 func newApp(stdout, stderr io.Writer) *cli.App {
 	jsonFlag := &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"}
 	runFlags := []cli.Flag{
-		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command"},
-		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds"},
+		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command, where results of an experiment that has since changed are moved aside"},
+		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds, and replace results of another experiment there"},
 		&cli.StringFlag{Name: "memory", Usage: "largest `SIZE` of memory to use, such as 8GiB; by default nine tenths of the machine's"},
 		&cli.DurationFlag{Name: "checkpoint", Value: 20 * time.Second, Usage: "time between checkpoints of unfinished work"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
