@@ -171,6 +171,7 @@ func kernelBytes(p, c, l int) int64 {
 // part is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
 type part struct {
 	Next             int       // step to be recorded next
+	Midway           bool      // the step that leads there has begun
 	F                []float64 // replica, T, All, C
 	Loss, Test, Norm []float64 // replica, T
 	Pre              []float64 // 2×L×n×columns
@@ -299,6 +300,10 @@ type job[T la.Float] struct {
 	done    atomic.Int64
 	total   int64
 	bad     atomic.Int64 // earliest step known to have gone wrong
+	halt    atomic.Bool  // whatever is under way is to be given up
+
+	saving sync.RWMutex // held to read while something is saved, and to write by a run that is given up
+	over   bool         // nothing is saved any more
 
 	mu     sync.Mutex
 	parts  []*part       // finished ones
@@ -366,6 +371,9 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	var wg sync.WaitGroup
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// Steps that end soon are saved when the run is interrupted; longer ones are given up, and their batches go on from their last checkpoints.
+	stop := context.AfterFunc(work, func() { time.AfterFunc(grace, func() { j.halt.Store(true) }) })
+	defer stop()
 	for range e.Parallel(batches) {
 		wg.Add(1)
 		go func() {
@@ -384,20 +392,58 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 			}
 		}()
 	}
-	wg.Wait()
+	if !j.wait(ctx, &wg) {
+		return nil, j.interrupted(ctx)
+	}
 	for _, err := range errs {
 		if err != nil && StopCode(err) != Interrupted {
 			return nil, err
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, &StopError{Status{Code: Interrupted, Step: int(j.done.Load() * int64(p.Training.Steps+1) / max(j.total, 1)), Quantity: context.Cause(ctx).Error(),
-			Advice: "finished and unfinished parts are kept when there is a run folder; start the same command again to go on"}}
+	if ctx.Err() != nil {
+		return nil, j.interrupted(ctx)
 	}
 	t := j.collect()
 	t.Diagnostics.MemoryBytes = mem
 	t.Diagnostics.BatchReplicas = size
 	return t, t.Status.Err()
+}
+
+// grace is how long an interrupted run waits for steps under way, and then for single products.
+const grace = time.Second
+
+// wait waits until all batches have come to an end. It gives up on a product that takes long after an interruption, and says so: the product ends in the background, and
+// nothing comes of it.
+func (j *job[T]) wait(ctx context.Context, wg *sync.WaitGroup) bool {
+	ended := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-ended:
+		return true
+	case <-time.After(grace * 3 / 2):
+	}
+	j.saving.Lock() // after what is being saved
+	j.over = true
+	j.saving.Unlock()
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (j *job[T]) interrupted(ctx context.Context) error {
+	return &StopError{Status{Code: Interrupted, Step: int(j.done.Load() * int64(j.p.Training.Steps+1) / max(j.total, 1)), Quantity: context.Cause(ctx).Error(),
+		Advice: "finished and unfinished parts are kept when there is a run folder; start the same command again to go on"}}
 }
 
 // batch trains replicas [lo, hi).
@@ -415,25 +461,73 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 	}
 	last := time.Now()
 	steps := j.p.Training.Steps
+	due := func() bool { return ctx.Err() != nil || j.Store != nil && time.Since(last) > j.Checkpoint }
+	nw.pause, nw.halt = due, j.halt.Load
+	// save keeps the state before step n and says whether to stop there.
+	save := func(n int) error {
+		if err := j.checkpoint(name, nw, pt, st); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return &StopError{Status{Code: Interrupted, Step: n}}
+		}
+		last = time.Now()
+		return nil
+	}
+	// step goes from output n to the next.
+	step := func(n int) error {
+		for {
+			err := st.Step(nw, n)
+			switch {
+			case nw.lost:
+				return &StopError{Status{Code: Interrupted, Step: n}}
+			case !errors.Is(err, ode.ErrPaused):
+				pt.Midway = false
+				return err
+			}
+			pt.Midway = true
+			if err := save(n); err != nil {
+				return err
+			}
+		}
+	}
+	diverged := func(n int, err error) {
+		pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
+		j.fail(n + 1)
+	}
+	// stopped says whether an error of step is of the run rather than of the method.
+	stopped := func(err error) bool {
+		var store *storeError
+		return StopCode(err) == Interrupted || errors.As(err, &store)
+	}
 	j.advance(int64(hi-lo) * int64(pt.Next))
-	for n := pt.Next; n <= steps; n++ {
+	if pt.Midway {
+		if err := step(pt.Next - 1); stopped(err) {
+			return nil, err
+		} else if err != nil {
+			diverged(pt.Next-1, err)
+		}
+	}
+	for n := pt.Next; n <= steps && pt.Bad == nil; n++ {
 		if int64(n) > j.bad.Load() {
 			break // another batch went wrong before this step: nothing later is used
 		}
-		if ctx.Err() != nil || (j.Store != nil && time.Since(last) > j.Checkpoint) {
-			if err := j.checkpoint(name, nw, pt, st); err != nil {
+		if due() {
+			if err := save(n); err != nil {
 				return nil, err
 			}
-			if ctx.Err() != nil {
-				return nil, &StopError{Status{Code: Interrupted, Step: n}}
-			}
-			last = time.Now()
 		}
 		nw.Eval(0, float64(n))
+		if nw.lost {
+			return nil, &StopError{Status{Code: Interrupted, Step: n}}
+		}
 		if err := nw.err(); err != nil {
 			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
 		}
 		j.record(nw, pt, n, lo == 0)
+		if nw.lost {
+			return nil, &StopError{Status{Code: Interrupted, Step: n}}
+		}
 		if pt.Bad = j.trouble(nw, pt, n); pt.Bad != nil {
 			j.fail(n)
 			break
@@ -443,10 +537,10 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 		if n == steps {
 			break
 		}
-		if err := st.Step(nw, n); err != nil {
-			pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
-			j.fail(n + 1)
-			break
+		if err := step(n); stopped(err) {
+			return nil, err
+		} else if err != nil {
+			diverged(n, err)
 		}
 	}
 	pt.Stats, pt.Stepper, pt.First = st.Stats(), nil, nil
@@ -462,7 +556,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 	}
 	pt.history = history{}
 	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
-		if err := j.Store.Save(name, func(w io.Writer) error { return pt.save(gob.NewEncoder(w)) }); err != nil {
+		if err := j.save(name, func(w io.Writer) error { return pt.save(gob.NewEncoder(w)) }); err != nil {
 			return nil, err
 		}
 	}
@@ -550,13 +644,31 @@ func (j *job[T]) checkpoint(name string, nw *network[T], pt *part, st ode.Steppe
 		return nil
 	}
 	pt.Stepper = st.State()
-	return j.Store.Save(name+".checkpoint", func(w io.Writer) error {
+	return j.save(name+".checkpoint", func(w io.Writer) error {
 		enc := gob.NewEncoder(w)
 		if err := pt.save(enc); err != nil {
 			return err
 		}
 		return nw.save(enc)
 	})
+}
+
+// storeError is an error of the Store.
+type storeError struct{ error }
+
+func (e *storeError) Unwrap() error { return e.error }
+
+// save keeps a part in the store, unless the run was given up.
+func (j *job[T]) save(name string, write func(io.Writer) error) error {
+	j.saving.RLock()
+	defer j.saving.RUnlock()
+	if j.over {
+		return &StopError{Status{Code: Interrupted}}
+	}
+	if err := j.Store.Save(name, write); err != nil {
+		return &storeError{err}
+	}
+	return nil
 }
 
 func (j *job[T]) loadPart(name string) (*part, bool, error) {
@@ -823,27 +935,41 @@ func guessRank(points, outputs, steps, sites int) int64 {
 	return min(int64(25*math.Pow(float64(pc), 0.7)), pc*int64(steps+1), int64(sites)/2)
 }
 
-// Flops is about how many floating-point operations a Train call will take.
+// Flops is about how many floating-point operations a Train call will take; passes over memory count as the operations that would take as long.
 func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	np, pt, d, c := p.Data.sizes()
-	points, all, n, l := float64(np), float64(np+pt), float64(e.Width), float64(p.Network.Depth)
+	points, all, outputs, n, l := float64(np), float64(np+pt), float64(c), float64(e.Width), float64(p.Network.Depth)
 	evals := float64(p.Training.Steps)
-	if m := p.Training.Method; m.IsFlow() && m.Kind != ode.AB2 && m.Kind != ode.AB3 && m.Kind != ode.AB4 {
-		evals *= 4 // or more, adaptively
+	switch m := p.Training.Method; m.Kind {
+	case ode.RK4:
+		evals *= 4
+	case ode.RK45:
+		evals *= adaptiveEvals
 	}
 	first := points * all
 	if space, err := p.Data.chooseSpace(e.Space); err == nil && space == InputSpace {
 		first = float64(d) * (points + all)
 	}
-	perSite := 2*first + 60*l*all // products of the first layer, activations
-	hidden := 2 * n * (all + points*float64(c) + points)
+	// Products of the first layer and the readout; activations and what else is done with every field.
+	perSite := 2*first + 2*outputs*(all+2*points) + passes*l*all
+	hidden := 2 * n * (all + points*outputs + points)
 	if e.Conditioned {
-		// Each direction of the two bases costs five products with every column.
+		// Each direction of the two bases costs some ten products with every column, in thin matrices.
 		rank := float64(guessRank(np, c, p.Training.Steps, e.Width))
-		hidden = 2 * rank * (5*all + 5*points*float64(c))
+		hidden = 2 * rank * (10*all + 10*points*outputs)
 	}
-	return float64(e.Replicas) * n * evals * (perSite + (l-1)*hidden)
+	// Kernels of every layer, for every pair of outputs.
+	pc := points * outputs
+	kernels := float64(len(e.Record.kernelSteps(p))) * l * 2 * (points*points + pc*(pc+points)/2)
+	return float64(e.Replicas) * n * (evals*(perSite+(l-1)*hidden) + kernels)
 }
+
+const (
+	// adaptiveEvals is a guess of how often an adaptive flow takes the gradient between two outputs: 7 to 30 times where it is smooth, hundreds of times
+	// where it is stiff or has kinks.
+	adaptiveEvals = 60
+	passes        = 200 // operations for every element of a field
+)
 
 func (e *Ensemble[T]) memoryAdvice(p *Problem) string {
 	try := *e

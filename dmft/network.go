@@ -23,6 +23,9 @@ type network[T la.Float] struct {
 	rates   Rates
 	r, n, l int // replicas, width, hidden layers
 	batches *batcher
+	pause   func() bool // asks for a stop between two evaluations of a long step; or nil
+	halt    func() bool // asks for a stop at once, whatever becomes of the state; or nil
+	lost    bool        // it was asked for
 
 	regs      []register[T]
 	ins, outs [][]T // data of regs
@@ -68,7 +71,19 @@ const (
 	byTangentKernel                   // of each output by itself, at all points, with predictions by the NTK
 )
 
-var _ ode.System = (*network[float64])(nil)
+var _ ode.Pauser = (*network[float64])(nil)
+
+// Pause implements ode.Pauser.
+func (nw *network[T]) Pause() bool { return nw.pause != nil && nw.pause() }
+
+// Lost implements ode.Pauser.
+func (nw *network[T]) Lost() bool { return nw.lost }
+
+// halted says whether to give up. Everything that may take long asks between two products; what is left of the state is of no use.
+func (nw *network[T]) halted() bool {
+	nw.lost = nw.lost || nw.halt != nil && nw.halt()
+	return nw.lost
+}
 
 // newNetwork makes the state of replicas. With perOutput gradients are propagated for each output by itself rather than summed with weights Δ: a
 // conditioned Gaussian matrix remembers what it was multiplied with, and must see the same fields whether or not kernels, which need
@@ -212,6 +227,9 @@ func (nw *network[T]) Reserve(n int) {
 // Eval implements ode.System: a forward and a backward pass with the weights of register r at step t.
 func (nw *network[T]) Eval(r int, t float64) {
 	nw.forward(r)
+	if nw.lost {
+		return
+	}
 	mask, inBatch := nw.batches.at(int(t))
 	p, c := nw.pts.Train, nw.pts.Outputs
 	for i := range nw.r {
@@ -228,6 +246,9 @@ func (nw *network[T]) Eval(r int, t float64) {
 	}
 	for o := range c {
 		nw.backward(r, nw.unit[o], nw.g[o])
+		if nw.halted() {
+			return
+		}
 		for l, e := range nw.e {
 			for i := range nw.r {
 				weigh(nw.rows(e, i), nw.rows(nw.g[o][l], i), nw.deltaT.Row(i*c+o), o > 0)
@@ -267,6 +288,9 @@ func (nw *network[T]) forward(r int) {
 	nw.activate(0)
 	for l := 1; l < nw.l; l++ {
 		for i, w := range nw.hidden[l-1] {
+			if nw.halted() {
+				return
+			}
 			w.Mul(r, nw.rows(nw.h[l], i), nw.rows(nw.phi[l-1], i))
 		}
 		if nw.bias > 0 {
@@ -353,6 +377,9 @@ func (nw *network[T]) backward(r int, v la.Mat[T], e []la.Mat[T]) {
 	}
 	for l := top - 1; l >= 0; l-- {
 		for i, w := range nw.hidden[l] {
+			if nw.halted() {
+				return
+			}
 			w.MulT(r, nw.rows(e[l], i), nw.rows(e[l+1], i))
 		}
 		multiply(e[l], nw.dphi[l])
@@ -377,6 +404,9 @@ func (nw *network[T]) Accumulate(dst int, beta, a float64) {
 	}
 	for l, layer := range nw.hidden {
 		for i, w := range layer {
+			if nw.halted() {
+				return
+			}
 			w.AddOuter(dst, beta, a*nw.gamma*nw.b*nw.rates.Hidden, nw.rows(nw.e[l+1], i), nw.train(nw.rows(nw.phi[l], i)))
 		}
 	}

@@ -29,7 +29,9 @@ func newKernelScratch[T la.Float](nw *network[T]) *kernelScratch[T] {
 		for i := range e {
 			e[i] = la.New[T](nw.r*nw.n, p)
 		}
-		nw.backward(0, unitWeights[T](nw.r, c, p, o), e)
+		if !nw.halted() {
+			nw.backward(0, unitWeights[T](nw.r, c, p, o), e)
+		}
 		k.g = append(k.g, e)
 	}
 	return k
@@ -44,6 +46,9 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 	ntk, phi, g := k.out[:pc*pc], k.out[pc*pc:pc*pc+l*p*p], k.out[pc*pc+l*p*p:]
 	inv := T(1 / float64(nw.n))
 	for i := range l {
+		if nw.halted() {
+			return k.out
+		}
 		f := nw.train(nw.rows(nw.phi[i], r))
 		la.Gemm(la.T, la.N, inv, f, f, 0, k.buf)
 		for m := range p { // the products of (m, n) and (n, m) may round differently

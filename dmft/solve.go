@@ -281,6 +281,26 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 	return e.MemoryEstimate(p), nil
 }
 
+// Sites is how many sites Solve will use and in how many blocks, and what is to be said of them; none for the methods that sample nothing. Of infinite
+// depth they are those of the deepest network that is solved. Blocks of deep networks may still be grown when their ranks are known.
+func Sites(p *Problem, s Settings) (sites, blocks int, notes []string, err error) {
+	if err := p.Validate(); err != nil {
+		return 0, 0, nil, err
+	}
+	if s.Method == Lazy || s.Method == FrozenFeatures {
+		return 0, 0, nil, nil
+	}
+	q := *p
+	if q.Network.Depth == InfiniteDepth {
+		q.Network.Depth = defaultDepths[len(defaultDepths)-1]
+		if len(s.Depths) > 0 {
+			q.Network.Depth = s.Depths[len(s.Depths)-1]
+		}
+	}
+	e, d, err := theoryEnsemble(&q, s)
+	return e.Width * e.Replicas, e.Replicas, d.Notes, err
+}
+
 // Flops is about how many floating-point operations Solve will take. The ranks of deep networks are guessed.
 func Flops(p *Problem, s Settings) float64 {
 	switch {

@@ -439,7 +439,7 @@ func redrawConvergence(c *cli.Context, dir string, m *run.Manifest) error {
 		if err != nil {
 			return err
 		}
-		point, err := pointOf(filepath.Join(dir, p.Folder), m.Keys, p, pm)
+		point, err := pointOf(filepath.Join(dir, p.Folder), m.Swept, p, pm)
 		if err != nil {
 			return err
 		}

@@ -428,7 +428,7 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 				return true, err
 			}
 		}
-		p, err := pointOf(sub, m.Keys, entry, pm)
+		p, err := pointOf(sub, m.Swept, entry, pm)
 		if err != nil {
 			return true, err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/seed39b58f2d/dmft/dmft"
@@ -63,7 +64,8 @@ func (j *job) open(hash string) (*run.Folder, error) {
 	if j.key != "" && j.key != sweep.Key(hash) {
 		return nil, errors.New("the data have changed since the sweep was made; give dmft sweep the experiment file again")
 	}
-	f, err := run.Open(j.dir, j.point.Experiment.Name, hash, j.c.Bool("force"))
+	c := run.Claim{Name: j.point.Experiment.Name, Hash: hash, Keys: identity(hash, j.point.Experiment.Keys())}
+	f, err := j.claim(j.dir, c, j.named && j.alone)
 	switch {
 	case err != nil:
 	case f.Complete:
@@ -72,6 +74,57 @@ func (j *job) open(hash string) (*run.Folder, error) {
 		j.show.Line("resuming the run in %s", j.dir)
 	}
 	return f, err
+}
+
+// identity adds to the keys of an experiment what else its hash is made of.
+func identity(hash string, keys map[string]string) map[string]string {
+	parts := strings.Split(hash, "-")
+	keys[commandKey] = parts[0]
+	if len(parts) == 3 && parts[1] != "product" {
+		keys[pointsKey] = parts[2]
+	}
+	return keys
+}
+
+const (
+	commandKey = "command"
+	pointsKey  = "checksum of the data"
+)
+
+// claim opens a run folder. One that the program has named itself and that holds results of another experiment is moved aside, so that the change of a file
+// and the same command again give new results and cost none; with --force they are replaced, here and wherever --out says.
+func (s *session) claim(dir string, c run.Claim, named bool) (*run.Folder, error) {
+	if c.Redo = s.c.Bool("force"); c.Redo && c.Other == run.Refuse {
+		c.Other = run.Replace
+	}
+	if named && c.Other == run.Refuse {
+		c.Other = run.Aside
+	}
+	f, err := run.Open(dir, c)
+	var changed *run.ChangedError
+	if errors.As(err, &changed) {
+		return nil, fmt.Errorf("%s holds results of another experiment (%s); --force replaces them, another --out keeps them", dir, difference(changed))
+	}
+	if err == nil && f.Moved != "" {
+		s.progress.Line("%s held results of another experiment (%s); they are in %s now", dir, difference(f.Changed), f.Moved)
+	}
+	return f, err
+}
+
+// difference says in words what has changed.
+func difference(e *run.ChangedError) string {
+	const most = 5
+	if e.Before == nil { // of an earlier version of the program
+		return e.Name
+	}
+	list := experiment.Changes(e.Before, e.After)
+	if len(list) == 0 {
+		return "the same keys, read in another way by another version of the program"
+	}
+	if len(list) > most {
+		list = append(list[:most:most], fmt.Sprintf("and %d more", len(list)-most))
+	}
+	return strings.Join(list, ", ")
 }
 
 // finish completes the folder of a point with its results in numbers.
@@ -182,7 +235,7 @@ func (s *session) product(out string, f *experiment.File, figures func([]outcome
 		figures(results)
 		return results, err, nil
 	}
-	top, err := s.openProduct(out, points)
+	top, err := s.openProduct(out, f)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -231,19 +284,59 @@ func interrupted(finished, of int) error {
 	return dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("%d of %d points are finished", finished, of), Advice: "they are kept, and what others had saved; give the same command again to go on"}.Err()
 }
 
-// openProduct opens the folder of several runs, identified by all of them.
-func (s *session) openProduct(out string, points []experiment.Point) (*run.Folder, error) {
+// openProduct opens the folder of several runs, identified by all of them. Runs of an earlier product that are points of this one, too, are kept and
+// need not be computed again.
+func (s *session) openProduct(out string, f *experiment.File) (*run.Folder, error) {
+	points := f.Points()
 	var all []string
+	c := run.Claim{Name: points[0].Experiment.Name}
 	for _, p := range points {
 		all = append(all, p.Experiment.Hash())
+		c.Points = append(c.Points, p.Folder())
 	}
-	return run.Open(out, points[0].Experiment.Name, s.kind+"-product-"+experiment.HashOf(all), s.c.Bool("force"))
+	c.Hash = s.kind + productMark + experiment.HashOf(all)
+	c.Keys = identity(c.Hash, f.Keys())
+	if before := run.Peek(out); before != c.Hash && strings.HasPrefix(before, s.kind+productMark) && !s.c.Bool("force") {
+		shared, err := s.shares(out, points)
+		if err != nil {
+			return nil, err
+		}
+		if shared {
+			c.Other = run.Extend
+		}
+	}
+	return s.claim(out, c, s.named)
+}
+
+const productMark = "-product-"
+
+// shares says whether the folder of an earlier product holds runs of these points, and none of others under their names.
+func (s *session) shares(out string, points []experiment.Point) (bool, error) {
+	some := false
+	for _, p := range points {
+		before := run.Peek(filepath.Join(out, p.Folder()))
+		if before == "" {
+			continue
+		}
+		data := ""
+		if !p.Experiment.HighDimensional() {
+			var err error
+			if _, data, err = s.sets.load(p.Experiment, s.base); err != nil {
+				return false, err
+			}
+		}
+		if before != sweep.Hash(s.kind, p.Experiment, data) {
+			return false, nil
+		}
+		some = true
+	}
+	return some, nil
 }
 
 func (s *session) finishProduct(top *run.Folder, points []experiment.Point) error {
 	m := run.Manifest{Kind: s.mode, Name: points[0].Experiment.Name, Command: s.command}
 	for _, v := range points[0].Values {
-		m.Keys = append(m.Keys, v.Key)
+		m.Swept = append(m.Swept, v.Key)
 	}
 	for _, p := range points {
 		m.Points = append(m.Points, run.PointEntry{Folder: p.Folder(), Label: p.Label, Values: p.Map()})

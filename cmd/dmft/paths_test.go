@@ -115,7 +115,7 @@ record: {kernels: 2, preactivations: 0}
 `)
 	c.run(0, "solve", "e.yaml", "--out", "out", "--no-figures", "-q")
 	m, err := run.ReadManifest(filepath.Join(c.dir, "out"))
-	if err != nil || len(m.Points) != 4 || m.Kind != "solve" || strings.Join(m.Keys, " ") != "data.inputs network.activation" {
+	if err != nil || len(m.Points) != 4 || m.Kind != "solve" || strings.Join(m.Swept, " ") != "data.inputs network.activation" {
 		t.Fatalf("%v %+v", err, m)
 	}
 	seen, data := map[string]bool{}, map[string]bool{}
@@ -129,7 +129,7 @@ record: {kernels: 2, preactivations: 0}
 		if _, err := os.Stat(filepath.Join(c.dir, "out", p.Folder, filepath.FromSlash(pm.Data))); err != nil {
 			t.Error(err)
 		}
-		point, err := pointOf(filepath.Join(c.dir, "out", p.Folder), m.Keys, p, pm)
+		point, err := pointOf(filepath.Join(c.dir, "out", p.Folder), m.Swept, p, pm)
 		if err != nil || point.Label != p.Label || !strings.HasPrefix(p.Label, "data.inputs=") {
 			t.Errorf("%v: label %q, want %q", err, point.Label, p.Label)
 		}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -50,6 +48,7 @@ type session struct {
 	progress      *progress.Display
 	printed       io.Writer
 	figures, json bool
+	named         bool            // the program chose the name of the folder
 	gaps          []report.GapRow // of grok
 	sets          sets
 }
@@ -60,7 +59,10 @@ func newSession(c *cli.Context, theory, sims bool, base string) (*session, error
 	if s.mode == "grok" {
 		s.kind = "compare"
 	}
-	var err error
+	err := checkpointTime(c)
+	if err != nil {
+		return nil, err
+	}
 	if s.memory, err = memoryLimit(c.String("memory")); err != nil {
 		return nil, usageError{err}
 	}
@@ -82,7 +84,7 @@ func quickstart(c *cli.Context) error {
 		return err
 	}
 	out := c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = "dmft-quickstart"
 	}
 	var results []report.Result
@@ -128,7 +130,7 @@ func runFile(c *cli.Context, theory, sims bool) error {
 // run runs every point of an experiment file.
 func (s *session) run(f *experiment.File) error {
 	out := s.c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
 	if s.mode == "converge" {
@@ -670,7 +672,7 @@ func redraw(c *cli.Context) error {
 			return err
 		}
 		source = pm.YAML // a product has none of its own
-		point, err := pointOf(sub, m.Keys, p, pm)
+		point, err := pointOf(sub, m.Swept, p, pm)
 		if err != nil {
 			return err
 		}
@@ -835,157 +837,7 @@ func memoryLimit(s string) (int64, error) {
 		}
 		return 0, nil
 	}
-	units := []struct {
-		suffix string
-		factor float64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1 << 40}, {"B", 1}, {"", 1}}
-	for _, u := range units {
-		if num, ok := strings.CutSuffix(s, u.suffix); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(num), 64)
-			if err != nil || !(v > 0) || math.IsInf(v, 0) {
-				break
-			}
-			return int64(v * u.factor), nil
-		}
-	}
-	return 0, fmt.Errorf("--memory %s is not a size; write for example 8GiB or 500MB", s)
-}
-
-// check validates an experiment file and says what it will take.
-func check(c *cli.Context) error {
-	if c.Bool("schema") {
-		if c.NArg() > 0 {
-			return usageError{errors.New("check --schema takes no file")}
-		}
-		fmt.Fprint(c.App.Writer, experiment.Schema())
-		return nil
-	}
-	path, err := oneFile(c, "an experiment FILE")
-	if err != nil {
-		return err
-	}
-	f, err := experiment.Read(path)
-	if err != nil {
-		return err
-	}
-	memory, err := memoryLimit("")
-	if err != nil {
-		return err
-	}
-	loaded := sets{memory: memory, say: func(string, ...any) {}}
-	points := f.Points()
-	type plan struct {
-		Label        string                `json:"label,omitempty"`
-		Experiment   experiment.Experiment `json:"experiment"`
-		Data         string                `json:"data"`
-		Notes        []string              `json:"data_notes,omitempty"` // what was skipped in files
-		TheoryBytes  int64                 `json:"theory_memory_bytes"`
-		NetworkBytes map[string]int64      `json:"network_memory_bytes"`
-		TheoryTime   float64               `json:"theory_seconds"` // about, on this machine
-		NetworkTime  map[string]float64    `json:"network_seconds"`
-		Lambda       float64               `json:"ntk_lambda_max,omitempty"`
-		Limit        float64               `json:"learning_rate_limit,omitempty"`
-		Warning      string                `json:"warning,omitempty"`
-	}
-	var plans []plan
-	for i, p := range points {
-		e := p.Experiment
-		if e.HighDimensional() {
-			problem := e.HighDimensionalProblem()
-			pl := plan{Label: p.Label, Experiment: e, Data: fmt.Sprintf("Gaussian points in D → ∞ dimensions, P = %g·D; simulations with D = %s", e.Data.Ratio, strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Simulation.Dimensions), " ", ", "), "[]")),
-				Limit: highdim.Limit(problem)}
-			if pl.TheoryBytes, err = highdim.Estimate(problem, e.HighDimensionalTheory()); err != nil && e.Simulation.Method != "moments" {
-				return usageError{err}
-			}
-			if e.Training.Optimizer == "gd" && e.Training.LearningRate > pl.Limit {
-				pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where gradient descent of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
-			}
-			plans = append(plans, pl)
-			continue
-		}
-		set, _, err := loaded.load(e, filepath.Dir(path))
-		if err != nil {
-			return err
-		}
-		problem, err := e.Problem(set)
-		if err != nil {
-			return usageError{err}
-		}
-		pl := plan{Label: p.Label, Experiment: e, Data: set.Description, Notes: set.Notes, NetworkBytes: map[string]int64{}, NetworkTime: map[string]float64{}}
-		if pl.TheoryBytes, err = dmft.Estimate(problem, e.TheorySettings()); err != nil {
-			return usageError{err}
-		}
-		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
-		if e.Theory.Fluctuations {
-			flops, bytes := fluctuation.Cost(problem, e.FluctuationSettings(mostKernels), e.Theory.Method == string(dmft.Lazy))
-			pl.TheoryTime, pl.TheoryBytes = pl.TheoryTime+duration(flops).Seconds(), max(pl.TheoryBytes, bytes)
-		}
-		for _, n := range e.Simulation.Widths {
-			networks, err := e.SimulationProblem(problem, n)
-			if err != nil {
-				return usageError{err}
-			}
-			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(networks, e.SimulationSettings(n))
-			pl.NetworkTime[strconv.Itoa(n)] = duration(finite.Flops(networks, e.SimulationSettings(n))).Seconds()
-		}
-		if i < 100 { // the NTK of many points costs more than a check should
-			pl.Lambda, pl.Limit = dmft.Stability(problem)
-			if !problem.Training.Method.IsFlow() && pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
-				pl.Warning = fmt.Sprintf("learning_rate %g is above the stability limit %.3g of the NTK at the start: expect divergence", e.Training.LearningRate, pl.Limit)
-			}
-		}
-		plans = append(plans, pl)
-	}
-	if c.Bool("json") {
-		return writeJSON(c.App.Writer, map[string]any{"file": path, "points": plans})
-	}
-	w := c.App.Writer
-	fmt.Fprintf(w, "# %s is valid", path)
-	if len(points) > 1 {
-		fmt.Fprintf(w, ": %d experiments", len(points))
-	}
-	fmt.Fprintln(w)
-	for _, pl := range plans {
-		if pl.Label != "" {
-			fmt.Fprintf(w, "\n# --- %s\n", pl.Label)
-		}
-		fmt.Fprintf(w, "# %s\n", pl.Data)
-		for _, n := range pl.Notes {
-			fmt.Fprintf(w, "# %s\n", n)
-		}
-		about := func(s float64) string { return approximately(time.Duration(s * float64(time.Second))) }
-		if pl.Experiment.HighDimensional() {
-			if pl.TheoryBytes > 0 {
-				fmt.Fprintf(w, "# about: theory %s\n", sizeText(pl.TheoryBytes))
-			}
-			fmt.Fprintf(w, "# learning rates below %.3g are stable for the linear part of the model, and for its quadratic part less\n", pl.Limit)
-			if pl.Warning != "" {
-				fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
-			}
-			continue
-		}
-		fmt.Fprintf(w, "# about: theory %s, %s", sizeText(pl.TheoryBytes), about(pl.TheoryTime))
-		for _, n := range pl.Experiment.Simulation.Widths {
-			fmt.Fprintf(w, "; width %d %s, %s", n, sizeText(pl.NetworkBytes[strconv.Itoa(n)]), about(pl.NetworkTime[strconv.Itoa(n)]))
-		}
-		fmt.Fprintln(w)
-		if pl.Lambda > 0 {
-			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g", pl.Lambda)
-			if pl.Limit > 0 { // flows have none
-				fmt.Fprintf(w, ", learning rates up to %.3g are stable there", pl.Limit)
-			}
-			fmt.Fprintln(w)
-		}
-		if pl.Warning != "" {
-			fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
-		}
-	}
-	fmt.Fprintln(w)
-	_, err = w.Write(points[0].Experiment.YAML())
-	if len(points) > 1 && err == nil {
-		_, err = fmt.Fprintf(w, "# (the first of %d experiments)\n", len(points))
-	}
-	return err
+	return bytesOf(s)
 }
 
 func sizeText(n int64) string {

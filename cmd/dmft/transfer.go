@@ -49,7 +49,7 @@ func transferFile(c *cli.Context) error {
 	}
 	e := panels[0].Limit
 	out := c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = e.Name + "-transfer"
 	}
 	t := transfers{session: s, hash: []string{"transfer", experiment.TransferHash(panels)}}
@@ -58,7 +58,9 @@ func transferFile(c *cli.Context) error {
 			return err
 		}
 	}
-	folder, err := run.Open(out, e.Name, experiment.HashOf(t.hash), c.Bool("force"))
+	claim := run.Claim{Name: e.Name, Hash: experiment.HashOf(t.hash), Keys: f.Keys()}
+	claim.Keys[commandKey] = "transfer"
+	folder, err := s.claim(out, claim, s.named)
 	if err != nil {
 		return err
 	}

@@ -294,7 +294,7 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	t := collect(j.p, rec, j.times())
 	t.Diagnostics.MemoryBytes = j.bytes
 	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= j.p.Training.Steps && (!t.Status.Early() || t.Status.Code == dmft.Interrupted) {
-		t.Status = dmft.Status{Code: dmft.Interrupted, Step: len(t.Time) - 1, Quantity: cause.Error(), Advice: "finished blocks are kept when there is a store; start the same run again to go on"}
+		t.Status = dmft.Status{Code: dmft.Interrupted, Step: max(len(t.Time)-1, 0), Quantity: cause.Error(), Advice: "finished blocks are kept when there is a store; start the same run again to go on"}
 	}
 	return t, t.Status.Err()
 }

@@ -272,15 +272,29 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// TestShipped: every experiment file in testdata is valid.
+// TestShipped: every experiment file in testdata is valid, and among them are one of every data source and one of every loss.
 func TestShipped(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/experiments/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no experiment files: %v", err)
 	}
+	sources, losses := map[string]bool{"fashion-mnist": true, "cifar10": true}, map[string]bool{} // they are as mnist
 	for _, f := range files {
-		if _, err := Read(f); err != nil {
+		file, err := Read(f)
+		if err != nil {
 			t.Error(err)
+			continue
+		}
+		for _, p := range file.Points() {
+			sources[p.Experiment.Data.Source], losses[p.Experiment.Training.Loss] = true, true
+		}
+	}
+	for _, f := range fields {
+		seen := map[string]map[string]bool{"data.source": sources, "training.loss.kind": losses}[f.path]
+		for _, v := range f.enum {
+			if seen != nil && !seen[v] {
+				t.Errorf("no shipped experiment has %s %s", f.path, v)
+			}
 		}
 	}
 }

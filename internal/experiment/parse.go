@@ -1268,10 +1268,8 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// YAML writes an experiment with every key that applies.
-func (e Experiment) YAML() []byte {
-	var b strings.Builder
-	var open []string
+// each calls do with every key that applies and says something, in the order of the table.
+func (e Experiment) each(do func(f *field, value any)) {
 	for i := range fields {
 		f := &fields[i]
 		if f.applies(&e) != "" {
@@ -1290,6 +1288,15 @@ func (e Experiment) YAML() []byte {
 		if s, ok := v.(string); ok && s == "" {
 			continue
 		}
+		do(f, v)
+	}
+}
+
+// YAML writes an experiment with every key that applies.
+func (e Experiment) YAML() []byte {
+	var b strings.Builder
+	var open []string
+	e.each(func(f *field, v any) {
 		parts := strings.Split(f.path, ".")
 		for k := 0; k < len(parts)-1; k++ {
 			if k >= len(open) || open[k] != parts[k] {
@@ -1299,6 +1306,6 @@ func (e Experiment) YAML() []byte {
 		}
 		open = open[:len(parts)-1]
 		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(parts)-1), parts[len(parts)-1], renderWith(v, portable))
-	}
+	})
 	return []byte(b.String())
 }

@@ -41,6 +41,7 @@ type Row struct {
 	What            string  `json:"what"` // "theory" or "N = 256"
 	Width           int     `json:"width,omitempty"`
 	Replicas        int     `json:"replicas"`
+	Sites           int     `json:"sites,omitempty"` // of the theory, in all blocks
 	Steps           int     `json:"steps"`
 	Status          string  `json:"status,omitempty"`
 	Loss            float64 `json:"loss"`
@@ -57,7 +58,7 @@ type Row struct {
 // Rows summarises every trajectory of a result at its last step.
 func (r Result) Rows() []Row {
 	var rows []Row
-	add := func(what string, t *dmft.Trajectory) {
+	add := func(what string, sites bool, t *dmft.Trajectory) {
 		if t == nil || len(t.Loss) == 0 {
 			return
 		}
@@ -65,6 +66,9 @@ func (r Result) Rows() []Row {
 		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: max(last, t.Status.Step), Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0]}
 		if t.Status.Early() {
 			row.Status = string(t.Status.Code)
+		}
+		if sites {
+			row.Sites = t.Width * t.Replicas
 		}
 		if len(t.TestLoss) > last {
 			row.TestLoss, row.TestStderr = t.TestLoss[last], t.TestLossStderr[last]
@@ -79,12 +83,12 @@ func (r Result) Rows() []Row {
 		}
 		rows = append(rows, row)
 	}
-	add("theory", r.Theory)
+	add("theory", true, r.Theory)
 	for _, m := range r.Methods {
-		add(m.Name, m.Trajectory)
+		add(m.Name, true, m.Trajectory)
 	}
 	for _, s := range r.Sims {
-		add(fmt.Sprintf("N = %d", s.Width), s)
+		add(fmt.Sprintf("N = %d", s.Width), false, s)
 	}
 	return rows
 }
@@ -92,11 +96,12 @@ func (r Result) Rows() []Row {
 // Table writes the summaries of results for people.
 func Table(w io.Writer, results []Result) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	labels := false
+	labels, sites := false, false
 	test, kernels := false, false
 	for _, r := range results {
 		labels = labels || r.Label != ""
 		for _, row := range r.Rows() {
+			sites = sites || row.Sites > 0
 			test, kernels = test || row.TestLoss != 0, kernels || row.KernelMovement != 0 || row.Alignment != 0
 		}
 	}
@@ -104,7 +109,11 @@ func Table(w io.Writer, results []Result) error {
 	if labels {
 		head = append(head, "point")
 	}
-	head = append(head, "", "replicas", "steps", "loss", "± s.e.")
+	head = append(head, "")
+	if sites {
+		head = append(head, "sites")
+	}
+	head = append(head, "replicas", "steps", "loss", "± s.e.")
 	if test {
 		head = append(head, "test loss", "± s.e.")
 	}
@@ -123,7 +132,14 @@ func Table(w io.Writer, results []Result) error {
 			if row.Status != "" {
 				steps += " (" + row.Status + ")"
 			}
-			f = append(f, row.What, fmt.Sprint(row.Replicas), steps, sig(row.Loss), sig(row.LossStderr))
+			f = append(f, row.What)
+			switch {
+			case row.Sites > 0:
+				f = append(f, fmt.Sprint(row.Sites))
+			case sites:
+				f = append(f, "")
+			}
+			f = append(f, fmt.Sprint(row.Replicas), steps, sig(row.Loss), sig(row.LossStderr))
 			if test {
 				f = append(f, sig(row.TestLoss), sig(row.TestStderr))
 			}

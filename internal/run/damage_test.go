@@ -23,7 +23,7 @@ func TestOddNames(t *testing.T) {
 		root := t.TempDir()
 		dir := filepath.Join(root, name)
 		neighbour := filepath.Join(root, "q1")
-		f := open(t, dir, "h", false)
+		f := opened(t, dir, "h", false)
 		if err := f.Save("theory", text("part")); err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +36,7 @@ func TestOddNames(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		f = open(t, dir, "h", false)
+		f = opened(t, dir, "h", false)
 		if b, ok, err := f.Load("theory"); !f.Resumed || !ok || err != nil || string(b) != "part" {
 			t.Errorf("%q: %v %v %q", name, ok, err, b)
 		}

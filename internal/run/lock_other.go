@@ -28,3 +28,6 @@ func peakMemory() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.Sys)
 }
+
+// ProcessorSeconds is the time that the processors have worked for this process, where that is known; here it is not.
+func ProcessorSeconds() float64 { return 0 }

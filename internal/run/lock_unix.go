@@ -46,3 +46,13 @@ func peakMemory() int64 {
 	}
 	return int64(u.Maxrss) * 1024
 }
+
+// ProcessorSeconds is the time that the processors have worked for this process.
+func ProcessorSeconds() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+	return seconds(u.Utime) + seconds(u.Stime)
+}

@@ -144,7 +144,7 @@ func TestDeal(t *testing.T) {
 func fill(t testing.TB, s *Sweep) {
 	t.Helper()
 	for i := range 2 {
-		f, err := run.Open(s.Folder(i), "grid", s.Points[i].Folder, false)
+		f, err := run.Open(s.Folder(i), run.Claim{Name: "grid", Hash: s.Points[i].Folder})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func fill(t testing.TB, s *Sweep) {
 	if err := run.RecordFailure(s.Folder(2), errors.New("no disk")); err != nil {
 		t.Fatal(err)
 	}
-	f, err := run.Open(s.Folder(3), "grid", s.Points[3].Folder, false)
+	f, err := run.Open(s.Folder(3), run.Claim{Name: "grid", Hash: s.Points[3].Folder})
 	if err != nil {
 		t.Fatal(err)
 	}
