@@ -430,14 +430,15 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 			last = time.Now()
 		}
 		nw.Eval(0, float64(n))
-		if err := nw.err(); err != nil {
+		pt.Bad = j.trouble(nw, n)
+		if err := nw.err(); err != nil && pt.Bad == nil {
 			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
 		}
-		j.record(nw, pt, n, lo == 0)
-		if pt.Bad = j.trouble(nw, pt, n); pt.Bad != nil {
+		if pt.Bad != nil {
 			j.fail(n)
 			break
 		}
+		j.record(nw, pt, n, lo == 0)
 		pt.Next = n + 1
 		j.advance(int64(hi - lo))
 		if n == steps {
@@ -691,7 +692,7 @@ func (j *job[T]) preactivations(nw *network[T], pt *part, which int) {
 }
 
 // trouble says whether step n went wrong.
-func (j *job[T]) trouble(nw *network[T], pt *part, n int) *Status {
+func (j *job[T]) trouble(nw *network[T], n int) *Status {
 	scale := 1.
 	for _, y := range j.pts.y.y {
 		scale = max(scale, math.Abs(y))
@@ -709,7 +710,11 @@ func (j *job[T]) trouble(nw *network[T], pt *part, n int) *Status {
 	}
 	switch {
 	case math.IsNaN(worst) || math.IsInf(worst, 0):
-		return &Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
+		s := &Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
+		if n == 0 {
+			s.Advice = tooLarge
+		}
+		return s
 	case worst > divergedAbove*scale:
 		return &Status{Code: Diverged, Step: n - 1, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
 	}
@@ -728,7 +733,7 @@ func (j *job[T]) diagnose(lambda float64) string {
 	}
 	// Largest stable step of the linearised dynamics with heavy-ball momentum: 2(1+μ)/λ_max.
 	limit := 2 * (1 + m.Momentum) / (lambda * scale)
-	if math.IsNaN(lambda) {
+	if !(lambda > 0) || math.IsInf(lambda, 0) {
 		return fmt.Sprintf("the learning rate η = %g is probably too large; try %.2g", m.LearningRate, m.LearningRate/4)
 	}
 	cause := "above"

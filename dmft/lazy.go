@@ -128,6 +128,9 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 		s.Eval(0, float64(n))
 		if math.IsNaN(s.loss) || math.IsInf(s.loss, 0) || s.loss > 1e200 {
 			tr.Status = Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is %g at step %d", s.loss, n)}
+			if n == 0 {
+				tr.Status.Advice = tooLarge
+			}
 			break
 		}
 		if i := set.Record.index(n, steps); i >= 0 {
@@ -162,12 +165,15 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 		tr.FTestStderr, tr.TestLossStderr = NewArray(tr.FTest.Shape...), make([]float64, t)
 	}
 	lazyKernels(p, ker, tr, set.Record.kernelSteps(p), s.y)
+	tr.judge(kept)
 	if pc := np; pc <= 4096 {
 		k := make([]float64, np*np)
 		for i := range np {
 			copy(k[i*np:], s.k.Row(i))
 		}
-		tr.Diagnostics.Lambda = largestEigenvalue(k, np)
+		if v := largestEigenvalue(k, np); finite([]float64{v}) {
+			tr.Diagnostics.Lambda = v
+		}
 	}
 	if tr.Status.Early() {
 		if tr.Status.Advice == "" {
@@ -251,6 +257,9 @@ func Stability(p *Problem) (lambda, limit float64) {
 		}
 	}
 	lambda = largestEigenvalue(k, np)
+	if math.IsInf(lambda, 0) || math.IsNaN(lambda) {
+		return 0, 0
+	}
 	if p.Training.Loss.Mean {
 		lambda /= float64(np)
 	}

@@ -203,6 +203,10 @@ func (t *Trajectory) truncate(kept []int, step int) {
 		*a = b
 	}
 	t.NTKReplicas = Array{}
+	t.TwoTimeStep, t.TwoTimeTime = nil, nil
+	for _, a := range []*Array{&t.PhiTwoTime, &t.PhiTwoTimeStderr, &t.GTwoTime, &t.GTwoTimeStderr, &t.ResponseA, &t.ResponseAStderr, &t.ResponseB, &t.ResponseBStderr} {
+		*a = Array{}
+	}
 	k := 0
 	for k < len(t.KernelStep) && t.KernelStep[k] <= step {
 		k++

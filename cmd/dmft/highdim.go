@@ -15,6 +15,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
 	"github.com/seed39b58f2d/dmft/internal/sweep"
@@ -364,7 +365,7 @@ func (s *session) printHighDimensional(out string, results []report.HighDimensio
 		if d != nil {
 			doc["phase"] = d
 		}
-		return writeJSON(s.printed, doc)
+		return jsonx.Write(s.printed, doc)
 	}
 	if d == nil || len(results) <= fewRows {
 		if err := report.GapTable(s.printed, rows); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +24,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/progress"
 	"github.com/seed39b58f2d/dmft/internal/report"
@@ -721,7 +721,7 @@ func drawn(c *cli.Context, dir string, figs []report.Named, n int) error {
 		return err
 	}
 	if c.Bool("json") {
-		return writeJSON(c.App.Writer, map[string]any{"figures": files})
+		return jsonx.Write(c.App.Writer, map[string]any{"figures": files})
 	}
 	for _, f := range files {
 		fmt.Fprintln(c.App.Writer, f)
@@ -747,7 +747,7 @@ func (s *session) print(out string, results []report.Result) error {
 		if s.mode == "grok" {
 			doc["gaps"] = s.gaps
 		}
-		return writeJSON(s.printed, doc)
+		return jsonx.Write(s.printed, doc)
 	}
 	if err := report.Table(s.printed, results); err != nil {
 		return err
@@ -766,12 +766,6 @@ func (s *session) print(out string, results []report.Result) error {
 	}
 	_, err := fmt.Fprintf(s.printed, "\nresults in %s\n", out)
 	return err
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // verdict is an error when theory and simulation disagree.
@@ -912,7 +906,7 @@ func check(c *cli.Context) error {
 		plans = append(plans, pl)
 	}
 	if c.Bool("json") {
-		return writeJSON(c.App.Writer, map[string]any{"file": path, "points": plans})
+		return jsonx.Write(c.App.Writer, map[string]any{"file": path, "points": plans})
 	}
 	w := c.App.Writer
 	fmt.Fprintf(w, "# %s is valid", path)

@@ -21,6 +21,7 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -321,7 +322,7 @@ func (t *transfers) keep(ctx context.Context, folder *run.Folder, c transferCurv
 	case err != nil:
 		return p, fmt.Errorf("%s, %s = %.4g: %w", c.name, study.Parameter, v, err)
 	}
-	return p, folder.Save(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(p) })
+	return p, folder.Save(name, func(w io.Writer) error { return jsonx.Write(w, p) })
 }
 
 // point is the loss at one value of the hyperparameter. A divergence is an infinite loss.
@@ -414,7 +415,7 @@ func readStudy(dir string) (s transfer.Study, err error) {
 
 // writeStudy writes a study as JSON, as arrays and as a table: one row per point of every curve.
 func writeStudy(folder *run.Folder, s transfer.Study) error {
-	if err := npy.Replace(folder.Path(transferName), func(w io.Writer) error { return writeJSON(w, s) }); err != nil {
+	if err := npy.Replace(folder.Path(transferName), func(w io.Writer) error { return jsonx.Write(w, s) }); err != nil {
 		return err
 	}
 	rows := report.TransferRows(s)
@@ -427,7 +428,7 @@ func writeStudy(folder *run.Folder, s transfer.Study) error {
 // printTransfer shows a study.
 func (s *session) printTransfer(out string, study transfer.Study) error {
 	if s.json {
-		return writeJSON(s.printed, map[string]any{"out": out, "study": study})
+		return jsonx.Write(s.printed, map[string]any{"out": out, "study": study})
 	}
 	if err := report.TransferTable(s.printed, study); err != nil {
 		return err

@@ -165,6 +165,8 @@ const (
 	resolution = 1e-11
 	// A residual computed as a difference of Gram matrices is right to some 1e-14 of the fields: enough for tolerances above differenceTol.
 	differenceTol = 1e-10
+	// Fields whose mean square is below it, where float64 has lost digits, count as zero.
+	vanishing = 1e-290
 )
 
 // pass is one pass of extend; more says that directions below the resolution were left.
@@ -190,7 +192,7 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	} else {
 		b.scale = max(b.scale, total/float64(p))
 	}
-	if b.scale == 0 {
+	if b.scale < vanishing {
 		return 0, false, nil
 	}
 	if b.n > 0 && tol > differenceTol {
@@ -279,8 +281,14 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	g := grow(&b.gram, rank, rank)
 	la.Gemm(la.N, la.T, 1, um, um, 0, g)
 	val := work[:rank]
+	scale := la.Moderate(g.Data)
 	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: rank, Stride: rank, Data: g.Data, Uplo: blas.Upper}, val, work[p:], 3*p) {
 		return 0, 0, v, errEigen
+	}
+	if scale != 1 {
+		for i := range val {
+			val[i] *= scale
+		}
 	}
 	for i := rank - 1; i >= 0; i-- {
 		if left = val[i]; val[i] <= tol*b.scale || val[i] < resolution*val[rank-1] {

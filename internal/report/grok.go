@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 )
 
 // HighDimensional is the outcome of one experiment on high-dimensional data.
@@ -241,5 +241,5 @@ type PhaseThreshold struct {
 
 // MarshalJSON leaves the function out.
 func (p PhaseDiagram) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction, "last_time": p.Horizon, "maps": p.Maps})
+	return jsonx.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction, "last_time": p.Horizon, "maps": p.Maps})
 }
