@@ -211,7 +211,8 @@ func (j *job) fixedPoint() (*outcome, error) {
 		}
 		return nil, err
 	}
-	if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 {
+	short := func(t *dmft.Trajectory) bool { return t.Steps() < 2 } // its status says why
+	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
 		if r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance); err != nil {
 			return nil, err
 		}
@@ -628,7 +629,7 @@ func redraw(c *cli.Context) error {
 				r.TestPoints = t.FTest.Shape[1]
 			}
 		}
-		if r.Theory != nil && len(r.Sims) > 0 {
+		if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 && !slices.ContainsFunc(r.Sims, func(t *dmft.Trajectory) bool { return t.Steps() < 2 }) {
 			r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance)
 		}
 		return r, err

@@ -211,18 +211,18 @@ func edge(ratio float64) float64 { return math.Pow(1+1/math.Sqrt(ratio), 2) }
 
 // estimate is about how many bytes the theory needs, if it meets some hundred directions.
 func estimate(p *Problem, s Settings) int64 {
-	sites, n, t := s.Samples/s.Blocks, int64(p.Units), int64(p.Training.Steps+1)
-	k := min(100+p.Units*p.Training.Steps, 100+20*p.Units)
+	sites, n, t, blocks := float64(s.Samples/s.Blocks), float64(p.Units), float64(p.Training.Steps+1), float64(s.Blocks)
+	k := min(100+n*t, 100+20*n)
 	if p.Training.Batches > 1 {
-		k = min(p.Units*p.Training.Steps, sites)
+		k = min(n*t, sites)
 	}
-	live := int64(s.Run.Parallel(s.Blocks))
-	b := live * (conditionedBytes(sites, k) + 8*int64(sites)*(5*n+8))
-	b += 8 * t * int64(s.Blocks) * (2*n*n + 2*n*int64(p.Target.directions()) + 20)
+	live := float64(s.Run.Parallel(s.Blocks))
+	b := live * (conditionedBytes(sites, k) + 8*sites*(5*n+8))
+	b += 8 * t * blocks * (2*n*n + 2*n*float64(p.Target.directions()) + 20)
 	if s.Responses {
-		b += live*2*8*t*n*int64(sites) + 8*int64(s.Blocks+2)*2*t*t*n*n
+		b += live*2*8*t*n*sites + 8*(blocks+2)*2*t*t*n*n
 	}
-	return b
+	return la.Bytes(b)
 }
 
 // replica is one block or one seed under way.
@@ -487,6 +487,10 @@ func (j *job) trouble(rec *record, n int) *dmft.Status {
 	st := &dmft.Status{Code: dmft.Diverged, Step: n - 1, Quantity: fmt.Sprintf("the loss reached %.3g at step %d from %.3g", worst, n, scale)}
 	if math.IsNaN(worst) || math.IsInf(worst, 0) {
 		st.Code, st.Quantity = dmft.NotFinite, fmt.Sprintf("the loss is not a finite number at step %d", n)
+	}
+	if n == 0 {
+		st.Advice = "nothing has been trained by then, so numbers of the problem are too large for their squares: look at the noise, the weights and the activations of target and network, and the output scale"
+		return st
 	}
 	st.Advice = fmt.Sprintf("learning rate η = %.4g; the linear part of the model alone needs 2η(1+1/√δ)² = %.3g < 2, and its quadratic part less; try learning_rate %.2g",
 		m.LearningRate, 2*m.LearningRate*edge, min(m.LearningRate, 1/edge)/4)

@@ -186,3 +186,11 @@ func Moderate(x []float64) float64 {
 	}
 	return math.Ldexp(1, e)
 }
+
+// Bytes is an estimate of memory as a whole number: the largest there is for more than that, and for what is no number.
+func Bytes(x float64) int64 {
+	if !(x < math.MaxInt64) {
+		return math.MaxInt64
+	}
+	return int64(x)
+}

@@ -47,7 +47,13 @@ type GapRow struct {
 func (r HighDimensional) Gaps() []GapRow {
 	var rows []GapRow
 	add := func(what string, t *highdim.Trajectory) {
-		if t == nil || len(t.Time) == 0 {
+		if t == nil {
+			return
+		}
+		if len(t.Time) == 0 { // it stopped before anything was recorded
+			none := math.NaN()
+			rows = append(rows, GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Status: string(t.Status.Code), Loss: none, Stderr: none, TestLoss: none, TestErr: none,
+				Gap: highdim.NewSpread(nil, nil, nil, dmft.Array{}, dmft.Array{}, r.Fraction)})
 			return
 		}
 		k := len(t.Time) - 1
