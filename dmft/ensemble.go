@@ -1,10 +1,8 @@
 package dmft
 
 import (
-	"bytes"
 	"context"
 	"encoding/gob"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -89,8 +88,6 @@ const (
 	autoBytes     = 1 << 28 // and at most this many bytes of kernels
 	thinnedTo     = 50      // or else this many times
 )
-
-var errCheckpoint = errors.New("dmft: a checkpoint does not fit the problem")
 
 // batchSize is how many replicas train together: it depends on the problem alone, never on the machine.
 func (e *Ensemble[T]) batchSize() int {
@@ -168,8 +165,8 @@ func kernelBytes(p, c, l int) int64 {
 	return 16 * (pc*pc + int64(l)*(pc*pc+int64(p)*int64(p)))
 }
 
-// part is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
-type part struct {
+// piece is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
+type piece struct {
 	Next             int       // step to be recorded next
 	F                []float64 // replica, T, All, C
 	Loss, Test, Norm []float64 // replica, T
@@ -189,7 +186,7 @@ type part struct {
 	two     kernelStats   // two-time kernels, of a finished part
 }
 
-func (p *part) save(enc *gob.Encoder) error {
+func (p *piece) save(enc *gob.Encoder) error {
 	f := p.F
 	p.F = nil
 	err := enc.Encode(p)
@@ -219,26 +216,29 @@ func (p *part) save(enc *gob.Encoder) error {
 // encoded is how many predictions are encoded at a time.
 const encoded = 1 << 16
 
-// load reads a part with n recorded times.
-func (p *part) load(dec *gob.Decoder, n int) error {
+// load reads a part of the given number of replicas of j.
+func (p *piece) load(dec *gob.Decoder, n int, sizes partSizes) error {
 	if err := dec.Decode(p); err != nil {
 		return err
+	}
+	if !p.fits(sizes) {
+		return part.ErrMisfit
 	}
 	var predictions int
 	if err := dec.Decode(&predictions); err != nil {
 		return err
 	}
-	p.F = nil
+	if predictions != sizes.f {
+		return part.ErrMisfit
+	}
+	p.F = make([]float64, 0, predictions)
 	for len(p.F) < predictions {
 		var f []float64
 		if err := dec.Decode(&f); err != nil {
 			return err
 		}
-		if len(f) == 0 {
-			return errCheckpoint
-		}
-		if p.F == nil && predictions > len(f) {
-			p.F = make([]float64, 0, min(predictions, len(f)<<10))
+		if len(f) == 0 || len(f) > predictions-len(p.F) {
+			return part.ErrMisfit
 		}
 		p.F = append(p.F, f...)
 	}
@@ -247,11 +247,103 @@ func (p *part) load(dec *gob.Decoder, n int) error {
 		if err := dec.Decode(&p.kernels[i]); err != nil {
 			return err
 		}
+		if !p.kernels[i].fits(sizes.replicas, sizes.kernels, sizes.kernels) {
+			return part.ErrMisfit
+		}
 	}
 	if err := dec.Decode(&p.history); err != nil {
 		return err
 	}
-	return dec.Decode(&p.two)
+	if err := dec.Decode(&p.two); err != nil {
+		return err
+	}
+	if !p.two.fits(sizes.replicas, sizes.two, sizes.twoMost) || !p.history.fits(sizes) {
+		return part.ErrMisfit
+	}
+	return nil
+}
+
+// partSizes are the sizes that a part must have.
+type partSizes struct {
+	replicas, layers, rows, points, outputs int
+	steps, kept, kernelTimes                int // times: of the run, of f, of kernels,
+	twoTimes                                int // and of two-time kernels
+	f, pre, each, pairs                     int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
+	kernels, two, twoMost                   int // numbers: kernels of one time, two-time kernels without and with responses
+}
+
+func (j *job[T]) sizes(replicas int) partSizes {
+	p, c, l := j.pts.Train, j.pts.Outputs, j.p.Network.Depth
+	pc, t, n := p*c, len(j.kept), len(j.tsteps)
+	s := partSizes{replicas: replicas, layers: l, rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
+		f: replicas * t * j.pts.All * c, pre: 2 * l * replicas * j.preSite * min(p, preactColumns), kernels: pc*pc + l*(p*p+pc*pc)}
+	q := min(pc, replicaRows)
+	s.each = replicas * len(evenly(j.Record.NTKReplicas, len(j.ksteps))) * q * q
+	if pc <= summaryRows {
+		s.pairs = pc * pc
+	}
+	np, ng := n*p, n*pc
+	s.two = l * (np*np + ng*ng)
+	s.twoMost = s.two + 2*(l-1)*np*ng
+	return s
+}
+
+// fits says whether the numbers that are encoded first are as many as they must be. Some are made when they are first recorded.
+func (p *piece) fits(s partSizes) bool {
+	for _, x := range []struct {
+		got, want int
+		later     bool
+	}{{len(p.Loss), s.replicas * s.kept, false}, {len(p.Test), s.replicas * s.kept, false}, {len(p.Norm), s.replicas * s.kept, false}, {len(p.Pre), s.pre, false},
+		{len(p.Align), s.replicas * s.kernelTimes, true}, {len(p.Move), s.replicas * s.kernelTimes, true}, {len(p.Each), s.each, true}, {len(p.First), s.replicas, true}} {
+		if x.got != x.want && !(x.later && x.got == 0) {
+			return false
+		}
+	}
+	for _, k := range p.First {
+		if len(k) != s.pairs {
+			return false
+		}
+	}
+	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.layers && p.Bad == nil && len(p.Align) == len(p.Move)
+}
+
+// fits says whether the statistics are of at most so many replicas, and of numbers as many as one of the two sizes.
+func (k *kernelStats) fits(replicas, size, most int) bool {
+	if k.N == 0 {
+		return len(k.Mean) == 0 && len(k.M2) == 0
+	}
+	return k.N > 0 && k.N <= replicas && len(k.Mean) == len(k.M2) && (len(k.Mean) == size || len(k.Mean) == most)
+}
+
+// fits says whether the fields kept so far are those of a run of these sizes.
+func (h *history) fits(s partSizes) bool {
+	if len(h.Phi) == 0 && len(h.G) == 0 && len(h.Known) == 0 {
+		return true
+	}
+	if len(h.Phi) != s.layers || len(h.G) != s.layers || len(h.Known) > s.twoTimes {
+		return false
+	}
+	for l := range h.Phi {
+		if n := s.twoTimes * s.points; !h.Phi[l].Fills(s.rows, n) || !h.G[l].Fills(s.rows, n*s.outputs) {
+			return false
+		}
+	}
+	for _, layers := range h.Known {
+		if len(layers) != s.layers-1 {
+			return false
+		}
+		for _, ranks := range layers {
+			if len(ranks) != 0 && len(ranks) != s.replicas {
+				return false
+			}
+			for _, r := range ranks {
+				if r[0] < 0 || r[1] < 0 || r[0] > s.rows || r[1] > s.rows {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // kernelStats are running mean and sum of squared deviations over replicas of the kernels of one time.
@@ -301,14 +393,14 @@ type job[T la.Float] struct {
 	bad     atomic.Int64 // earliest step known to have gone wrong
 
 	mu     sync.Mutex
-	parts  []*part       // finished ones
+	parts  []*piece      // finished ones
 	merged int           // how many of them, from the first, are in stats
 	stats  []kernelStats // of all replicas, by recorded time
 	two    kernelStats
 }
 
 // finish takes a part and merges kernels in the order of the batches, whatever the order in which they finish.
-func (j *job[T]) finish(b int, p *part) {
+func (j *job[T]) finish(b int, p *piece) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.parts[b] = p
@@ -360,7 +452,7 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 
 	size := e.batchSize()
 	batches := (e.Replicas + size - 1) / size
-	j.parts, j.stats = make([]*part, batches), make([]kernelStats, len(j.ksteps))
+	j.parts, j.stats = make([]*piece, batches), make([]kernelStats, len(j.ksteps))
 	errs := make([]error, batches)
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -401,9 +493,9 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 }
 
 // batch trains replicas [lo, hi).
-func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
+func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	name := fmt.Sprintf("%s-%03d", j.Name, b)
-	if pt, ok, err := j.loadPart(name); err != nil || ok {
+	if pt, ok, err := j.loadPart(name, hi-lo); err != nil || ok {
 		if ok {
 			j.advance(int64(hi-lo) * int64(j.p.Training.Steps+1))
 		}
@@ -463,7 +555,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 	}
 	pt.history = history{}
 	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
-		if err := j.Store.Save(name, func(w io.Writer) error { return pt.save(gob.NewEncoder(w)) }); err != nil {
+		if err := part.Save(j.Store, name, pt.save); err != nil {
 			return nil, err
 		}
 	}
@@ -488,7 +580,7 @@ func (j *job[T]) advance(n int64) {
 }
 
 // start makes the network of a batch, at its checkpoint if there is one.
-func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper, error) {
+func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Stepper, error) {
 	st, err := ode.NewStepper(j.p.Training.Method, j.p.Training.Steps)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("dmft: training: %w", err)
@@ -514,28 +606,28 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	}
 	nw.Reserve(st.Registers())
 	t := len(j.kept)
-	pt := &part{
+	pt := &piece{
 		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
 		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
 		kernels: make([]kernelStats, len(j.ksteps)),
 		Pre:     make([]float64, 2*nw.l*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
 	if j.Store != nil {
-		data, ok, err := j.Store.Load(name + ".checkpoint")
+		fresh := piece{}
+		ok, err := part.Load(j.Store, name+".checkpoint", func(dec *gob.Decoder) error {
+			err := fresh.load(dec, len(j.ksteps), j.sizes(hi-lo))
+			if err == nil {
+				err = nw.load(dec)
+			}
+			if err == nil {
+				err = st.SetState(fresh.Stepper)
+			}
+			return err
+		})
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, fmt.Errorf("dmft: %w", err)
 		}
 		if ok {
-			dec := gob.NewDecoder(bytes.NewReader(data))
-			fresh := part{}
-			if err = fresh.load(dec, len(j.ksteps)); err == nil {
-				if err = nw.load(dec); err == nil {
-					err = st.SetState(fresh.Stepper)
-				}
-			}
-			if err != nil || len(fresh.F) != len(pt.F) {
-				return nil, nil, nil, fmt.Errorf("dmft: checkpoint %s: %w; delete the run folder to start over", name, errors.Join(errCheckpoint, err))
-			}
 			return nw, &fresh, st, nil
 		}
 	}
@@ -546,13 +638,12 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	return nw, pt, st, nil
 }
 
-func (j *job[T]) checkpoint(name string, nw *network[T], pt *part, st ode.Stepper) error {
+func (j *job[T]) checkpoint(name string, nw *network[T], pt *piece, st ode.Stepper) error {
 	if j.Store == nil {
 		return nil
 	}
 	pt.Stepper = st.State()
-	return j.Store.Save(name+".checkpoint", func(w io.Writer) error {
-		enc := gob.NewEncoder(w)
+	return part.Save(j.Store, name+".checkpoint", func(enc *gob.Encoder) error {
 		if err := pt.save(enc); err != nil {
 			return err
 		}
@@ -560,23 +651,26 @@ func (j *job[T]) checkpoint(name string, nw *network[T], pt *part, st ode.Steppe
 	})
 }
 
-func (j *job[T]) loadPart(name string) (*part, bool, error) {
+func (j *job[T]) loadPart(name string, replicas int) (*piece, bool, error) {
 	if j.Store == nil {
 		return nil, false, nil
 	}
-	data, ok, err := j.Store.Load(name)
-	if err != nil || !ok {
-		return nil, false, err
+	pt := &piece{}
+	ok, err := part.Load(j.Store, name, func(dec *gob.Decoder) error {
+		err := pt.load(dec, len(j.ksteps), j.sizes(replicas))
+		if err == nil && pt.Next != j.p.Training.Steps+1 {
+			err = part.ErrMisfit
+		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("dmft: %w", err)
 	}
-	pt := &part{}
-	if err := pt.load(gob.NewDecoder(bytes.NewReader(data)), len(j.ksteps)); err != nil {
-		return nil, false, fmt.Errorf("dmft: part %s: %w; delete the run folder to start over", name, err)
-	}
-	return pt, true, nil
+	return pt, ok, err
 }
 
 // record notes the state at step n.
-func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
+func (j *job[T]) record(nw *network[T], pt *piece, n int, first bool) {
 	for k, step := range j.tsteps {
 		if step == n {
 			pt.history.keep(newKernelScratch(nw).fields(), k, len(j.tsteps))
@@ -639,7 +733,7 @@ const lambdaRows = 4096
 const summaryRows = 512
 
 // summarise notes alignment and movement of the NTK at the start of kernels x of one replica at kept time k; their scatter is an error bar.
-func (j *job[T]) summarise(pt *part, k, r, replicas int, x []float64) {
+func (j *job[T]) summarise(pt *piece, k, r, replicas int, x []float64) {
 	pc := j.pts.Train * j.pts.Outputs
 	if pc > summaryRows {
 		return
@@ -661,7 +755,7 @@ func (j *job[T]) summarise(pt *part, k, r, replicas int, x []float64) {
 const replicaRows = 32
 
 // keepNTK keeps the NTK of one replica at kept time k, if it is one of those asked for.
-func (j *job[T]) keepNTK(pt *part, k, r, replicas int, x []float64) {
+func (j *job[T]) keepNTK(pt *piece, k, r, replicas int, x []float64) {
 	e := evenly(j.Record.NTKReplicas, len(j.ksteps))
 	i := slices.Index(e, k)
 	if i < 0 {
@@ -678,7 +772,7 @@ func (j *job[T]) keepNTK(pt *part, k, r, replicas int, x []float64) {
 }
 
 // preactivations keeps h of evenly spaced sites of each replica.
-func (j *job[T]) preactivations(nw *network[T], pt *part, which int) {
+func (j *job[T]) preactivations(nw *network[T], pt *piece, which int) {
 	cols := min(j.pts.Train, preactColumns)
 	i := which * nw.l * nw.r * j.preSite * cols
 	for l := range nw.l {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 )
 
 // Matrix is all that training asks of a hidden weight matrix W: products with it and with its transpose, outer products
@@ -95,6 +96,14 @@ func (d *Dense[T]) Load(dec *gob.Decoder) error {
 	var regs []la.Mat[T]
 	if err := dec.Decode(&regs); err != nil {
 		return err
+	}
+	if len(regs) != len(d.regs) {
+		return part.ErrMisfit
+	}
+	for _, w := range regs {
+		if !w.Fills(d.regs[0].Rows, d.regs[0].Cols) {
+			return part.ErrMisfit
+		}
 	}
 	d.regs, d.data = regs, nil
 	for _, w := range regs {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -465,18 +466,25 @@ func (nw *network[T]) load(dec *gob.Decoder) error {
 	if err := dec.Decode(&regs); err != nil {
 		return err
 	}
-	for i, r := range regs {
-		if r.In.Rows != nw.r*nw.n || r.In.Cols != nw.pts.columns() || r.Out.Cols != nw.pts.Outputs || len(r.In.Data) != r.In.Rows*r.In.Cols || len(r.Out.Data) != r.In.Rows*r.Out.Cols || len(r.Bias.Data) != len(nw.regs[0].Bias.Data) || len(r.F) != len(nw.regs[0].F) {
-			return errCheckpoint
-		}
-		nw.Reserve(i + 1)
-		nw.regs[i] = r
+	if len(regs) != len(nw.regs) {
+		return part.ErrMisfit
 	}
+	rows, first := nw.r*nw.n, nw.regs[0]
+	for _, r := range regs {
+		if !r.In.Fills(rows, first.In.Cols) || !r.Out.Fills(rows, first.Out.Cols) || first.Bias.Cols > 0 && !r.Bias.Fills(rows, first.Bias.Cols) || len(r.F) != len(first.F) {
+			return part.ErrMisfit
+		}
+	}
+	copy(nw.regs, regs)
 	nw.Reserve(len(regs)) // takes note of the new data
-	nw.f0 = nil
-	if err := dec.Decode(&nw.f0); err != nil {
+	var f0 []float64
+	if err := dec.Decode(&f0); err != nil {
 		return err
 	}
+	if len(f0) != len(nw.f0) {
+		return part.ErrMisfit
+	}
+	nw.f0 = f0
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			if err := w.Load(dec); err != nil {

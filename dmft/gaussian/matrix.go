@@ -532,6 +532,33 @@ type saved struct {
 	Exact          bool
 }
 
+// fits says whether what was saved is a matrix like w, with all that its numbers of directions promise.
+func (s *saved) fits(w *Matrix) bool {
+	if len(s.V) != len(w.v) || len(s.D) != len(w.d) || len(s.D) != len(s.V) || len(s.V) == 0 {
+		return false
+	}
+	for _, v := range s.V {
+		if v.Cols != s.V[0].Cols || v.Cols < s.N[0] || !v.Fills(w.sites, v.Cols) {
+			return false
+		}
+	}
+	for i := range s.N {
+		n := s.N[i]
+		if n < 0 || n > w.sites && !w.exact || math.IsNaN(s.Scale[i]) || math.IsNaN(s.Dropped[i]) {
+			return false
+		}
+		// With exact coordinates the forward side has no basis, and neither side keeps its noise here.
+		if q := s.Q[i]; n > 0 && !(w.exact && i == 0) && (q.Cols < n || !q.Fills(w.sites, q.Cols)) {
+			return false
+		}
+		if z := s.Noise[i]; n > 0 && !w.exact && (z.Cols < n || !z.Fills(w.sites, z.Cols)) {
+			return false
+		}
+	}
+	f := s.Forward
+	return len(f.Data) == 0 || f.Rows <= s.N[0] && f.Fills(f.Rows, f.Cols)
+}
+
 // Save and Load keep and restore the matrix, bit for bit. Pools are shared between matrices and kept by their owner.
 func (w *Matrix) Save(enc *gob.Encoder) error {
 	f, b := &w.forward, &w.backward
@@ -545,7 +572,7 @@ func (w *Matrix) Load(dec *gob.Decoder) error {
 	if err := dec.Decode(&s); err != nil {
 		return err
 	}
-	if s.Exact != w.exact || len(s.V) == 0 || s.V[0].Rows != w.sites {
+	if s.Exact != w.exact || !s.fits(w) {
 		return errors.New("gaussian: the saved matrix is of another kind")
 	}
 	w.d, w.v, w.data, w.forward.coords = s.D, s.V, nil, s.Forward

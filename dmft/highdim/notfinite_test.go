@@ -60,11 +60,11 @@ func TestNotFinite(t *testing.T) {
 		},
 		"readout rate": func(p *Problem, x float64) { p.Readout.Rate = x },
 	} {
-		for _, x := range []float64{1e307, 1e200, 1e100, 1e40, 1e7, 1e-40, 1e-160, 1e-307} {
+		for _, x := range []float64{1e307, 1e100, 1e7, 1e-160} {
 			for _, activation := range []kernels.Activation{{Name: kernels.QuadraticMixName, Parameter: 0.5}, {Name: "tanh"}} {
 				p := &Problem{Ratio: 2, Units: 2, Activation: activation, OutputScale: 1, Target: Target{Overlaps: [][]float64{{0.3}, {-0.2}}},
 					Training: Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 4}}
-				if name == "epsilon" && activation.Name != kernels.QuadraticMixName {
+				if activation.Name != kernels.QuadraticMixName && (name == "epsilon" || x == 1e7) { // sampled averages take their time
 					continue
 				}
 				spoil(p, x)

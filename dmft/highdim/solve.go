@@ -1,12 +1,10 @@
 package highdim
 
 import (
-	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -291,6 +290,11 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	for b, r := range rec {
+		if !r.alike(rec[0]) {
+			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again", j.part(b), part.ErrMisfit)
+		}
+	}
 	t := collect(j.p, rec, j.times())
 	t.Diagnostics.MemoryBytes = j.bytes
 	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= j.p.Training.Steps && (!t.Status.Early() || t.Status.Code == dmft.Interrupted) {
@@ -321,15 +325,18 @@ func (j *job) replica(ctx context.Context, b int) (*record, error) {
 	name := j.part(b)
 	steps := j.p.Training.Steps
 	if j.run.Store != nil {
-		data, ok, err := j.run.Store.Load(name)
+		rec := &record{}
+		ok, err := part.Load(j.run.Store, name, func(dec *gob.Decoder) error {
+			err := dec.Decode(rec)
+			if err == nil && (rec.Next != steps+1 || !rec.fits(j)) {
+				err = part.ErrMisfit
+			}
+			return err
+		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("highdim: %w", err)
 		}
 		if ok {
-			rec := &record{}
-			if err := gob.NewDecoder(bytes.NewReader(data)).Decode(rec); err != nil || rec.Next != steps+1 {
-				return nil, fmt.Errorf("highdim: part %s of an earlier run does not fit; delete the run folder to start over", name)
-			}
 			j.tell(int64(steps + 1))
 			return rec, nil
 		}
@@ -343,7 +350,7 @@ func (j *job) replica(ctx context.Context, b int) (*record, error) {
 		return nil, err
 	}
 	if j.run.Store != nil && rec.Next == steps+1 {
-		if err := j.run.Store.Save(name, func(w io.Writer) error { return gob.NewEncoder(w).Encode(rec) }); err != nil {
+		if err := part.Save(j.run.Store, name, func(enc *gob.Encoder) error { return enc.Encode(rec) }); err != nil {
 			return nil, err
 		}
 	}
