@@ -104,10 +104,10 @@ func (r Record) kernelSteps(p *Problem) []int {
 		np, _, _, c := p.Data.sizes()
 		per := kernelBytes(np, c, p.Network.Depth)
 		n = t
-		if t > autoKernels || int64(t)*per > autoBytes {
+		if t > autoKernels || float64(t)*float64(per) > autoBytes {
 			n = thinnedTo
 		}
-		if int64(n)*per > autoBytes {
+		if float64(n)*float64(per) > autoBytes {
 			n = int(autoBytes / per)
 		}
 		if n < 2 {
@@ -161,8 +161,8 @@ func evenly(n, t int) []int {
 
 // kernelBytes is the memory of the kernels of one time, mean and spread.
 func kernelBytes(p, c, l int) int64 {
-	pc := int64(p) * int64(c)
-	return 16 * (pc*pc + int64(l)*(pc*pc+int64(p)*int64(p)))
+	pc, q := float64(p)*float64(c), float64(p)
+	return la.Bytes(16 * (pc*pc + float64(l)*(pc*pc+q*q)))
 }
 
 // piece is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
@@ -871,48 +871,76 @@ func largestEigenvalue(k []float64, n int) float64 {
 
 // MemoryEstimate is about how many bytes a Train call will use.
 func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
-	np, pt, d, c := p.Data.sizes()
-	all, t, l := int64(np+pt), int64(len(e.Record.kept(p))), int64(p.Network.Depth)
+	points, tests, dim, outputs := p.Data.sizes()
+	// In floating point, since products of what a file may ask for do not fit into an int64.
+	np, c, d, all := float64(points), float64(outputs), float64(dim), float64(points+tests)
+	t, l, width, replicas := float64(len(e.Record.kept(p))), float64(p.Network.Depth), float64(e.Width), float64(e.Replicas)
 	var one T
-	word := int64(8)
+	word := 8.
 	if _, ok := any(one).(float32); ok {
 		word = 4
 	}
-	size := int64(e.batchSize())
-	rows := size * int64(e.Width)
-	batches := (int64(e.Replicas) + size - 1) / size
-	regs := int64(2)
+	size := float64(e.batchSize())
+	rows := size * width
+	batches := (e.Replicas + e.batchSize() - 1) / e.batchSize()
+	regs := 2.
 	if st, err := ode.NewStepper(p.Training.Method, p.Training.Steps); err == nil {
-		regs = int64(st.Registers())
+		regs = float64(st.Registers())
 	}
 	space, err := p.Data.chooseSpace(e.Space)
-	cols, shared := all, int64(np)*all*(8+word)
+	cols, shared := all, np*all*(8+word)
 	if err == nil && space == InputSpace {
-		cols, shared = int64(d), 2*all*int64(d)*word
+		cols, shared = d, 2*all*d*word
 	}
-	state := rows * word * (regs*(cols+int64(c)) + l*(3*all+int64(np)))
-	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
-	if e.Conditioned {                     // two bases, their noise and the learned factors, with room to grow
-		hidden = word * (regs + 4) * 3 / 2 * guessRank(np, c, p.Training.Steps, e.Width)
+	bias := 0.
+	if p.Network.Bias > 0 {
+		bias = l - 1
 	}
-	state += (l - 1) * size * int64(e.Width) * hidden
-	fields, two := e.Record.twoTimeBytes(p, rows)
-	state += fields
-	record := t * (all*int64(c)*8*2*int64(e.Replicas+1) + 24*int64(e.Replicas)) // of the parts and together, with means and spreads
-	q := int64(min(np*c, replicaRows))
-	record += int64(e.Replicas) * int64(min(e.Record.NTKReplicas, len(e.Record.kernelSteps(p)))) * q * q * 8 * 2
-	each := kernelBytes(np, c, p.Network.Depth)
-	kernels := int64(len(e.Record.kernelSteps(p))) * each
-	live := int64(e.Parallel(int(batches)))
+	back := np // columns of the gradient fields of every output by itself, where they are kept
+	switch {
+	case e.TangentKernel:
+		back = all
+	case !e.Conditioned || l == 1:
+		back = 0
+	}
+	state := rows * word * (regs*(cols+c+bias) + l*(3*all+np+c*back))
+	message := rows * word * (cols + c + bias) // the largest that a checkpoint encodes at once
+	if e.Conditioned {
+		rank := float64(guessRank(points, outputs, p.Training.Steps, e.Width)) * 3 / 2 // with room to grow
+		state += (l - 1) * rows * word * (regs + 4) * rank                             // two bases, their noise, and what is learned in every register
+		pools := l                                                                     // of noise, forward and backward, over half of the sites
+		if p.Network.Kind == ResNet {
+			pools = 1
+		}
+		state += 2 * rows / 2 * 8 * min(width/2, max(pools, l-1)*rank+pools*(min(d, all)+32))
+		if l > 1 {
+			message = max(message, 4*width*8*rank)
+		}
+	} else if l > 1 {
+		state += (l - 1) * size * regs * width * width * word
+		message = max(message, width*width*word)
+	}
+	fields, two := e.Record.twoTimeBytes(p, int64(rows))
+	state += float64(fields)
+	if e.Store != nil { // gob takes nine bytes for a number of eight and five for one of four, and grows its buffer by doubling
+		state += 2.5 * max(message, float64(fields))
+	}
+	record := t * (all*c*8*2*(replicas+1) + 24*replicas) // of the parts and together, with means and spreads
+	q := float64(min(points*outputs, replicaRows))
+	ksteps := e.Record.kernelSteps(p)
+	record += replicas * float64(min(e.Record.NTKReplicas, len(ksteps))) * q * q * 8 * 2
+	each := float64(kernelBytes(points, outputs, p.Network.Depth))
+	kernels := float64(len(ksteps)) * each
+	live := float64(e.Parallel(batches))
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
-	total := shared + live*state + record + (kernels+two)*(live+2)
+	total := shared + live*state + record + (kernels+float64(two))*(live+2)
 	switch {
 	case kernels > 0:
-		total += 3*live*each + int64(np)*int64(np)*8
-	case np*c <= lambdaRows: // the NTK at the start, of the first replica
-		total += each + int64(np)*int64(np)*8
+		total += 3*live*each + np*np*8
+	case points*outputs <= lambdaRows: // the NTK at the start, of the first replica
+		total += each + np*np*8
 	}
-	return total
+	return la.Bytes(total*1.05 + 1<<17) // and what is small
 }
 
 // guessRank is about how many directions a hidden matrix will have met on either side: in long runs of tanh networks 100, 180 and 1080 were for 8, 16

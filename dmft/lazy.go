@@ -229,13 +229,13 @@ func lazyKernels(p *Problem, ker kernels.Kernels, tr *Trajectory, steps []int, y
 // lazyMemory is about how many bytes the lazy method uses.
 func lazyMemory(p *Problem, r Record) int64 {
 	np, pt, _, c := p.Data.sizes()
-	all := int64(np + pt)
-	l := int64(p.Network.Depth)
+	all := float64(np + pt)
+	l := float64(p.Network.Depth)
 	if l == InfiniteDepth {
 		l = 600 // the deepest of the ladder
 	}
 	steps := Record{AutoKernels: true}.kernelSteps(p)
-	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(len(r.kept(p)))*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
+	return la.Bytes(all*all*8*(3*l+3) + all*float64(np)*8 + float64(len(r.kept(p)))*all*float64(c)*16 + float64(len(steps))*float64(kernelBytes(np, c, p.Network.Depth)))
 }
 
 // Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides by their number),

@@ -438,8 +438,10 @@ func (nw *network[T]) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 
 // save and load keep and restore all that the training loop needs to go on, bit for bit.
 func (nw *network[T]) save(enc *gob.Encoder) error {
-	if err := enc.Encode(nw.regs); err != nil {
-		return err
+	for i := range nw.regs { // one by one: an encoder keeps what it encodes
+		if err := enc.Encode(nw.regs[i]); err != nil {
+			return err
+		}
 	}
 	if err := enc.Encode(nw.f0); err != nil {
 		return err
@@ -462,21 +464,18 @@ func (nw *network[T]) save(enc *gob.Encoder) error {
 }
 
 func (nw *network[T]) load(dec *gob.Decoder) error {
-	var regs []register[T]
-	if err := dec.Decode(&regs); err != nil {
-		return err
-	}
-	if len(regs) != len(nw.regs) {
-		return part.ErrMisfit
-	}
 	rows, first := nw.r*nw.n, nw.regs[0]
-	for _, r := range regs {
+	for i := range nw.regs {
+		var r register[T]
+		if err := dec.Decode(&r); err != nil {
+			return err
+		}
 		if !r.In.Fills(rows, first.In.Cols) || !r.Out.Fills(rows, first.Out.Cols) || first.Bias.Cols > 0 && !r.Bias.Fills(rows, first.Bias.Cols) || len(r.F) != len(first.F) {
 			return part.ErrMisfit
 		}
+		nw.regs[i] = r
 	}
-	copy(nw.regs, regs)
-	nw.Reserve(len(regs)) // takes note of the new data
+	nw.Reserve(len(nw.regs)) // takes note of the new data
 	var f0 []float64
 	if err := dec.Decode(&f0); err != nil {
 		return err

@@ -524,7 +524,7 @@ func (w *Matrix) Error(e, a, b int, atol, rtol float64) (float64, int) {
 
 type saved struct {
 	D              []float64
-	V              []la.Mat[float64]
+	V              []la.Mat[float64] // encoded before, not here
 	Q, Noise       [2]la.Mat[float64]
 	N              [2]int
 	Scale, Dropped [2]float64
@@ -562,16 +562,28 @@ func (s *saved) fits(w *Matrix) bool {
 // Save and Load keep and restore the matrix, bit for bit. Pools are shared between matrices and kept by their owner.
 func (w *Matrix) Save(enc *gob.Encoder) error {
 	f, b := &w.forward, &w.backward
-	return enc.Encode(saved{D: w.d, V: w.v, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
+	for _, v := range w.v { // one by one: an encoder keeps what it encodes
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+	}
+	return enc.Encode(saved{D: w.d, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
 		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords, Exact: w.exact})
 }
 
 // Load implements the other half of Save.
 func (w *Matrix) Load(dec *gob.Decoder) error {
+	vs := make([]la.Mat[float64], len(w.v))
+	for i := range vs {
+		if err := dec.Decode(&vs[i]); err != nil {
+			return err
+		}
+	}
 	var s saved
 	if err := dec.Decode(&s); err != nil {
 		return err
 	}
+	s.V = vs
 	if s.Exact != w.exact || !s.fits(w) {
 		return errors.New("gaussian: the saved matrix is of another kind")
 	}
