@@ -95,28 +95,38 @@ func (e *Ensemble[T]) batchSize() int {
 	return min(n, max((e.Replicas+1)/2, 1))
 }
 
+// times is how many steps f and losses are kept at.
+func (r Record) times(p *Problem) int {
+	every := max(r.Every, 1)
+	return (p.Training.Steps+every-1)/every + 1
+}
+
+// kernelTimes is at how many of them kernels are kept.
+func (r Record) kernelTimes(p *Problem) int {
+	t := r.times(p)
+	if !r.AutoKernels {
+		return max(min(r.Kernels, t), 0)
+	}
+	np, _, _, c := p.Data.sizes()
+	per := float64(kernelBytes(np, c, p.Network.Depth))
+	n := t
+	if t > autoKernels || float64(t)*per > autoBytes {
+		n = thinnedTo
+	}
+	if float64(n)*per > autoBytes {
+		n = int(autoBytes / per)
+	}
+	if n = min(n, t); n < 2 {
+		return 0
+	}
+	return n
+}
+
 // kernelSteps are the steps at which kernels are kept.
 func (r Record) kernelSteps(p *Problem) []int {
-	kept := r.kept(p)
-	t := len(kept)
-	n := r.Kernels
-	if r.AutoKernels {
-		np, _, _, c := p.Data.sizes()
-		per := kernelBytes(np, c, p.Network.Depth)
-		n = t
-		if t > autoKernels || float64(t)*float64(per) > autoBytes {
-			n = thinnedTo
-		}
-		if float64(n)*float64(per) > autoBytes {
-			n = int(autoBytes / per)
-		}
-		if n < 2 {
-			return nil
-		}
-	}
-	steps := evenly(n, t)
+	steps := evenly(r.kernelTimes(p), r.times(p))
 	for i, k := range steps {
-		steps[i] = kept[k]
+		steps[i] = min(k*max(r.Every, 1), p.Training.Steps)
 	}
 	return steps
 }
@@ -124,7 +134,7 @@ func (r Record) kernelSteps(p *Problem) []int {
 // kept are the steps at which f and losses are kept.
 func (r Record) kept(p *Problem) []int {
 	last, every := p.Training.Steps, max(r.Every, 1)
-	steps := make([]int, 0, last/every+2)
+	steps := make([]int, 0, r.times(p))
 	for n := 0; n < last; n += every {
 		steps = append(steps, n)
 	}
@@ -874,7 +884,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	points, tests, dim, outputs := p.Data.sizes()
 	// In floating point, since products of what a file may ask for do not fit into an int64.
 	np, c, d, all := float64(points), float64(outputs), float64(dim), float64(points+tests)
-	t, l, width, replicas := float64(len(e.Record.kept(p))), float64(p.Network.Depth), float64(e.Width), float64(e.Replicas)
+	t, l, width, replicas := float64(e.Record.times(p)), float64(p.Network.Depth), float64(e.Width), float64(e.Replicas)
 	var one T
 	word := 8.
 	if _, ok := any(one).(float32); ok {
@@ -927,10 +937,10 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	}
 	record := t * (all*c*8*2*(replicas+1) + 24*replicas) // of the parts and together, with means and spreads
 	q := float64(min(points*outputs, replicaRows))
-	ksteps := e.Record.kernelSteps(p)
-	record += replicas * float64(min(e.Record.NTKReplicas, len(ksteps))) * q * q * 8 * 2
+	ksteps := e.Record.kernelTimes(p)
+	record += replicas * float64(min(e.Record.NTKReplicas, ksteps)) * q * q * 8 * 2
 	each := float64(kernelBytes(points, outputs, p.Network.Depth))
-	kernels := float64(len(ksteps)) * each
+	kernels := float64(ksteps) * each
 	live := float64(e.Parallel(batches))
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
 	total := shared + live*state + record + (kernels+float64(two))*(live+2)

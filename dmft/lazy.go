@@ -234,8 +234,8 @@ func lazyMemory(p *Problem, r Record) int64 {
 	if l == InfiniteDepth {
 		l = 600 // the deepest of the ladder
 	}
-	steps := Record{AutoKernels: true}.kernelSteps(p)
-	return la.Bytes(all*all*8*(3*l+3) + all*float64(np)*8 + float64(len(r.kept(p)))*all*float64(c)*16 + float64(len(steps))*float64(kernelBytes(np, c, p.Network.Depth)))
+	steps := Record{AutoKernels: true}.kernelTimes(p)
+	return la.Bytes(all*all*8*(3*l+3) + all*float64(np)*8 + float64(r.times(p))*all*float64(c)*16 + float64(steps)*float64(kernelBytes(np, c, p.Network.Depth)))
 }
 
 // Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides by their number),

@@ -24,7 +24,7 @@ func (r Record) twoTimeSteps(p *Problem) []int { return evenly(r.TwoTime, p.Trai
 // twoTimeBytes is the memory of a history of the given rows, and that of the kernels made of it, mean and spread.
 func (r Record) twoTimeBytes(p *Problem, rows int64) (fields, kernels int64) {
 	np, _, _, c := p.Data.sizes()
-	n, l := float64(len(r.twoTimeSteps(p)))*float64(np), float64(p.Network.Depth)
+	n, l := float64(max(min(r.TwoTime, p.Training.Steps+1), 0))*float64(np), float64(p.Network.Depth)
 	nc := n * float64(c)
 	return la.Bytes(8 * float64(rows) * l * (n + nc)), la.Bytes(16 * (l*(n*n+nc*nc) + 2*(l-1)*n*nc))
 }

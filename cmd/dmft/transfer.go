@@ -71,7 +71,7 @@ func transferFile(c *cli.Context) error {
 			return err
 		}
 		study.Conclude(e.Transfer.Tolerance)
-		return s.printTransfer(out, study)
+		return errors.Join(s.printTransfer(out, study), diverged(study))
 	}
 	if folder.Resumed {
 		s.progress.Line("resuming the run in %s", out)
@@ -91,7 +91,37 @@ func transferFile(c *cli.Context) error {
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
-	return s.printTransfer(out, study)
+	return errors.Join(s.printTransfer(out, study), diverged(study))
+}
+
+// diverged is an error when a study has a curve without a finite loss: it answers nothing then.
+func diverged(study transfer.Study) error {
+	for _, p := range study.Panels {
+		curves := slices.Concat(p.Curves, p.Theory)
+		if p.Limit != nil {
+			curves = append(curves, *p.Limit)
+		}
+		finite := 0
+		for _, c := range curves {
+			if c.Optimum != nil {
+				finite++
+			}
+		}
+		if finite > 0 || len(curves) == 0 || len(curves[0].Points) == 0 {
+			continue
+		}
+		grid := curves[0].Points
+		advice := "look for a smaller one with transfer.low and transfer.high"
+		if limit := curves[0].Stability; limit > 0 {
+			advice = fmt.Sprintf("the stability limit at the start is %.3g: give a grid around it, or none", limit)
+		}
+		what := "every run"
+		if p.Label != "" {
+			what += " of " + p.Label
+		}
+		return dmft.Status{Code: dmft.Diverged, Step: study.Step, Quantity: fmt.Sprintf("%s diverged, at every %s from %.3g to %.3g", what, study.Parameter, grid[0].Value, grid[len(grid)-1].Value), Advice: advice}.Err()
+	}
+	return nil
 }
 
 // transfers is the work of a transfer study: curves of networks and of the theory, one after the other in one sweep.
