@@ -812,17 +812,17 @@ func (j *job[T]) trouble(nw *network[T], n int) *Status {
 			worst = math.NaN()
 		}
 	}
+	var s *Status
 	switch {
 	case math.IsNaN(worst) || math.IsInf(worst, 0):
-		s := &Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
-		if n == 0 {
-			s.Advice = tooLarge
-		}
-		return s
+		s = &Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
 	case worst > divergedAbove*scale:
-		return &Status{Code: Diverged, Step: n - 1, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
+		s = &Status{Code: Diverged, Step: n - 1, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
 	}
-	return nil
+	if s != nil && n == 0 {
+		s.Advice = tooLarge
+	}
+	return s
 }
 
 // diagnose writes the likely cause of a divergence.

@@ -152,6 +152,9 @@ type StopError struct{ Status Status }
 
 func (e *StopError) Error() string {
 	s := fmt.Sprintf("stopped at step %d: %s", e.Status.Step, e.Status.Code)
+	if e.Status.Step < 0 {
+		s = fmt.Sprintf("stopped before the first step: %s", e.Status.Code)
+	}
 	if e.Status.Quantity != "" {
 		s += ": " + e.Status.Quantity
 	}

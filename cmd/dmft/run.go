@@ -623,7 +623,7 @@ func redraw(c *cli.Context) error {
 		if t == nil && len(r.Sims) > 0 {
 			t = r.Sims[0]
 		}
-		if t != nil {
+		if t != nil && !t.F.Empty() {
 			r.Points = t.F.Shape[1]
 			if !t.FTest.Empty() {
 				r.TestPoints = t.FTest.Shape[1]

@@ -80,6 +80,9 @@ func ReadHighDimensional(path string) (*highdim.Trajectory, error) {
 		}
 		*c.n = int(m[c.name].Data[0])
 	}
+	if len(t.Time) == 0 && len(t.Loss) == 0 && len(t.TestLoss) == 0 && t.Replicas > 0 { // stopped before the first step
+		return t, nil
+	}
 	if len(t.Time) == 0 || len(t.Loss) != len(t.Time) || len(t.TestLoss) != len(t.Time) {
 		return nil, fmt.Errorf("%s is no trajectory of high-dimensional data: %d times, %d and %d losses", path, len(t.Time), len(t.Loss), len(t.TestLoss))
 	}

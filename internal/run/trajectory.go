@@ -108,6 +108,9 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 		return 0
 	}
 	t.Width, t.Replicas = scalar("width"), scalar("replicas")
+	if len(t.Time) == 0 && len(t.Loss) == 0 && t.F.Empty() && t.Replicas > 0 { // stopped before the first step
+		return t, nil
+	}
 	if len(t.Time) == 0 || len(t.Loss) != len(t.Time) || t.F.Empty() || t.F.Shape[0] != len(t.Time) {
 		return nil, fmt.Errorf("%s: not a trajectory of this program", filepath.Base(path))
 	}
