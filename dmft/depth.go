@@ -87,7 +87,7 @@ func solveInfinite(ctx context.Context, p *Problem, s Settings) (*Trajectory, er
 	if twoTime {
 		tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, "kernels between two times are kept of networks of finite depth only")
 	}
-	return tr, nil
+	return tr, tr.settle(s.Record.kept(p))
 }
 
 // extrapolate makes the trajectory of infinite depth from those of a ladder with the same blocks.

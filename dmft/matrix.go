@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 )
 
 // Matrix is all that training asks of a hidden weight matrix W: products with it and with its transpose, outer products
@@ -88,17 +89,26 @@ func (d *Dense[T]) Error(e, a, b int, atol, rtol float64) (float64, int) {
 func (d *Dense[T]) Err() error { return nil }
 
 // Save implements Matrix.
-func (d *Dense[T]) Save(enc *gob.Encoder) error { return enc.Encode(d.regs) }
+func (d *Dense[T]) Save(enc *gob.Encoder) error {
+	for _, w := range d.regs { // one by one: an encoder keeps what it encodes
+		if err := enc.Encode(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Load implements Matrix.
 func (d *Dense[T]) Load(dec *gob.Decoder) error {
-	var regs []la.Mat[T]
-	if err := dec.Decode(&regs); err != nil {
-		return err
-	}
-	d.regs, d.data = regs, nil
-	for _, w := range regs {
-		d.data = append(d.data, w.Data)
+	for i, old := range d.regs {
+		var w la.Mat[T]
+		if err := dec.Decode(&w); err != nil {
+			return err
+		}
+		if !w.Fills(old.Rows, old.Cols) {
+			return part.ErrMisfit
+		}
+		d.regs[i], d.data[i] = w, w.Data
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -467,8 +468,10 @@ func (nw *network[T]) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 
 // save and load keep and restore all that the training loop needs to go on, bit for bit.
 func (nw *network[T]) save(enc *gob.Encoder) error {
-	if err := enc.Encode(nw.regs); err != nil {
-		return err
+	for i := range nw.regs { // one by one: an encoder keeps what it encodes
+		if err := enc.Encode(nw.regs[i]); err != nil {
+			return err
+		}
 	}
 	if err := enc.Encode(nw.f0); err != nil {
 		return err
@@ -491,22 +494,26 @@ func (nw *network[T]) save(enc *gob.Encoder) error {
 }
 
 func (nw *network[T]) load(dec *gob.Decoder) error {
-	var regs []register[T]
-	if err := dec.Decode(&regs); err != nil {
-		return err
-	}
-	for i, r := range regs {
-		if r.In.Rows != nw.r*nw.n || r.In.Cols != nw.pts.columns() || r.Out.Cols != nw.pts.Outputs || len(r.In.Data) != r.In.Rows*r.In.Cols || len(r.Out.Data) != r.In.Rows*r.Out.Cols || len(r.Bias.Data) != len(nw.regs[0].Bias.Data) || len(r.F) != len(nw.regs[0].F) {
-			return errCheckpoint
+	rows, first := nw.r*nw.n, nw.regs[0]
+	for i := range nw.regs {
+		var r register[T]
+		if err := dec.Decode(&r); err != nil {
+			return err
 		}
-		nw.Reserve(i + 1)
+		if !r.In.Fills(rows, first.In.Cols) || !r.Out.Fills(rows, first.Out.Cols) || first.Bias.Cols > 0 && !r.Bias.Fills(rows, first.Bias.Cols) || len(r.F) != len(first.F) {
+			return part.ErrMisfit
+		}
 		nw.regs[i] = r
 	}
-	nw.Reserve(len(regs)) // takes note of the new data
-	nw.f0 = nil
-	if err := dec.Decode(&nw.f0); err != nil {
+	nw.Reserve(len(nw.regs)) // takes note of the new data
+	var f0 []float64
+	if err := dec.Decode(&f0); err != nil {
 		return err
 	}
+	if len(f0) != len(nw.f0) {
+		return part.ErrMisfit
+	}
+	nw.f0 = f0
 	for _, layer := range nw.hidden {
 		for _, w := range layer {
 			if err := w.Load(dec); err != nil {

@@ -186,6 +186,7 @@ func (j *job[T]) collect() *Trajectory {
 	}
 	j.collectKernels(tr)
 	j.collectTwoTime(tr)
+	tr.judge(j.kept)
 	if tr.Status.Early() {
 		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
 			tr.Status.Advice = j.diagnose(parts[0].Lambda)
@@ -294,12 +295,14 @@ func (tr *Trajectory) summarise(y target, pc, p int) {
 func spectrum(dst []float64, k *mat.Dense) {
 	n := len(dst)
 	var e mat.EigenSym
-	if !e.Factorize(mat.NewSymDense(n, append([]float64(nil), k.RawMatrix().Data...)), false) {
+	x := append([]float64(nil), k.RawMatrix().Data...)
+	scale := la.Moderate(x)
+	if !finite(x) || !e.Factorize(mat.NewSymDense(n, x), false) {
 		fill(dst, math.NaN())
 		return
 	}
 	for i, v := range e.Values(nil) {
-		dst[n-1-i] = v
+		dst[n-1-i] = scale * v
 	}
 }
 

@@ -254,7 +254,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	tr.Diagnostics.Steps += high.Diagnostics.Steps
 	tr.Diagnostics.Evaluations += high.Diagnostics.Evaluations
 	tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, fmt.Sprintf("the order γ₀² comes from runs at γ₀ = %g and %g; its error bars grow as γ₀²", a, b))
-	return tr, nil
+	return tr, tr.settle(s.Record.kept(p))
 }
 
 // Estimate is about how many bytes Solve will use.

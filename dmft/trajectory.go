@@ -152,6 +152,9 @@ type StopError struct{ Status Status }
 
 func (e *StopError) Error() string {
 	s := fmt.Sprintf("stopped at step %d: %s", e.Status.Step, e.Status.Code)
+	if e.Status.Step < 0 {
+		s = fmt.Sprintf("stopped before the first step: %s", e.Status.Code)
+	}
 	if e.Status.Quantity != "" {
 		s += ": " + e.Status.Quantity
 	}
@@ -203,6 +206,10 @@ func (t *Trajectory) truncate(kept []int, step int) {
 		*a = b
 	}
 	t.NTKReplicas = Array{}
+	t.TwoTimeStep, t.TwoTimeTime = nil, nil
+	for _, a := range []*Array{&t.PhiTwoTime, &t.PhiTwoTimeStderr, &t.GTwoTime, &t.GTwoTimeStderr, &t.ResponseA, &t.ResponseAStderr, &t.ResponseB, &t.ResponseBStderr} {
+		*a = Array{}
+	}
 	k := 0
 	for k < len(t.KernelStep) && t.KernelStep[k] <= step {
 		k++

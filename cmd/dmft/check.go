@@ -20,6 +20,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/run"
 )
 
@@ -190,7 +191,7 @@ func check(c *cli.Context) error {
 		if !math.IsNaN(total) {
 			doc["total_seconds"] = total
 		}
-		return writeJSON(c.App.Writer, doc)
+		return jsonx.Write(c.App.Writer, doc)
 	}
 	w := c.App.Writer
 	if len(points) == 1 {

@@ -18,6 +18,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
 	"github.com/seed39b58f2d/dmft/internal/sweep"
@@ -44,7 +45,7 @@ func (s *session) runConverge(out string, f *experiment.File) error {
 		return errors.Join(err, stopped)
 	}
 	if s.json {
-		if err := writeJSON(s.printed, map[string]any{"out": out, "convergence": results}); err != nil {
+		if err := jsonx.Write(s.printed, map[string]any{"out": out, "convergence": results}); err != nil {
 			return err
 		}
 	} else {
@@ -78,7 +79,7 @@ func convergenceFigures(results []report.Convergence) []report.Named {
 
 // storedConvergence is the convergence that the manifest of a finished run holds.
 func storedConvergence(m *run.Manifest, label string) (*report.Convergence, error) {
-	b, err := json.Marshal(m.Comparison)
+	b, err := jsonx.Marshal(m.Comparison)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/progress"
 	"github.com/seed39b58f2d/dmft/internal/report"
@@ -213,7 +213,8 @@ func (j *job) fixedPoint() (*outcome, error) {
 		}
 		return nil, err
 	}
-	if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 {
+	short := func(t *dmft.Trajectory) bool { return t.Steps() < 2 } // its status says why
+	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
 		if r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance); err != nil {
 			return nil, err
 		}
@@ -639,13 +640,13 @@ func redraw(c *cli.Context) error {
 		if t == nil && len(r.Sims) > 0 {
 			t = r.Sims[0]
 		}
-		if t != nil {
+		if t != nil && !t.F.Empty() {
 			r.Points = t.F.Shape[1]
 			if !t.FTest.Empty() {
 				r.TestPoints = t.FTest.Shape[1]
 			}
 		}
-		if r.Theory != nil && len(r.Sims) > 0 {
+		if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 && !slices.ContainsFunc(r.Sims, func(t *dmft.Trajectory) bool { return t.Steps() < 2 }) {
 			r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance)
 		}
 		return r, err
@@ -742,7 +743,7 @@ func drawn(c *cli.Context, dir string, figs []report.Named, n int) error {
 		files[i] = filepath.Join(out, f)
 	}
 	if c.Bool("json") {
-		return writeJSON(c.App.Writer, map[string]any{"figures": files})
+		return jsonx.Write(c.App.Writer, map[string]any{"figures": files})
 	}
 	for _, f := range files {
 		fmt.Fprintln(c.App.Writer, f)
@@ -768,7 +769,7 @@ func (s *session) print(out string, results []report.Result) error {
 		if s.mode == "grok" {
 			doc["gaps"] = s.gaps
 		}
-		return writeJSON(s.printed, doc)
+		return jsonx.Write(s.printed, doc)
 	}
 	if err := report.Table(s.printed, results); err != nil {
 		return err
@@ -787,12 +788,6 @@ func (s *session) print(out string, results []report.Result) error {
 	}
 	_, err := fmt.Fprintf(s.printed, "\nresults in %s\n", out)
 	return err
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // verdict is an error when theory and simulation disagree.

@@ -22,6 +22,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -277,7 +278,7 @@ func (s *sweeping) slurm() error {
 	}
 	if s.c.Bool("detach") {
 		if s.json {
-			return writeJSON(s.printed, map[string]any{"out": s.Dir, "jobs": sub.Jobs})
+			return jsonx.Write(s.printed, map[string]any{"out": s.Dir, "jobs": sub.Jobs})
 		}
 		_, err := fmt.Fprintf(s.printed, "job array %s; dmft sweep %s --status says how far it is\n", sub.Jobs.Array, s.Dir)
 		return err
@@ -659,7 +660,7 @@ func (s *sweeping) conclude(lost []string) error {
 		if len(lost) > 0 {
 			doc["lost"] = lost
 		}
-		if err := writeJSON(s.printed, doc); err != nil {
+		if err := jsonx.Write(s.printed, doc); err != nil {
 			return err
 		}
 	} else {
@@ -749,7 +750,7 @@ func (s *sweeping) status() error {
 		if sub != nil {
 			doc["jobs"], doc["tasks"] = sub.Jobs, t
 		}
-		return writeJSON(s.printed, doc)
+		return jsonx.Write(s.printed, doc)
 	}
 	fmt.Fprintf(s.printed, "%s: %s\n", s.Dir, c)
 	if sub != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -72,7 +73,7 @@ func transferFile(c *cli.Context) error {
 			return err
 		}
 		study.Conclude(e.Transfer.Tolerance)
-		return s.printTransfer(out, study)
+		return errors.Join(s.printTransfer(out, study), diverged(study))
 	}
 	if folder.Resumed {
 		s.progress.Line("resuming the run in %s", out)
@@ -92,7 +93,37 @@ func transferFile(c *cli.Context) error {
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
-	return s.printTransfer(out, study)
+	return errors.Join(s.printTransfer(out, study), diverged(study))
+}
+
+// diverged is an error when a study has a curve without a finite loss: it answers nothing then.
+func diverged(study transfer.Study) error {
+	for _, p := range study.Panels {
+		curves := slices.Concat(p.Curves, p.Theory)
+		if p.Limit != nil {
+			curves = append(curves, *p.Limit)
+		}
+		finite := 0
+		for _, c := range curves {
+			if c.Optimum != nil {
+				finite++
+			}
+		}
+		if finite > 0 || len(curves) == 0 || len(curves[0].Points) == 0 {
+			continue
+		}
+		grid := curves[0].Points
+		advice := "look for a smaller one with transfer.low and transfer.high"
+		if limit := curves[0].Stability; limit > 0 {
+			advice = fmt.Sprintf("the stability limit at the start is %.3g: give a grid around it, or none", limit)
+		}
+		what := "every run"
+		if p.Label != "" {
+			what += " of " + p.Label
+		}
+		return dmft.Status{Code: dmft.Diverged, Step: study.Step, Quantity: fmt.Sprintf("%s diverged, at every %s from %.3g to %.3g", what, study.Parameter, grid[0].Value, grid[len(grid)-1].Value), Advice: advice}.Err()
+	}
+	return nil
 }
 
 // transfers is the work of a transfer study: curves of networks and of the theory, one after the other in one sweep.
@@ -324,7 +355,7 @@ func (t *transfers) keep(ctx context.Context, folder *run.Folder, c transferCurv
 	case err != nil:
 		return p, fmt.Errorf("%s, %s = %.4g: %w", c.name, study.Parameter, v, err)
 	}
-	return p, folder.Save(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(p) })
+	return p, folder.Save(name, func(w io.Writer) error { return jsonx.Write(w, p) })
 }
 
 // point is the loss at one value of the hyperparameter. A divergence is an infinite loss.
@@ -417,7 +448,7 @@ func readStudy(dir string) (s transfer.Study, err error) {
 
 // writeStudy writes a study as JSON, as arrays and as a table: one row per point of every curve.
 func writeStudy(folder *run.Folder, s transfer.Study) error {
-	if err := npy.Replace(folder.Path(transferName), func(w io.Writer) error { return writeJSON(w, s) }); err != nil {
+	if err := npy.Replace(folder.Path(transferName), func(w io.Writer) error { return jsonx.Write(w, s) }); err != nil {
 		return err
 	}
 	rows := report.TransferRows(s)
@@ -430,7 +461,7 @@ func writeStudy(folder *run.Folder, s transfer.Study) error {
 // printTransfer shows a study.
 func (s *session) printTransfer(out string, study transfer.Study) error {
 	if s.json {
-		return writeJSON(s.printed, map[string]any{"out": out, "study": study})
+		return jsonx.Write(s.printed, map[string]any{"out": out, "study": study})
 	}
 	if err := report.TransferTable(s.printed, study); err != nil {
 		return err

@@ -165,6 +165,8 @@ const (
 	resolution = 1e-11
 	// A residual computed as a difference of Gram matrices is right to some 1e-14 of the fields: enough for tolerances above differenceTol.
 	differenceTol = 1e-10
+	// Fields whose mean square is below it, where float64 has lost digits, count as zero.
+	vanishing = 1e-290
 )
 
 // pass is one pass of extend; more says that directions below the resolution were left.
@@ -190,7 +192,7 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	} else {
 		b.scale = max(b.scale, total/float64(p))
 	}
-	if b.scale == 0 {
+	if b.scale < vanishing {
 		return 0, false, nil
 	}
 	if b.n > 0 && tol > differenceTol {
@@ -279,8 +281,14 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	g := grow(&b.gram, rank, rank)
 	la.Gemm(la.N, la.T, 1, um, um, 0, g)
 	val := work[:rank]
+	scale := la.Moderate(g.Data)
 	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: rank, Stride: rank, Data: g.Data, Uplo: blas.Upper}, val, work[p:], 3*p) {
 		return 0, 0, v, errEigen
+	}
+	if scale != 1 {
+		for i := range val {
+			val[i] *= scale
+		}
 	}
 	for i := rank - 1; i >= 0; i-- {
 		if left = val[i]; val[i] <= tol*b.scale || val[i] < resolution*val[rank-1] {
@@ -516,7 +524,7 @@ func (w *Matrix) Error(e, a, b int, atol, rtol float64) (float64, int) {
 
 type saved struct {
 	D              []float64
-	V              []la.Mat[float64]
+	V              []la.Mat[float64] // encoded before, not here
 	Q, Noise       [2]la.Mat[float64]
 	N              [2]int
 	Scale, Dropped [2]float64
@@ -524,20 +532,59 @@ type saved struct {
 	Exact          bool
 }
 
+// fits says whether what was saved is a matrix like w, with all that its numbers of directions promise.
+func (s *saved) fits(w *Matrix) bool {
+	if len(s.V) != len(w.v) || len(s.D) != len(w.d) || len(s.D) != len(s.V) || len(s.V) == 0 {
+		return false
+	}
+	for _, v := range s.V {
+		if v.Cols != s.V[0].Cols || v.Cols < s.N[0] || !v.Fills(w.sites, v.Cols) {
+			return false
+		}
+	}
+	for i := range s.N {
+		n := s.N[i]
+		if n < 0 || n > w.sites && !w.exact || math.IsNaN(s.Scale[i]) || math.IsNaN(s.Dropped[i]) {
+			return false
+		}
+		// With exact coordinates the forward side has no basis, and neither side keeps its noise here.
+		if q := s.Q[i]; n > 0 && !(w.exact && i == 0) && (q.Cols < n || !q.Fills(w.sites, q.Cols)) {
+			return false
+		}
+		if z := s.Noise[i]; n > 0 && !w.exact && (z.Cols < n || !z.Fills(w.sites, z.Cols)) {
+			return false
+		}
+	}
+	f := s.Forward
+	return len(f.Data) == 0 || f.Rows <= s.N[0] && f.Fills(f.Rows, f.Cols)
+}
+
 // Save and Load keep and restore the matrix, bit for bit. Pools are shared between matrices and kept by their owner.
 func (w *Matrix) Save(enc *gob.Encoder) error {
 	f, b := &w.forward, &w.backward
-	return enc.Encode(saved{D: w.d, V: w.v, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
+	for _, v := range w.v { // one by one: an encoder keeps what it encodes
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+	}
+	return enc.Encode(saved{D: w.d, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
 		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords, Exact: w.exact})
 }
 
 // Load implements the other half of Save.
 func (w *Matrix) Load(dec *gob.Decoder) error {
+	vs := make([]la.Mat[float64], len(w.v))
+	for i := range vs {
+		if err := dec.Decode(&vs[i]); err != nil {
+			return err
+		}
+	}
 	var s saved
 	if err := dec.Decode(&s); err != nil {
 		return err
 	}
-	if s.Exact != w.exact || len(s.V) == 0 || s.V[0].Rows != w.sites {
+	s.V = vs
+	if s.Exact != w.exact || !s.fits(w) {
 		return errors.New("gaussian: the saved matrix is of another kind")
 	}
 	w.d, w.v, w.data, w.forward.coords = s.D, s.V, nil, s.Forward

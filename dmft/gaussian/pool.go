@@ -248,8 +248,10 @@ func (p *Pool) Load(dec *gob.Decoder) error {
 			return err
 		}
 	}
-	if len(n) != 5 {
-		return errors.New("gaussian: not a saved pool")
+	// n, plain, made, avoided, ahead
+	if len(n) != 5 || n[3] < 0 || n[0] < n[3] || n[2] < n[0] || n[2] > p.limit || n[1] < 0 || n[4] < 1 || n[4] > chunk || n[2] > z.Cols ||
+		z.Cols > 0 && !z.Fills(p.rows, z.Cols) || even.Cols > 0 && !even.Holds(p.rows, even.Cols) || even.Cols < 0 || z.Cols < 0 {
+		return errors.New("gaussian: not a saved pool of these sites")
 	}
 	p.n, p.plain, p.made, p.avoided, p.ahead, p.even, p.z = n[0], n[1], n[2], n[3], n[4], even, z
 	return p.rng.UnmarshalBinary(state)

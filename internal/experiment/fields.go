@@ -39,6 +39,9 @@ type condition struct {
 
 var inf = math.Inf(1)
 
+// leastSignificance is far in the tails of what is tested, where the laws of test statistics that samples are compared with hold no longer.
+const leastSignificance = 1e-9
+
 // Conditions.
 func sources(names ...string) condition {
 	return condition{[]string{"data.source"}, "with source " + strings.Join(names, ", "), func(e *Experiment) string {
@@ -320,7 +323,7 @@ var fields = []field{
 	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
 		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
 	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
-	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
+	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: leastSignificance, max: 1, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
 
 	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
 

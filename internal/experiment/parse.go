@@ -658,6 +658,10 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 	if !ok {
 		return bad()
 	}
+	if hint := extreme(x); hint != "" {
+		r.fail(tok, "%s is %s; expected %s%s", f.path, tok.Value, f.typeName(), hint)
+		return nil, false
+	}
 	if !f.inRange(x) {
 		r.fail(tok, "%s is %s; expected %s", f.path, tok.Value, f.typeName())
 		return nil, false
@@ -726,8 +730,8 @@ func (r *reader) numbers(f *field, n ast.Node, integers bool) ([]float64, bool) 
 			continue
 		}
 		x, ok := number(item)
-		if !ok || !f.inRange(x) || integers && !whole(x) {
-			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), numberHint(item))
+		if hint := extreme(x); !ok || hint != "" || !f.inRange(x) || integers && !whole(x) {
+			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), cmp.Or(numberHint(item), hint))
 			continue
 		}
 		out = append(out, x)
@@ -809,6 +813,24 @@ func number(n ast.Node) (float64, bool) {
 	x, err := strconv.ParseFloat(t.Value, 64)
 	// x + 0 has no negative zero, which would give equal experiments different hashes.
 	return x + 0, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0)
+}
+
+// Numbers of a file other than zero are between tiny and huge in size. Kernels are squares of what the file scales, and their norms squares of kernels: fourth powers of
+// these are still numbers.
+const (
+	huge = 1e75
+	tiny = 1 / huge
+)
+
+// extreme says why a number is too large or too close to zero to compute with, or "".
+func extreme(x float64) string {
+	switch a := math.Abs(x); {
+	case a > huge:
+		return fmt.Sprintf("; sizes above %g leave no room for their powers", huge)
+	case a > 0 && a < tiny:
+		return fmt.Sprintf("; sizes below %g leave no room for their powers", tiny)
+	}
+	return ""
 }
 
 // parameterKey is the name of the parameter of a base function, "" for those without.
@@ -966,17 +988,17 @@ func (r *reader) parameter(path, key string, p *ast.MappingValueNode, a *kernels
 				continue
 			}
 			x, ok := number(item)
-			if !ok {
-				r.fail(start(item), "%s: the coefficient is %s; expected number%s", path, describe(item), numberHint(item))
+			if hint := extreme(x); !ok || hint != "" {
+				r.fail(start(item), "%s: the coefficient is %s; expected number%s", path, describe(item), cmp.Or(numberHint(item), hint))
 			}
 			a.Coefficients = append(a.Coefficients, x)
 		}
 		return
 	}
 	x, ok := number(n)
-	switch {
-	case !ok:
-		r.fail(start(n), "%s: the %s is %s; expected number%s", path, key, describe(n), numberHint(n))
+	switch hint := extreme(x); {
+	case !ok || hint != "":
+		r.fail(start(n), "%s: the %s is %s; expected number%s", path, key, describe(n), cmp.Or(numberHint(n), hint))
 	case key == "gain" && x == 0, key == "scale" && x == 0:
 		r.fail(start(n), "%s: the %s is zero, which makes φ constant", path, key)
 	case key == "gain":

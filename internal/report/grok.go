@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 )
 
 // HighDimensional is the outcome of one experiment on high-dimensional data.
@@ -47,7 +47,13 @@ type GapRow struct {
 func (r HighDimensional) Gaps() []GapRow {
 	var rows []GapRow
 	add := func(what string, t *highdim.Trajectory) {
-		if t == nil || len(t.Time) == 0 {
+		if t == nil {
+			return
+		}
+		if len(t.Time) == 0 { // it stopped before anything was recorded
+			none := math.NaN()
+			rows = append(rows, GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Status: string(t.Status.Code), Loss: none, Stderr: none, TestLoss: none, TestErr: none,
+				Gap: highdim.NewSpread(nil, nil, nil, dmft.Array{}, dmft.Array{}, r.Fraction)})
 			return
 		}
 		k := len(t.Time) - 1
@@ -241,5 +247,5 @@ type PhaseThreshold struct {
 
 // MarshalJSON leaves the function out.
 func (p PhaseDiagram) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction, "last_time": p.Horizon, "maps": p.Maps})
+	return jsonx.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction, "last_time": p.Horizon, "maps": p.Maps})
 }

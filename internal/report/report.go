@@ -59,10 +59,15 @@ type Row struct {
 func (r Result) Rows() []Row {
 	var rows []Row
 	add := func(what string, sites bool, t *dmft.Trajectory) {
-		if t == nil || len(t.Loss) == 0 {
+		if t == nil {
 			return
 		}
 		last := len(t.Loss) - 1
+		if last < 0 { // it stopped before anything was recorded
+			none := math.NaN()
+			rows = append(rows, Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Status: string(t.Status.Code), Loss: none, LossStderr: none, InitialLoss: none, FStderr: none})
+			return
+		}
 		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: max(last, t.Status.Step), Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0]}
 		if t.Status.Early() {
 			row.Status = string(t.Status.Code)
@@ -154,8 +159,11 @@ func Table(w io.Writer, results []Result) error {
 }
 
 func sig(v float64) string {
-	if v == 0 {
+	switch {
+	case v == 0:
 		return "0"
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return "–"
 	}
 	return fmt.Sprintf("%.3g", v)
 }

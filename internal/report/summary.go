@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 )
 
 // A Quantity is a number that sums up a trajectory.
@@ -132,7 +133,7 @@ func (n Number) String() string {
 }
 
 // Encode and Decode put summaries into a manifest.
-func Encode(s []Summary) (json.RawMessage, error) { return json.Marshal(s) }
+func Encode(s []Summary) (json.RawMessage, error) { return jsonx.Marshal(s) }
 
 // Decode reads what Encode wrote.
 func Decode(b json.RawMessage) (s []Summary, err error) {

@@ -177,7 +177,7 @@ func TestHostileManifest(t *testing.T) {
 // FuzzFolder: a run folder with anything in the place of its files is an error or a folder, and no panic: manifest.json, run.json, failure.json, .owner, and a trajectory.
 func FuzzFolder(f *testing.F) {
 	dir := f.TempDir()
-	folder, err := Open(dir, "name", "h", false)
+	folder, err := Open(dir, Claim{Name: "name", Hash: "h"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func FuzzFolder(f *testing.F) {
 		}
 		_, _ = ReadHighDimensional(filepath.Join(dir, "theory.npz"))
 		_, _ = ReadFluctuations(filepath.Join(dir, "theory.npz"))
-		if folder, err := Open(dir, "name", "h", false); err == nil {
+		if folder, err := Open(dir, Claim{Name: "name", Hash: "h"}); err == nil {
 			folder.Close()
 		}
 	})

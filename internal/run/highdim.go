@@ -80,6 +80,9 @@ func ReadHighDimensional(path string) (*highdim.Trajectory, error) {
 		}
 		*c.n = ints(m[c.name].Data)[0]
 	}
+	if len(t.Time) == 0 && len(t.Loss) == 0 && len(t.TestLoss) == 0 && t.Replicas > 0 { // stopped before the first step
+		return t, nil
+	}
 	if err := checkHighDimensional(t); err != nil {
 		return nil, notOurs(path, "trajectory of high-dimensional data", err)
 	}

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
@@ -405,7 +406,7 @@ func Names(dir, prefix string) ([]string, error) {
 
 // writeJSON writes a file, all of it or nothing.
 func writeJSON(path string, v any) error {
-	return npy.Replace(path, func(w io.Writer) error { return json.NewEncoder(w).Encode(v) })
+	return npy.Replace(path, func(w io.Writer) error { return jsonx.Write(w, v) })
 }
 
 func remove(path string) error {
@@ -632,7 +633,7 @@ func (f *Folder) Finish(m Manifest) error {
 		return fmt.Errorf("run folder %s: %w", f.Dir, err)
 	}
 	m.Files = files
-	b, err := json.MarshalIndent(m, "", "  ")
+	b, err := jsonx.MarshalIndent(m)
 	if err != nil {
 		return fmt.Errorf("run folder %s: manifest: %w", f.Dir, err)
 	}

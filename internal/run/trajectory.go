@@ -106,6 +106,9 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 		return 0
 	}
 	t.Width, t.Replicas = scalar("width"), scalar("replicas")
+	if len(t.Time) == 0 && len(t.Loss) == 0 && t.F.Empty() && t.Replicas > 0 { // stopped before the first step
+		return t, nil
+	}
 	if err := checkTrajectory(t); err != nil {
 		return nil, notOurs(path, "trajectory", err)
 	}

@@ -32,6 +32,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/run"
 )
@@ -226,11 +227,7 @@ func (s *Sweep) Save(source []byte) error {
 }
 
 func replaceJSON(path string, v any) error {
-	return npy.Replace(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", " ")
-		return e.Encode(v)
-	})
+	return npy.Replace(path, func(w io.Writer) error { return jsonx.Write(w, v) })
 }
 
 // relative is a path as seen from the sweep folder, where there is a way; a relative one is that already.
