@@ -161,6 +161,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	if pt > 0 {
 		tr.FTestStderr, tr.TestLossStderr = NewArray(tr.FTest.Shape...), make([]float64, t)
 	}
+	p.classify(tr, true)
 	lazyKernels(p, ker, tr, set.Record.kernelSteps(p), s.y)
 	if pc := np; pc <= 4096 {
 		k := make([]float64, np*np)
