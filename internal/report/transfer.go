@@ -23,6 +23,14 @@ func sizeName(over string, size int) string {
 	return fmt.Sprintf("N = %d", size)
 }
 
+// transferLoss names the loss of a study with its normalisation.
+func transferLoss(s transfer.Study) string {
+	if s.Reduction == "" { // of a study from before it was noted
+		return s.Loss + " loss"
+	}
+	return s.Loss + " loss (" + s.Reduction + " over samples)"
+}
+
 // transferTitle is what a panel is about.
 func transferTitle(p transfer.Panel) string {
 	var parts []string
@@ -57,7 +65,7 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 			fmt.Fprintln(w, p.Label)
 		}
 		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(t, "\tbest %s\t95 %% interval\t%s loss\t± s.e.\tdiverges from\t\t\n", s.Parameter, s.Loss)
+		fmt.Fprintf(t, "\tbest %s\t95 %% interval\t%s\t± s.e.\tdiverges from\t\t\n", s.Parameter, transferLoss(s))
 		row := func(name string, m transfer.Measured) {
 			o := m.Optimum
 			if o == nil {
@@ -123,7 +131,7 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 
 // TransferFigure draws loss against the hyperparameter, one panel beside the other, one curve per size, the limit in black.
 func TransferFigure(s transfer.Study, caption string) Named {
-	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step), Legend: true}
+	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step)}
 	if caption != "" {
 		f.Title = caption + ". " + f.Title
 	}
@@ -134,7 +142,7 @@ func TransferFigure(s transfer.Study, caption string) Named {
 		if v := p.Drift.Short(s.Tolerance); v != "" {
 			title = strings.TrimPrefix(title+"\n"+v, "\n")
 		}
-		panel := figure.Panel{Title: title, X: figure.Axis{Label: name, Log: true}, Y: figure.Axis{Label: s.Loss + " loss", Log: true}}
+		panel := figure.Panel{Title: title, X: figure.Axis{Label: name, Log: true}, Y: figure.Axis{Label: transferLoss(s), Log: true}}
 		if i > 0 {
 			panel.Y.Label = ""
 		}

@@ -307,9 +307,15 @@ func (p Point) Value(what, quantity string) float64 {
 func (s *Sweep) Grid(points []Point) report.Grid {
 	e := s.Experiments[0].Experiment
 	g := report.Grid{What: Trajectories(points), Caption: e.Description, Time: "step"}
+	g.Reduction = e.Training.Reduction
+	for _, p := range s.Experiments {
+		if p.Experiment.Training.Reduction != g.Reduction {
+			g.Reduction = ""
+		}
+	}
 	switch {
 	case e.HighDimensional():
-		g.Time = report.TimeLabel
+		g.Time, g.Reduction = report.TimeLabel, "mean"
 	case e.Training.Optimizer == "flow":
 		g.Time = "time ηt"
 	}
@@ -333,7 +339,8 @@ func (s *Sweep) Grid(points []Point) report.Grid {
 			if err != nil {
 				return c, fmt.Errorf("%s: %w", s.Folder(i), err)
 			}
-			return report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data}, nil
+			return report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data,
+				Error: m["error"].Data, ErrorStderr: m["error_stderr"].Data, TestError: m["test_error"].Data, TestErrorStderr: m["test_error_stderr"].Data}, nil
 		}
 		return c, nil
 	}
