@@ -160,13 +160,18 @@ func (c *classes) series(labels []int, mean, stderr, reps Array, n int, meanFiel
 	}
 	if !meanField && r > 0 {
 		e, se = meanStderr(each)
-		return e, se, each
+	} else {
+		e, se = make([]float64, n), make([]float64, n)
+		for k := range n {
+			e[k] = c.of(mean.At(k).Data, labels)
+			if r > 1 {
+				se[k] = c.meanStderr(labels, mean.At(k).Data, stderr.At(k).Data, reps, k)
+			}
+		}
 	}
-	e, se = make([]float64, n), make([]float64, n)
-	for k := range n {
-		e[k] = c.of(mean.At(k).Data, labels)
-		if r > 1 {
-			se[k] = c.meanStderr(labels, mean.At(k).Data, stderr.At(k).Data, reps, k)
+	for k, v := range se { // of equal errors there is rounding, and of margins far from zero less than that
+		if v < tie {
+			se[k] = 0
 		}
 	}
 	return e, se, each

@@ -266,7 +266,8 @@ func numbers(values []float64) (labels []string, powersOfTen bool) {
 	return powers, true
 }
 
-// logTicks labels an axis of logarithms from one end to the other: as many of the values 1 … 9 times powers of ten as there is room for.
+// logTicks labels an axis of logarithms from one end to the other, so that as little as can be of it has no label: values 1 … 9 times powers of ten, round numbers on
+// less than a decade, powers of ten on many.
 type logTicks struct{}
 
 // Labels of an axis of logarithms: how many, and how far apart as a part of the axis.
@@ -301,44 +302,61 @@ func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 		return len(at) <= mostLabels
 	}
 	all := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}
-	var ts []plot.Tick
-	choose := func(of []float64, every int) bool {
-		at, values := places(of, every)
-		if fits(at) {
-			ts = label(at, values)
-			return true
+	sets := [][]float64{all, {1, 2, 3, 5, 7}, {1, 2, 5}, {1, 3}}
+	var at, values []float64
+	bare := 2. // the largest part of the axis between labels, or between one and the end
+	try := func(a, v []float64) {
+		if !fits(a) {
+			return
 		}
-		return false
-	}
-	// Where numbers are short, many of them; else powers of ten, as long as there are some.
-	sets := [][]float64{all, {1, 2, 3, 5, 7}, {1, 2, 5}, {1, 3}, {1}}
-	_, values := places(sets[2], 1)
-	if _, long := numbers(values); long {
-		sets = [][]float64{{1}, {1, 3}, {1, 2, 5}, {1, 2, 3, 5, 7}, all}
-	}
-	done := false
-	for _, of := range sets {
-		if done = choose(of, 1) && (len(of) > 1 || len(ts) > 2); done {
-			break
+		last, most := lo, 0.
+		for _, x := range append(slices.Clone(a), hi) {
+			last, most = x, math.Max(most, x-last)
+		}
+		if most < bare-1e-9 {
+			at, values, bare = a, v, most
 		}
 	}
-	for every := 1; !done; every++ {
-		done = choose(all[:1], every)
-	}
-	if len(ts) < 2 { // less than a factor between ticks: a few values as they are
-		var at, values []float64
-		for _, t := range (linearTicks{}).Ticks(math.Pow(10, lo), math.Pow(10, hi)) {
-			if t.Value > 0 {
-				at, values = append(at, math.Log10(t.Value)), append(values, t.Value)
+	tens, _ := places(all[:1], 1)
+	_, long := numbers(func() []float64 { _, v := places(sets[2], 1); return v }())
+	if !long || len(tens) < 3 { // where numbers are long, powers of ten alone, as long as there are some
+		bare = hi - lo + 1
+		if long {
+			try(places(sets[3], 1))
+		}
+		if len(at) < 3 {
+			for _, of := range sets {
+				try(places(of, 1))
 			}
 		}
-		return label(at, values)
+		if hi-lo < 1 { // less than a factor of ten
+			from, to := math.Pow(10, lo), math.Pow(10, hi)
+			unit := math.Pow(10, math.Floor(math.Log10(to-from)))
+			for _, m := range []float64{0.1, 0.2, 0.5, 1, 2, 5} {
+				var a, v []float64
+				for k := math.Ceil(from/unit/m - 1e-9); k*unit*m <= to*(1+1e-9); k++ {
+					if x := k * unit * m; x > 0 {
+						a, v = append(a, math.Log10(x)), append(v, x)
+					}
+				}
+				try(a, v)
+			}
+		}
 	}
+	for every := 1; len(at) == 0 && every < 1000; every++ {
+		if a, v := places(all[:1], every); fits(a) {
+			at, values = a, v
+		}
+	}
+	ts := label(at, values)
 	minor := all
+	if hi-lo < 0.1 {
+		return ts
+	}
 	if hi-lo > 8 {
 		minor = all[:1]
 	}
-	at, _ := places(minor, 1)
+	at, _ = places(minor, 1)
 	for _, v := range at {
 		if !slices.ContainsFunc(ts, func(t plot.Tick) bool { return math.Abs(t.Value-v) < 1e-9 }) {
 			ts = append(ts, plot.Tick{Value: v})

@@ -59,21 +59,19 @@ func (r Result) exact() *dmft.Trajectory {
 func (r Result) approximations(color func(string) int) figure.Panel {
 	p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: r.lossLabel("training"), Log: true}}
 	trusted := []figure.Series{}
+	if r.Theory != nil {
+		trusted = append(trusted, limit(r.Theory.Time, r.Theory.Loss, r.Theory.LossStderr, methodName(r.Method)))
+	}
 	if w := r.widest(); w != nil {
 		s := band(w.Time, w.Loss, w.LossStderr, fmt.Sprintf("N = %d", w.Width), 0, 1)
 		s.Color, s.Style = grey, figure.Points
-		s = thinBars(s, 20)
-		trusted = append(trusted, s)
+		trusted = append(trusted, thinBars(s, 20))
 	}
 	p.Series = append(p.Series, trusted...)
 	for i, m := range r.Methods {
 		s := band(m.Time, m.Loss, m.LossStderr, methodName(m.Name), i, len(r.Methods))
 		s.Color, s.Width = figure.Color(color(m.Name)), 1.2
 		p.Series = append(p.Series, s)
-	}
-	if r.Theory != nil {
-		s := limit(r.Theory.Time, r.Theory.Loss, r.Theory.LossStderr, methodName(r.Method))
-		p.Series, trusted = append(p.Series, s), append(trusted, s)
 	}
 	lo, hi := lossRange(p.Series)
 	// An approximation that blows up leaves the figure instead of flattening the rest.

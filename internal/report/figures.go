@@ -132,9 +132,22 @@ func lossFigure(results []Result) (figure.Figure, bool) {
 }
 
 func errorFigure(results []Result) (figure.Figure, bool) {
-	return curveRows(results, "Classification error, the part of the samples that is classified wrongly; "+bandsAre, false, stepTime,
+	f, ok := curveRows(results, "Classification error, the part of the samples that is classified wrongly; "+bandsAre, false, stepTime,
 		func(_ Result, row int) string { return []string{"training error", "test error"}[row] },
 		func(t *dmft.Trajectory) (y, se []float64) { return t.Error, t.ErrorStderr }, func(t *dmft.Trajectory) (y, se []float64) { return t.TestError, t.TestErrorStderr })
+	for _, p := range f.Panels {
+		within(p.Series, 0, 1)
+	}
+	return f, ok
+}
+
+// within cuts the bands of what cannot be below or above some value.
+func within(series []figure.Series, least, most float64) {
+	for _, s := range series {
+		for k := range s.Lo {
+			s.Lo[k], s.Hi[k] = math.Max(s.Lo[k], least), math.Min(s.Hi[k], most)
+		}
+	}
 }
 
 // lossRange keeps the axis of a loss that vanishes exponentially to the eight decades that matter.

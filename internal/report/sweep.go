@@ -561,6 +561,8 @@ func (g *Grid) curves() ([]Named, error) {
 		for c := range panels[r] {
 			if p := &panels[r][c]; row.log {
 				p.Y.Min, p.Y.Max = lossRange(p.Series)
+			} else {
+				within(p.Series, 0, 1)
 			}
 		}
 		f.Panels = append(f.Panels, panels[r]...)
