@@ -91,7 +91,7 @@ func (r Result) depthPanels(t *dmft.Trajectory) []figure.Panel {
 		f.Series = append(f.Series, s)
 	}
 
-	loss := figure.Panel{X: figure.Axis{Label: "1/L"}, Y: figure.Axis{Label: r.lossLabel("training") + ", " + r.at(t.Time[last])}}
+	loss := figure.Panel{X: figure.Axis{Label: "1/L"}, Y: figure.Axis{Label: r.lossLabel("training")}, Title: r.at(t.Time[last])}
 	points := figure.Series{Label: "depth L", Style: figure.Points, Color: figure.Color(1)}
 	for k := range n {
 		points.X, points.Y = append(points.X, x[k+1]), append(points.Y, t.LossDepths.At(k).Data[last])
@@ -109,11 +109,10 @@ func (r Result) depthPanels(t *dmft.Trajectory) []figure.Panel {
 	loss.Series = append(loss.Series, points, end)
 
 	curves := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: r.lossLabel("training"), Log: true}}
+	curves.Series = append(curves.Series, limit(t.Time, t.Loss, t.LossStderr, "L = ∞"))
 	for k, l := range t.Depths {
 		curves.Series = append(curves.Series, band(t.Time, t.LossDepths.At(k).Data, nil, fmt.Sprintf("L = %d", l), k, n))
 	}
-	s := limit(t.Time, t.Loss, t.LossStderr, "L = ∞")
-	curves.Series = append(curves.Series, s)
 	curves.Y.Min, curves.Y.Max = lossRange(curves.Series)
 	return []figure.Panel{f, loss, curves}
 }

@@ -113,6 +113,9 @@ func curveRows(results []Result, title string, log bool, time func(*dmft.Traject
 			}
 			if log {
 				p.Y.Min, p.Y.Max = lossRange(p.Series)
+				if top := 10 * highestStart(p.Series); top > p.Y.Min { // what diverges leaves the axes, and the others their room
+					p.Y.Max = math.Min(p.Y.Max, top)
+				}
 			}
 			any = any || len(p.Series) > 0
 			panels = append(panels, p)
@@ -148,6 +151,17 @@ func within(series []figure.Series, least, most float64) {
 			s.Lo[k], s.Hi[k] = math.Max(s.Lo[k], least), math.Min(s.Hi[k], most)
 		}
 	}
+}
+
+// highestStart is the largest first value.
+func highestStart(series []figure.Series) float64 {
+	top := 0.
+	for _, s := range series {
+		if len(s.Y) > 0 && !math.IsInf(s.Y[0], 0) {
+			top = math.Max(top, s.Y[0])
+		}
+	}
+	return top
 }
 
 // lossRange keeps the axis of a loss that vanishes exponentially to the eight decades that matter.

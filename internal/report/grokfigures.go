@@ -151,7 +151,7 @@ func pale(c color.NRGBA, x float64) color.NRGBA {
 
 // grokkingFigure shows train and test loss on the same axes.
 func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Columns: min(len(results), 3)}
+	f := figure.Figure{Columns: min(len(results), 3), SameY: true}
 	who := []string{}
 	for _, r := range results {
 		p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "loss" + overSamples}}
@@ -229,7 +229,7 @@ func once(texts []string) string {
 
 // highDimensionalLoss shows both losses of every dimension beside the theory.
 func highDimensionalLoss(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Train and test loss in growing dimension", Caption: "Bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)"}
+	f := figure.Figure{Title: "Train and test loss in growing dimension", SameY: true, Caption: "Bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)"}
 	any := false
 	var columns [][]figure.Panel
 	for _, r := range results {
@@ -245,14 +245,13 @@ func highDimensionalLoss(results []HighDimensional) (figure.Figure, bool) {
 				}
 				return t.TestLoss, t.TestLossStderr
 			}
+			if r.Theory != nil {
+				y, se := pick(r.Theory)
+				p.Series = append(p.Series, limit(r.Theory.Time, y, se, "D = ∞"))
+			}
 			for i, s := range r.Sims {
 				y, se := pick(s)
 				p.Series = append(p.Series, band(s.Time, y, se, fmt.Sprintf("D = %d", s.Dimension), i, len(r.Sims)))
-			}
-			if r.Theory != nil {
-				y, se := pick(r.Theory)
-				s := limit(r.Theory.Time, y, se, "D = ∞")
-				p.Series = append(p.Series, s)
 			}
 			any = any || len(p.Series) > 0
 			p.Y.Min, p.Y.Max = lossRange(p.Series)
@@ -343,7 +342,7 @@ func simulations(t *highdim.Trajectory) string {
 
 // decompositionFigure shows what the test loss is made of.
 func decompositionFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Columns: min(len(results), 3), PanelHeight: 2.7}
+	f := figure.Figure{Columns: min(len(results), 3), PanelHeight: 2.7, SameY: true}
 	var who []string
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "loss" + overSamples}}
@@ -423,7 +422,7 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 
 // dimensionFigure shows how the error falls with the dimension.
 func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Distance of simulations from the theory", Caption: "Train and test loss together, root mean square over times, relative to the theory", Columns: min(len(results), 3)}
+	f := figure.Figure{Title: "Distance of simulations from the theory", SameY: true, Caption: "Train and test loss together, root mean square over times, relative to the theory", Columns: min(len(results), 3)}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "dimension D", Log: true}, Y: figure.Axis{Label: "error, relative", Log: true}}
@@ -456,18 +455,17 @@ func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
 
 // alignmentFigure shows the alignment of the tangent kernel with the target.
 func alignmentFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Alignment of the tangent kernel with the target", Caption: "√P·yᵀKy/(‖K‖·|y|²) on the training points", Columns: min(len(results), 3)}
+	f := figure.Figure{Title: "Alignment of the tangent kernel with the target", SameY: true, Caption: "√P·yᵀKy/(‖K‖·|y|²) on the training points", Columns: min(len(results), 3)}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "√P × alignment"}}
+		if t := r.Theory; t != nil && len(t.Alignment) > 1 {
+			p.Series = append(p.Series, limit(t.AlignmentTime, t.Alignment, t.AlignmentStderr, "D = ∞"))
+		}
 		for i, s := range r.Sims {
 			if len(s.Alignment) > 1 {
 				p.Series = append(p.Series, band(s.AlignmentTime, s.Alignment, s.AlignmentStderr, fmt.Sprintf("D = %d", s.Dimension), i, len(r.Sims)))
 			}
-		}
-		if t := r.Theory; t != nil && len(t.Alignment) > 1 {
-			s := limit(t.AlignmentTime, t.Alignment, t.AlignmentStderr, "D = ∞")
-			p.Series = append(p.Series, s)
 		}
 		any = any || len(p.Series) > 0
 		p.Blank = len(p.Series) == 0
@@ -486,7 +484,7 @@ func scaled(x []float64, s float64) []float64 {
 
 // GrokkingFigure shows train and test loss of experiments on fixed data on the same axes, each relative to its start.
 func GrokkingFigure(results []Result, fraction float64, caption string) (Named, bool) {
-	f := figure.Figure{Columns: min(len(results), 3)}
+	f := figure.Figure{Columns: min(len(results), 3), SameY: true}
 	if len(results) == 0 || len(results) > maxPanels {
 		return Named{}, false
 	}

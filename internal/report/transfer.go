@@ -149,7 +149,7 @@ func TransferFigure(s transfer.Study, caption string) Named {
 		var marks []figure.Series
 		n := len(p.Curves)
 		add := func(m transfer.Measured, label string, c color.NRGBA, style figure.Style, width float64) {
-			curve := figure.Series{Label: label, Color: c, Style: style, Width: width}
+			curve := figure.Series{Label: label, Color: c, Style: style, Width: width, Top: m.Size == 0}
 			best := math.Inf(1)
 			for _, q := range m.Points {
 				l, e := q.Loss(), q.LossStderr()
@@ -181,6 +181,9 @@ func TransferFigure(s transfer.Study, caption string) Named {
 			}
 			marks = append(marks, figure.Series{X: []float64{o.Value}, Y: []float64{y}, Color: c, Style: figure.Points})
 		}
+		if p.Limit != nil {
+			add(*p.Limit, p.Name, figure.Color(0), figure.Dashed, 1.4)
+		}
 		for k, c := range p.Curves {
 			add(c, sizeName(p.Over, c.Size), figure.Sequence(k, n), figure.Line, 1)
 		}
@@ -190,9 +193,6 @@ func TransferFigure(s transfer.Study, caption string) Named {
 				label = "infinite width at that depth"
 			}
 			add(c, label, figure.Sequence(k, n), figure.Dotted, 1.2)
-		}
-		if p.Limit != nil {
-			add(*p.Limit, p.Name, figure.Color(0), figure.Dashed, 1.4)
 		}
 		panel.Series = append(panel.Series, marks...)
 		f.Panels = append(f.Panels, panel)
