@@ -2,7 +2,9 @@ package report
 
 import (
 	"fmt"
+	"image/color"
 	"math"
+	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/figure"
@@ -63,8 +65,17 @@ func band(t, y, se []float64, label string, i, n int) figure.Series {
 // limit is the theory curve: black, on top, with its own band.
 func limit(t, y, se []float64, label string) figure.Series {
 	s := band(t, y, se, label, 0, 1)
-	s.Color, s.Width, s.Style, s.Top = figure.Color(0), 1.4, figure.Dashed, true
+	s.Width, s.Top = 1.4, true
+	s.Color, s.Style = limitKey(label)
 	return s
+}
+
+// limitKey is how a limit is drawn: black and dashed, but the static NTK, which is another one, grey and dotted.
+func limitKey(label string) (color.NRGBA, figure.Style) {
+	if strings.Contains(label, methodNames[string(dmft.Lazy)]) {
+		return grey, figure.Dotted
+	}
+	return figure.Color(0), figure.Dashed
 }
 
 // methodNames are those of approximations in figures, where the theory is N = ∞.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/transfer"
 	"github.com/seed39b58f2d/dmft/internal/figure"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -182,7 +183,9 @@ func TransferFigure(s transfer.Study, caption string) Named {
 			marks = append(marks, figure.Series{X: []float64{o.Value}, Y: []float64{y}, Color: c, Style: figure.Points})
 		}
 		if p.Limit != nil {
-			add(*p.Limit, p.Name, figure.Color(0), figure.Dashed, 1.4)
+			name := strings.Replace(p.Name, ", "+string(dmft.Lazy), ", "+methodNames[string(dmft.Lazy)], 1)
+			c, style := limitKey(name)
+			add(*p.Limit, name, c, style, 1.4)
 		}
 		for k, c := range p.Curves {
 			add(c, sizeName(p.Over, c.Size), figure.Sequence(k, n), figure.Line, 1)
