@@ -160,8 +160,10 @@ func TestDamagedPart(t *testing.T) {
 func TestTrajectory(t *testing.T) {
 	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1}, Loss: []float64{2, 1}, LossStderr: []float64{0, .1}, ReadoutNorm: []float64{1, 2},
 		KernelStep: []int{0, 1}, KernelTime: []float64{0, 1}, Alignment: []float64{.1, .2}, KernelMovement: []float64{0, 1},
+		Error: []float64{.5, .25}, ErrorStderr: []float64{0, .1}, TestError: []float64{.5, .3}, TestErrorStderr: []float64{0, .2},
 		LayerTime: []float64{0, 1}, Depths: []int{5, 9}, TwoTimeStep: []int{0, 1}, TwoTimeTime: []float64{0, 1}}
 	for i, a := range []*dmft.Array{&tr.F, &tr.FStderr, &tr.NTK, &tr.NTKStderr, &tr.Phi, &tr.PhiStderr, &tr.G, &tr.GStderr, &tr.FReplicas, &tr.LossReplicas, &tr.Preactivations,
+		&tr.ErrorReplicas, &tr.TestErrorReplicas, &tr.PhiMovementStderr, &tr.GMovementStderr, &tr.PhiAlignmentStderr,
 		&tr.PhiMovement, &tr.GMovement, &tr.PhiAlignment, &tr.NTKSpectrum, &tr.PhiTwoTime, &tr.PhiTwoTimeStderr, &tr.GTwoTime, &tr.GTwoTimeStderr, &tr.ResponseA, &tr.ResponseB, &tr.ResponseAStderr, &tr.ResponseBStderr, &tr.FDepths, &tr.FDepthsStderr, &tr.LossDepths} {
 		*a = dmft.NewArray(2, 3)
 		for j := range a.Data {
