@@ -186,6 +186,8 @@ type piece struct {
 	Stepper          []float64
 	First            [][]float64 // NTK at the first kept time by replica, when it is small
 	Align, Move      []float64   // alignment and movement of the NTK, kept time × replica
+	FirstLayers      [][]float64 // Φ^ℓ and G^ℓ at the first kept time by replica, when they are small
+	Layers           []float64   // kept time × replica × summary (movement of Φ, of G, alignment of Φ) × layer
 	Each             []float64   // replica × time × q × q: NTK of the first points
 	Lambda           float64
 	Ranks            [][2]int
@@ -647,7 +649,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 			diverged(n, err)
 		}
 	}
-	pt.Stats, pt.Stepper, pt.First = st.Stats(), nil, nil
+	pt.Stats, pt.Stepper, pt.First, pt.FirstLayers = st.Stats(), nil, nil, nil
 	pt.Ranks, pt.Dropped = nw.ranks()
 	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
 		var hidden [][]*gaussian.Matrix
@@ -861,6 +863,7 @@ func (j *job[T]) summarise(pt *piece, k, r, replicas int, x []float64) {
 	if pc > summaryRows {
 		return
 	}
+	layers := x[pc*pc:]
 	x = x[:pc*pc]
 	if pt.First == nil {
 		pt.First = make([][]float64, replicas)
@@ -872,6 +875,40 @@ func (j *job[T]) summarise(pt *piece, k, r, replicas int, x []float64) {
 	n := mat.NewDense(pc, pc, x)
 	pt.Align[k*replicas+r] = kernels.Alignment(n, mat.NewDense(pc, 1, j.pts.y.y))
 	pt.Move[k*replicas+r] = kernels.Movement(n, mat.NewDense(pc, pc, pt.First[r]))
+	if j.layerSummaries() {
+		j.summariseLayers(pt, k, r, replicas, layers)
+	}
+}
+
+// layerNumbers is how many numbers the kernels of all layers may have for summaries by layer to have error bars, which need those of the start of every replica.
+const layerNumbers = 1 << 17
+
+func (j *job[T]) layerSummaries() bool {
+	return layersSmall(j.p.Network.Depth, j.pts.Train, j.pts.Outputs)
+}
+
+func layersSmall(l, p, c int) bool { return p*c <= summaryRows && l*(p*p+p*c*p*c) <= layerNumbers }
+
+// summariseLayers notes movements of Φ^ℓ and G^ℓ and alignments of Φ^ℓ of one replica, whose kernels are x.
+func (j *job[T]) summariseLayers(pt *piece, k, r, replicas int, x []float64) {
+	p, l := j.pts.Train, j.p.Network.Depth
+	pc := p * j.pts.Outputs
+	if pt.FirstLayers == nil {
+		pt.FirstLayers, pt.Layers = make([][]float64, replicas), make([]float64, len(j.ksteps)*replicas*3*l)
+	}
+	if k == 0 {
+		pt.FirstLayers[r] = append([]float64(nil), x...)
+	}
+	y := mat.NewDense(p, j.pts.Outputs, j.pts.y.y)
+	out := pt.Layers[(k*replicas+r)*3*l:]
+	first := pt.FirstLayers[r]
+	for i := range l {
+		phi := mat.NewDense(p, p, x[i*p*p:(i+1)*p*p])
+		at := l*p*p + i*pc*pc
+		out[i] = kernels.Movement(phi, mat.NewDense(p, p, first[i*p*p:(i+1)*p*p]))
+		out[l+i] = kernels.Movement(mat.NewDense(pc, pc, x[at:at+pc*pc]), mat.NewDense(pc, pc, first[at:at+pc*pc]))
+		out[2*l+i] = kernels.Alignment(phi, y)
+	}
 }
 
 // replicaRows is how many rows of the NTK of a replica are kept.
@@ -1055,6 +1092,9 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	each := float64(kernelBytes(points, outputs, p.Network.Depth))
 	kernels := float64(ksteps) * each
 	live := float64(e.Parallel(batches))
+	if kernels > 0 && layersSmall(p.Network.Depth, points, outputs) {
+		record += live * size * 8 * l * (np*np + np*c*np*c)
+	}
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
 	total := shared + live*state + record + (kernels+float64(two))*(live+2)
 	switch {

@@ -164,6 +164,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	if pt > 0 {
 		tr.FTestStderr, tr.TestLossStderr = NewArray(tr.FTest.Shape...), make([]float64, t)
 	}
+	p.classify(tr, true)
 	lazyKernels(p, ker, tr, set.Record.kernelSteps(p), s.y)
 	tr.judge(kept)
 	if pc := np; pc <= 4096 {

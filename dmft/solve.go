@@ -238,10 +238,12 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 		tr.FTest.Data, tr.FTestStderr.Data = meanStderr(tr.FTestReplicas)
 		tr.TestLoss, tr.TestLossStderr = lossOfMean(target{loss: p.Training.Loss, y: flat(p.Data.TestTargets), p: pt, c: c}, tr.FTestReplicas, tr.FTest)
 	}
+	p.classify(tr, true)
 	// Losses of blocks and spreads of kernels do not extrapolate.
 	tr.NTKReplicas = Array{}
 	tr.NTKStderr, tr.PhiStderr, tr.GStderr, tr.Preactivations, tr.LossReplicas, tr.ReadoutNorm = Array{}, Array{}, Array{}, Array{}, Array{}, nil
 	tr.Alignment, tr.KernelMovement, tr.AlignmentStderr, tr.KernelMovementStderr = nil, nil, nil, nil
+	tr.PhiMovementStderr, tr.GMovementStderr, tr.PhiAlignmentStderr = Array{}, Array{}, Array{}
 	if len(tr.Phi.Data) == len(lazy.Phi.Data) && !tr.Phi.Empty() {
 		mix(tr.NTK.Data, high.NTK.Data, lazy.NTK.Data)
 		mix(tr.Phi.Data, high.Phi.Data, lazy.Phi.Data)

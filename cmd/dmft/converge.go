@@ -33,14 +33,15 @@ const (
 func (s *session) runConverge(out string, f *experiment.File) error {
 	points := f.Points()
 	var results []report.Convergence
-	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
-		for _, x := range o {
-			if x.converge != nil {
-				results = append(results, *x.converge)
-			}
+	outcomes, stopped, err := s.product(out, f)
+	for _, x := range outcomes {
+		if x.converge != nil {
+			results = append(results, *x.converge)
 		}
-		return convergenceFigures(results)
-	})
+	}
+	if len(outcomes) > 1 { // those of one point are in its own folder
+		s.later(out, func() []report.Named { return convergenceFigures(results) })
+	}
 	if err != nil || outcomes == nil || len(results) == 0 {
 		return errors.Join(err, stopped)
 	}
@@ -140,6 +141,11 @@ func (j *job) convergePoint() (*outcome, error) {
 		return nil, err
 	}
 	defer folder.Close()
+	later := func(r *report.Convergence) {
+		if j.alone {
+			j.later(j.dir, func() []report.Named { return convergenceFigures([]report.Convergence{*r}) })
+		}
+	}
 	if folder.Complete {
 		m, err := run.ReadManifest(j.dir)
 		if err != nil {
@@ -148,6 +154,9 @@ func (j *job) convergePoint() (*outcome, error) {
 		r, err := storedConvergence(m, j.point.Label)
 		if err != nil {
 			return nil, err
+		}
+		if undrawn(j.dir) {
+			later(r)
 		}
 		return &outcome{converge: r}, nil
 	}
@@ -163,11 +172,7 @@ func (j *job) convergePoint() (*outcome, error) {
 	}
 	r.Label = j.point.Label
 	l.manifest.Comparison = r
-	if j.figures && j.alone {
-		if err := draw(convergenceFigures([]report.Convergence{*r}), folder.Path("figures")); err != nil {
-			return nil, err
-		}
-	}
+	later(r)
 	return &outcome{converge: r}, folder.Finish(l.manifest)
 }
 
@@ -448,5 +453,5 @@ func redrawConvergence(c *cli.Context, dir string, m *run.Manifest) error {
 			return err
 		}
 	}
-	return drawn(c, dir, convergenceFigures(results), len(results))
+	return drawn(c, dir, len(results), func() ([]report.Named, error) { return convergenceFigures(results), nil })
 }

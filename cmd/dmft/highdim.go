@@ -27,17 +27,15 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 		return err
 	}
 	var results []report.HighDimensional
-	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
-		for _, x := range o {
-			results = append(results, *x.high)
-		}
-		if len(o) == 1 { // its figures are in its own folder
-			return nil
-		}
-		return highDimensionalFigures(points, results)
-	})
+	outcomes, stopped, err := s.product(out, f)
 	if err != nil || outcomes == nil {
 		return err
+	}
+	for _, x := range outcomes {
+		results = append(results, *x.high)
+	}
+	if len(outcomes) > 1 { // those of one point are in its own folder
+		s.later(out, func() []report.Named { return highDimensionalFigures(points, results) })
 	}
 	d := phaseOf(f.Points(), results)
 	if err := s.printHighDimensional(out, results, d); err != nil {
@@ -81,10 +79,18 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 		return nil, err
 	}
 	defer folder.Close()
+	later := func(r *report.HighDimensional) {
+		if j.alone {
+			j.later(j.dir, func() []report.Named { return report.HighDimensionalFigures([]report.HighDimensional{*r}) })
+		}
+	}
 	if folder.Complete {
 		r, err := readHighDimensional(j.dir, j.point.Label, e)
 		if err != nil {
 			return nil, err
+		}
+		if undrawn(j.dir) {
+			later(r)
 		}
 		return &outcome{high: r}, j.earlier()
 	}
@@ -100,11 +106,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 	if r.Compare != nil {
 		m.Comparison = r.Compare
 	}
-	if j.figures && j.alone {
-		if err := draw(report.HighDimensionalFigures([]report.HighDimensional{*r}), folder.Path("figures")); err != nil {
-			return nil, err
-		}
-	}
+	later(r)
 	if err := finish(folder, m, r.Summaries()); err != nil {
 		return nil, err
 	}
@@ -443,7 +445,7 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 		}
 		points, results = append(points, p), append(results, *r)
 	}
-	return true, drawn(c, dir, highDimensionalFigures(points, results), len(results))
+	return true, drawn(c, dir, len(results), func() ([]report.Named, error) { return highDimensionalFigures(points, results), nil })
 }
 
 // pointOf is the point of a product over keys that a finished folder holds.

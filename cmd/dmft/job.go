@@ -221,9 +221,9 @@ func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *o
 	})
 }
 
-// product runs every point of a file, one in the folder out and several in folders of their own in it, and draws the figures. A point that stopped early
+// product runs every point of a file, one in the folder out and several in folders of their own in it. A point that stopped early
 // does not end the others; stopped is its error. One that failed does.
-func (s *session) product(out string, f *experiment.File, figures func([]outcome) []report.Named) (results []outcome, stopped, err error) {
+func (s *session) product(out string, f *experiment.File) (results []outcome, stopped, err error) {
 	points := f.Points()
 	if len(points) == 1 {
 		j := &job{session: s, ctx: s.c.Context, point: points[0], dir: out, alone: true, show: s.progress, memory: s.memory}
@@ -231,9 +231,7 @@ func (s *session) product(out string, f *experiment.File, figures func([]outcome
 		if o == nil {
 			return nil, nil, err
 		}
-		results = []outcome{*o}
-		figures(results)
-		return results, err, nil
+		return []outcome{*o}, err, nil
 	}
 	top, err := s.openProduct(out, f)
 	if err != nil {
@@ -270,11 +268,6 @@ func (s *session) product(out string, f *experiment.File, figures func([]outcome
 			s.progress.Line("dmft: %s: %v", points[i].Label, e)
 		}
 		stopped = fmt.Errorf("%d of %d points stopped early, the last at %s: %w", failed, len(points), points[i].Label, e)
-	}
-	if figs := figures(results); s.figures {
-		if err := draw(figs, filepath.Join(out, "figures")); err != nil {
-			return nil, nil, err
-		}
 	}
 	return results, stopped, s.finishProduct(top, points)
 }

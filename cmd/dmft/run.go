@@ -51,6 +51,7 @@ type session struct {
 	named         bool            // the program chose the name of the folder
 	gaps          []report.GapRow // of grok
 	sets          sets
+	drawings      []drawing // figures that wait until results are printed
 }
 
 func newSession(c *cli.Context, theory, sims bool, base string) (*session, error) {
@@ -87,6 +88,7 @@ func quickstart(c *cli.Context) error {
 	if s.named = out == ""; s.named {
 		out = "dmft-quickstart"
 	}
+	defer s.drawFigures()
 	var results []report.Result
 	var stopped error
 	for _, part := range []struct {
@@ -133,6 +135,7 @@ func (s *session) run(f *experiment.File) error {
 	if s.named = out == ""; s.named {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
+	defer s.drawFigures()
 	if s.mode == "converge" {
 		return s.runConverge(out, f)
 	}
@@ -148,21 +151,23 @@ func (s *session) run(f *experiment.File) error {
 
 // points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has results.
 func (s *session) points(out string, f *experiment.File) (results []report.Result, stopped, err error) {
-	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
-		for _, x := range o {
-			results, s.gaps = append(results, *x.fixed), append(s.gaps, x.gaps...)
-		}
-		if len(o) == 1 { // its figures are in its own folder
-			return nil
-		}
-		figs := s.figuresOf(results, f.Points()[0].Experiment)
-		if d := phaseOfGaps(f.Points(), s.gaps); d != nil {
-			figs = append(figs, report.PhaseFigure(*d))
-		}
-		return figs
-	})
+	outcomes, stopped, err := s.product(out, f)
 	if outcomes == nil {
 		return nil, nil, err
+	}
+	var gaps []report.GapRow
+	for _, x := range outcomes {
+		results, gaps = append(results, *x.fixed), append(gaps, x.gaps...)
+	}
+	s.gaps = append(s.gaps, gaps...)
+	if own := results; len(own) > 1 { // those of one point are in its own folder
+		s.later(out, func() []report.Named {
+			figs := s.figuresOf(own, f.Points()[0].Experiment)
+			if d := phaseOfGaps(f.Points(), gaps); d != nil {
+				figs = append(figs, report.PhaseFigure(*d))
+			}
+			return figs
+		})
 	}
 	return results, stopped, err
 }
@@ -198,7 +203,7 @@ func (j *job) fixedPoint() (*outcome, error) {
 	}
 	defer folder.Close()
 	np, pt, c := sizes(set)
-	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
+	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, Method: e.Theory.Method, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
 	if folder.Complete {
 		m, err := run.ReadManifest(j.dir)
 		if err != nil {
@@ -226,13 +231,11 @@ func (j *job) fixedPoint() (*outcome, error) {
 		}
 		o.gaps = r.Gaps(e.Grok.Fraction, set.TestTargets)
 	}
+	if j.alone && (!folder.Complete || undrawn(j.dir)) {
+		j.later(j.dir, func() []report.Named { return j.figuresOf([]report.Result{*r}, e) })
+	}
 	if folder.Complete {
 		return o, j.earlier()
-	}
-	if j.figures && j.alone {
-		if err := draw(j.figuresOf([]report.Result{*r}, e), folder.Path("figures")); err != nil {
-			return nil, err
-		}
 	}
 	m := j.manifest(r)
 	m.DataNotes = set.Notes
@@ -584,22 +587,6 @@ func (s *session) figuresOf(results []report.Result, e experiment.Experiment) []
 	return figs
 }
 
-// draw writes figures into a folder.
-func draw(figs []report.Named, dir string) error {
-	if len(figs) == 0 {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	for i := range figs {
-		if _, err := figs[i].Save(filepath.Join(dir, figs[i].Name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // redraw draws the figures of a finished run, one run or several.
 func redraw(c *cli.Context) error {
 	dir, err := oneFile(c, "the DIR of a finished run")
@@ -632,7 +619,7 @@ func redraw(c *cli.Context) error {
 			return r, err
 		}
 		e := f.Points()[0].Experiment
-		r.Mean, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Training.Loss, e.Training.Optimizer == "flow"
+		r.Mean, r.Method, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Theory.Method, e.Training.Loss, e.Training.Optimizer == "flow"
 		if err := load(dir, m, &r); err != nil {
 			return r, err
 		}
@@ -690,11 +677,14 @@ func redraw(c *cli.Context) error {
 			gaps = append(gaps, r.Gaps(point.Experiment.Grok.Fraction, targets)...)
 		}
 	}
-	figs := report.Figures(results)
-	if grok {
+	return drawn(c, dir, len(results), func() ([]report.Named, error) {
+		figs := report.Figures(results)
+		if !grok {
+			return figs, nil
+		}
 		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(source))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		e := f.Points()[0].Experiment
 		if f, ok := report.GrokkingFigure(results, e.Grok.Fraction, e.Description); ok {
@@ -705,8 +695,8 @@ func redraw(c *cli.Context) error {
 				figs = append(figs, report.PhaseFigure(*d))
 			}
 		}
-	}
-	return drawn(c, dir, figs, len(results))
+		return figs, nil
+	})
 }
 
 // testTargets are those that a run folder keeps.
@@ -724,31 +714,6 @@ func testTargets(dir string, m *run.Manifest) (*mat.Dense, error) {
 		return nil, fmt.Errorf("%s holds no test_targets", path)
 	}
 	return mat.NewDense(a.Shape[0], a.Shape[1], a.Data), nil
-}
-
-// drawn draws the figures of a finished run of n points and lists them.
-func drawn(c *cli.Context, dir string, figs []report.Named, n int) error {
-	if len(figs) == 0 {
-		return fmt.Errorf("%s holds %d runs, too many for one figure; name the folder of one", dir, n)
-	}
-	out := filepath.Join(dir, "figures")
-	if err := draw(figs, out); err != nil {
-		return err
-	}
-	files, err := run.Names(out, "")
-	if err != nil {
-		return err
-	}
-	for i, f := range files {
-		files[i] = filepath.Join(out, f)
-	}
-	if c.Bool("json") {
-		return jsonx.Write(c.App.Writer, map[string]any{"figures": files})
-	}
-	for _, f := range files {
-		fmt.Fprintln(c.App.Writer, f)
-	}
-	return nil
 }
 
 // print shows the results.

@@ -561,6 +561,7 @@ func runCollect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer s.drawFigures()
 	_, files, err := s.collect()
 	if err == nil {
 		_, err = fmt.Fprintln(s.printed, strings.Join(files, "\n"))
@@ -568,7 +569,7 @@ func runCollect(c *cli.Context) error {
 	return err
 }
 
-// collect writes the results in numbers and figures.
+// collect writes the results in numbers, and has figures drawn later.
 func (s *sweeping) collect() (points []sweep.Point, files []string, err error) {
 	if points, err = s.Read(); err != nil {
 		return nil, nil, err
@@ -576,12 +577,12 @@ func (s *sweeping) collect() (points []sweep.Point, files []string, err error) {
 	if files, err = s.Summarise(points); err != nil || !s.figures {
 		return points, files, err
 	}
-	figs, err := report.SweepFigures(s.Grid(points), nil)
-	if err != nil || len(figs) == 0 {
-		return points, files, err
+	grid := s.Grid(points)
+	if len(grid.What) == 0 { // nothing has come of any point
+		return points, files, nil
 	}
-	dir := filepath.Join(s.Dir, "figures")
-	return points, append(files, dir), draw(figs, dir)
+	s.drawings = append(s.drawings, drawing{s.Dir, func() ([]report.Named, error) { return report.SweepFigures(grid, nil) }})
+	return points, append(files, figureDir(s.Dir)), nil
 }
 
 // redrawSweep draws the figures of a sweep.
@@ -601,14 +602,13 @@ func redrawSweep(c *cli.Context, dir string) error {
 		}
 		quantities = append(quantities, q)
 	}
-	figs, err := report.SweepFigures(w.Grid(points), quantities)
-	if err != nil {
-		return err
-	}
-	if len(figs) == 0 {
-		return fmt.Errorf("%s: %s; there is nothing to draw", dir, sweep.Count(points))
-	}
-	return drawn(c, dir, figs, len(points))
+	return drawn(c, dir, len(points), func() ([]report.Named, error) {
+		figs, err := report.SweepFigures(w.Grid(points), quantities)
+		if err == nil && len(figs) == 0 {
+			err = fmt.Errorf("%s: %s; there is nothing to draw", dir, sweep.Count(points))
+		}
+		return figs, err
+	})
 }
 
 // failure is a point without a usable end.
@@ -647,6 +647,7 @@ func (s *sweeping) printFailures(list []failure) {
 
 // conclude writes and prints what came out. lost says what did not.
 func (s *sweeping) conclude(lost []string) error {
+	defer s.drawFigures()
 	points, files, err := s.collect()
 	if err != nil {
 		return err

@@ -67,12 +67,17 @@ func transferFile(c *cli.Context) error {
 	}
 	defer folder.Close()
 	var study transfer.Study
+	defer s.drawFigures()
+	figures := func() []report.Named { return []report.Named{report.TransferFigure(study, e.Description)} }
 	if folder.Complete {
 		s.progress.Line("already complete in %s (--force computes it again)", out)
 		if study, err = readStudy(out); err != nil {
 			return err
 		}
 		study.Conclude(e.Transfer.Tolerance)
+		if undrawn(out) {
+			s.later(out, figures)
+		}
 		return errors.Join(s.printTransfer(out, study), diverged(study))
 	}
 	if folder.Resumed {
@@ -84,15 +89,11 @@ func transferFile(c *cli.Context) error {
 	if err := writeStudy(folder, study); err != nil {
 		return err
 	}
-	if s.figures {
-		if err := draw([]report.Named{report.TransferFigure(study, e.Description)}, folder.Path("figures")); err != nil {
-			return err
-		}
-	}
 	m := run.Manifest{Kind: s.mode, Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), DataNotes: t.notes, Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
+	s.later(out, figures)
 	return errors.Join(s.printTransfer(out, study), diverged(study))
 }
 
@@ -295,7 +296,7 @@ func (c transferCurve) grid(fallback float64) (g []float64, automatic bool) {
 
 // compute evaluates all curves; what is finished is kept in the folder.
 func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transfer.Study, error) {
-	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Step: e.Transfer.Step}
+	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Reduction: e.Training.Reduction, Step: e.Transfer.Step}
 	if study.Step == 0 {
 		study.Step = e.Training.Steps
 	}
@@ -481,5 +482,7 @@ func redrawTransfer(c *cli.Context, dir string, m *run.Manifest) error {
 		return err
 	}
 	s.Conclude(s.Tolerance)
-	return drawn(c, dir, []report.Named{report.TransferFigure(s, f.Points()[0].Experiment.Description)}, len(s.Panels))
+	return drawn(c, dir, len(s.Panels), func() ([]report.Named, error) {
+		return []report.Named{report.TransferFigure(s, f.Points()[0].Experiment.Description)}, nil
+	})
 }

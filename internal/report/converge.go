@@ -281,7 +281,7 @@ func ConvergenceFigure(results []Convergence) (figure.Figure, bool) {
 	if columns == 0 {
 		return figure.Figure{}, false
 	}
-	f := figure.Figure{Columns: columns, Legend: true, Title: "Approach to the limit: root mean squares relative to it; bars ± 2 s.e., those of biases with the theory's; shaded: the theory's own error"}
+	f := figure.Figure{Columns: columns, Title: "Approach to the limit: root mean squares relative to it; bars ± 2 s.e., those of biases with the theory's; shaded: the theory's own error"}
 	row := func(panels []figure.Panel) {
 		for len(panels) < columns {
 			panels = append(panels, figure.Panel{Blank: true})

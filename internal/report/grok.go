@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -35,6 +36,7 @@ type GapRow struct {
 	Replicas  int            `json:"replicas"`
 	Steps     int            `json:"steps"`
 	Status    string         `json:"status,omitempty"`
+	Reduction string         `json:"reduction"` // of the losses over samples: sum or mean
 	Loss      float64        `json:"loss"`
 	Stderr    float64        `json:"loss_stderr"`
 	TestLoss  float64        `json:"test_loss"`
@@ -57,7 +59,7 @@ func (r HighDimensional) Gaps() []GapRow {
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Steps: k, Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k],
+		row := GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Steps: k, Reduction: "mean", Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k],
 			Gap: highdim.SpreadOf(t, r.Fraction)}
 		if !t.Moments.Empty() {
 			row.Found = &t.Moments.At(k).Data[highdim.SecondOverlap]
@@ -83,7 +85,7 @@ func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
+		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Reduction: r.reduction(), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
 		if t != r.Theory {
 			row.Width = t.Width
 		}
@@ -130,11 +132,16 @@ func (r Result) testLosses(t *dmft.Trajectory, targets *mat.Dense) dmft.Array {
 // GapTable writes grokking gaps for people.
 func GapTable(w io.Writer, rows []GapRow) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	labels, found := false, false
+	labels, found, reduction := false, false, ""
 	for _, r := range rows {
 		labels, found = labels || r.Label != "", found || r.Found != nil
 	}
-	head := []string{"", "replicas", "steps", "train loss", "± s.e.", "test loss", "± s.e."}
+	if len(rows) > 0 {
+		if reduction = " (" + rows[0].Reduction + ")"; slices.ContainsFunc(rows, func(r GapRow) bool { return r.Reduction != rows[0].Reduction }) {
+			reduction = " (sum or mean)"
+		}
+	}
+	head := []string{"", "replicas", "steps", "train loss" + reduction, "± s.e.", "test loss" + reduction, "± s.e."}
 	if labels {
 		head = append([]string{"point"}, head...)
 	}

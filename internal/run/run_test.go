@@ -166,6 +166,7 @@ func TestDamagedPart(t *testing.T) {
 func TestTrajectory(t *testing.T) {
 	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1}, Loss: []float64{2, 1}, LossStderr: []float64{0, .1}, ReadoutNorm: []float64{1, 2},
 		KernelStep: []int{0, 1}, KernelTime: []float64{0, 1}, Alignment: []float64{.1, .2}, KernelMovement: []float64{0, 1},
+		Error: []float64{.5, .25}, ErrorStderr: []float64{0, .1}, TestError: []float64{.5, .3}, TestErrorStderr: []float64{0, .2},
 		LayerTime: []float64{0, 1}, Depths: []int{5, 9}, TwoTimeStep: []int{0, 1}, TwoTimeTime: []float64{0, 1}}
 	for i, x := range []struct {
 		a     *dmft.Array
@@ -177,6 +178,7 @@ func TestTrajectory(t *testing.T) {
 		{&tr.PhiTwoTimeStderr, []int{2, 2, 2, 3, 3}}, {&tr.GTwoTime, []int{2, 2, 2, 3, 3}}, {&tr.GTwoTimeStderr, []int{2, 2, 2, 3, 3}}, {&tr.ResponseA, []int{1, 2, 2, 3, 3}},
 		{&tr.ResponseB, []int{1, 2, 2, 3, 3}}, {&tr.ResponseAStderr, []int{1, 2, 2, 3, 3}}, {&tr.ResponseBStderr, []int{1, 2, 2, 3, 3}}, {&tr.FDepths, []int{2, 2, 3}},
 		{&tr.FDepthsStderr, []int{2, 2, 3}}, {&tr.LossDepths, []int{2, 2}},
+		{&tr.ErrorReplicas, []int{2, 2}}, {&tr.TestErrorReplicas, []int{2, 2}}, {&tr.PhiMovementStderr, []int{2, 2}}, {&tr.GMovementStderr, []int{2, 2}}, {&tr.PhiAlignmentStderr, []int{2, 2}},
 	} {
 		a := x.a
 		*a = dmft.NewArray(x.shape...)

@@ -17,7 +17,7 @@ func TestUmask(t *testing.T) {
 	for _, mask := range []int{0o002, 0o022, 0o077} {
 		old := syscall.Umask(mask)
 		dir := filepath.Join(t.TempDir(), "store", "run")
-		f, err := Open(dir, "name", "h", false)
+		f, err := Open(dir, Claim{Name: "name", Hash: "h"})
 		if err == nil {
 			err = f.Save("part", text("x"))
 		}

@@ -352,12 +352,13 @@ func (s *Sweep) curves(points []Point, i int, what string) (c report.LossCurves,
 			continue
 		}
 		file := filepath.Join(s.Folder(i), filepath.Base(x.File))
-		m, err := npy.ReadNPZ(file, "time", "loss", "loss_stderr", "test_loss", "test_loss_stderr")
+		m, err := npy.ReadNPZ(file, "time", "loss", "loss_stderr", "test_loss", "test_loss_stderr", "error", "error_stderr", "test_error", "test_error_stderr")
 		if err != nil {
 			return c, fmt.Errorf("%s: %w; remove the folder, and the sweep computes it again", s.Folder(i), err)
 		}
-		c = report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data}
-		for _, v := range [][]float64{c.Loss, c.LossStderr, c.Test, c.TestStderr} {
+		c = report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data,
+			Error: m["error"].Data, ErrorStderr: m["error_stderr"].Data, TestError: m["test_error"].Data, TestErrorStderr: m["test_error_stderr"].Data}
+		for _, v := range [][]float64{c.Loss, c.LossStderr, c.Test, c.TestStderr, c.Error, c.ErrorStderr, c.TestError, c.TestErrorStderr} {
 			if len(v) != 0 && len(v) != len(c.Time) {
 				return report.LossCurves{}, fmt.Errorf("%s is damaged: curves of length %d over %d times; remove its folder, and the sweep computes it again", file, len(v), len(c.Time))
 			}
@@ -394,9 +395,15 @@ func (p Point) Value(what, quantity string) float64 {
 func (s *Sweep) Grid(points []Point) report.Grid {
 	e := s.Experiments[0].Experiment
 	g := report.Grid{What: Trajectories(points), Caption: e.Description, Time: "step"}
+	g.Reduction = e.Training.Reduction
+	for _, p := range s.Experiments {
+		if p.Experiment.Training.Reduction != g.Reduction {
+			g.Reduction = ""
+		}
+	}
 	switch {
 	case e.HighDimensional():
-		g.Time = report.TimeLabel
+		g.Time, g.Reduction = report.TimeLabel, "mean"
 	case e.Training.Optimizer == "flow":
 		g.Time = "time ηt"
 	}
