@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/report"
@@ -48,8 +49,8 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	}
 	var bad []string
 	for _, r := range results {
-		if r.Compare != nil && !r.Compare.Agree {
-			bad = append(bad, strings.TrimPrefix(r.Label+": "+r.Compare.Verdict(), ": "))
+		if r.Compare != nil && r.Compare.Verdict == compare.Disagree {
+			bad = append(bad, strings.TrimPrefix(r.Label+": "+r.Compare.String(), ": "))
 		}
 	}
 	return disagreements(bad, len(results))
@@ -113,7 +114,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 
 func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment) (err error) {
 	if r.Theory != nil && len(r.Sims) > 0 {
-		r.Compare, err = highdim.Compare(r.Theory, r.Sims, e.Compare.Tolerance)
+		r.Compare, err = highdim.Compare(r.Theory, r.Sims, compare.Options{Tolerance: e.Compare.Tolerance})
 	}
 	return err
 }

@@ -678,7 +678,7 @@ func (s *sweeping) conclude(lost []string) error {
 		return errors.New(strings.Join(errs, "\n"))
 	}
 	if c.Disagree > 0 {
-		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column agree of summary.csv)", c.Disagree, c.Points)}
+		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column verdict of summary.csv)", c.Disagree, c.Points)}
 	}
 	return nil
 }
