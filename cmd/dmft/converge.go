@@ -88,6 +88,9 @@ func storedConvergence(m *run.Manifest, label string) (*report.Convergence, erro
 		return nil, errors.Join(errors.New("the manifest of the run holds no ladders"), err)
 	}
 	r.Label = label
+	if r.Verdict == "" { // of a run before there were verdicts
+		r.Judge()
+	}
 	return r, nil
 }
 

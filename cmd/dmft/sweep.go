@@ -657,6 +657,9 @@ func (s *sweeping) conclude(lost []string) error {
 			}
 		}
 		fmt.Fprintln(s.printed, c)
+		if c.Undecided > 0 {
+			fmt.Fprintf(s.printed, "whether theory and simulation agree is undecided at %d of %d points (column verdict of summary.csv; compare says what is needed)\n", c.Undecided, c.Points)
+		}
 		s.printFailures(bad)
 		for _, l := range lost {
 			fmt.Fprintln(s.printed, " ", l)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
@@ -264,4 +265,124 @@ func moments(s compare.Sample) (mean, variance []float64) {
 		}
 	}
 	return mean, variance
+}
+
+// TestUndecided: what cannot be told is not called agreement, and not disagreement: no error bar of the theory or of networks, trajectories that stopped early, noise that hides everything, a difference
+// that may be finite size. Exponents from fewer than three widths are not judged.
+func TestUndecided(t *testing.T) {
+	p := problem("tanh", 1)
+	solve := func(s dmft.Settings) *dmft.Trajectory {
+		s.Run = record
+		th, err := dmft.Solve(context.Background(), p, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return th
+	}
+	th := solve(dmft.Settings{Samples: 4000, Seed: 1})
+	sims := networks(p, design{widths: []int{32, 64}, seeds: []int{8, 8}}, 1)
+	cut := func(a *dmft.Trajectory) *dmft.Trajectory {
+		b := *a
+		b.Status = dmft.Status{Code: dmft.Diverged, Step: 12, Quantity: "loss 1e30"}
+		return &b
+	}
+	single := networks(p, design{widths: []int{32, 64, 128}, seeds: []int{1, 1, 1}}, 1)
+	for _, c := range []struct {
+		name    string
+		theory  *dmft.Trajectory
+		sims    []*dmft.Trajectory
+		verdict compare.Verdict
+		why     string
+		needed  string
+	}{
+		{"right", th, sims, compare.Agree, "would have been seen", ""},
+		{"one width", th, sims[1:], compare.Agree, "at N = 64, differences above", ""},
+		{"one block", solve(dmft.Settings{Samples: 500, Blocks: 1, Seed: 1}), sims, compare.Undecided, "one block alone", "two blocks"},
+		{"one seed", th, single, compare.Undecided, "more than one network", "two seeds"},
+		{"theory diverged", cut(th), sims, compare.Undecided, "the theory stopped at step 12 (diverged)", "smaller learning rate"},
+		{"networks diverged", th, []*dmft.Trajectory{sims[0], cut(sims[1])}, compare.Undecided, "networks of width 64 stopped at step 12", "smaller learning rate"},
+		{"two seeds", th, networks(p, design{widths: []int{4}, seeds: []int{2}}, 1), compare.Undecided, "would not have been seen", ""},
+	} {
+		r, err := compare.New(p, c.theory, c.sims, compare.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != c.verdict || !strings.Contains(r.Why, c.why) || !strings.Contains(r.Needed, c.needed) || (c.verdict == compare.Undecided) != (r.Needed != "") {
+			t.Errorf("%s: %s", c.name, r)
+		}
+		if r.Error.Judged || r.Bias.Judged || strings.Contains(r.Error.String(), "onsistent") {
+			t.Errorf("%s: exponents of %d widths are judged: %v, %v", c.name, len(c.sims), r.Error, r.Bias)
+		}
+		if (c.verdict == compare.Agree) != (r.Detectable > 0 && r.Detectable < 0.25) {
+			t.Errorf("%s: detectable %g", c.name, r.Detectable)
+		}
+	}
+	// Theories without sampling have one replica and no error to know.
+	lazy := problem("tanh", 1e-3)
+	exact, err := dmft.Solve(context.Background(), lazy, dmft.Settings{Method: dmft.Lazy, Run: record})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := compare.New(lazy, exact, networks(lazy, design{widths: []int{64, 128}, seeds: []int{16, 16}}, 1), compare.Options{}); err != nil || r.Verdict != compare.Agree {
+		t.Errorf("an exact theory: %v %v", r, err)
+	}
+}
+
+// TestFiniteSizeUndecided: at one size, a difference above the noise and of the size of the variance of one network is neither agreement nor disagreement; one that is far above is a disagreement.
+func TestFiniteSizeUndecided(t *testing.T) {
+	for _, c := range []struct {
+		offset float64
+		want   compare.Verdict
+	}{{0, compare.Agree}, {0.12, compare.Undecided}, {0.9, compare.Disagree}} {
+		w := world{dim: 20, blocks: 8, sizes: []int{16}, seeds: []int{200}, power: -1, theory: 0.005, offset: c.offset}
+		r, err := compare.Converge(w.sizes, []compare.Observable{w.draw(rand.New(rand.NewPCG(3, 3)))}, compare.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != c.want {
+			t.Errorf("offset %g: %s; %+v", c.offset, r, r.Observables[0].Limit)
+		}
+		if c.want == compare.Undecided && !strings.Contains(r.Needed, "3 sizes") {
+			t.Errorf("needed: %s", r.Needed)
+		}
+	}
+}
+
+// TestDetectable: a difference of the detectable size is rejected with a probability of about Power where the noise is largest, and more often elsewhere.
+func TestDetectable(t *testing.T) {
+	const runs = 40
+	for _, w := range []world{
+		{dim: 20, blocks: 8, sizes: []int{64, 128}, seeds: []int{12, 12}, power: -1, theory: 0.01},
+		{dim: 20, blocks: 8, sizes: []int{64, 128, 256}, seeds: []int{8, 8, 8}, power: -1, theory: 0.05},
+	} {
+		rng := rand.New(rand.NewPCG(9, uint64(len(w.sizes))))
+		rejected, typical := 0, 0.
+		for range runs {
+			r, err := compare.Converge(w.sizes, []compare.Observable{w.draw(rng)}, compare.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			typical += r.Detectable / runs
+		}
+		for range runs {
+			o := w.draw(rng)
+			// The largest mode, of root mean square one.
+			for _, x := range o.Limit {
+				for j := range x {
+					x[j] += typical * 1.118 * math.Sqrt2 * math.Cos(math.Pi*(float64(j)+0.5)/float64(w.dim))
+				}
+			}
+			r, err := compare.Converge(w.sizes, []compare.Observable{o}, compare.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.Observables[0].Limit.Consistent {
+				rejected++
+			}
+		}
+		t.Logf("%d sizes: %d of %d differences of %.3g are rejected", len(w.sizes), rejected, runs, typical)
+		if float64(rejected) < runs*(compare.Power-3*math.Sqrt(compare.Power*(1-compare.Power)/runs)) {
+			t.Errorf("%d sizes: %d of %d differences of %.3g are rejected", len(w.sizes), rejected, runs, typical)
+		}
+	}
 }

@@ -71,7 +71,7 @@ func TestHighDimensionalFigures(t *testing.T) {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 	b.Reset()
-	if err := HighDimensionalDistances(&b, []HighDimensional{r}); err != nil || !strings.Contains(b.String(), "they agree") {
+	if err := HighDimensionalDistances(&b, []HighDimensional{r}); err != nil || !strings.Contains(b.String(), "undecided: nothing is rejected") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }

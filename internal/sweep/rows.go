@@ -64,6 +64,11 @@ func (s *Sweep) Read() ([]Point, error) {
 		if c, ok := m.Comparison.(map[string]any); ok {
 			v, _ := c["verdict"].(string)
 			p.Verdict = compare.Verdict(v)
+			if agree, old := c["agree"].(bool); old && v == "" { // of a run before there were three verdicts
+				if p.Verdict = compare.Agree; !agree {
+					p.Verdict = compare.Disagree
+				}
+			}
 		}
 	}
 	return out, nil
