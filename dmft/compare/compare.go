@@ -11,6 +11,7 @@
 // One engine of tests, [Converge], makes every verdict: for predictions, loss and NTK ([Observables]) it tests the means of networks extrapolated to infinite width and, from three
 // widths on, the exponents with the next order in 1/N, with a chance of a false rejection that is set beforehand. [New] adds distances to it for the widths there are, [Depths] and [Samples]
 // ask for theories of several depths and numbers of samples. A verdict is one of three: agree, with the difference that would have been seen; disagree; undecided, with what would decide.
+// docs/verdicts.md counts false alarms and what is seen.
 //
 //	obs, err := compare.Observables(problem, theory, ensembles)        // theory and ensembles with Record.NTKReplicas
 //	c, err := compare.Converge([]int{32, 64, 128}, obs, compare.Options{Significance: 0.01})

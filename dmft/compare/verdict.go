@@ -49,7 +49,8 @@ const Power = 0.9
 const weak = 0.25
 
 // finiteSize bounds what a power of 1/n that was not fitted contributes. With v/n the variance of one network of size n over its seeds, relative to the square of the theory, the expansion in 1/n
-// is one in v/n: a term of order p is at most (finiteSize·v/n)^p. TestFiniteSizeBound measures ‖E f_N − f_∞‖·N/v of random problems.
+// is one in v/n: a term of order p is at most (finiteSize·v/n)^p. TestFiniteSizeBound measures ‖E f_N − f_∞‖·N/v of
+// random problems, and docs/verdicts.md has the numbers.
 const finiteSize = 5
 
 // Limit is the test that ensembles are the theory in the limit of infinite size. Their means are extrapolated by least squares, E q_n = q_∞ + b/n + c/n² with as many orders as there are sizes, two at

@@ -90,7 +90,7 @@ type tally struct{ n, agree, disagree, undecided, old int }
 // TestVerdicts counts verdicts on random problems with their right theory and with wrong ones: the right one is rejected no more often than Significance says. With DMFT_EXTENDED=1 it makes the table of
 // docs/verdicts.md.
 func TestVerdicts(t *testing.T) {
-	problems := 8
+	problems := 6
 	if os.Getenv("DMFT_EXTENDED") != "" {
 		problems = 200
 	}
@@ -209,7 +209,7 @@ func threeSigma(theory *dmft.Trajectory, sims []*dmft.Trajectory) bool {
 
 // TestFiniteSizeBound: the bias of the mean of networks of random problems is below what tests allow for finite size.
 func TestFiniteSizeBound(t *testing.T) {
-	problems, width, seeds := 4, 64, 256
+	problems, width, seeds := 2, 64, 256
 	if os.Getenv("DMFT_EXTENDED") != "" {
 		problems = 60
 	}
