@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	kernelTimes = 5    // at which converge keeps the NTK of every replica
+	kernelTimes = 5    // at which comparisons keep the NTK of every replica
 	mostSeeds   = 1024 // networks of one width
 )
 
@@ -60,8 +60,8 @@ func (s *session) runConverge(out string, f *experiment.File) error {
 	}
 	var bad []string
 	for _, r := range results {
-		if !r.Agree {
-			v := r.Verdict()
+		if r.Verdict == compare.Disagree {
+			v := r.String()
 			if r.Label != "" {
 				v = r.Label + ": " + v
 			}
@@ -89,6 +89,9 @@ func storedConvergence(m *run.Manifest, label string) (*report.Convergence, erro
 		return nil, errors.Join(errors.New("the manifest of the run holds no ladders"), err)
 	}
 	r.Label = label
+	if r.Verdict == "" { // of a run before there were verdicts
+		r.Judge()
+	}
 	return r, nil
 }
 
@@ -396,7 +399,7 @@ func (l *ladders) highDimensional() (*report.Convergence, error) {
 	if res.Theory.Status.Early() {
 		return nil, fmt.Errorf("theory: %w", res.Theory.Status.Err())
 	}
-	conv := &compare.Convergences{Significance: c.Significance, Confidence: c.Confidence}
+	conv := &compare.Convergences{Size: "D", Significance: c.Significance, Confidence: c.Confidence}
 	var sims []*highdim.Trajectory
 	var used, diverged []int
 	for _, t := range res.Sims {
@@ -411,15 +414,13 @@ func (l *ladders) highDimensional() (*report.Convergence, error) {
 		if err != nil {
 			return nil, err
 		}
-		if conv, err = compare.Converge(used, obs, compare.Options{Confidence: c.Confidence, Significance: c.Significance}); err != nil {
+		if conv, err = compare.Converge(used, obs, compare.Options{Confidence: c.Confidence, Significance: c.Significance, Size: "D"}); err != nil {
 			return nil, err
 		}
 	} else {
 		r.Notes = append(r.Notes, fmt.Sprintf("too few dimensions are left for rates: networks in %v diverged", diverged))
 	}
-	if conv.Diverged = diverged; diverged != nil {
-		conv.Agree = false
-	}
+	conv.Diverged = diverged
 	r.Ladders = []report.Ladder{{Convergences: conv}}
 	r.Judge()
 	return r, nil

@@ -29,7 +29,7 @@ func TestLostArrays(t *testing.T) {
 		r := report.Result{Points: 4, Outputs: 1, LossName: "mse"}
 		err := load(dir, m, &r)
 		if err == nil {
-			r.Compare, err = compare.New(r.Theory, r.Sims, 10)
+			r.Compare, err = compare.Distances(r.Theory, r.Sims)
 		}
 		if err == nil {
 			report.Figures([]report.Result{r})

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/jsonx"
@@ -46,8 +47,8 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	}
 	var bad []string
 	for _, r := range results {
-		if r.Compare != nil && !r.Compare.Agree {
-			bad = append(bad, strings.TrimPrefix(r.Label+": "+r.Compare.Verdict(), ": "))
+		if r.Compare != nil && r.Compare.Verdict == compare.Disagree {
+			bad = append(bad, strings.TrimPrefix(r.Label+": "+r.Compare.String(), ": "))
 		}
 	}
 	return disagreements(bad, len(results))
@@ -116,7 +117,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment) (err error) {
 	short := func(t *highdim.Trajectory) bool { return len(t.Time) < 2 } // its status says why
 	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
-		r.Compare, err = highdim.Compare(r.Theory, r.Sims, e.Compare.Tolerance)
+		r.Compare, err = highdim.Compare(r.Theory, r.Sims, compare.Options{Tolerance: e.Compare.Tolerance})
 	}
 	return err
 }

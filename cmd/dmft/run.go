@@ -220,7 +220,7 @@ func (j *job) fixedPoint() (*outcome, error) {
 	}
 	short := func(t *dmft.Trajectory) bool { return t.Steps() < 2 } // its status says why
 	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
-		if r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance); err != nil {
+		if r.Compare, err = compare.New(problem, r.Theory, r.Sims, compare.Options{Tolerance: e.Compare.Tolerance}); err != nil {
 			return nil, err
 		}
 	}
@@ -271,6 +271,9 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			d.Store = folder
 		}
 		d.Memory, d.Checkpoint, d.Workers = j.memory, j.c.Duration("checkpoint"), j.workers
+		if j.theory && j.sims {
+			d.Record.NTKReplicas = kernelTimes // the NTK is tested, too
+		}
 		var done func()
 		d.Progress, done = j.phase(what)
 		return done
@@ -634,7 +637,7 @@ func redraw(c *cli.Context) error {
 			}
 		}
 		if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 && !slices.ContainsFunc(r.Sims, func(t *dmft.Trajectory) bool { return t.Steps() < 2 }) {
-			r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance)
+			r.Compare, err = compare.Distances(r.Theory, r.Sims) // what figures show
 		}
 		return r, err
 	}
@@ -759,8 +762,8 @@ func (s *session) print(out string, results []report.Result) error {
 func verdict(results []report.Result) error {
 	var bad []string
 	for _, r := range results {
-		if r.Compare != nil && !r.Compare.Agree {
-			s := r.Compare.Verdict()
+		if r.Compare != nil && r.Compare.Verdict == compare.Disagree {
+			s := r.Compare.String()
 			if r.Label != "" {
 				s = r.Label + ": " + s
 			}

@@ -671,6 +671,9 @@ func (s *sweeping) conclude(lost []string) error {
 			}
 		}
 		fmt.Fprintln(s.printed, c)
+		if c.Undecided > 0 {
+			fmt.Fprintf(s.printed, "whether theory and simulation agree is undecided at %d of %d points (column verdict of summary.csv; compare says what is needed)\n", c.Undecided, c.Points)
+		}
 		s.printFailures(bad)
 		for _, l := range lost {
 			fmt.Fprintln(s.printed, " ", l)
@@ -692,7 +695,7 @@ func (s *sweeping) conclude(lost []string) error {
 		return errors.New(strings.Join(errs, "\n"))
 	}
 	if c.Disagree > 0 {
-		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column agree of summary.csv)", c.Disagree, c.Points)}
+		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column verdict of summary.csv)", c.Disagree, c.Points)}
 	}
 	return nil
 }

@@ -325,7 +325,7 @@ var fields = []field{
 	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
 	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: leastSignificance, max: 1, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
 
-	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
+	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation that is no disagreement, beside sampling errors"},
 
 	{path: "transfer.parameter", at: func(e *Experiment) any { return &e.Transfer.Parameter }, when: pointsOnly, single: true, quiet: true, def: LearningRate, enum: []string{LearningRate, RichnessKey, BranchBeta},
 		doc: "hyperparameter whose best value transfer looks for, at every one of several simulation.widths or, with a list of network.depth, depths; other lists make one panel each"},

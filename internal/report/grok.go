@@ -222,7 +222,7 @@ func HighDimensionalDistances(w io.Writer, results []HighDimensional) error {
 		if len(r.Compare.Dimensions) > 1 && !labels {
 			fmt.Fprintf(w, "%serror of one network falls as D^p, p = %s\n", prefix, r.Compare.Error)
 		}
-		if _, err := fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Verdict()); err != nil {
+		if _, err := fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Outcome); err != nil {
 			return err
 		}
 	}

@@ -290,7 +290,7 @@ func Distances(w io.Writer, results []Result) error {
 		for _, x := range r.Spreads() {
 			fmt.Fprintf(w, "%svariance of %s over %d seeds at N = %d, measured over predicted: %.3g, 95 %% interval [%.3g, %.3g]\n", prefix, x.What, x.Seeds, x.Width, x.Ratio, x.Lo, x.Hi)
 		}
-		fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Verdict())
+		fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Outcome)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -23,7 +24,7 @@ type Point struct {
 	State     run.State
 	Error     string           // of one that failed or stopped early
 	Summaries []report.Summary // of a complete one
-	Agree     *bool            // of theory and simulations
+	Verdict   compare.Verdict  // on theory and simulations, or empty
 }
 
 // Early says whether some trajectory of a complete point stopped before its end.
@@ -64,8 +65,12 @@ func (s *Sweep) Read() ([]Point, error) {
 			}
 		}
 		if c, ok := m.Comparison.(map[string]any); ok {
-			if agree, ok := c["agree"].(bool); ok {
-				p.Agree = &agree
+			v, _ := c["verdict"].(string)
+			p.Verdict = compare.Verdict(v)
+			if agree, old := c["agree"].(bool); old && v == "" { // of a run before there were three verdicts
+				if p.Verdict = compare.Agree; !agree {
+					p.Verdict = compare.Disagree
+				}
 			}
 		}
 	}
@@ -82,6 +87,7 @@ type Counts struct {
 	Unfinished int `json:"unfinished"` // begun, and nobody is at work
 	Waiting    int `json:"waiting"`
 	Disagree   int `json:"disagree"`
+	Undecided  int `json:"undecided"` // of those with a verdict
 }
 
 // Count counts points.
@@ -94,8 +100,11 @@ func Count(points []Point) Counts {
 			if p.Early() {
 				c.Early++
 			}
-			if p.Agree != nil && !*p.Agree {
+			switch p.Verdict {
+			case compare.Disagree:
 				c.Disagree++
+			case compare.Undecided:
+				c.Undecided++
 			}
 		case run.Failed:
 			c.Failed++
@@ -183,7 +192,7 @@ func (s *Sweep) writeCSV(w io.Writer, points []Point) error {
 	for _, q := range qs {
 		head = append(head, q.Name)
 	}
-	head = append(head, "agree", "error_message", "file", "folder")
+	head = append(head, "verdict", "error_message", "file", "folder")
 	c := csv.NewWriter(w)
 	if err := c.Write(head); err != nil {
 		return err
@@ -213,15 +222,11 @@ func (s *Sweep) writeCSV(w io.Writer, points []Point) error {
 				}
 				r = append(r, v.String())
 			}
-			agree := ""
-			if p.Agree != nil {
-				agree = strconv.FormatBool(*p.Agree)
-			}
 			message := x.Status
 			if message == "" && len(p.Summaries) == 0 {
 				message = p.Error
 			}
-			if err := c.Write(append(r, agree, message, x.File, s.relativeFolder(i))); err != nil {
+			if err := c.Write(append(r, string(p.Verdict), message, x.File, s.relativeFolder(i))); err != nil {
 				return err
 			}
 		}

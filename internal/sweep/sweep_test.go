@@ -152,7 +152,7 @@ func fill(t testing.TB, s *Sweep) {
 		if i == 1 {
 			sum.Status = "diverged, \"badly\""
 		}
-		m := run.Manifest{Comparison: map[string]any{"agree": i == 0}}
+		m := run.Manifest{Comparison: map[string]any{"verdict": []string{"agree", "disagree"}[i]}}
 		if m.Summary, err = report.Encode([]report.Summary{sum}); err != nil {
 			t.Fatal(err)
 		}
@@ -212,8 +212,8 @@ func TestRead(t *testing.T) {
 		t.Fatalf("%v\n%s", err, b)
 	}
 	col := func(name string, i int) string { return rows[i+1][slices.Index(rows[0], name)] }
-	for i, want := range []string{"complete theory 0.25 inf true  theory.npz", "stopped early theory 1.25 inf false diverged, \"badly\" theory.npz", "failed     no disk ", "unfinished      ", "waiting      "} {
-		if got := strings.Join([]string{col("status", i), col("what", i), col("loss", i), col("half_time", i), col("agree", i), col("error_message", i), col("file", i)}, " "); got != want {
+	for i, want := range []string{"complete theory 0.25 inf agree  theory.npz", "stopped early theory 1.25 inf disagree diverged, \"badly\" theory.npz", "failed     no disk ", "unfinished      ", "waiting      "} {
+		if got := strings.Join([]string{col("status", i), col("what", i), col("loss", i), col("half_time", i), col("verdict", i), col("error_message", i), col("file", i)}, " "); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 		if col("richness", i) != s.Points[i].Values["richness"] || col("folder", i) != "points/"+s.Points[i].Folder || filepath.Join(s.Dir, col("folder", i)) != s.Folder(i) || col("point", i) != fmt.Sprint(i) {
