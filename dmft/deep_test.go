@@ -1,7 +1,9 @@
 package dmft_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"fmt"
 	"math"
 	"reflect"
@@ -351,5 +353,37 @@ func TestDeepDivergence(t *testing.T) {
 	tr, err := dmft.Solve(context.Background(), p, dmft.Settings{Samples: 2000})
 	if err == nil || tr == nil || !tr.Status.Early() || tr.Status.Quantity == "" || !strings.Contains(err.Error(), "learning rate") {
 		t.Errorf("%v, %+v", err, tr)
+	}
+}
+
+// TestNoiseOfAnotherVersion: parts and checkpoints with sites that were drawn in another way are refused, with what to do.
+func TestNoiseOfAnotherVersion(t *testing.T) {
+	p := deep(dmft.MLP, 2, "tanh", 1, gaussianData(34, 3, 0, 6, 1), gd(0.02), 8)
+	for _, checkpoint := range []bool{false, true} {
+		store := &memoryStore{parts: map[string][]byte{}}
+		set := dmft.Settings{Samples: 800, Blocks: 4, Run: dmft.Run{Store: store, Workers: 1, Checkpoint: 1}}
+		c, cancel := context.WithCancel(ctx)
+		store.saved = func(string) {
+			if checkpoint {
+				cancel()
+			}
+		}
+		if _, err := dmft.Solve(c, p, set); err != nil != checkpoint {
+			t.Fatal(err)
+		}
+		cancel()
+		for name := range store.parts {
+			if checkpoint == strings.HasSuffix(name, ".checkpoint") {
+				var b bytes.Buffer // as before parts said how they were drawn
+				if err := gob.NewEncoder(&b).Encode(struct{ Next int }{3}); err != nil {
+					t.Fatal(err)
+				}
+				store.parts[name] = b.Bytes()
+			}
+		}
+		store.saved = func(string) {}
+		if _, err := dmft.Solve(ctx, p, set); err == nil || !strings.Contains(err.Error(), "drawn by a version of the program") || !strings.Contains(err.Error(), "delete the run folder") {
+			t.Errorf("checkpoint %v: %v", checkpoint, err)
+		}
 	}
 }

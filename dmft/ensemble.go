@@ -90,7 +90,18 @@ const (
 	thinnedTo     = 50      // or else this many times
 )
 
-var errCheckpoint = errors.New("dmft: a checkpoint does not fit the problem")
+var (
+	errCheckpoint = errors.New("dmft: a checkpoint does not fit the problem")
+	errNoise      = errors.New("its sites were drawn by a version of the program that draws them differently, and results would be a mixture of both")
+)
+
+// noise is the version of the noise of a part.
+func (e *Ensemble[T]) noise() int {
+	if e.Conditioned {
+		return gaussian.Version
+	}
+	return 0
+}
 
 // batchSize is how many replicas train together: it depends on the problem alone, never on the machine.
 func (e *Ensemble[T]) batchSize() int {
@@ -170,6 +181,7 @@ func kernelBytes(p, c, l int) int64 {
 
 // part is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
 type part struct {
+	Noise            int       // gaussian.Version of the theory's noise, 0 for networks
 	Next             int       // step to be recorded next
 	F                []float64 // replica, T, All, C
 	Loss, Test, Norm []float64 // replica, T
@@ -219,10 +231,13 @@ func (p *part) save(enc *gob.Encoder) error {
 // encoded is how many predictions are encoded at a time.
 const encoded = 1 << 16
 
-// load reads a part with n recorded times.
-func (p *part) load(dec *gob.Decoder, n int) error {
+// load reads a part with n recorded times and noise of the given version.
+func (p *part) load(dec *gob.Decoder, n, noise int) error {
 	if err := dec.Decode(p); err != nil {
 		return err
+	}
+	if p.Noise != noise {
+		return errNoise
 	}
 	var predictions int
 	if err := dec.Decode(&predictions); err != nil {
@@ -514,8 +529,9 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	nw.Reserve(st.Registers())
 	t := len(j.kept)
 	pt := &part{
-		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
-		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
+		Noise: j.noise(),
+		F:     make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
+		Loss:  make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
 		kernels: make([]kernelStats, len(j.ksteps)),
 		Pre:     make([]float64, 2*nw.l*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
@@ -527,10 +543,13 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 		if ok {
 			dec := gob.NewDecoder(bytes.NewReader(data))
 			fresh := part{}
-			if err = fresh.load(dec, len(j.ksteps)); err == nil {
+			if err = fresh.load(dec, len(j.ksteps), j.noise()); err == nil {
 				if err = nw.load(dec); err == nil {
 					err = st.SetState(fresh.Stepper)
 				}
+			}
+			if errors.Is(err, errNoise) {
+				return nil, nil, nil, fmt.Errorf("dmft: checkpoint %s: %w; delete the run folder to start over", name, err)
 			}
 			if err != nil || len(fresh.F) != len(pt.F) {
 				return nil, nil, nil, fmt.Errorf("dmft: checkpoint %s: %w; delete the run folder to start over", name, errors.Join(errCheckpoint, err))
@@ -568,7 +587,7 @@ func (j *job[T]) loadPart(name string) (*part, bool, error) {
 		return nil, false, err
 	}
 	pt := &part{}
-	if err := pt.load(gob.NewDecoder(bytes.NewReader(data)), len(j.ksteps)); err != nil {
+	if err := pt.load(gob.NewDecoder(bytes.NewReader(data)), len(j.ksteps), j.noise()); err != nil {
 		return nil, false, fmt.Errorf("dmft: part %s: %w; delete the run folder to start over", name, err)
 	}
 	return pt, true, nil

@@ -352,13 +352,15 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	width := s.Samples / blocks
 	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.Depth > 1 && !p.Network.Activation.Linear() {
-		// Start from what the noise of all directions will probably need: in a residual network all layers share their sites.
+		// Start from what the noise of all directions will probably need, with the directions of one matrix on the other side, which it is orthogonal to: in a residual network all layers share their sites.
 		guess := int(guessRank(np, c, p.Training.Steps, mostSites))
 		if p.Network.Kind == ResNet {
-			guess *= p.Network.Depth - 1
+			guess *= p.Network.Depth
+		} else {
+			guess *= 2
 		}
-		if gaussian.Capacity(blockSites/copies) < guess { // smaller blocks are grown when they turn out to be too small
-			for gaussian.Capacity(width/copies) < guess && width < mostSites/2 {
+		if gaussian.Capacity(blockSites) < guess { // smaller blocks are grown when they turn out to be too small
+			for gaussian.Capacity(width) < guess && width < mostSites/2 {
 				width *= 2
 			}
 			blocks = max(s.Samples/width, min(leastBlocks, s.Samples/2))

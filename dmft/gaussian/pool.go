@@ -305,6 +305,9 @@ func normalise(z la.Mat[float64]) {
 	}
 }
 
+// Version counts the ways in which noise has been drawn from a seed: what was saved under another is not what this program would have drawn.
+const Version = 2
+
 // Save and Load keep and restore the pool, the state of its random stream included.
 func (p *Pool) Save(enc *gob.Encoder) error {
 	state, err := p.rng.MarshalBinary()
@@ -314,7 +317,7 @@ func (p *Pool) Save(enc *gob.Encoder) error {
 	if err := enc.Encode(state); err != nil {
 		return err
 	}
-	if err := enc.Encode([]int{p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit}); err != nil {
+	if err := enc.Encode([]int{Version, p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit}); err != nil {
 		return err
 	}
 	if err := enc.Encode(p.even); err != nil {
@@ -333,9 +336,12 @@ func (p *Pool) Load(dec *gob.Decoder) error {
 			return err
 		}
 	}
-	if len(n) != 7 || n[4]*n[5] != p.rows*p.copies || n[0] > 0 && z.Rows != n[4] {
-		return errors.New("gaussian: not a saved pool")
+	switch {
+	case len(n) != 8 || n[0] != Version:
+		return errors.New("gaussian: the noise was saved by a version of the program that drew it differently")
+	case n[5] < 1 || n[6] < 1 || n[5]*n[6] != p.rows*p.copies || n[1] < 0 || n[1] > z.Cols || n[1] > 0 && z.Rows != n[5] || len(z.Data) != z.Rows*z.Stride:
+		return errors.New("gaussian: not the saved noise of these sites")
 	}
-	p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit, p.even, p.z = n[0], n[1], n[2], n[3], n[4], n[5], n[6], even, z
+	p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit, p.even, p.z = n[1], n[2], n[3], n[4], n[5], n[6], n[7], even, z
 	return p.rng.UnmarshalBinary(state)
 }
