@@ -184,6 +184,16 @@ func TestDeepLimits(t *testing.T) {
 	}
 }
 
+// TestSmallBlocks: blocks of 100 sites, fewer than the noise and the directions of three relu layers, are as good as blocks of 1000. Noise that is not orthogonal to the known directions makes f₂ and f₄
+// wrong by ten standard errors here.
+func TestSmallBlocks(t *testing.T) {
+	p := deep(dmft.MLP, 3, "relu", 1, gaussianData(32, 4, 2, 8, 1), gd(0.05), 20)
+	p.Training.Centred = true
+	small := solve(t, p, dmft.Settings{Samples: 8000, Blocks: 80, Seed: 3, Tolerance: 1e-4})
+	large := solve(t, p, dmft.Settings{Samples: 8000, Blocks: 8, Seed: 4, Tolerance: 1e-4})
+	checkWithin(t, "blocks of 100 and of 1000 sites", small.F.Data, small.FStderr.Data, large.F.Data, large.FStderr.Data, 4.5)
+}
+
 // TestDeepDeterminism: deep theory is bit-identical for any number of processors, and when resumed from a checkpoint.
 func TestDeepDeterminism(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))

@@ -30,7 +30,7 @@ const (
 // Sampling is a way of drawing the sites of the theory.
 type Sampling string
 
-// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers.
+// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers: a block of S sites then has the law of a network of width S.
 const (
 	Matched Sampling = "matched"
 	Plain   Sampling = "plain"
@@ -79,7 +79,7 @@ const (
 // Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds to
 // each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons again), the
 // partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
-// as the limit is: nothing diverges as γ₀ → 0.
+// as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of their matrices fits over the distinct sites (package gaussian).
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err

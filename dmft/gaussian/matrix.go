@@ -21,7 +21,7 @@ import (
 // (NewMatrix), or they are exact coordinates in an orthonormal basis that grows (NewData): weights that a data matrix is multiplied with.
 //
 // Two orthonormal bases grow with the products: Qφ spans every x that W was multiplied with and Qg every y that Wᵀ was; each direction has a
-// column of white noise on the other side, ω and ζ. With R(x) = ⟨Qφ x⟩ and R'(y) = ⟨Qg y⟩, after extending the bases by x and y,
+// column of white noise on the other side, ω and ζ, orthogonal to the directions that are known there when it is drawn: ⟨ω Qg⟩ = 0 and ⟨ζ Qφ⟩ = 0, so that products of the past stay. With R(x) = ⟨Qφ x⟩ and R'(y) = ⟨Qg y⟩, after extending the bases by x and y,
 //
 //	W x /√N  = V R(x) + d/√δ Qg ⟨ζ x⟩          V = dω + M
 //	W* y     = d/√δ ζ R'(y) + Qφ ⟨V y⟩         ⟨y, W x/√N⟩ = ⟨W* y, x⟩,   W* = Wᵀ√N/(δN), which is Wᵀ/√N for δ = 1
