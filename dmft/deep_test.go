@@ -284,6 +284,26 @@ func TestDeepCoverage(t *testing.T) {
 	}
 }
 
+// TestLossCoverage: with few blocks too, Student's intervals of the losses, which are not linear in f, contain the right value 95 times in 100.
+func TestLossCoverage(t *testing.T) {
+	const steps, seeds, student = 20, 80, 3.182 // 97.5 % point of the t distribution with 3 degrees of freedom
+	p := deep(dmft.MLP, 3, "tanh", 1, gaussianData(32, 4, 6, 8, 1), gd(0.05), steps)
+	ref := solve(t, p, dmft.Settings{Samples: 16000, Blocks: 32, Tolerance: 1e-3, Seed: 1 << 40})
+	in := [2]int{}
+	for seed := range seeds {
+		tr := solve(t, p, dmft.Settings{Samples: 500, Blocks: 4, Tolerance: 1e-3, Seed: uint64(seed)})
+		for k, v := range [2][3]float64{{tr.Loss[steps], ref.Loss[steps], tr.LossStderr[steps]}, {tr.TestLoss[steps], ref.TestLoss[steps], tr.TestLossStderr[steps]}} {
+			if math.Abs(v[0]-v[1]) < student*v[2] {
+				in[k]++
+			}
+		}
+	}
+	t.Logf("%v of %d intervals contain the reference", in, seeds)
+	if in[0] < 70 || in[1] < 70 { // 76 ± 1.9 expected
+		t.Errorf("%v of %d intervals contain the reference", in, seeds)
+	}
+}
+
 // TestDeepSymmetries: reordering the training points reorders f and nothing else; changing the sign of all inputs of an odd network changes that of f. Exactly so in
 // linear networks, in others within the error bars, since directions are found in another order.
 func TestDeepSymmetries(t *testing.T) {
