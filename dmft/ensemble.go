@@ -90,6 +90,16 @@ const (
 	thinnedTo     = 50      // or else this many times
 )
 
+var errNoise = errors.New("its sites were drawn by a version of the program that draws them differently, and results would be a mixture of both")
+
+// noise is the version of the noise of a part.
+func (e *Ensemble[T]) noise() int {
+	if e.Conditioned {
+		return gaussian.Version
+	}
+	return 0
+}
+
 // batchSize is how many replicas train together: it depends on the problem alone, never on the machine.
 func (e *Ensemble[T]) batchSize() int {
 	n := max(rowsPerBatch/e.Width, 1)
@@ -178,6 +188,7 @@ func kernelBytes(p, c, l int) int64 {
 
 // piece is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
 type piece struct {
+	Noise            int       // gaussian.Version of the theory's noise, 0 for networks
 	Next             int       // step to be recorded next
 	Midway           bool      // the step that leads there has begun
 	F                []float64 // replica, T, All, C
@@ -230,10 +241,13 @@ func (p *piece) save(enc *gob.Encoder) error {
 // encoded is how many predictions are encoded at a time.
 const encoded = 1 << 16
 
-// load reads a part of the given number of replicas of j.
-func (p *piece) load(dec *gob.Decoder, n int, sizes partSizes) error {
+// load reads a part of the given number of replicas of j, with noise of the given version.
+func (p *piece) load(dec *gob.Decoder, n, noise int, sizes partSizes) error {
 	if err := dec.Decode(p); err != nil {
 		return err
+	}
+	if p.Noise != noise {
+		return errNoise
 	}
 	if !p.fits(sizes) {
 		return part.ErrMisfit
@@ -714,15 +728,16 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Steppe
 	nw.Reserve(st.Registers())
 	t := len(j.kept)
 	pt := &piece{
-		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
-		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
+		Noise: j.noise(),
+		F:     make([]float64, (hi-lo)*t*j.pts.All*j.pts.Outputs),
+		Loss:  make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
 		kernels: make([]kernelStats, len(j.ksteps)),
 		Pre:     make([]float64, 2*nw.l*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
 	if j.Store != nil {
 		fresh := piece{}
 		ok, err := part.Load(j.Store, name+".checkpoint", func(dec *gob.Decoder) error {
-			err := fresh.load(dec, len(j.ksteps), j.sizes(hi-lo))
+			err := fresh.load(dec, len(j.ksteps), j.noise(), j.sizes(hi-lo))
 			if err == nil {
 				err = nw.load(dec)
 			}
@@ -782,7 +797,7 @@ func (j *job[T]) loadPart(name string, replicas int) (*piece, bool, error) {
 	}
 	pt := &piece{}
 	ok, err := part.Load(j.Store, name, func(dec *gob.Decoder) error {
-		err := pt.load(dec, len(j.ksteps), j.sizes(replicas))
+		err := pt.load(dec, len(j.ksteps), j.noise(), j.sizes(replicas))
 		if err == nil && pt.Next != j.p.Training.Steps+1 {
 			err = part.ErrMisfit
 		}

@@ -30,7 +30,7 @@ const (
 // Sampling is a way of drawing the sites of the theory.
 type Sampling string
 
-// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers.
+// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers: a block of S sites then has the law of a network of width S.
 const (
 	Matched Sampling = "matched"
 	Plain   Sampling = "plain"
@@ -79,7 +79,7 @@ const (
 // Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds to
 // each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons again), the
 // partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
-// as the limit is: nothing diverges as γ₀ → 0.
+// as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of their matrices fits over the distinct sites (package gaussian).
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -374,13 +374,15 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	width := s.Samples / blocks
 	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.Depth > 1 && !p.Network.Activation.Linear() {
-		// Start from what the noise of all directions will probably need: in a residual network all layers share their sites.
+		// Start from what the noise of all directions will probably need, with the directions of one matrix on the other side, which it is orthogonal to: in a residual network all layers share their sites.
 		guess := int(guessRank(np, c, p.Training.Steps, mostSites))
 		if p.Network.Kind == ResNet {
-			guess *= p.Network.Depth - 1
+			guess *= p.Network.Depth
+		} else {
+			guess *= 2
 		}
-		if gaussian.Capacity(blockSites/copies) < guess { // smaller blocks are grown when they turn out to be too small
-			for gaussian.Capacity(width/copies) < guess && width < mostSites/2 {
+		if gaussian.Capacity(blockSites) < guess { // smaller blocks are grown when they turn out to be too small
+			for gaussian.Capacity(width) < guess && width < mostSites/2 {
 				width *= 2
 			}
 			blocks = max(s.Samples/width, min(leastBlocks, s.Samples/2))

@@ -35,6 +35,8 @@ func (a Array) Empty() bool { return len(a.Data) == 0 }
 // recorded times (steps + 1, see Record.Every), K the number of times at which kernels were kept, C the number of outputs; the axes of
 // length C are absent when C = 1. Means are over replicas (blocks of sites of the theory, seeds of a finite network)
 // and Stderr are their standard errors, zero where there is a single replica or no randomness.
+// A 95 % interval is as many of them as Student's distribution with Replicas − 1 degrees of freedom says: 3.2 for 4 blocks, 2.4 for 8, 2.1 for 16. The 1.96 of a
+// normal variable covers 86, 91 and 93 % then.
 type Trajectory struct {
 	Width    int // neurons or sites of one replica; 0 for a result without sampling
 	Replicas int
