@@ -16,6 +16,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/internal/npy"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -405,7 +406,7 @@ func TestNoiseOfAnotherVersion(t *testing.T) {
 		for name := range store.parts {
 			if checkpoint == strings.HasSuffix(name, ".checkpoint") {
 				var b bytes.Buffer // as before parts said how they were drawn
-				if err := gob.NewEncoder(&b).Encode(struct{ Next int }{3}); err != nil {
+				if err := part.Write(&b, func(enc *gob.Encoder) error { return enc.Encode(struct{ Next int }{3}) }); err != nil {
 					t.Fatal(err)
 				}
 				store.parts[name] = b.Bytes()

@@ -1082,12 +1082,12 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	message := rows * word * (cols + c + bias) // the largest that a checkpoint encodes at once
 	if e.Conditioned {
 		rank := float64(guessRank(points, outputs, p.Training.Steps, e.Width)) * 3 / 2 // with room to grow
-		state += (l - 1) * rows * word * (regs + 4) * rank                             // two bases, their noise, and what is learned in every register
+		state += (l - 1) * rows * word * (regs + 5) * rank                             // two bases, their noise and what they have beside that of their sites, and what is learned in every register
 		pools := l                                                                     // of noise, forward and backward, over half of the sites
 		if p.Network.Kind == ResNet {
 			pools = 1
 		}
-		state += 2 * rows / 2 * 8 * min(width/2, max(pools, l-1)*rank+pools*(min(d, all)+32))
+		state += 2 * rows / 2 * 8 * min(width/2, max(pools, l-1)*rank+pools*(min(d, all)+16))
 		if l > 1 {
 			message = max(message, 4*width*8*rank)
 		}

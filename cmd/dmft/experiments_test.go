@@ -76,7 +76,7 @@ func TestShippedCommands(t *testing.T) {
 			if e.HighDimensional() {
 				make = planOfHighDimensional
 			}
-			pl, err := make(points[0], &sets{}, dir, false)
+			pl, err := make(points[0], &sets{say: func(string, ...any) {}}, dir, false)
 			if err != nil {
 				t.Fatal(err)
 			}

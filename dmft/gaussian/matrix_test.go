@@ -179,6 +179,7 @@ func TestMatrixIsOneMatrix(t *testing.T) {
 	}
 	om2, ze2 := pools(s)
 	w2 := NewMatrix(s, 1e-12, om2, ze2)
+	w2.Reserve(len(w.v))
 	dec := gob.NewDecoder(&buf)
 	for _, v := range []interface{ Load(*gob.Decoder) error }{w2, om2, ze2} {
 		if err := v.Load(dec); err != nil {
@@ -319,6 +320,7 @@ func TestData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w2.Reserve(len(w.v))
 	dec := gob.NewDecoder(&buf)
 	if err := errors.Join(w2.Load(dec), pool2.Load(dec)); err != nil {
 		t.Fatal(err)

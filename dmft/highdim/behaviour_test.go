@@ -235,7 +235,8 @@ func TestNetworksTooLarge(t *testing.T) {
 			if moments {
 				run = SimulateMoments
 			}
-			if _, err := run(context.Background(), p, s); dmft.StopCode(err) != dmft.MemoryLimit {
+			// What cannot even be counted in bytes is refused by its number of points.
+			if _, err := run(context.Background(), p, s); dmft.StopCode(err) != dmft.MemoryLimit && (err == nil || ratio == 1e6 || !strings.Contains(err.Error(), "at most 1e+12 are simulated")) {
 				t.Errorf("ratio %g, moments %v: %v", ratio, moments, err)
 			}
 		}
