@@ -616,6 +616,9 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	}
 	// stopped says whether an error of step is of the run rather than of the method.
 	stopped := func(err error) bool {
+		if err == nil {
+			return false
+		}
 		var store *storeError
 		return StopCode(err) == Interrupted || errors.As(err, &store)
 	}
