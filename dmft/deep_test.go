@@ -1,7 +1,9 @@
 package dmft_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"fmt"
 	"math"
 	"reflect"
@@ -14,6 +16,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/internal/npy"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -182,6 +185,16 @@ func TestDeepLimits(t *testing.T) {
 	}
 }
 
+// TestSmallBlocks: blocks of 100 sites, fewer than the noise and the directions of three relu layers, are as good as blocks of 1000. Noise that is not orthogonal to the known directions makes f₂ and f₄
+// wrong by ten standard errors here.
+func TestSmallBlocks(t *testing.T) {
+	p := deep(dmft.MLP, 3, "relu", 1, gaussianData(32, 4, 2, 8, 1), gd(0.05), 20)
+	p.Training.Centred = true
+	small := solve(t, p, dmft.Settings{Samples: 8000, Blocks: 80, Seed: 3, Tolerance: 1e-4})
+	large := solve(t, p, dmft.Settings{Samples: 8000, Blocks: 8, Seed: 4, Tolerance: 1e-4})
+	checkWithin(t, "blocks of 100 and of 1000 sites", small.F.Data, small.FStderr.Data, large.F.Data, large.FStderr.Data, 4.5)
+}
+
 // TestDeepDeterminism: deep theory is bit-identical for any number of processors, and when resumed from a checkpoint.
 func TestDeepDeterminism(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
@@ -272,6 +285,26 @@ func TestDeepCoverage(t *testing.T) {
 	}
 }
 
+// TestLossCoverage: with few blocks too, Student's intervals of the losses, which are not linear in f, contain the right value 95 times in 100.
+func TestLossCoverage(t *testing.T) {
+	const steps, seeds, student = 20, 80, 3.182 // 97.5 % point of the t distribution with 3 degrees of freedom
+	p := deep(dmft.MLP, 3, "tanh", 1, gaussianData(32, 4, 6, 8, 1), gd(0.05), steps)
+	ref := solve(t, p, dmft.Settings{Samples: 16000, Blocks: 32, Tolerance: 1e-3, Seed: 1 << 40})
+	in := [2]int{}
+	for seed := range seeds {
+		tr := solve(t, p, dmft.Settings{Samples: 500, Blocks: 4, Tolerance: 1e-3, Seed: uint64(seed)})
+		for k, v := range [2][3]float64{{tr.Loss[steps], ref.Loss[steps], tr.LossStderr[steps]}, {tr.TestLoss[steps], ref.TestLoss[steps], tr.TestLossStderr[steps]}} {
+			if math.Abs(v[0]-v[1]) < student*v[2] {
+				in[k]++
+			}
+		}
+	}
+	t.Logf("%v of %d intervals contain the reference", in, seeds)
+	if in[0] < 70 || in[1] < 70 { // 76 ± 1.9 expected
+		t.Errorf("%v of %d intervals contain the reference", in, seeds)
+	}
+}
+
 // TestDeepSymmetries: reordering the training points reorders f and nothing else; changing the sign of all inputs of an odd network changes that of f. Exactly so in
 // linear networks, in others within the error bars, since directions are found in another order.
 func TestDeepSymmetries(t *testing.T) {
@@ -351,5 +384,37 @@ func TestDeepDivergence(t *testing.T) {
 	tr, err := dmft.Solve(context.Background(), p, dmft.Settings{Samples: 2000})
 	if err == nil || tr == nil || !tr.Status.Early() || tr.Status.Quantity == "" || !strings.Contains(err.Error(), "learning rate") {
 		t.Errorf("%v, %+v", err, tr)
+	}
+}
+
+// TestNoiseOfAnotherVersion: parts and checkpoints with sites that were drawn in another way are refused, with what to do.
+func TestNoiseOfAnotherVersion(t *testing.T) {
+	p := deep(dmft.MLP, 2, "tanh", 1, gaussianData(34, 3, 0, 6, 1), gd(0.02), 8)
+	for _, checkpoint := range []bool{false, true} {
+		store := &memoryStore{parts: map[string][]byte{}}
+		set := dmft.Settings{Samples: 800, Blocks: 4, Run: dmft.Run{Store: store, Workers: 1, Checkpoint: 1}}
+		c, cancel := context.WithCancel(ctx)
+		store.saved = func(string) {
+			if checkpoint {
+				cancel()
+			}
+		}
+		if _, err := dmft.Solve(c, p, set); err != nil != checkpoint {
+			t.Fatal(err)
+		}
+		cancel()
+		for name := range store.parts {
+			if checkpoint == strings.HasSuffix(name, ".checkpoint") {
+				var b bytes.Buffer // as before parts said how they were drawn
+				if err := part.Write(&b, func(enc *gob.Encoder) error { return enc.Encode(struct{ Next int }{3}) }); err != nil {
+					t.Fatal(err)
+				}
+				store.parts[name] = b.Bytes()
+			}
+		}
+		store.saved = func(string) {}
+		if _, err := dmft.Solve(ctx, p, set); err == nil || !strings.Contains(err.Error(), "drawn by a version of the program") || !strings.Contains(err.Error(), "delete the run folder") {
+			t.Errorf("checkpoint %v: %v", checkpoint, err)
+		}
 	}
 }

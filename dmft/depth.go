@@ -87,7 +87,7 @@ func solveInfinite(ctx context.Context, p *Problem, s Settings) (*Trajectory, er
 	if twoTime {
 		tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, "kernels between two times are kept of networks of finite depth only")
 	}
-	return tr, nil
+	return tr, tr.settle(s.Record.kept(p))
 }
 
 // extrapolate makes the trajectory of infinite depth from those of a ladder with the same blocks.
@@ -159,6 +159,7 @@ func extrapolate(p *Problem, depths []int, rungs []*Trajectory) *Trajectory {
 		yt := target{loss: p.Training.Loss, y: flat(p.Data.TestTargets), p: pt, c: c}
 		tr.FTest, tr.FTestStderr, tr.FTestReplicas, tr.TestLoss, tr.TestLossStderr = series(yt, ft, hi.FTest.Shape)
 	}
+	p.classify(tr, true)
 	tr.LossReplicas = combine(w, pick(func(t *Trajectory) Array { return t.LossReplicas }))
 	if !hi.NTKReplicas.Empty() {
 		tr.NTKReplicas = combine(w, pick(func(t *Trajectory) Array { return t.NTKReplicas }))
@@ -241,6 +242,9 @@ func (tr *Trajectory) layers(depths []int, rungs []*Trajectory, w []float64, y t
 	along := func(pick func(*Trajectory) Array) func(*Trajectory) Array {
 		return func(t *Trajectory) Array {
 			a := pick(t)
+			if a.Empty() {
+				return a
+			}
 			l := a.Shape[1]
 			shape := append([]int(nil), a.Shape...)
 			shape[1] = first
@@ -261,6 +265,23 @@ func (tr *Trajectory) layers(depths []int, rungs []*Trajectory, w []float64, y t
 	g, gSE := along(func(t *Trajectory) Array { return t.G }), along(func(t *Trajectory) Array { return t.GStderr })
 	tr.Phi, tr.PhiStderr, tr.G, tr.GStderr = all(phi, false), all(phiSE, true), all(g, false), all(gSE, true)
 	tr.summarise(y, y.p*y.c, y.p)
+	// Errors of the summaries to leading order: as if they were extrapolated like the kernels.
+	summaries := func(pick func(*Trajectory) Array) Array {
+		for _, r := range rungs {
+			if pick(r).Empty() {
+				return Array{}
+			}
+		}
+		return all(pick, true)
+	}
+	series := func(pick func(*Trajectory) []float64) func(*Trajectory) Array {
+		return func(t *Trajectory) Array { return Array{Shape: []int{len(pick(t))}, Data: pick(t)} }
+	}
+	tr.AlignmentStderr = summaries(series(func(t *Trajectory) []float64 { return t.AlignmentStderr })).Data
+	tr.KernelMovementStderr = summaries(series(func(t *Trajectory) []float64 { return t.KernelMovementStderr })).Data
+	tr.PhiMovementStderr = summaries(along(func(t *Trajectory) Array { return t.PhiMovementStderr }))
+	tr.GMovementStderr = summaries(along(func(t *Trajectory) Array { return t.GMovementStderr }))
+	tr.PhiAlignmentStderr = summaries(along(func(t *Trajectory) Array { return t.PhiAlignmentStderr }))
 }
 
 // observedOrder fits q of f_L = f_∞ + c L^{−q} to the last three rungs, projected on the difference of the first two, with its standard error over

@@ -895,31 +895,44 @@ func (m *memoryStore) Save(name string, write func(io.Writer) error) error {
 // TestResume: a run stopped in the middle and resumed from its checkpoints gives the same bits, for every kind of method and for deep networks.
 func TestResume(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one batch at a time, so that the interruption falls inside one
-	for _, m := range []ode.Method{gd(0.05), {Kind: ode.Nesterov, LearningRate: 0.02, Momentum: 0.7}, {Kind: ode.RK45, LearningRate: 0.05}, {Kind: ode.AB3, LearningRate: 0.05}} {
-		p := twoLayer("tanh", 1, gaussianData(19, 5, 2, 6, 1), m, 30)
+	for _, m := range []ode.Method{gd(0.05), {Kind: ode.Nesterov, LearningRate: 0.02, Momentum: 0.7}, {Kind: ode.RK45, LearningRate: 0.05}, {Kind: ode.AB3, LearningRate: 0.05},
+		{Kind: ode.RK45, LearningRate: 2, Tolerance: 1e-7}} { // many steps between two outputs
+		const outputs = 30
+		p := twoLayer("tanh", 1, gaussianData(19, 5, 2, 6, 1), m, outputs)
 		p.Training.Centred = true
 		if m.Kind == ode.GD {
 			p.Training.Batch = dmft.Batch{Size: 2, Seed: 1}
 			p.Network.Kind, p.Network.Depth = dmft.MLP, 3
 		}
+		long := m.Kind == ode.RK45 && m.LearningRate > 1
+		if long {
+			p.Network.Kind, p.Network.Depth, p.Training.Steps = dmft.MLP, 2, 5
+		}
 		set := finite.Settings{Width: 24, Seeds: 5, Seed: 1, Run: dmft.Run{Record: dmft.Record{Kernels: 4, Preactivations: 10}, Checkpoint: time.Nanosecond}}
 		want := train(t, p, set)
+		theory := dmft.Settings{Samples: 400, Blocks: 2, Run: set.Run}
+		solved := solve(t, p, theory)
 		store := &memoryStore{parts: map[string][]byte{}, saved: func(string) {}}
-		interruptions := 0
+		interruptions, all := 0, 0
 		for {
 			c, cancel := context.WithCancel(ctx)
 			saves := 0
 			store.saved = func(string) {
+				all++
 				if saves++; saves == 9 {
 					cancel()
 				}
 			}
-			set.Store = store
+			set.Store, theory.Store = store, store
 			got, err := finite.Train(c, p, set)
+			var th *dmft.Trajectory
+			if err == nil {
+				th, err = dmft.Solve(c, p, theory)
+			}
 			cancel()
 			if err == nil {
-				got.Diagnostics = want.Diagnostics
-				if !reflect.DeepEqual(got, want) {
+				got.Diagnostics, th.Diagnostics = want.Diagnostics, solved.Diagnostics
+				if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(th, solved) {
 					t.Errorf("%s: the resumed run differs", m.Kind)
 				}
 				break
@@ -927,12 +940,15 @@ func TestResume(t *testing.T) {
 			if dmft.StopCode(err) != dmft.Interrupted {
 				t.Fatal(err)
 			}
-			if interruptions++; interruptions > 100 {
+			if interruptions++; interruptions > 1000 {
 				t.Fatal("the run makes no progress")
 			}
 		}
 		if interruptions < 3 {
 			t.Errorf("%s: only %d interruptions", m.Kind, interruptions)
+		}
+		if long && all < 10*5*4 {
+			t.Errorf("%d checkpoints: none are made within a long step", all)
 		}
 	}
 	// A checkpoint of something else is an error, not a crash.
@@ -1032,6 +1048,8 @@ func TestBadProblems(t *testing.T) {
 		"inputs have 3 rows and targets 2":   func(p *dmft.Problem) { p.Data.Targets = mat.NewDense(2, 1, nil) },
 		"inputs row 1, column 2 is NaN":      func(p *dmft.Problem) { p.Data.Inputs.(*mat.Dense).Set(1, 2, math.NaN()) },
 		"test targets row 0, column 0 is +I": func(p *dmft.Problem) { p.Data.TestTargets.Set(0, 0, math.Inf(1)) },
+		"inputs row 1 has a square":          func(p *dmft.Problem) { p.Data.Inputs.(*mat.Dense).Set(1, 2, 1e160) },
+		"test inputs row 0 has a square":     func(p *dmft.Problem) { p.Data.TestInputs.(*mat.Dense).Set(0, 1, -1e155) },
 		"test inputs are 2×5":                func(p *dmft.Problem) { p.Data.TestInputs = mat.NewDense(2, 5, nil) },
 		"together":                           func(p *dmft.Problem) { p.Data.TestTargets = nil },
 		"no inputs":                          func(p *dmft.Problem) { p.Data.Inputs = nil },

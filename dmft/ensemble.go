@@ -1,7 +1,6 @@
 package dmft
 
 import (
-	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -91,7 +91,15 @@ const (
 	thinnedTo     = 50      // or else this many times
 )
 
-var errCheckpoint = errors.New("dmft: a checkpoint does not fit the problem")
+var errNoise = errors.New("its sites were drawn by a version of the program that draws them differently, and results would be a mixture of both")
+
+// noise is the version of the noise of a part.
+func (e *Ensemble[T]) noise() int {
+	if e.Conditioned {
+		return gaussian.Version
+	}
+	return 0
+}
 
 // batchSize is how many replicas train together: it depends on the problem alone, never on the machine.
 func (e *Ensemble[T]) batchSize() int {
@@ -99,28 +107,38 @@ func (e *Ensemble[T]) batchSize() int {
 	return min(n, max((e.Replicas+1)/2, 1))
 }
 
+// times is how many steps f and losses are kept at.
+func (r Record) times(p *Problem) int {
+	every := max(r.Every, 1)
+	return (p.Training.Steps+every-1)/every + 1
+}
+
+// kernelTimes is at how many of them kernels are kept.
+func (r Record) kernelTimes(p *Problem) int {
+	t := r.times(p)
+	if !r.AutoKernels {
+		return max(min(r.Kernels, t), 0)
+	}
+	np, _, _, c := p.Data.sizes()
+	per := float64(kernelBytes(np, c, p.Network.Depth))
+	n := t
+	if t > autoKernels || float64(t)*per > autoBytes {
+		n = thinnedTo
+	}
+	if float64(n)*per > autoBytes {
+		n = int(autoBytes / per)
+	}
+	if n = min(n, t); n < 2 {
+		return 0
+	}
+	return n
+}
+
 // kernelSteps are the steps at which kernels are kept.
 func (r Record) kernelSteps(p *Problem) []int {
-	kept := r.kept(p)
-	t := len(kept)
-	n := r.Kernels
-	if r.AutoKernels {
-		np, _, _, c := p.Data.sizes()
-		per := kernelBytes(np, c, p.Network.Depth)
-		n = t
-		if t > autoKernels || int64(t)*per > autoBytes {
-			n = thinnedTo
-		}
-		if int64(n)*per > autoBytes {
-			n = int(autoBytes / per)
-		}
-		if n < 2 {
-			return nil
-		}
-	}
-	steps := evenly(n, t)
+	steps := evenly(r.kernelTimes(p), r.times(p))
 	for i, k := range steps {
-		steps[i] = kept[k]
+		steps[i] = min(k*max(r.Every, 1), p.Training.Steps)
 	}
 	return steps
 }
@@ -128,7 +146,7 @@ func (r Record) kernelSteps(p *Problem) []int {
 // kept are the steps at which f and losses are kept.
 func (r Record) kept(p *Problem) []int {
 	last, every := p.Training.Steps, max(r.Every, 1)
-	steps := make([]int, 0, last/every+2)
+	steps := make([]int, 0, r.times(p))
 	for n := 0; n < last; n += every {
 		steps = append(steps, n)
 	}
@@ -165,19 +183,23 @@ func evenly(n, t int) []int {
 
 // kernelBytes is the memory of the kernels of one time, mean and spread.
 func kernelBytes(p, c, l int) int64 {
-	pc := int64(p) * int64(c)
-	return 16 * (pc*pc + int64(l)*(pc*pc+int64(p)*int64(p)))
+	pc, q := float64(p)*float64(c), float64(p)
+	return la.Bytes(16 * (pc*pc + float64(l)*(pc*pc+q*q)))
 }
 
-// part is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
-type part struct {
+// piece is what one batch of replicas has recorded so far. Arrays have the replica as first axis.
+type piece struct {
+	Noise            int       // gaussian.Version of the theory's noise, 0 for networks
 	Next             int       // step to be recorded next
+	Midway           bool      // the step that leads there has begun
 	F                []float64 // replica, T, All, C
 	Loss, Test, Norm []float64 // replica, T
 	Pre              []float64 // 2×L×n×columns
 	Stepper          []float64
 	First            [][]float64 // NTK at the first kept time by replica, when it is small
 	Align, Move      []float64   // alignment and movement of the NTK, kept time × replica
+	FirstLayers      [][]float64 // Φ^ℓ and G^ℓ at the first kept time by replica, when they are small
+	Layers           []float64   // kept time × replica × summary (movement of Φ, of G, alignment of Φ) × layer
 	Each             []float64   // replica × time × q × q: NTK of the first points
 	Lambda           float64
 	Ranks            [][2]int
@@ -190,7 +212,7 @@ type part struct {
 	two     kernelStats   // two-time kernels, of a finished part
 }
 
-func (p *part) save(enc *gob.Encoder) error {
+func (p *piece) save(enc *gob.Encoder) error {
 	f := p.F
 	p.F = nil
 	err := enc.Encode(p)
@@ -220,26 +242,32 @@ func (p *part) save(enc *gob.Encoder) error {
 // encoded is how many predictions are encoded at a time.
 const encoded = 1 << 16
 
-// load reads a part with n recorded times.
-func (p *part) load(dec *gob.Decoder, n int) error {
+// load reads a part of the given number of replicas of j, with noise of the given version.
+func (p *piece) load(dec *gob.Decoder, n, noise int, sizes partSizes) error {
 	if err := dec.Decode(p); err != nil {
 		return err
+	}
+	if p.Noise != noise {
+		return errNoise
+	}
+	if !p.fits(sizes) {
+		return part.ErrMisfit
 	}
 	var predictions int
 	if err := dec.Decode(&predictions); err != nil {
 		return err
 	}
-	p.F = nil
+	if predictions != sizes.f {
+		return part.ErrMisfit
+	}
+	p.F = make([]float64, 0, predictions)
 	for len(p.F) < predictions {
 		var f []float64
 		if err := dec.Decode(&f); err != nil {
 			return err
 		}
-		if len(f) == 0 {
-			return errCheckpoint
-		}
-		if p.F == nil && predictions > len(f) {
-			p.F = make([]float64, 0, min(predictions, len(f)<<10))
+		if len(f) == 0 || len(f) > predictions-len(p.F) {
+			return part.ErrMisfit
 		}
 		p.F = append(p.F, f...)
 	}
@@ -248,11 +276,103 @@ func (p *part) load(dec *gob.Decoder, n int) error {
 		if err := dec.Decode(&p.kernels[i]); err != nil {
 			return err
 		}
+		if !p.kernels[i].fits(sizes.replicas, sizes.kernels, sizes.kernels) {
+			return part.ErrMisfit
+		}
 	}
 	if err := dec.Decode(&p.history); err != nil {
 		return err
 	}
-	return dec.Decode(&p.two)
+	if err := dec.Decode(&p.two); err != nil {
+		return err
+	}
+	if !p.two.fits(sizes.replicas, sizes.two, sizes.twoMost) || !p.history.fits(sizes) {
+		return part.ErrMisfit
+	}
+	return nil
+}
+
+// partSizes are the sizes that a part must have.
+type partSizes struct {
+	replicas, layers, rows, points, outputs int
+	steps, kept, kernelTimes                int // times: of the run, of f, of kernels,
+	twoTimes                                int // and of two-time kernels
+	f, pre, each, pairs                     int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
+	kernels, two, twoMost                   int // numbers: kernels of one time, two-time kernels without and with responses
+}
+
+func (j *job[T]) sizes(replicas int) partSizes {
+	p, c, l := j.pts.Train, j.pts.outputs, j.p.Network.Depth
+	pc, t, n := p*c, len(j.kept), len(j.tsteps)
+	s := partSizes{replicas: replicas, layers: l, rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
+		f: replicas * t * j.pts.All * c, pre: 2 * l * replicas * j.preSite * min(p, preactColumns), kernels: pc*pc + l*(p*p+pc*pc)}
+	q := min(pc, replicaRows)
+	s.each = replicas * len(evenly(j.Record.NTKReplicas, len(j.ksteps))) * q * q
+	if pc <= summaryRows {
+		s.pairs = pc * pc
+	}
+	np, ng := n*p, n*pc
+	s.two = l * (np*np + ng*ng)
+	s.twoMost = s.two + 2*(l-1)*np*ng
+	return s
+}
+
+// fits says whether the numbers that are encoded first are as many as they must be. Some are made when they are first recorded.
+func (p *piece) fits(s partSizes) bool {
+	for _, x := range []struct {
+		got, want int
+		later     bool
+	}{{len(p.Loss), s.replicas * s.kept, false}, {len(p.Test), s.replicas * s.kept, false}, {len(p.Norm), s.replicas * s.kept, false}, {len(p.Pre), s.pre, false},
+		{len(p.Align), s.replicas * s.kernelTimes, true}, {len(p.Move), s.replicas * s.kernelTimes, true}, {len(p.Each), s.each, true}, {len(p.First), s.replicas, true}} {
+		if x.got != x.want && !(x.later && x.got == 0) {
+			return false
+		}
+	}
+	for _, k := range p.First {
+		if len(k) != s.pairs {
+			return false
+		}
+	}
+	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.layers && p.Bad == nil && len(p.Align) == len(p.Move)
+}
+
+// fits says whether the statistics are of at most so many replicas, and of numbers as many as one of the two sizes.
+func (k *kernelStats) fits(replicas, size, most int) bool {
+	if k.N == 0 {
+		return len(k.Mean) == 0 && len(k.M2) == 0
+	}
+	return k.N > 0 && k.N <= replicas && len(k.Mean) == len(k.M2) && (len(k.Mean) == size || len(k.Mean) == most)
+}
+
+// fits says whether the fields kept so far are those of a run of these sizes.
+func (h *history) fits(s partSizes) bool {
+	if len(h.Phi) == 0 && len(h.G) == 0 && len(h.Known) == 0 {
+		return true
+	}
+	if len(h.Phi) != s.layers || len(h.G) != s.layers || len(h.Known) > s.twoTimes {
+		return false
+	}
+	for l := range h.Phi {
+		if n := s.twoTimes * s.points; !h.Phi[l].Fills(s.rows, n) || !h.G[l].Fills(s.rows, n*s.outputs) {
+			return false
+		}
+	}
+	for _, layers := range h.Known {
+		if len(layers) != s.layers-1 {
+			return false
+		}
+		for _, ranks := range layers {
+			if len(ranks) != 0 && len(ranks) != s.replicas {
+				return false
+			}
+			for _, r := range ranks {
+				if r[0] < 0 || r[1] < 0 || r[0] > s.rows || r[1] > s.rows {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 // kernelStats are running mean and sum of squared deviations over replicas of the kernels of one time.
@@ -300,16 +420,20 @@ type job[T la.Float] struct {
 	done    atomic.Int64
 	total   int64
 	bad     atomic.Int64 // earliest step known to have gone wrong
+	halt    atomic.Bool  // whatever is under way is to be given up
+
+	saving sync.RWMutex // held to read while something is saved, and to write by a run that is given up
+	over   bool         // nothing is saved any more
 
 	mu     sync.Mutex
-	parts  []*part       // finished ones
+	parts  []*piece      // finished ones
 	merged int           // how many of them, from the first, are in stats
 	stats  []kernelStats // of all replicas, by recorded time
 	two    kernelStats
 }
 
 // finish takes a part and merges kernels in the order of the batches, whatever the order in which they finish.
-func (j *job[T]) finish(b int, p *part) {
+func (j *job[T]) finish(b int, p *piece) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.parts[b] = p
@@ -361,12 +485,15 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 
 	size := e.batchSize()
 	batches := (e.Replicas + size - 1) / size
-	j.parts, j.stats = make([]*part, batches), make([]kernelStats, len(j.ksteps))
+	j.parts, j.stats = make([]*piece, batches), make([]kernelStats, len(j.ksteps))
 	errs := make([]error, batches)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// Steps that end soon are saved when the run is interrupted; longer ones are given up, and their batches go on from their last checkpoints.
+	stop := context.AfterFunc(work, func() { time.AfterFunc(grace, func() { j.halt.Store(true) }) })
+	defer stop()
 	for range e.Parallel(batches) {
 		wg.Add(1)
 		go func() {
@@ -385,15 +512,16 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 			}
 		}()
 	}
-	wg.Wait()
+	if !j.wait(ctx, &wg) {
+		return nil, j.interrupted(ctx)
+	}
 	for _, err := range errs {
 		if err != nil && StopCode(err) != Interrupted {
 			return nil, err
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, &StopError{Status{Code: Interrupted, Step: int(j.done.Load() * int64(p.Training.Steps+1) / max(j.total, 1)), Quantity: context.Cause(ctx).Error(),
-			Advice: "finished and unfinished parts are kept when there is a run folder; start the same command again to go on"}}
+	if ctx.Err() != nil {
+		return nil, j.interrupted(ctx)
 	}
 	t := j.collect()
 	t.Diagnostics.MemoryBytes = mem
@@ -401,10 +529,47 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	return t, t.Status.Err()
 }
 
+// grace is how long an interrupted run waits for steps under way, and then for single products.
+const grace = time.Second
+
+// wait waits until all batches have come to an end. It gives up on a product that takes long after an interruption, and says so: the product ends in the background, and
+// nothing comes of it.
+func (j *job[T]) wait(ctx context.Context, wg *sync.WaitGroup) bool {
+	ended := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-ended:
+		return true
+	case <-time.After(grace * 3 / 2):
+	}
+	j.saving.Lock() // after what is being saved
+	j.over = true
+	j.saving.Unlock()
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (j *job[T]) interrupted(ctx context.Context) error {
+	return &StopError{Status{Code: Interrupted, Step: int(j.done.Load() * int64(j.p.Training.Steps+1) / max(j.total, 1)), Quantity: context.Cause(ctx).Error(),
+		Advice: "finished and unfinished parts are kept when there is a run folder; start the same command again to go on"}}
+}
+
 // batch trains replicas [lo, hi).
-func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
+func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	name := fmt.Sprintf("%s-%03d", j.Name, b)
-	if pt, ok, err := j.loadPart(name); err != nil || ok {
+	if pt, ok, err := j.loadPart(name, hi-lo); err != nil || ok {
 		if ok {
 			j.advance(int64(hi-lo) * int64(j.p.Training.Steps+1))
 		}
@@ -416,41 +581,93 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 	}
 	last := time.Now()
 	steps := j.p.Training.Steps
+	due := func() bool { return ctx.Err() != nil || j.Store != nil && time.Since(last) > j.Checkpoint }
+	nw.pause, nw.halt = due, j.halt.Load
+	// save keeps the state before step n and says whether to stop there.
+	save := func(n int) error {
+		if err := j.checkpoint(name, nw, pt, st); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return &StopError{Status{Code: Interrupted, Step: n}}
+		}
+		last = time.Now()
+		return nil
+	}
+	// step goes from output n to the next.
+	step := func(n int) error {
+		for {
+			err := st.Step(nw, n)
+			switch {
+			case nw.lost:
+				return &StopError{Status{Code: Interrupted, Step: n}}
+			case !errors.Is(err, ode.ErrPaused):
+				pt.Midway = false
+				return err
+			}
+			pt.Midway = true
+			if err := save(n); err != nil {
+				return err
+			}
+		}
+	}
+	diverged := func(n int, err error) {
+		pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
+		j.fail(n + 1)
+	}
+	// stopped says whether an error of step is of the run rather than of the method.
+	stopped := func(err error) bool {
+		if err == nil {
+			return false
+		}
+		var store *storeError
+		return StopCode(err) == Interrupted || errors.As(err, &store)
+	}
 	j.advance(int64(hi-lo) * int64(pt.Next))
-	for n := pt.Next; n <= steps; n++ {
+	if pt.Midway {
+		if err := step(pt.Next - 1); stopped(err) {
+			return nil, err
+		} else if err != nil {
+			diverged(pt.Next-1, err)
+		}
+	}
+	for n := pt.Next; n <= steps && pt.Bad == nil; n++ {
 		if int64(n) > j.bad.Load() {
 			break // another batch went wrong before this step: nothing later is used
 		}
-		if ctx.Err() != nil || (j.Store != nil && time.Since(last) > j.Checkpoint) {
-			if err := j.checkpoint(name, nw, pt, st); err != nil {
+		if due() {
+			if err := save(n); err != nil {
 				return nil, err
 			}
-			if ctx.Err() != nil {
-				return nil, &StopError{Status{Code: Interrupted, Step: n}}
-			}
-			last = time.Now()
 		}
 		nw.Eval(0, j.p.Training.Method.Time(n))
-		if err := nw.Err(); err != nil {
+		if nw.lost {
+			return nil, &StopError{Status{Code: Interrupted, Step: n}}
+		}
+		pt.Bad = j.trouble(nw, n)
+		if err := nw.Err(); err != nil && pt.Bad == nil {
 			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
 		}
-		j.record(nw, pt, n, lo == 0)
-		if pt.Bad = j.trouble(nw, pt, n); pt.Bad != nil {
+		if pt.Bad != nil {
 			j.fail(n)
 			break
+		}
+		j.record(nw, pt, n, lo == 0)
+		if nw.lost {
+			return nil, &StopError{Status{Code: Interrupted, Step: n}}
 		}
 		pt.Next = n + 1
 		j.advance(int64(hi - lo))
 		if n == steps {
 			break
 		}
-		if err := st.Step(nw, n); err != nil {
-			pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
-			j.fail(n + 1)
-			break
+		if err := step(n); stopped(err) {
+			return nil, err
+		} else if err != nil {
+			diverged(n, err)
 		}
 	}
-	pt.Stats, pt.Stepper, pt.First = st.Stats(), nil, nil
+	pt.Stats, pt.Stepper, pt.First, pt.FirstLayers = st.Stats(), nil, nil, nil
 	pt.Ranks, pt.Dropped = nw.ranks()
 	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
 		var hidden [][]*gaussian.Matrix
@@ -463,7 +680,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*part, error) {
 	}
 	pt.history = history{}
 	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
-		if err := j.Store.Save(name, func(w io.Writer) error { return pt.save(gob.NewEncoder(w)) }); err != nil {
+		if err := j.save(name, pt.save); err != nil {
 			return nil, err
 		}
 	}
@@ -488,7 +705,7 @@ func (j *job[T]) advance(n int64) {
 }
 
 // start makes the network of a batch, at its checkpoint if there is one.
-func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper, error) {
+func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Stepper, error) {
 	st, err := ode.NewStepper(j.p.Training.Method, j.p.Training.Steps)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("dmft: training: %w", err)
@@ -512,28 +729,29 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	}
 	nw.Reserve(st.Registers())
 	t := len(j.kept)
-	pt := &part{
-		F:    make([]float64, (hi-lo)*t*j.pts.All*j.pts.outputs),
-		Loss: make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
+	pt := &piece{
+		Noise: j.noise(),
+		F:     make([]float64, (hi-lo)*t*j.pts.All*j.pts.outputs),
+		Loss:  make([]float64, (hi-lo)*t), Norm: make([]float64, (hi-lo)*t), Test: make([]float64, (hi-lo)*t),
 		kernels: make([]kernelStats, len(j.ksteps)),
 		Pre:     make([]float64, 2*len(nw.Hidden)*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
 	if j.Store != nil {
-		data, ok, err := j.Store.Load(name + ".checkpoint")
+		fresh := piece{}
+		ok, err := part.Load(j.Store, name+".checkpoint", func(dec *gob.Decoder) error {
+			err := fresh.load(dec, len(j.ksteps), j.noise(), j.sizes(hi-lo))
+			if err == nil {
+				err = nw.load(dec)
+			}
+			if err == nil {
+				err = st.SetState(fresh.Stepper)
+			}
+			return err
+		})
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, nil, nil, fmt.Errorf("dmft: %w", err)
 		}
 		if ok {
-			dec := gob.NewDecoder(bytes.NewReader(data))
-			fresh := part{}
-			if err = fresh.load(dec, len(j.ksteps)); err == nil {
-				if err = nw.load(dec); err == nil {
-					err = st.SetState(fresh.Stepper)
-				}
-			}
-			if err != nil || len(fresh.F) != len(pt.F) {
-				return nil, nil, nil, fmt.Errorf("dmft: checkpoint %s: %w; delete the run folder to start over", name, errors.Join(errCheckpoint, err))
-			}
 			return nw, &fresh, st, nil
 		}
 	}
@@ -544,13 +762,12 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *part, ode.Stepper
 	return nw, pt, st, nil
 }
 
-func (j *job[T]) checkpoint(name string, nw *network[T], pt *part, st ode.Stepper) error {
+func (j *job[T]) checkpoint(name string, nw *network[T], pt *piece, st ode.Stepper) error {
 	if j.Store == nil {
 		return nil
 	}
 	pt.Stepper = st.State()
-	return j.Store.Save(name+".checkpoint", func(w io.Writer) error {
-		enc := gob.NewEncoder(w)
+	return j.save(name+".checkpoint", func(enc *gob.Encoder) error {
 		if err := pt.save(enc); err != nil {
 			return err
 		}
@@ -558,23 +775,44 @@ func (j *job[T]) checkpoint(name string, nw *network[T], pt *part, st ode.Steppe
 	})
 }
 
-func (j *job[T]) loadPart(name string) (*part, bool, error) {
+// storeError is an error of the Store.
+type storeError struct{ error }
+
+func (e *storeError) Unwrap() error { return e.error }
+
+// save keeps a part in the store, unless the run was given up.
+func (j *job[T]) save(name string, encode func(*gob.Encoder) error) error {
+	j.saving.RLock()
+	defer j.saving.RUnlock()
+	if j.over {
+		return &StopError{Status{Code: Interrupted}}
+	}
+	if err := part.Save(j.Store, name, encode); err != nil {
+		return &storeError{err}
+	}
+	return nil
+}
+
+func (j *job[T]) loadPart(name string, replicas int) (*piece, bool, error) {
 	if j.Store == nil {
 		return nil, false, nil
 	}
-	data, ok, err := j.Store.Load(name)
-	if err != nil || !ok {
-		return nil, false, err
+	pt := &piece{}
+	ok, err := part.Load(j.Store, name, func(dec *gob.Decoder) error {
+		err := pt.load(dec, len(j.ksteps), j.noise(), j.sizes(replicas))
+		if err == nil && pt.Next != j.p.Training.Steps+1 {
+			err = part.ErrMisfit
+		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("dmft: %w", err)
 	}
-	pt := &part{}
-	if err := pt.load(gob.NewDecoder(bytes.NewReader(data)), len(j.ksteps)); err != nil {
-		return nil, false, fmt.Errorf("dmft: part %s: %w; delete the run folder to start over", name, err)
-	}
-	return pt, true, nil
+	return pt, ok, err
 }
 
 // record notes the state at step n.
-func (j *job[T]) record(nw *network[T], pt *part, n int, first bool) {
+func (j *job[T]) record(nw *network[T], pt *piece, n int, first bool) {
 	for k, step := range j.tsteps {
 		if step == n {
 			nw.ByOutput(0, func() { pt.history.keep(fieldsOf(nw), k, len(j.tsteps)) })
@@ -638,11 +876,12 @@ const lambdaRows = 4096
 const summaryRows = 512
 
 // summarise notes alignment and movement of the NTK at the start of kernels x of one replica at kept time k; their scatter is an error bar.
-func (j *job[T]) summarise(pt *part, k, r, replicas int, x []float64) {
+func (j *job[T]) summarise(pt *piece, k, r, replicas int, x []float64) {
 	pc := j.pts.Train * j.pts.outputs
 	if pc > summaryRows {
 		return
 	}
+	layers := x[pc*pc:]
 	x = x[:pc*pc]
 	if pt.First == nil {
 		pt.First = make([][]float64, replicas)
@@ -654,13 +893,47 @@ func (j *job[T]) summarise(pt *part, k, r, replicas int, x []float64) {
 	n := mat.NewDense(pc, pc, x)
 	pt.Align[k*replicas+r] = kernels.Alignment(n, mat.NewDense(pc, 1, j.pts.y.y))
 	pt.Move[k*replicas+r] = kernels.Movement(n, mat.NewDense(pc, pc, pt.First[r]))
+	if j.layerSummaries() {
+		j.summariseLayers(pt, k, r, replicas, layers)
+	}
+}
+
+// layerNumbers is how many numbers the kernels of all layers may have for summaries by layer to have error bars, which need those of the start of every replica.
+const layerNumbers = 1 << 17
+
+func (j *job[T]) layerSummaries() bool {
+	return layersSmall(j.p.Network.Depth, j.pts.Train, j.pts.outputs)
+}
+
+func layersSmall(l, p, c int) bool { return p*c <= summaryRows && l*(p*p+p*c*p*c) <= layerNumbers }
+
+// summariseLayers notes movements of Φ^ℓ and G^ℓ and alignments of Φ^ℓ of one replica, whose kernels are x.
+func (j *job[T]) summariseLayers(pt *piece, k, r, replicas int, x []float64) {
+	p, l := j.pts.Train, j.p.Network.Depth
+	pc := p * j.pts.outputs
+	if pt.FirstLayers == nil {
+		pt.FirstLayers, pt.Layers = make([][]float64, replicas), make([]float64, len(j.ksteps)*replicas*3*l)
+	}
+	if k == 0 {
+		pt.FirstLayers[r] = append([]float64(nil), x...)
+	}
+	y := mat.NewDense(p, j.pts.outputs, j.pts.y.y)
+	out := pt.Layers[(k*replicas+r)*3*l:]
+	first := pt.FirstLayers[r]
+	for i := range l {
+		phi := mat.NewDense(p, p, x[i*p*p:(i+1)*p*p])
+		at := l*p*p + i*pc*pc
+		out[i] = kernels.Movement(phi, mat.NewDense(p, p, first[i*p*p:(i+1)*p*p]))
+		out[l+i] = kernels.Movement(mat.NewDense(pc, pc, x[at:at+pc*pc]), mat.NewDense(pc, pc, first[at:at+pc*pc]))
+		out[2*l+i] = kernels.Alignment(phi, y)
+	}
 }
 
 // replicaRows is how many rows of the NTK of a replica are kept.
 const replicaRows = 32
 
 // keepNTK keeps the NTK of one replica at kept time k, if it is one of those asked for.
-func (j *job[T]) keepNTK(pt *part, k, r, replicas int, x []float64) {
+func (j *job[T]) keepNTK(pt *piece, k, r, replicas int, x []float64) {
 	e := evenly(j.Record.NTKReplicas, len(j.ksteps))
 	i := slices.Index(e, k)
 	if i < 0 {
@@ -677,7 +950,7 @@ func (j *job[T]) keepNTK(pt *part, k, r, replicas int, x []float64) {
 }
 
 // preactivations keeps h of evenly spaced sites of each replica.
-func (j *job[T]) preactivations(nw *network[T], pt *part, which int) {
+func (j *job[T]) preactivations(nw *network[T], pt *piece, which int) {
 	cols := min(j.pts.Train, preactColumns)
 	i := which * len(nw.Hidden) * nw.Replicas * j.preSite * cols
 	for _, l := range nw.Hidden {
@@ -692,7 +965,7 @@ func (j *job[T]) preactivations(nw *network[T], pt *part, which int) {
 }
 
 // trouble says whether step n went wrong.
-func (j *job[T]) trouble(nw *network[T], pt *part, n int) *Status {
+func (j *job[T]) trouble(nw *network[T], n int) *Status {
 	scale := 1.
 	for _, y := range j.pts.y.y {
 		scale = max(scale, math.Abs(y))
@@ -708,13 +981,17 @@ func (j *job[T]) trouble(nw *network[T], pt *part, n int) *Status {
 			worst = math.NaN()
 		}
 	}
+	var s *Status
 	switch {
 	case math.IsNaN(worst) || math.IsInf(worst, 0):
-		return &Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
+		s = &Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is not a finite number at step %d", n)}
 	case worst > divergedAbove*scale:
-		return &Status{Code: Diverged, Step: n - 1, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
+		s = &Status{Code: Diverged, Step: n - 1, Quantity: fmt.Sprintf("|f| reached %.3g at step %d, targets are at most %.3g", worst, n, scale)}
 	}
-	return nil
+	if s != nil && n == 0 {
+		s.Advice = tooLarge
+	}
+	return s
 }
 
 // diagnose writes the likely cause of a divergence.
@@ -728,7 +1005,7 @@ func (j *job[T]) diagnose(lambda float64) string {
 		scale = 1 / float64(j.pts.Train)
 	}
 	limit := m.StabilityLimit(lambda * scale) // of the linearised dynamics
-	if math.IsNaN(lambda) {
+	if !(lambda > 0) || math.IsInf(lambda, 0) {
 		return fmt.Sprintf("the learning rate η = %g is probably too large; try %.2g", m.LearningRate, m.LearningRate/4)
 	}
 	cause := "above"
@@ -773,45 +1050,76 @@ func largestEigenvalue(k []float64, n int) float64 {
 
 // MemoryEstimate is about how many bytes a Train call will use.
 func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
-	np, pt, d, c := p.Data.sizes()
-	all, t, l := int64(np+pt), int64(len(e.Record.kept(p))), int64(p.Network.Depth)
+	points, tests, dim, outputs := p.Data.sizes()
+	// In floating point, since products of what a file may ask for do not fit into an int64.
+	np, c, d, all := float64(points), float64(outputs), float64(dim), float64(points+tests)
+	t, l, width, replicas := float64(e.Record.times(p)), float64(p.Network.Depth), float64(e.Width), float64(e.Replicas)
 	var one T
-	word := int64(8)
+	word := 8.
 	if _, ok := any(one).(float32); ok {
 		word = 4
 	}
-	size := int64(e.batchSize())
-	rows := size * int64(e.Width)
-	batches := (int64(e.Replicas) + size - 1) / size
-	regs := int64(p.Training.Method.Registers())
+	size := float64(e.batchSize())
+	rows := size * width
+	batches := (e.Replicas + e.batchSize() - 1) / e.batchSize()
+	regs := float64(p.Training.Method.Registers())
 	space, err := p.Data.chooseSpace(e.Space)
-	cols, shared := all, int64(np)*all*(8+word)
+	cols, shared := all, np*all*(8+word)
 	if err == nil && space == InputSpace {
-		cols, shared = int64(d), 2*all*int64(d)*word
+		cols, shared = d, 2*all*d*word
 	}
-	state := rows * word * (regs*(cols+int64(c)) + l*(3*all+int64(np)))
-	hidden := word * regs * int64(e.Width) // columns of a hidden matrix
-	if e.Conditioned {                     // two bases, their noise and the learned factors, with room to grow
-		hidden = word * (regs + 4) * 3 / 2 * guessRank(np, c, p.Training.Steps, e.Width)
+	bias := 0.
+	if p.Network.Bias > 0 {
+		bias = l - 1
 	}
-	state += (l - 1) * size * int64(e.Width) * hidden
-	fields, two := e.Record.twoTimeBytes(p, rows)
-	state += fields
-	record := t * (all*int64(c)*8*2*int64(e.Replicas+1) + 24*int64(e.Replicas)) // of the parts and together, with means and spreads
-	q := int64(min(np*c, replicaRows))
-	record += int64(e.Replicas) * int64(min(e.Record.NTKReplicas, len(e.Record.kernelSteps(p)))) * q * q * 8 * 2
-	each := kernelBytes(np, c, p.Network.Depth)
-	kernels := int64(len(e.Record.kernelSteps(p))) * each
-	live := int64(e.Parallel(int(batches)))
+	back := np // columns of the gradient fields of every output by itself, where they are kept
+	switch {
+	case e.TangentKernel:
+		back = all
+	case !e.Conditioned || l == 1:
+		back = 0
+	}
+	state := rows * word * (regs*(cols+c+bias) + l*(3*all+np+c*back))
+	message := rows * word * (cols + c + bias) // the largest that a checkpoint encodes at once
+	if e.Conditioned {
+		rank := float64(guessRank(points, outputs, p.Training.Steps, e.Width)) * 3 / 2 // with room to grow
+		state += (l - 1) * rows * word * (regs + 5) * rank                             // two bases, their noise and what they have beside that of their sites, and what is learned in every register
+		pools := l                                                                     // of noise, forward and backward, over half of the sites
+		if p.Network.Kind == ResNet {
+			pools = 1
+		}
+		state += 2 * rows / 2 * 8 * min(width/2, max(pools, l-1)*rank+pools*(min(d, all)+16))
+		if l > 1 {
+			message = max(message, 4*width*8*rank)
+		}
+	} else if l > 1 {
+		state += (l - 1) * size * regs * width * width * word
+		message = max(message, width*width*word)
+	}
+	fields, two := e.Record.twoTimeBytes(p, int64(rows))
+	state += float64(fields)
+	if e.Store != nil { // gob takes nine bytes for a number of eight and five for one of four, and grows its buffer by doubling
+		state += 2.5 * max(message, float64(fields))
+	}
+	record := t * (all*c*8*2*(replicas+1) + 24*replicas) // of the parts and together, with means and spreads
+	q := float64(min(points*outputs, replicaRows))
+	ksteps := e.Record.kernelTimes(p)
+	record += replicas * float64(min(e.Record.NTKReplicas, ksteps)) * q * q * 8 * 2
+	each := float64(kernelBytes(points, outputs, p.Network.Depth))
+	kernels := float64(ksteps) * each
+	live := float64(e.Parallel(batches))
+	if kernels > 0 && layersSmall(p.Network.Depth, points, outputs) {
+		record += live * size * 8 * l * (np*np + np*c*np*c)
+	}
 	// Kernels of batches under way and of all together, the trajectory's copy, and room for one time being computed and saved.
-	total := shared + live*state + record + (kernels+two)*(live+2)
+	total := shared + live*state + record + (kernels+float64(two))*(live+2)
 	switch {
 	case kernels > 0:
-		total += 3*live*each + int64(np)*int64(np)*8
-	case np*c <= lambdaRows: // the NTK at the start, of the first replica
-		total += each + int64(np)*int64(np)*8
+		total += 3*live*each + np*np*8
+	case points*outputs <= lambdaRows: // the NTK at the start, of the first replica
+		total += each + np*np*8
 	}
-	return total
+	return la.Bytes(total*1.05 + 1<<17) // and what is small
 }
 
 // guessRank is about how many directions a hidden matrix will have met on either side: in long runs of tanh networks 100, 180 and 1080 were for 8, 16
@@ -821,24 +1129,38 @@ func guessRank(points, outputs, steps, sites int) int64 {
 	return min(int64(25*math.Pow(float64(pc), 0.7)), pc*int64(steps+1), int64(sites)/2)
 }
 
-// Flops is about how many floating-point operations a Train call will take.
+// Flops is about how many floating-point operations a Train call will take; passes over memory count as the operations that would take as long.
 func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	np, pt, d, c := p.Data.sizes()
-	points, all, n, l := float64(np), float64(np+pt), float64(e.Width), float64(p.Network.Depth)
-	evals := float64(p.Training.Steps) * float64(p.Training.Method.Evals()) // or more, adaptively
+	points, all, outputs, n, l := float64(np), float64(np+pt), float64(c), float64(e.Width), float64(p.Network.Depth)
+	evals := float64(p.Training.Steps) * float64(p.Training.Method.Evals())
+	if p.Training.Method.IsAdaptive() {
+		evals = float64(p.Training.Steps) * adaptiveEvals
+	}
 	first := points * all
 	if space, err := p.Data.chooseSpace(e.Space); err == nil && space == InputSpace {
 		first = float64(d) * (points + all)
 	}
-	perSite := 2*first + 60*l*all // products of the first layer, activations
-	hidden := 2 * n * (all + points*float64(c) + points)
+	// Products of the first layer and the readout; activations and what else is done with every field.
+	perSite := 2*first + 2*outputs*(all+2*points) + passes*l*all
+	hidden := 2 * n * (all + points*outputs + points)
 	if e.Conditioned {
-		// Each direction of the two bases costs five products with every column.
+		// Each direction of the two bases costs some ten products with every column, in thin matrices.
 		rank := float64(guessRank(np, c, p.Training.Steps, e.Width))
-		hidden = 2 * rank * (5*all + 5*points*float64(c))
+		hidden = 2 * rank * (10*all + 10*points*outputs)
 	}
-	return float64(e.Replicas) * n * evals * (perSite + (l-1)*hidden)
+	// Kernels of every layer, for every pair of outputs.
+	pc := points * outputs
+	kernels := float64(len(e.Record.kernelSteps(p))) * l * 2 * (points*points + pc*(pc+points)/2)
+	return float64(e.Replicas) * n * (evals*(perSite+(l-1)*hidden) + kernels)
 }
+
+const (
+	// adaptiveEvals is a guess of how often an adaptive flow takes the gradient between two outputs: 7 to 30 times where it is smooth, hundreds of times
+	// where it is stiff or has kinks.
+	adaptiveEvals = 60
+	passes        = 200 // operations for every element of a field
+)
 
 func (e *Ensemble[T]) memoryAdvice(p *Problem) string {
 	try := *e

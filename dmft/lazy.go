@@ -129,6 +129,9 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 		s.Eval(0, m.Time(n))
 		if math.IsNaN(s.loss) || math.IsInf(s.loss, 0) || s.loss > 1e200 {
 			tr.Status = Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is %g at step %d", s.loss, n)}
+			if n == 0 {
+				tr.Status.Advice = tooLarge
+			}
 			break
 		}
 		if i := set.Record.index(n, steps); i >= 0 {
@@ -162,13 +165,17 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	if pt > 0 {
 		tr.FTestStderr, tr.TestLossStderr = NewArray(tr.FTest.Shape...), make([]float64, t)
 	}
+	p.classify(tr, true)
 	lazyKernels(p, ker, tr, set.Record.kernelSteps(p), s.y)
+	tr.judge(kept)
 	if pc := np; pc <= 4096 {
 		k := make([]float64, np*np)
 		for i := range np {
 			copy(k[i*np:], s.k.Row(i))
 		}
-		tr.Diagnostics.Lambda = largestEigenvalue(k, np)
+		if v := largestEigenvalue(k, np); finite([]float64{v}) {
+			tr.Diagnostics.Lambda = v
+		}
 	}
 	if tr.Status.Early() {
 		if tr.Status.Advice == "" {
@@ -224,13 +231,13 @@ func lazyKernels(p *Problem, ker *arch.StaticNet, tr *Trajectory, steps []int, y
 // lazyMemory is about how many bytes the lazy method uses.
 func lazyMemory(p *Problem, r Record) int64 {
 	np, pt, _, c := p.Data.sizes()
-	all := int64(np + pt)
-	l := int64(p.Network.Depth)
+	all := float64(np + pt)
+	l := float64(p.Network.Depth)
 	if l == InfiniteDepth {
 		l = 600 // the deepest of the ladder
 	}
-	steps := Record{AutoKernels: true}.kernelSteps(p)
-	return all*all*8*(3*l+3) + all*int64(np)*8 + int64(len(r.kept(p)))*all*int64(c)*16 + int64(len(steps))*kernelBytes(np, c, p.Network.Depth)
+	steps := Record{AutoKernels: true}.kernelTimes(p)
+	return la.Bytes(all*all*8*(3*l+3) + all*float64(np)*8 + float64(r.times(p))*all*float64(c)*16 + float64(steps)*float64(kernelBytes(np, c, p.Network.Depth)))
 }
 
 // Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides
@@ -252,6 +259,9 @@ func Stability(p *Problem) (lambda, limit float64) {
 		}
 	}
 	lambda = largestEigenvalue(k, np)
+	if math.IsInf(lambda, 0) || math.IsNaN(lambda) {
+		return 0, 0
+	}
 	if p.Training.Loss.Mean {
 		lambda /= float64(np)
 	}

@@ -52,14 +52,16 @@ func (t target) eval(f []float64, stride int, delta []float64, mask []bool, inBa
 				top = math.Max(top, f[k*stride+m])
 			}
 			z := 0.
-			for k := range y {
+			sum := 0. // one, to the rounding of the targets
+			for k, yk := range y {
 				z += math.Exp(f[k*stride+m] - top)
+				sum += yk
 			}
 			logz := top + math.Log(z)
 			for k, yk := range y {
 				total += scale * yk * (logz - f[k*stride+m])
 				if on {
-					delta[k*t.p+m] = dscale * (yk - math.Exp(f[k*stride+m]-logz))
+					delta[k*t.p+m] = dscale * (yk - sum*math.Exp(f[k*stride+m]-logz))
 				}
 			}
 		default:
@@ -92,6 +94,9 @@ func (t target) rows(v, buf []float64) float64 {
 	return t.eval(buf, t.p, nil, nil, 0)
 }
 
+// single is the distance from one to the next number in float32, in which probabilities are often computed: C of them, each rounded and divided by a rounded sum, sum to one within about C + 4 of it.
+const single = 0x1p-23
+
 // check says whether the targets suit the loss.
 func (l Loss) check(what string, y *mat.Dense) error {
 	r, c := y.Dims()
@@ -119,8 +124,8 @@ func (l Loss) check(what string, y *mat.Dense) error {
 				}
 				s += v
 			}
-			if math.Abs(s-1) > 1e-9 {
-				return fmt.Errorf("dmft: %s row %d sums to %g; cross-entropy takes rows that sum to one (one-hot rows)", what, i, s)
+			if math.Abs(s-1) > float64(c+4)*single {
+				return fmt.Errorf("dmft: %s row %d sums to %.9g; cross-entropy takes rows that sum to one, to the rounding of float32 (one-hot rows, probabilities)", what, i, s)
 			}
 		}
 	default:

@@ -8,6 +8,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -18,6 +19,9 @@ type network[T field.Float] struct {
 	pts     *points[T]
 	centred bool
 	batches *batcher
+	pause   func() bool // asks for a stop between two evaluations of a long step; or nil
+	halt    func() bool // asks for a stop at once, whatever becomes of the state; or nil
+	lost    bool        // it was asked for
 
 	// ntk makes predictions follow f ← f + ηKΔ with the kernels of the fields instead of w·φ/(γ₀N), for gradient independence. Backward fields
 	// then cover test points too. Predictions are a row of a register.
@@ -42,7 +46,19 @@ const (
 	byTangentKernel                   // of each output by itself, at all points, with predictions by the NTK
 )
 
-var _ ode.System = (*network[float64])(nil)
+var _ ode.Pauser = (*network[float64])(nil)
+
+// Pause implements ode.Pauser.
+func (nw *network[T]) Pause() bool { return nw.pause != nil && nw.pause() }
+
+// Lost implements ode.Pauser.
+func (nw *network[T]) Lost() bool { return nw.lost }
+
+// halted says whether to give up. Everything that may take long asks between two products; what is left of the state is of no use.
+func (nw *network[T]) halted() bool {
+	nw.lost = nw.lost || nw.halt != nil && nw.halt()
+	return nw.lost
+}
 
 // newNetwork makes the state of replicas.
 func newNetwork[T field.Float](p *Problem, pts *points[T], replicas, width int, mode outputMode, conditioned bool) *network[T] {
@@ -59,6 +75,7 @@ func newNetwork[T field.Float](p *Problem, pts *points[T], replicas, width int, 
 	}
 	nw.Net = arch.NewNet(arch.Config{Replicas: replicas, Width: width, Outputs: c, Richness: p.Richness, Rates: p.rates(),
 		EveryOutput: mode != summed, BackAll: mode == byTangentKernel, Independent: conditioned}, p.Network.blocks(), pts.Inputs)
+	nw.Halted = nw.halted
 	if mode == byTangentKernel {
 		nw.ntk, nw.follows = newKernelPredictions(nw), arch.NewLeaf[float64](1, len(nw.f))
 	}
@@ -102,6 +119,9 @@ func (nw *network[T]) Reserve(n int) {
 // time is the number of the step.
 func (nw *network[T]) Eval(r int, t float64) {
 	nw.forward(r)
+	if nw.lost {
+		return
+	}
 	mask, inBatch := nw.batches.at(int(t))
 	p, c, all := nw.pts.Train, nw.pts.outputs, nw.pts.All
 	for i := range nw.Replicas {
@@ -114,6 +134,9 @@ func (nw *network[T]) Eval(r int, t float64) {
 	}
 	for o := range c {
 		nw.BackwardOutput(r, o)
+		if nw.halted() {
+			return
+		}
 		nw.WeighOutput(o, nw.deltaT)
 	}
 	if nw.ntk != nil {
@@ -124,6 +147,9 @@ func (nw *network[T]) Eval(r int, t float64) {
 // forward computes all fields and the predictions f.
 func (nw *network[T]) forward(r int) {
 	nw.Forward(r)
+	if nw.lost {
+		return
+	}
 	if nw.ntk != nil {
 		copy(nw.f, nw.follows.At(r).Data)
 		return
@@ -182,7 +208,7 @@ func (nw *network[T]) load(dec *gob.Decoder) error {
 		return err
 	}
 	if len(f0) != len(nw.f0) {
-		return errCheckpoint
+		return part.ErrMisfit
 	}
 	nw.f0 = f0
 	if nw.follows != nil {

@@ -73,6 +73,14 @@ func (p *Problem) Validate() error {
 			return fmt.Errorf("dmft: %s row %d, column %d is %g", m.name, i, j, v)
 		}
 	}
+	for _, m := range []struct {
+		name string
+		m    mat.Matrix
+	}{{"inputs", p.Data.Inputs}, {"test inputs", p.Data.TestInputs}} {
+		if i := beyond(m.m); i >= 0 {
+			return fmt.Errorf("dmft: %s row %d has a square |x|² beyond the range of float64; divide the inputs (normalize: sphere or standard in an experiment file)", m.name, i)
+		}
+	}
 	if !(p.Richness > 0) || math.IsInf(p.Richness, 0) {
 		return fmt.Errorf("dmft: richness γ₀ = %g must be positive and finite; for the limit γ₀ → 0 use the lazy method", p.Richness)
 	}
@@ -255,4 +263,37 @@ func denseView(m mat.Matrix) la.Mat[float64] {
 	}
 	r := d.RawMatrix()
 	return la.Mat[float64]{Rows: r.Rows, Cols: r.Cols, Stride: r.Stride, Data: r.Data}
+}
+
+// beyond is the first row whose square overflows, -1 when none does.
+func beyond(m mat.Matrix) int {
+	switch m := m.(type) {
+	case nil:
+	case *sparse.CSR:
+		raw := m.RawMatrix()
+		for i, end := range raw.Indptr[1:] {
+			s := 0.
+			for _, v := range raw.Data[raw.Indptr[i]:end] {
+				s += v * v
+			}
+			if math.IsInf(s, 1) {
+				return i
+			}
+		}
+	default:
+		if d, ok := m.(*mat.Dense); ok && d == nil {
+			return -1
+		}
+		r, c := m.Dims()
+		for i := range r {
+			s := 0.
+			for j := range c {
+				s += m.At(i, j) * m.At(i, j)
+			}
+			if math.IsInf(s, 1) {
+				return i
+			}
+		}
+	}
+	return -1
 }

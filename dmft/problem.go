@@ -75,7 +75,7 @@ const (
 // LossKind names a loss.
 type LossKind string
 
-// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes.
+// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes, exactly or to the rounding of float32.
 const (
 	MSE          LossKind = "mse"           // ½ Σ_c (y − f)²,        Δ = y − f
 	Logistic     LossKind = "logistic"      // Σ_c log(1 + e^{−yf}),  Δ = y/(1 + e^{yf})

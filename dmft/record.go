@@ -47,6 +47,9 @@ func (k *kernelScratch[T]) of(r int) []float64 {
 	p, c := nw.pts.Train, nw.pts.outputs
 	pc := p * c
 	for i, f := range nw.Features {
+		if nw.halted() {
+			return k.out
+		}
 		v := nw.train(rows(f.Value, f, r))
 		la.Gemm(la.T, la.N, T(1/float64(f.N)), v, v, 0, k.buf)
 		phi := k.features[i]
@@ -188,8 +191,10 @@ func (j *job[T]) collect() *Trajectory {
 			tr.TestLoss, tr.TestLossStderr = meanStderr(test)
 		}
 	}
+	j.p.classify(tr, j.MeanField)
 	j.collectKernels(tr)
 	j.collectTwoTime(tr)
+	tr.judge(j.kept)
 	if tr.Status.Early() {
 		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
 			tr.Status.Advice = j.diagnose(parts[0].Lambda)
@@ -221,6 +226,7 @@ func (j *job[T]) collectKernels(tr *Trajectory) {
 		_, tr.AlignmentStderr = meanStderr(align)
 		_, tr.KernelMovementStderr = meanStderr(move)
 	}
+	j.collectLayers(tr, n)
 	if e := evenly(j.Record.NTKReplicas, n); len(e) > 0 {
 		q := min(pc, replicaRows)
 		tr.NTKReplicas = NewArray(j.Replicas, len(e), q, q)
@@ -258,6 +264,31 @@ func (j *job[T]) collectKernels(tr *Trajectory) {
 		}
 	}
 	tr.summarise(j.pts.y, pc, p)
+}
+
+// collectLayers fills the error bars of summaries by layer at n times, when every part has them.
+func (j *job[T]) collectLayers(tr *Trajectory, n int) {
+	l := j.p.Network.Depth
+	all := NewArray(j.Replicas, 3, n, l)
+	r := 0
+	for _, q := range j.parts {
+		own := len(q.Layers) / (n * 3 * l)
+		for i := range own {
+			for k := range n {
+				for s := range 3 {
+					copy(all.At(r+i).At(s).At(k).Data, q.Layers[((k*own+i)*3+s)*l:][:l])
+				}
+			}
+		}
+		r += own
+	}
+	if r != j.Replicas {
+		return
+	}
+	_, se := meanStderr(all)
+	for s, a := range []*Array{&tr.PhiMovementStderr, &tr.GMovementStderr, &tr.PhiAlignmentStderr} {
+		*a = Array{Shape: []int{n, l}, Data: se[s*n*l : (s+1)*n*l]}
+	}
 }
 
 // Eigenvalues are computed at every kept time when times × rows³ of the NTK are at most spectrumWork, else at the first and the last, of at most spectrumSize rows.
@@ -298,12 +329,14 @@ func (tr *Trajectory) summarise(y target, pc, p int) {
 func spectrum(dst []float64, k *mat.Dense) {
 	n := len(dst)
 	var e mat.EigenSym
-	if !e.Factorize(mat.NewSymDense(n, append([]float64(nil), k.RawMatrix().Data...)), false) {
+	x := append([]float64(nil), k.RawMatrix().Data...)
+	scale := la.Moderate(x)
+	if !finite(x) || !e.Factorize(mat.NewSymDense(n, x), false) {
 		fill(dst, math.NaN())
 		return
 	}
 	for i, v := range e.Values(nil) {
-		dst[n-1-i] = v
+		dst[n-1-i] = scale * v
 	}
 }
 

@@ -31,7 +31,7 @@ const (
 // Sampling is a way of drawing the sites of the theory.
 type Sampling string
 
-// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers.
+// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers: a block of S sites then has the law of a network of width S.
 const (
 	Matched Sampling = "matched"
 	Plain   Sampling = "plain"
@@ -80,7 +80,7 @@ const (
 // Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds to
 // each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons again), the
 // partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
-// as the limit is: nothing diverges as γ₀ → 0.
+// as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of their matrices fits over the distinct sites (package gaussian).
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -239,10 +239,12 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 		tr.FTest.Data, tr.FTestStderr.Data = meanStderr(tr.FTestReplicas)
 		tr.TestLoss, tr.TestLossStderr = lossOfMean(target{loss: p.Training.Loss, y: flat(p.Data.TestTargets), p: pt, c: c}, tr.FTestReplicas, tr.FTest)
 	}
+	p.classify(tr, true)
 	// Losses of blocks and spreads of kernels do not extrapolate.
 	tr.NTKReplicas = Array{}
 	tr.NTKStderr, tr.PhiStderr, tr.GStderr, tr.Preactivations, tr.LossReplicas, tr.ReadoutNorm = Array{}, Array{}, Array{}, Array{}, Array{}, nil
 	tr.Alignment, tr.KernelMovement, tr.AlignmentStderr, tr.KernelMovementStderr = nil, nil, nil, nil
+	tr.PhiMovementStderr, tr.GMovementStderr, tr.PhiAlignmentStderr = Array{}, Array{}, Array{}
 	if len(tr.Phi.Data) == len(lazy.Phi.Data) && !tr.Phi.Empty() {
 		mix(tr.NTK.Data, high.NTK.Data, lazy.NTK.Data)
 		mix(tr.Phi.Data, high.Phi.Data, lazy.Phi.Data)
@@ -255,7 +257,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	tr.Diagnostics.Steps += high.Diagnostics.Steps
 	tr.Diagnostics.Evaluations += high.Diagnostics.Evaluations
 	tr.Diagnostics.Notes = append(tr.Diagnostics.Notes, fmt.Sprintf("the order γ₀² comes from runs at γ₀ = %g and %g; its error bars grow as γ₀²", a, b))
-	return tr, nil
+	return tr, tr.settle(s.Record.kept(p))
 }
 
 // Estimate is about how many bytes Solve will use.
@@ -280,6 +282,26 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 		return 0, err
 	}
 	return e.MemoryEstimate(p), nil
+}
+
+// Sites is how many sites Solve will use and in how many blocks, and what is to be said of them; none for the methods that sample nothing. Of infinite
+// depth they are those of the deepest network that is solved. Blocks of deep networks may still be grown when their ranks are known.
+func Sites(p *Problem, s Settings) (sites, blocks int, notes []string, err error) {
+	if err := p.Validate(); err != nil {
+		return 0, 0, nil, err
+	}
+	if s.Method == Lazy || s.Method == FrozenFeatures {
+		return 0, 0, nil, nil
+	}
+	q := *p
+	if q.Network.Depth == InfiniteDepth {
+		q.Network.Depth = defaultDepths[len(defaultDepths)-1]
+		if len(s.Depths) > 0 {
+			q.Network.Depth = s.Depths[len(s.Depths)-1]
+		}
+	}
+	e, d, err := theoryEnsemble(&q, s)
+	return e.Width * e.Replicas, e.Replicas, d.Notes, err
 }
 
 // Flops is about how many floating-point operations Solve will take. The ranks of deep networks are guessed.
@@ -353,13 +375,15 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	width := s.Samples / blocks
 	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.Depth > 1 && !p.Network.Activation.Linear() {
-		// Start from what the noise of all directions will probably need: in a residual network all layers share their sites.
+		// Start from what the noise of all directions will probably need, with the directions of one matrix on the other side, which it is orthogonal to: in a residual network all layers share their sites.
 		guess := int(guessRank(np, c, p.Training.Steps, mostSites))
 		if p.Network.Kind == ResNet {
-			guess *= p.Network.Depth - 1
+			guess *= p.Network.Depth
+		} else {
+			guess *= 2
 		}
-		if gaussian.Capacity(blockSites/copies) < guess { // smaller blocks are grown when they turn out to be too small
-			for gaussian.Capacity(width/copies) < guess && width < mostSites/2 {
+		if gaussian.Capacity(blockSites) < guess { // smaller blocks are grown when they turn out to be too small
+			for gaussian.Capacity(width) < guess && width < mostSites/2 {
 				width *= 2
 			}
 			blocks = max(s.Samples/width, min(leastBlocks, s.Samples/2))
@@ -457,12 +481,16 @@ func (c *conditioned) Input(_, k int) (field.Mat[float64], error) { return c.poo
 
 // Readout implements arch.Init.
 func (c *conditioned) Readout(kind int, w field.Mat[float64]) error {
-	return c.pool(kind, 1).DrawInto(w)
+	z, err := c.pool(kind, 1).Draw(w.Cols)
+	copy(w.Data, z.Data)
+	return err
 }
 
 // Leaf implements arch.Init.
 func (c *conditioned) Leaf(kind int, dst field.Mat[float64]) error {
-	return c.pool(kind, 0).DrawInto(dst)
+	z, err := c.pool(kind, 0).Draw(dst.Cols)
+	copy(dst.Data, z.Data)
+	return err
 }
 
 // Matrix implements arch.Init.

@@ -24,9 +24,9 @@ func (r Record) twoTimeSteps(p *Problem) []int { return evenly(r.TwoTime, p.Trai
 // twoTimeBytes is the memory of a history of the given rows, and that of the kernels made of it, mean and spread.
 func (r Record) twoTimeBytes(p *Problem, rows int64) (fields, kernels int64) {
 	np, _, _, c := p.Data.sizes()
-	n, l := int64(len(r.twoTimeSteps(p)))*int64(np), int64(p.Network.Depth)
-	nc := n * int64(c)
-	return 8 * rows * l * (n + nc), 16 * (l*(n*n+nc*nc) + 2*(l-1)*n*nc)
+	n, l := float64(max(min(r.TwoTime, p.Training.Steps+1), 0))*float64(np), float64(p.Network.Depth)
+	nc := n * float64(c)
+	return la.Bytes(8 * float64(rows) * l * (n + nc)), la.Bytes(16 * (l*(n*n+nc*nc) + 2*(l-1)*n*nc))
 }
 
 // keep adds the state of a network as step number j of n.

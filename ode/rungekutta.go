@@ -72,6 +72,7 @@ type rungeKutta struct {
 	Method
 	tab   tableau
 	h     float64 // proposed step, 0 before the first
+	at    float64 // time reached when paused between two outputs, or 0
 	stats Stats
 	coef  []float64
 }
@@ -100,17 +101,21 @@ func vectorField(sys System, dst, at int, decay float64, coef []float64) {
 	}
 }
 
-// try computes one step of size h from time t into register 1; stage 0 is known.
-func (r *rungeKutta) try(sys System, t, h float64) {
+// try computes one step of size h from time t into register 1; stage 0 is known. It says whether it came to an end.
+func (r *rungeKutta) try(sys System, t, h float64) bool {
 	for i := 1; i < len(r.tab.b); i++ {
 		r.combine(sys, 1, 1, h, r.tab.a[i])
 		sys.Eval(1, t+r.tab.c[i]*h)
+		if lost(sys) {
+			return false
+		}
 		r.stats.Evals++
 		vectorField(sys, 2+i, 1, r.WeightDecay, r.coef)
 	}
 	if !r.tab.fsal { // otherwise the last stage was evaluated at the result
 		r.combine(sys, 1, 1, h, r.tab.b)
 	}
+	return true
 }
 
 // combine sets dst ← state·θ + h Σ_j w_j k_j.
@@ -139,10 +144,16 @@ func (r *rungeKutta) accept(sys System, h float64) {
 
 func (r *rungeKutta) Step(sys System, n int) error {
 	t, end := r.Time(n), r.Time(n+1)
+	if r.at > 0 { // the first stage is in its register
+		t, r.at = r.at, 0
+		return r.adapt(sys, t, end)
+	}
 	r.stats.Evals++
 	vectorField(sys, 2, 0, r.WeightDecay, r.coef)
 	if r.tab.e == nil {
-		r.try(sys, t, r.LearningRate)
+		if !r.try(sys, t, r.LearningRate) {
+			return ErrPaused
+		}
 		r.accept(sys, r.LearningRate)
 		return nil
 	}
@@ -162,7 +173,9 @@ func (r *rungeKutta) adapt(sys System, t, end float64) error {
 		if t+h*(1+1e-10) >= end {
 			h, last = end-t, true
 		}
-		r.try(sys, t, h)
+		if !r.try(sys, t, h) {
+			return ErrPaused
+		}
 		r.combine(sys, errReg, 0, h, r.tab.e)
 		norm := sys.ErrorNorm(errReg, 0, 1, r.Tolerance, r.Tolerance)
 		factor := maxShrink // also for NaN
@@ -194,19 +207,23 @@ func (r *rungeKutta) adapt(sys System, t, end float64) error {
 		}
 		t += h
 		r.move(sys, 2, 2+stages-1) // first same as last
+		if paused(sys) {
+			r.at = t
+			return ErrPaused
+		}
 	}
 	return fmt.Errorf("ode: rk45 needs more than %d steps between times %g and %g to meet tolerance %g (at %g now): the flow is stiff; loosen the tolerance, ask for more outputs, or use an optimiser",
 		maxTries, begin, end, r.Tolerance, t)
 }
 
-func (r *rungeKutta) State() []float64 { return r.stats.save(r.Kind, r.h) }
+func (r *rungeKutta) State() []float64 { return r.stats.save(r.Kind, r.h, r.at) }
 
 func (r *rungeKutta) SetState(s []float64) error {
-	more, err := r.stats.load(r.Kind, s, 1)
+	more, err := r.stats.load(r.Kind, s, 2)
 	if err != nil {
 		return err
 	}
-	r.h = more[0]
+	r.h, r.at = more[0], more[1]
 	return nil
 }
 

@@ -11,6 +11,7 @@ type Stepper interface {
 	Registers() int
 	// Step advances register 0 from output n to output n+1, for n = 0, 1, … in turn. The caller has just called Eval(0, t) there, with
 	// t = [Method.Time](n). After an error register 0 holds the last state that was accepted.
+	// A System that is a [Pauser] may make it return ErrPaused.
 	Step(sys System, n int) error
 	// State is everything outside the registers that a resumed run needs to go on bit for bit; SetState restores it, and refuses the
 	// state of another method.

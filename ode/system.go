@@ -1,5 +1,7 @@
 package ode
 
+import "errors"
+
 // A System is a state that an explicit method can move without knowing what it is: a network of any width, a
 // function on P points, a vector. The state lives in numbered registers of equal shape; register 0 is the
 // current state θ, the others belong to the method (velocities, stages, past gradients).
@@ -20,4 +22,27 @@ type System interface {
 	// ErrorNorm is the root mean square over all components of e/(atol + rtol·max(|a|,|b|)), where e, a and b are
 	// registers. A result above 1 means that a step is rejected.
 	ErrorNorm(e, a, b int, atol, rtol float64) float64
+}
+
+// A Pauser is a System that may ask a method to stop within a Step that takes long.
+type Pauser interface {
+	System
+	// Pause asks for a stop at the next place from which the Step can go on: Step then returns ErrPaused.
+	Pause() bool
+	// Lost says that the state has become useless, since an Eval was given up halfway: Step returns ErrPaused at once.
+	Lost() bool
+}
+
+// ErrPaused is what a Step returns that a [Pauser] has asked to stop. Between this and the next call of Step for the same output, with no Eval before it, state
+// and registers may be saved and restored.
+var ErrPaused = errors.New("ode: paused between two outputs")
+
+func lost(sys System) bool {
+	p, ok := sys.(Pauser)
+	return ok && p.Lost()
+}
+
+func paused(sys System) bool {
+	p, ok := sys.(Pauser)
+	return ok && p.Pause()
 }

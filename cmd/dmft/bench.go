@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/internal/bench"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/progress"
 )
 
@@ -21,7 +22,7 @@ func measure(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return writeJSON(c.App.Writer, map[string]any{"products": products(), "cores": runtime.GOMAXPROCS(0), "tables": tables})
+		return jsonx.Write(c.App.Writer, map[string]any{"products": products(), "cores": runtime.GOMAXPROCS(0), "tables": tables})
 	}
 	fmt.Fprintf(c.App.Writer, "# Performance\n\nMade by `dmft bench` on %s/%s, %d cores, matrix products by %s, %s.\n\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), products(), runtime.Version())
 	return bench.Write(c.App.Writer, tables)

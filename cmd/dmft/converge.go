@@ -8,7 +8,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -19,13 +18,14 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
 	"github.com/seed39b58f2d/dmft/internal/sweep"
 )
 
 const (
-	kernelTimes = 5    // at which converge keeps the NTK of every replica
+	kernelTimes = 5    // at which comparisons keep the NTK of every replica
 	mostSeeds   = 1024 // networks of one width
 )
 
@@ -33,19 +33,20 @@ const (
 func (s *session) runConverge(out string, f *experiment.File) error {
 	points := f.Points()
 	var results []report.Convergence
-	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
-		for _, x := range o {
-			if x.converge != nil {
-				results = append(results, *x.converge)
-			}
+	outcomes, stopped, err := s.product(out, f)
+	for _, x := range outcomes {
+		if x.converge != nil {
+			results = append(results, *x.converge)
 		}
-		return convergenceFigures(results)
-	})
+	}
+	if len(outcomes) > 1 { // those of one point are in its own folder
+		s.later(out, func() []report.Named { return convergenceFigures(results) })
+	}
 	if err != nil || outcomes == nil || len(results) == 0 {
 		return errors.Join(err, stopped)
 	}
 	if s.json {
-		if err := writeJSON(s.printed, map[string]any{"out": out, "convergence": results}); err != nil {
+		if err := jsonx.Write(s.printed, map[string]any{"out": out, "convergence": results}); err != nil {
 			return err
 		}
 	} else {
@@ -59,8 +60,8 @@ func (s *session) runConverge(out string, f *experiment.File) error {
 	}
 	var bad []string
 	for _, r := range results {
-		if !r.Agree {
-			v := r.Verdict()
+		if r.Verdict == compare.Disagree {
+			v := r.String()
 			if r.Label != "" {
 				v = r.Label + ": " + v
 			}
@@ -79,7 +80,7 @@ func convergenceFigures(results []report.Convergence) []report.Named {
 
 // storedConvergence is the convergence that the manifest of a finished run holds.
 func storedConvergence(m *run.Manifest, label string) (*report.Convergence, error) {
-	b, err := json.Marshal(m.Comparison)
+	b, err := jsonx.Marshal(m.Comparison)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +89,9 @@ func storedConvergence(m *run.Manifest, label string) (*report.Convergence, erro
 		return nil, errors.Join(errors.New("the manifest of the run holds no ladders"), err)
 	}
 	r.Label = label
+	if r.Verdict == "" { // of a run before there were verdicts
+		r.Judge()
+	}
 	return r, nil
 }
 
@@ -126,7 +130,7 @@ func (j *job) convergePoint() (*outcome, error) {
 		if err != nil {
 			return nil, err
 		}
-		data = hash
+		data, l.notes = hash, set.Notes
 		if l.problem, err = e.Problem(set); err != nil {
 			return nil, usageError{err}
 		}
@@ -140,6 +144,11 @@ func (j *job) convergePoint() (*outcome, error) {
 		return nil, err
 	}
 	defer folder.Close()
+	later := func(r *report.Convergence) {
+		if j.alone {
+			j.later(j.dir, func() []report.Named { return convergenceFigures([]report.Convergence{*r}) })
+		}
+	}
 	if folder.Complete {
 		m, err := run.ReadManifest(j.dir)
 		if err != nil {
@@ -149,10 +158,13 @@ func (j *job) convergePoint() (*outcome, error) {
 		if err != nil {
 			return nil, err
 		}
+		if undrawn(j.dir) {
+			later(r)
+		}
 		return &outcome{converge: r}, nil
 	}
 	l.folder = folder
-	l.manifest = run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	l.manifest = run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{}, DataNotes: l.notes,
 		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
 	r, err := compute()
 	switch stop := dmft.StopCode(err); {
@@ -163,11 +175,7 @@ func (j *job) convergePoint() (*outcome, error) {
 	}
 	r.Label = j.point.Label
 	l.manifest.Comparison = r
-	if j.figures && j.alone {
-		if err := draw(convergenceFigures([]report.Convergence{*r}), folder.Path("figures")); err != nil {
-			return nil, err
-		}
-	}
+	later(r)
 	return &outcome{converge: r}, folder.Finish(l.manifest)
 }
 
@@ -178,6 +186,7 @@ type ladders struct {
 	e        experiment.Experiment
 	problem  *dmft.Problem
 	manifest run.Manifest
+	notes    []string // on data files
 }
 
 // one computes one trajectory of the run and keeps it. One that diverged is returned with its error.
@@ -224,9 +233,10 @@ func (l *ladders) solve(p *dmft.Problem, what, file, prefix string, change func(
 // run computes everything and judges it.
 func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 	e, c := l.e, l.e.Converge
-	if err := writeData(l.folder.Path("data.npz"), set); err != nil {
+	if err := l.keepData(l.folder, set); err != nil {
 		return nil, err
 	}
+	l.manifest.Data = l.dataFile
 	opt := compare.Options{Confidence: c.Confidence, Significance: c.Significance}
 	r := &report.Convergence{Size: "N", Significance: c.Significance, Confidence: c.Confidence}
 	theory, err := l.solve(l.problem, "theory", "theory.npz", "", func(*dmft.Settings) {})
@@ -389,7 +399,7 @@ func (l *ladders) highDimensional() (*report.Convergence, error) {
 	if res.Theory.Status.Early() {
 		return nil, fmt.Errorf("theory: %w", res.Theory.Status.Err())
 	}
-	conv := &compare.Convergences{Significance: c.Significance, Confidence: c.Confidence}
+	conv := &compare.Convergences{Size: "D", Significance: c.Significance, Confidence: c.Confidence}
 	var sims []*highdim.Trajectory
 	var used, diverged []int
 	for _, t := range res.Sims {
@@ -404,15 +414,13 @@ func (l *ladders) highDimensional() (*report.Convergence, error) {
 		if err != nil {
 			return nil, err
 		}
-		if conv, err = compare.Converge(used, obs, compare.Options{Confidence: c.Confidence, Significance: c.Significance}); err != nil {
+		if conv, err = compare.Converge(used, obs, compare.Options{Confidence: c.Confidence, Significance: c.Significance, Size: "D"}); err != nil {
 			return nil, err
 		}
 	} else {
 		r.Notes = append(r.Notes, fmt.Sprintf("too few dimensions are left for rates: networks in %v diverged", diverged))
 	}
-	if conv.Diverged = diverged; diverged != nil {
-		conv.Agree = false
-	}
+	conv.Diverged = diverged
 	r.Ladders = []report.Ladder{{Convergences: conv}}
 	r.Judge()
 	return r, nil
@@ -438,9 +446,13 @@ func redrawConvergence(c *cli.Context, dir string, m *run.Manifest) error {
 		if err != nil {
 			return err
 		}
-		if err := add(pm, strings.ReplaceAll(p.Folder, "_", ", ")); err != nil {
+		point, err := pointOf(filepath.Join(dir, p.Folder), m.Swept, p, pm)
+		if err != nil {
+			return err
+		}
+		if err := add(pm, point.Label); err != nil {
 			return err
 		}
 	}
-	return drawn(c, dir, convergenceFigures(results), len(results))
+	return drawn(c, dir, len(results), func() ([]report.Named, error) { return convergenceFigures(results), nil })
 }

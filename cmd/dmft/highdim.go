@@ -1,9 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,8 +12,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
 	"github.com/seed39b58f2d/dmft/internal/sweep"
@@ -27,17 +28,15 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 		return err
 	}
 	var results []report.HighDimensional
-	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
-		for _, x := range o {
-			results = append(results, *x.high)
-		}
-		if len(o) == 1 { // its figures are in its own folder
-			return nil
-		}
-		return highDimensionalFigures(points, results)
-	})
+	outcomes, stopped, err := s.product(out, f)
 	if err != nil || outcomes == nil {
 		return err
+	}
+	for _, x := range outcomes {
+		results = append(results, *x.high)
+	}
+	if len(outcomes) > 1 { // those of one point are in its own folder
+		s.later(out, func() []report.Named { return highDimensionalFigures(points, results) })
 	}
 	d := phaseOf(f.Points(), results)
 	if err := s.printHighDimensional(out, results, d); err != nil {
@@ -48,8 +47,8 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 	}
 	var bad []string
 	for _, r := range results {
-		if r.Compare != nil && !r.Compare.Agree {
-			bad = append(bad, strings.TrimPrefix(r.Label+": "+r.Compare.Verdict(), ": "))
+		if r.Compare != nil && r.Compare.Verdict == compare.Disagree {
+			bad = append(bad, strings.TrimPrefix(r.Label+": "+r.Compare.String(), ": "))
 		}
 	}
 	return disagreements(bad, len(results))
@@ -81,15 +80,23 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 		return nil, err
 	}
 	defer folder.Close()
+	later := func(r *report.HighDimensional) {
+		if j.alone {
+			j.later(j.dir, func() []report.Named { return report.HighDimensionalFigures([]report.HighDimensional{*r}) })
+		}
+	}
 	if folder.Complete {
 		r, err := readHighDimensional(j.dir, j.point.Label, e)
 		if err != nil {
 			return nil, err
 		}
+		if undrawn(j.dir) {
+			later(r)
+		}
 		return &outcome{high: r}, j.earlier()
 	}
 	r := &report.HighDimensional{Label: j.point.Label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
-	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := j.computeHighDimensional(folder, e, func(int) int { return e.Simulation.Seeds }, r, &m); err != nil {
 		return nil, err
@@ -100,11 +107,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 	if r.Compare != nil {
 		m.Comparison = r.Compare
 	}
-	if j.figures && j.alone {
-		if err := draw(report.HighDimensionalFigures([]report.HighDimensional{*r}), folder.Path("figures")); err != nil {
-			return nil, err
-		}
-	}
+	later(r)
 	if err := finish(folder, m, r.Summaries()); err != nil {
 		return nil, err
 	}
@@ -112,8 +115,9 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 }
 
 func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment) (err error) {
-	if r.Theory != nil && len(r.Sims) > 0 {
-		r.Compare, err = highdim.Compare(r.Theory, r.Sims, e.Compare.Tolerance)
+	short := func(t *highdim.Trajectory) bool { return len(t.Time) < 2 } // its status says why
+	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
+		r.Compare, err = highdim.Compare(r.Theory, r.Sims, compare.Options{Tolerance: e.Compare.Tolerance})
 	}
 	return err
 }
@@ -179,32 +183,30 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 // readHighDimensional reads the trajectories of a complete folder.
 func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.HighDimensional, error) {
 	r := &report.HighDimensional{Label: label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
-	t, err := run.ReadHighDimensional(filepath.Join(dir, "theory.npz"))
-	switch {
-	case err == nil:
-		r.Theory = t
-	case !errors.Is(err, os.ErrNotExist):
-		return nil, err
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "linearised-D*.npz"))
-	if err == nil && len(files) > 0 {
-		r.Linearised, err = run.ReadHighDimensional(files[0])
-	}
+	m, err := run.ReadManifest(dir)
 	if err != nil {
 		return nil, err
 	}
-	files, err = filepath.Glob(filepath.Join(dir, "simulation-D*.npz"))
-	if err != nil {
-		return nil, err
+	read := func(name string) (*highdim.Trajectory, error) {
+		return run.ReadHighDimensional(filepath.Join(dir, name))
 	}
-	for _, f := range files {
-		t, err := run.ReadHighDimensional(f)
+	if _, ok := m.Results["theory.npz"]; ok {
+		if r.Theory, err = read("theory.npz"); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range m.Trajectories("linearised-D", true) {
+		if r.Linearised, err = read(f); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range m.Trajectories("simulation-D", true) {
+		t, err := read(f)
 		if err != nil {
 			return nil, err
 		}
 		r.Sims = append(r.Sims, t)
 	}
-	slices.SortFunc(r.Sims, func(a, b *highdim.Trajectory) int { return a.Dimension - b.Dimension })
 	return r, compareHighDimensional(r, e)
 }
 
@@ -364,7 +366,7 @@ func (s *session) printHighDimensional(out string, results []report.HighDimensio
 		if d != nil {
 			doc["phase"] = d
 		}
-		return writeJSON(s.printed, doc)
+		return jsonx.Write(s.printed, doc)
 	}
 	if d == nil || len(results) <= fewRows {
 		if err := report.GapTable(s.printed, rows); err != nil {
@@ -431,7 +433,7 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 				return true, err
 			}
 		}
-		p, err := pointOf(sub, entry, pm)
+		p, err := pointOf(sub, m.Swept, entry, pm)
 		if err != nil {
 			return true, err
 		}
@@ -444,26 +446,25 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 		}
 		points, results = append(points, p), append(results, *r)
 	}
-	return true, drawn(c, dir, highDimensionalFigures(points, results), len(results))
+	return true, drawn(c, dir, len(results), func() ([]report.Named, error) { return highDimensionalFigures(points, results), nil })
 }
 
-// pointOf is the point of a product that a finished folder holds.
-func pointOf(dir string, entry run.PointEntry, m *run.Manifest) (p experiment.Point, err error) {
+// pointOf is the point of a product over keys that a finished folder holds.
+func pointOf(dir string, keys []string, entry run.PointEntry, m *run.Manifest) (p experiment.Point, err error) {
 	f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
 	if err != nil {
 		return p, err
 	}
 	p = f.Points()[0]
-	for key, value := range entry.Values {
-		p.Values = append(p.Values, experiment.Swept{Key: key, Value: value})
+	p.Values, p.Label = nil, ""
+	if keys == nil { // of folders made before manifests said them: in the order of the file, which the folder's name has kept
+		keys = slices.SortedFunc(maps.Keys(entry.Values), func(a, b string) int { return strings.Index(entry.Folder, a+"=") - strings.Index(entry.Folder, b+"=") })
 	}
-	slices.SortFunc(p.Values, func(a, b experiment.Swept) int { // in the order of the file, which the folder's name has kept
-		return strings.Index(entry.Folder, a.Key+"=") - strings.Index(entry.Folder, b.Key+"=")
-	})
-	var label []string
-	for _, v := range p.Values {
-		label = append(label, v.Key+"="+v.Value)
+	for _, k := range keys {
+		if v, ok := entry.Values[k]; ok {
+			p.Values = append(p.Values, experiment.Swept{Key: k, Value: v})
+		}
 	}
-	p.Label = strings.Join(label, ", ")
+	p.Label = experiment.Label(p.Values)
 	return p, nil
 }

@@ -13,6 +13,7 @@
 //	dmft sweep FILE [--out DIR]      the points of the lists in FILE, on all cores or as a SLURM job array; --status, --resume, --cancel
 //	dmft figure DIR                  draw the figures of a finished run or sweep again
 //	dmft bench                       measure this machine
+//	dmft help [COMMAND]              what a command does, with an example
 //
 // Flags work before and after FILE. Tables go to standard output (JSON with --json), progress and errors to standard error. The exit
 // code is 0 for success, 1 for a failure, 2 for bad usage or a bad experiment file, 3 when theory and simulation disagree
@@ -68,7 +69,11 @@ func realMain(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	app := newApp(stdout, stderr)
-	err := app.RunContext(ctx, reorder(app, args))
+	args = normalise(args)
+	err := mistaken(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, reorder(app, args))
+	}
 	code := exitCode(err)
 	if err != nil {
 		fmt.Fprintf(stderr, "dmft: %s\n", strings.TrimPrefix(err.Error(), "dmft: "))
@@ -98,15 +103,16 @@ func exitCode(err error) int {
 func newApp(stdout, stderr io.Writer) *cli.App {
 	jsonFlag := &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"}
 	runFlags := []cli.Flag{
-		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command"},
-		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds"},
+		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command, where results of an experiment that has since changed are moved aside"},
+		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds, and replace results of another experiment there"},
 		&cli.StringFlag{Name: "memory", Usage: "largest `SIZE` of memory to use, such as 8GiB; by default nine tenths of the machine's"},
 		&cli.DurationFlag{Name: "checkpoint", Value: 20 * time.Second, Usage: "time between checkpoints of unfinished work"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 		jsonFlag,
 	}
 	withFigures := append([]cli.Flag{&cli.BoolFlag{Name: "no-figures", Usage: "draw nothing"}}, runFlags...)
-	app := &cli.App{
+	var app *cli.App
+	app = &cli.App{
 		Name:                   "dmft",
 		Usage:                  "infinitely wide neural networks that learn features, beside finite ones",
 		Version:                run.ThisProgram().Version,
@@ -119,10 +125,9 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ExitErrHandler:         func(*cli.Context, error) {}, // realMain reports
 		OnUsageError:           func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
 		Flags:                  []cli.Flag{&cli.StringFlag{Name: "cpuprofile", Usage: "write a CPU profile to `FILE`", Hidden: true}},
-		CommandNotFound:        nil,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usageError{fmt.Errorf("unknown command %q; see dmft --help", c.Args().First())}
+				return unknownCommand(app, c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -260,13 +265,7 @@ func reorder(app *cli.App, args []string) []string {
 	if cmd == nil {
 		return args
 	}
-	takesValue := map[string]bool{}
-	for _, f := range cmd.Flags {
-		_, isBool := f.(*cli.BoolFlag)
-		for _, n := range f.Names() {
-			takesValue[n] = !isBool
-		}
-	}
+	takesValue := namesOf(cmd)
 	var flags, rest []string
 	for i := at + 1; i < len(args); i++ {
 		a := args[i]

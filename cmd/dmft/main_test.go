@@ -89,8 +89,8 @@ func results(t *testing.T, dir string) map[string][]byte {
 // TestKill kills a run with SIGKILL again and again, at moments that fall in the theory, in the networks and between files, and resumes it:
 // the results must be the bytes of a run that was left alone.
 func TestKill(t *testing.T) {
-	t.Run("compare", func(t *testing.T) { kill(t, "compare", 8, 7*time.Millisecond) })
-	t.Run("converge", func(t *testing.T) { kill(t, "converge", 12, 40*time.Millisecond) })
+	t.Run("compare", func(t *testing.T) { kill(t, "compare", 7, 7*time.Millisecond) })
+	t.Run("converge", func(t *testing.T) { kill(t, "converge", 11, 40*time.Millisecond) })
 }
 
 func kill(t *testing.T, command string, files int, longer time.Duration) {

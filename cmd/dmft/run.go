@@ -2,7 +2,6 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,9 +20,9 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/progress"
 	"github.com/seed39b58f2d/dmft/internal/report"
@@ -50,8 +48,10 @@ type session struct {
 	progress      *progress.Display
 	printed       io.Writer
 	figures, json bool
+	named         bool            // the program chose the name of the folder
 	gaps          []report.GapRow // of grok
 	sets          sets
+	drawings      []drawing // figures that wait until results are printed
 }
 
 func newSession(c *cli.Context, theory, sims bool, base string) (*session, error) {
@@ -60,7 +60,10 @@ func newSession(c *cli.Context, theory, sims bool, base string) (*session, error
 	if s.mode == "grok" {
 		s.kind = "compare"
 	}
-	var err error
+	err := checkpointTime(c)
+	if err != nil {
+		return nil, err
+	}
 	if s.memory, err = memoryLimit(c.String("memory")); err != nil {
 		return nil, usageError{err}
 	}
@@ -69,6 +72,7 @@ func newSession(c *cli.Context, theory, sims bool, base string) (*session, error
 		w = io.Discard
 	}
 	s.progress = progress.New(w)
+	s.sets.memory, s.sets.say = s.memory, s.progress.Line
 	return s, nil
 }
 
@@ -81,9 +85,10 @@ func quickstart(c *cli.Context) error {
 		return err
 	}
 	out := c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = "dmft-quickstart"
 	}
+	defer s.drawFigures()
 	var results []report.Result
 	var stopped error
 	for _, part := range []struct {
@@ -127,9 +132,10 @@ func runFile(c *cli.Context, theory, sims bool) error {
 // run runs every point of an experiment file.
 func (s *session) run(f *experiment.File) error {
 	out := s.c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = f.Points()[0].Experiment.Name + "-" + s.mode
 	}
+	defer s.drawFigures()
 	if s.mode == "converge" {
 		return s.runConverge(out, f)
 	}
@@ -145,21 +151,23 @@ func (s *session) run(f *experiment.File) error {
 
 // points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has results.
 func (s *session) points(out string, f *experiment.File) (results []report.Result, stopped, err error) {
-	outcomes, stopped, err := s.product(out, f, func(o []outcome) []report.Named {
-		for _, x := range o {
-			results, s.gaps = append(results, *x.fixed), append(s.gaps, x.gaps...)
-		}
-		if len(o) == 1 { // its figures are in its own folder
-			return nil
-		}
-		figs := s.figuresOf(results, f.Points()[0].Experiment)
-		if d := phaseOfGaps(f.Points(), s.gaps); d != nil {
-			figs = append(figs, report.PhaseFigure(*d))
-		}
-		return figs
-	})
+	outcomes, stopped, err := s.product(out, f)
 	if outcomes == nil {
 		return nil, nil, err
+	}
+	var gaps []report.GapRow
+	for _, x := range outcomes {
+		results, gaps = append(results, *x.fixed), append(gaps, x.gaps...)
+	}
+	s.gaps = append(s.gaps, gaps...)
+	if own := results; len(own) > 1 { // those of one point are in its own folder
+		s.later(out, func() []report.Named {
+			figs := s.figuresOf(own, f.Points()[0].Experiment)
+			if d := phaseOfGaps(f.Points(), gaps); d != nil {
+				figs = append(figs, report.PhaseFigure(*d))
+			}
+			return figs
+		})
 	}
 	return results, stopped, err
 }
@@ -173,11 +181,6 @@ func (s *session) conclude(out string, results []report.Result, stopped error) e
 		return stopped
 	}
 	return verdict(results)
-}
-
-// folderName makes a label a folder name.
-func folderName(label string) string {
-	return strings.NewReplacer(", ", "_", "/", "-", " ", "", ":", "-", "\"", "", "\\", "-").Replace(label)
 }
 
 // fixedPoint runs an experiment on fixed data. A run that diverged has both a result and an error.
@@ -200,9 +203,13 @@ func (j *job) fixedPoint() (*outcome, error) {
 	}
 	defer folder.Close()
 	np, pt, c := sizes(set)
-	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
+	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, Method: e.Theory.Method, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
 	if folder.Complete {
-		if err := j.load(j.dir, r); err != nil {
+		m, err := run.ReadManifest(j.dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := load(j.dir, m, r); err != nil {
 			return nil, err
 		}
 	} else if err := j.compute(folder, problem, set, r); err != nil {
@@ -211,8 +218,9 @@ func (j *job) fixedPoint() (*outcome, error) {
 		}
 		return nil, err
 	}
-	if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 {
-		if r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance); err != nil {
+	short := func(t *dmft.Trajectory) bool { return t.Steps() < 2 } // its status says why
+	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
+		if r.Compare, err = compare.New(problem, r.Theory, r.Sims, compare.Options{Tolerance: e.Compare.Tolerance}); err != nil {
 			return nil, err
 		}
 	}
@@ -223,15 +231,14 @@ func (j *job) fixedPoint() (*outcome, error) {
 		}
 		o.gaps = r.Gaps(e.Grok.Fraction, set.TestTargets)
 	}
+	if j.alone && (!folder.Complete || undrawn(j.dir)) {
+		j.later(j.dir, func() []report.Named { return j.figuresOf([]report.Result{*r}, e) })
+	}
 	if folder.Complete {
 		return o, j.earlier()
 	}
-	if j.figures && j.alone {
-		if err := draw(j.figuresOf([]report.Result{*r}, e), folder.Path("figures")); err != nil {
-			return nil, err
-		}
-	}
 	m := j.manifest(r)
+	m.DataNotes = set.Notes
 	if err := finish(folder, m, r.Summaries(e.Grok.Fraction, set.TestTargets)); err != nil {
 		return nil, err
 	}
@@ -256,7 +263,7 @@ func statusError(results map[string]run.Result) error {
 // compute makes the trajectories that are missing in the folder.
 func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, r *report.Result) error {
 	e, ctx := j.point.Experiment, j.ctx
-	if err := writeData(folder.Path("data.npz"), set); err != nil {
+	if err := j.keepData(folder, set); err != nil {
 		return err
 	}
 	common := func(what string, flops float64, d *dmft.Run) func() {
@@ -264,6 +271,9 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			d.Store = folder
 		}
 		d.Memory, d.Checkpoint, d.Workers = j.memory, j.c.Duration("checkpoint"), j.workers
+		if j.theory && j.sims {
+			d.Record.NTKReplicas = kernelTimes // the NTK is tested, too
+		}
 		var done func()
 		d.Progress, done = j.phase(what)
 		return done
@@ -431,56 +441,49 @@ func approximately(d time.Duration) string {
 	return fmt.Sprintf("%.2g h", d.Hours())
 }
 
-// load reads the trajectories of a complete folder.
-func (s *session) load(dir string, r *report.Result) error {
-	if s.theory {
-		t, err := run.ReadTrajectory(filepath.Join(dir, "theory.npz"))
+// load reads the trajectories of a complete folder: those that its manifest names.
+func load(dir string, m *run.Manifest, r *report.Result) (err error) {
+	read := func(name string) (*dmft.Trajectory, error) { return run.ReadTrajectory(filepath.Join(dir, name)) }
+	if _, ok := m.Results["theory.npz"]; ok {
+		if r.Theory, err = read("theory.npz"); err != nil {
+			return err
+		}
+		r.Theory.Diagnostics = m.Results["theory.npz"].Diagnostics
+	}
+	const approximation = "theory-"
+	for _, f := range m.Trajectories(approximation, false) {
+		t, err := read(f)
 		if err != nil {
 			return err
 		}
-		r.Theory = t
+		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(f, approximation), ".npz"), Trajectory: t})
 	}
-	return loadRest(dir, r)
-}
-
-// loadRest reads approximations and finite networks.
-func loadRest(dir string, r *report.Result) error {
-	methods, err := filepath.Glob(filepath.Join(dir, "theory-*.npz"))
-	if err != nil {
-		return err
-	}
-	for _, f := range methods {
-		t, err := run.ReadTrajectory(f)
-		if err != nil {
-			return err
-		}
-		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "theory-"), ".npz"), Trajectory: t})
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "simulation-N*.npz"))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		t, err := run.ReadTrajectory(f)
+	for _, f := range m.Trajectories("simulation-N", true) {
+		t, err := read(f)
 		if err != nil {
 			return err
 		}
 		r.Sims = append(r.Sims, t)
 	}
-	slices.SortFunc(r.Sims, func(a, b *dmft.Trajectory) int { return a.Width - b.Width })
-	if path := filepath.Join(dir, run.FluctuationsName); r.Theory != nil {
-		if _, err := os.Stat(path); err == nil {
-			if r.Fluctuations, err = run.ReadFluctuations(path); err != nil {
-				return err
-			}
-		}
+	all := slices.Clone(r.Sims)
+	if r.Theory != nil {
+		all = append(all, r.Theory)
 	}
-	return nil
+	for _, x := range r.Methods {
+		all = append(all, x.Trajectory)
+	}
+	if err := run.Together(all...); err != nil {
+		return fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	if _, ok := m.Results[run.FluctuationsName]; ok && r.Theory != nil {
+		r.Fluctuations, err = run.ReadFluctuations(filepath.Join(dir, run.FluctuationsName))
+	}
+	return err
 }
 
 func (j *job) manifest(r *report.Result) run.Manifest {
 	e := j.point.Experiment
-	m := run.Manifest{Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Data: j.dataFile, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
 	add := func(name string, t *dmft.Trajectory) {
 		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: j.timing[name], Diagnostics: t.Diagnostics}
@@ -510,6 +513,30 @@ func sizes(set *data.Set) (p, pt, c int) {
 		pt, _ = set.TestInputs.Dims()
 	}
 	return p, pt, c
+}
+
+// dataName is the file of the points in the folder of a run that shares them with no other.
+const dataName = "data.npz"
+
+// keepData keeps the points beside the results: in the folder of a run that is alone, and once for all the runs of several that have the same.
+func (j *job) keepData(folder *run.Folder, set *data.Set) error {
+	if j.dataDir == "" {
+		j.dataFile = dataName
+		return writeData(folder.Path(dataName), set)
+	}
+	if err := os.MkdirAll(j.dataDir, 0o777); err != nil {
+		return err
+	}
+	path := filepath.Join(j.dataDir, experiment.DataHash(set)+".npz")
+	rel, err := filepath.Rel(j.dir, path)
+	if err != nil {
+		return err
+	}
+	j.dataFile = filepath.ToSlash(rel)
+	if _, err := os.Stat(path); err == nil { // written whole, or not at all
+		return nil
+	}
+	return writeData(path, set)
 }
 
 // dataBytes is the size above which inputs are not copied into the run folder.
@@ -563,22 +590,6 @@ func (s *session) figuresOf(results []report.Result, e experiment.Experiment) []
 	return figs
 }
 
-// draw writes figures into a folder.
-func draw(figs []report.Named, dir string) error {
-	if len(figs) == 0 {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for i := range figs {
-		if _, err := figs[i].Save(filepath.Join(dir, figs[i].Name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // redraw draws the figures of a finished run, one run or several.
 func redraw(c *cli.Context) error {
 	dir, err := oneFile(c, "the DIR of a finished run")
@@ -598,8 +609,11 @@ func redraw(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(m.Hash, "converge-") {
+	switch m.Kind {
+	case "converge":
 		return redrawConvergence(c, dir, m)
+	case "transfer":
+		return redrawTransfer(c, dir, m)
 	}
 	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
 		r := report.Result{Label: label}
@@ -608,33 +622,24 @@ func redraw(c *cli.Context) error {
 			return r, err
 		}
 		e := f.Points()[0].Experiment
-		r.Mean, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Training.Loss, e.Method().IsFlow()
-		if _, err := os.Stat(filepath.Join(dir, "theory.npz")); err == nil {
-			if r.Theory, err = run.ReadTrajectory(filepath.Join(dir, "theory.npz")); err != nil {
-				return r, err
-			}
-			r.Theory.Diagnostics = m.Results["theory.npz"].Diagnostics
-		}
-		if err := loadRest(dir, &r); err != nil {
+		r.Mean, r.Method, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Theory.Method, e.Training.Loss, e.Method().IsFlow()
+		if err := load(dir, m, &r); err != nil {
 			return r, err
 		}
 		t := r.Theory
 		if t == nil && len(r.Sims) > 0 {
 			t = r.Sims[0]
 		}
-		if t != nil {
+		if t != nil && !t.F.Empty() {
 			r.Points = t.F.Shape[1]
 			if !t.FTest.Empty() {
 				r.TestPoints = t.FTest.Shape[1]
 			}
 		}
-		if r.Theory != nil && len(r.Sims) > 0 {
-			r.Compare, err = compare.New(r.Theory, r.Sims, e.Compare.Tolerance)
+		if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 && !slices.ContainsFunc(r.Sims, func(t *dmft.Trajectory) bool { return t.Steps() < 2 }) {
+			r.Compare, err = compare.Distances(r.Theory, r.Sims) // what figures show
 		}
 		return r, err
-	}
-	if is, err := redrawTransfer(c, dir, m); is || err != nil {
-		return err
 	}
 	if high, err := redrawHighDimensional(c, dir, m); high || err != nil {
 		return err
@@ -642,7 +647,7 @@ func redraw(c *cli.Context) error {
 	var results []report.Result
 	var points []experiment.Point
 	var gaps []report.GapRow
-	grok := slices.Contains(m.Command, "grok")
+	grok := m.Kind == "grok"
 	source := m.YAML
 	if len(m.Points) == 0 {
 		r, err := read(dir, "", m)
@@ -658,7 +663,7 @@ func redraw(c *cli.Context) error {
 			return err
 		}
 		source = pm.YAML // a product has none of its own
-		point, err := pointOf(sub, p, pm)
+		point, err := pointOf(sub, m.Swept, p, pm)
 		if err != nil {
 			return err
 		}
@@ -668,18 +673,21 @@ func redraw(c *cli.Context) error {
 		}
 		results, points = append(results, r), append(points, point)
 		if grok {
-			targets, err := testTargets(sub)
+			targets, err := testTargets(sub, pm)
 			if err != nil {
 				return err
 			}
 			gaps = append(gaps, r.Gaps(point.Experiment.Grok.Fraction, targets)...)
 		}
 	}
-	figs := report.Figures(results)
-	if grok {
+	return drawn(c, dir, len(results), func() ([]report.Named, error) {
+		figs := report.Figures(results)
+		if !grok {
+			return figs, nil
+		}
 		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(source))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		e := f.Points()[0].Experiment
 		if f, ok := report.GrokkingFigure(results, e.Grok.Fraction, e.Description); ok {
@@ -690,43 +698,25 @@ func redraw(c *cli.Context) error {
 				figs = append(figs, report.PhaseFigure(*d))
 			}
 		}
-	}
-	return drawn(c, dir, figs, len(results))
+		return figs, nil
+	})
 }
 
 // testTargets are those that a run folder keeps.
-func testTargets(dir string) (*mat.Dense, error) {
-	z, err := npy.ReadNPZ(filepath.Join(dir, "data.npz"))
+func testTargets(dir string, m *run.Manifest) (*mat.Dense, error) {
+	path := filepath.Join(dir, dataName)
+	if m.Data != "" {
+		path = filepath.Join(dir, filepath.FromSlash(m.Data))
+	}
+	z, err := npy.ReadNPZ(path)
 	if err != nil {
 		return nil, err
 	}
 	a, ok := z["test_targets"]
-	if !ok || len(a.Shape) != 2 {
-		return nil, fmt.Errorf("%s holds no test_targets", filepath.Join(dir, "data.npz"))
+	if !ok || len(a.Shape) != 2 || len(a.Data) == 0 {
+		return nil, fmt.Errorf("%s holds no test_targets", path)
 	}
 	return mat.NewDense(a.Shape[0], a.Shape[1], a.Data), nil
-}
-
-// drawn draws the figures of a finished run of n points and lists them.
-func drawn(c *cli.Context, dir string, figs []report.Named, n int) error {
-	if len(figs) == 0 {
-		return fmt.Errorf("%s holds %d runs, too many for one figure; name the folder of one", dir, n)
-	}
-	out := filepath.Join(dir, "figures")
-	if err := draw(figs, out); err != nil {
-		return err
-	}
-	files, err := filepath.Glob(filepath.Join(out, "*"))
-	if err != nil {
-		return err
-	}
-	if c.Bool("json") {
-		return writeJSON(c.App.Writer, map[string]any{"figures": files})
-	}
-	for _, f := range files {
-		fmt.Fprintln(c.App.Writer, f)
-	}
-	return nil
 }
 
 // print shows the results.
@@ -747,7 +737,7 @@ func (s *session) print(out string, results []report.Result) error {
 		if s.mode == "grok" {
 			doc["gaps"] = s.gaps
 		}
-		return writeJSON(s.printed, doc)
+		return jsonx.Write(s.printed, doc)
 	}
 	if err := report.Table(s.printed, results); err != nil {
 		return err
@@ -768,18 +758,12 @@ func (s *session) print(out string, results []report.Result) error {
 	return err
 }
 
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 // verdict is an error when theory and simulation disagree.
 func verdict(results []report.Result) error {
 	var bad []string
 	for _, r := range results {
-		if r.Compare != nil && !r.Compare.Agree {
-			s := r.Compare.Verdict()
+		if r.Compare != nil && r.Compare.Verdict == compare.Disagree {
+			s := r.Compare.String()
 			if r.Label != "" {
 				s = r.Label + ": " + s
 			}
@@ -816,150 +800,7 @@ func memoryLimit(s string) (int64, error) {
 		}
 		return 0, nil
 	}
-	units := []struct {
-		suffix string
-		factor float64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1 << 40}, {"B", 1}, {"", 1}}
-	for _, u := range units {
-		if num, ok := strings.CutSuffix(s, u.suffix); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(num), 64)
-			if err != nil || !(v > 0) || math.IsInf(v, 0) {
-				break
-			}
-			return int64(v * u.factor), nil
-		}
-	}
-	return 0, fmt.Errorf("--memory %s is not a size; write for example 8GiB or 500MB", s)
-}
-
-// check validates an experiment file and says what it will take.
-func check(c *cli.Context) error {
-	if c.Bool("schema") {
-		if c.NArg() > 0 {
-			return usageError{errors.New("check --schema takes no file")}
-		}
-		fmt.Fprint(c.App.Writer, experiment.Schema())
-		return nil
-	}
-	path, err := oneFile(c, "an experiment FILE")
-	if err != nil {
-		return err
-	}
-	f, err := experiment.Read(path)
-	if err != nil {
-		return err
-	}
-	points := f.Points()
-	type plan struct {
-		Label        string                `json:"label,omitempty"`
-		Experiment   experiment.Experiment `json:"experiment"`
-		Data         string                `json:"data"`
-		TheoryBytes  int64                 `json:"theory_memory_bytes"`
-		NetworkBytes map[string]int64      `json:"network_memory_bytes"`
-		TheoryTime   float64               `json:"theory_seconds"` // about, on this machine
-		NetworkTime  map[string]float64    `json:"network_seconds"`
-		Lambda       float64               `json:"ntk_lambda_max,omitempty"`
-		Limit        float64               `json:"learning_rate_limit,omitempty"`
-		Warning      string                `json:"warning,omitempty"`
-	}
-	var plans []plan
-	for i, p := range points {
-		e := p.Experiment
-		if e.HighDimensional() {
-			problem := e.HighDimensionalProblem()
-			pl := plan{Label: p.Label, Experiment: e, Data: fmt.Sprintf("Gaussian points in D → ∞ dimensions, P = %g·D; simulations with D = %s", e.Data.Ratio, strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Simulation.Dimensions), " ", ", "), "[]")),
-				Limit: highdim.Limit(problem)}
-			if pl.TheoryBytes, err = highdim.Estimate(problem, e.HighDimensionalTheory()); err != nil && e.Simulation.Method != "moments" {
-				return usageError{err}
-			}
-			if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
-				pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where training of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
-			}
-			plans = append(plans, pl)
-			continue
-		}
-		set, err := e.Load(filepath.Dir(path))
-		if err != nil {
-			return err
-		}
-		problem, err := e.Problem(set)
-		if err != nil {
-			return usageError{err}
-		}
-		pl := plan{Label: p.Label, Experiment: e, Data: set.Description, NetworkBytes: map[string]int64{}, NetworkTime: map[string]float64{}}
-		if pl.TheoryBytes, err = dmft.Estimate(problem, e.TheorySettings()); err != nil {
-			return usageError{err}
-		}
-		pl.TheoryTime = duration(dmft.Flops(problem, e.TheorySettings())).Seconds()
-		if e.Theory.Fluctuations {
-			flops, bytes := fluctuation.Cost(problem, e.FluctuationSettings(mostKernels), e.Theory.Method == string(dmft.Lazy))
-			pl.TheoryTime, pl.TheoryBytes = pl.TheoryTime+duration(flops).Seconds(), max(pl.TheoryBytes, bytes)
-		}
-		for _, n := range e.Simulation.Widths {
-			networks, err := e.SimulationProblem(problem, n)
-			if err != nil {
-				return usageError{err}
-			}
-			pl.NetworkBytes[strconv.Itoa(n)] = finite.Estimate(networks, e.SimulationSettings(n))
-			pl.NetworkTime[strconv.Itoa(n)] = duration(finite.Flops(networks, e.SimulationSettings(n))).Seconds()
-		}
-		if i < 100 { // the NTK of many points costs more than a check should
-			pl.Lambda, pl.Limit = dmft.Stability(problem)
-			if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
-				pl.Warning = fmt.Sprintf("learning_rate %g is above the stability limit %.3g of the NTK at the start: expect divergence", e.Training.LearningRate, pl.Limit)
-			}
-		}
-		plans = append(plans, pl)
-	}
-	if c.Bool("json") {
-		return writeJSON(c.App.Writer, map[string]any{"file": path, "points": plans})
-	}
-	w := c.App.Writer
-	fmt.Fprintf(w, "# %s is valid", path)
-	if len(points) > 1 {
-		fmt.Fprintf(w, ": %d experiments", len(points))
-	}
-	fmt.Fprintln(w)
-	for _, pl := range plans {
-		if pl.Label != "" {
-			fmt.Fprintf(w, "\n# --- %s\n", pl.Label)
-		}
-		fmt.Fprintf(w, "# %s\n", pl.Data)
-		about := func(s float64) string { return approximately(time.Duration(s * float64(time.Second))) }
-		if pl.Experiment.HighDimensional() {
-			if pl.TheoryBytes > 0 {
-				fmt.Fprintf(w, "# about: theory %s\n", sizeText(pl.TheoryBytes))
-			}
-			if pl.Limit > 0 { // adaptive methods have none
-				fmt.Fprintf(w, "# learning rates below %.3g are stable for the linear part of the model, and for its quadratic part less\n", pl.Limit)
-			}
-			if pl.Warning != "" {
-				fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
-			}
-			continue
-		}
-		fmt.Fprintf(w, "# about: theory %s, %s", sizeText(pl.TheoryBytes), about(pl.TheoryTime))
-		for _, n := range pl.Experiment.Simulation.Widths {
-			fmt.Fprintf(w, "; width %d %s, %s", n, sizeText(pl.NetworkBytes[strconv.Itoa(n)]), about(pl.NetworkTime[strconv.Itoa(n)]))
-		}
-		fmt.Fprintln(w)
-		if pl.Lambda > 0 {
-			fmt.Fprintf(w, "# largest eigenvalue of the NTK at the start %.4g", pl.Lambda)
-			if pl.Limit > 0 { // adaptive methods have none
-				fmt.Fprintf(w, ", learning rates up to %.3g are stable there", pl.Limit)
-			}
-			fmt.Fprintln(w)
-		}
-		if pl.Warning != "" {
-			fmt.Fprintf(w, "# WARNING: %s\n", pl.Warning)
-		}
-	}
-	fmt.Fprintln(w)
-	_, err = w.Write(points[0].Experiment.YAML())
-	if len(points) > 1 && err == nil {
-		_, err = fmt.Fprintf(w, "# (the first of %d experiments)\n", len(points))
-	}
-	return err
+	return bytesOf(s)
 }
 
 func sizeText(n int64) string {

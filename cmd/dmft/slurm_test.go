@@ -269,6 +269,30 @@ func TestSlurmSweep(t *testing.T) {
 	}
 }
 
+// TestSlurmOddFolder: neither SLURM nor its scripts take the name of a folder for a pattern, quotes in arguments are those of a shell, a greeting of sbatch hides no job, and
+// what has been cancelled is over.
+func TestSlurmOddFolder(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.env = append(c.env, "FAKE_BANNER=Welcome to the cluster!")
+	c.write("e.yaml", strings.Replace(smallSweep, "points_per_task: 2", `points_per_task: 3, slurm: {arguments: "--comment='two words'"}`, 1))
+	const name = "q[1] 100%a it's $HOME"
+	c.run(0, "sweep", "e.yaml", "--mode", "solve", "--out", "here", "--no-figures")
+	out := c.run(0, "sweep", "e.yaml", "--mode", "solve", "--out", name, "--executor", "slurm", "--sbatch", `--comment "more words"`, "--no-figures")
+	if !strings.Contains(out, "2 tasks for 6 points") || !strings.Contains(out, "6 of 6 points complete") {
+		t.Errorf("%s", out)
+	}
+	c.same("here", name)
+	for _, f := range []string{"0.log", "1.log", "collect.log"} {
+		if _, err := os.Stat(filepath.Join(c.dir, name, "slurm", "1", f)); err != nil {
+			t.Error(err)
+		}
+	}
+	if out = c.run(0, "sweep", name, "--cancel"); !strings.Contains(out, "nothing is at work") {
+		t.Errorf("%s", out)
+	}
+}
+
 // TestSlurmInterruptions: a task that is warned of the end of its time is queued again; one that is killed loses the time since its last checkpoint; an array that is
 // cancelled keeps what it has. In the end the results are those of a run that was left alone.
 func TestSlurmInterruptions(t *testing.T) {

@@ -16,11 +16,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/kballard/go-shellquote"
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -154,8 +156,11 @@ func oldSweep(c *cli.Context, dir string) (*sweeping, error) {
 	if c.IsSet("mode") && c.String("mode") != w.Mode {
 		return nil, usageError{fmt.Errorf("%s is a sweep of %s; leave --mode out", dir, w.Mode)}
 	}
-	kind := modes[w.Mode]
-	s, err := newSession(c, kind.theory, kind.sims, w.Base)
+	kind, ok := modes[w.Mode]
+	if !ok {
+		return nil, usageError{fmt.Errorf("sweep folder %s: its sweep.json is damaged: %q is no kind of sweep; give dmft sweep the experiment file again", dir, w.Mode)}
+	}
+	s, err := newSession(c, kind.theory, kind.sims, w.BaseDir())
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +193,7 @@ func (s *sweeping) todo() []int {
 func (s *sweeping) run(ctx context.Context, todo []int, ended func(i int, err error)) error {
 	var tasks []task
 	for _, i := range todo {
-		tasks = append(tasks, task{s.Experiments[i], s.Folder(i), s.Points[i].Folder})
+		tasks = append(tasks, task{point: s.Experiments[i], dir: s.Folder(i), key: s.Points[i].Folder, dataDir: s.DataDir()})
 	}
 	return s.each(ctx, tasks, func(k int, o *outcome, err error) error {
 		if o == nil {
@@ -273,7 +278,7 @@ func (s *sweeping) slurm() error {
 	}
 	if s.c.Bool("detach") {
 		if s.json {
-			return writeJSON(s.printed, map[string]any{"out": s.Dir, "jobs": sub.Jobs})
+			return jsonx.Write(s.printed, map[string]any{"out": s.Dir, "jobs": sub.Jobs})
 		}
 		_, err := fmt.Fprintf(s.printed, "job array %s; dmft sweep %s --status says how far it is\n", sub.Jobs.Array, s.Dir)
 		return err
@@ -288,6 +293,10 @@ func (s *sweeping) slurm() error {
 // submit submits points.
 func (s *sweeping) submit(todo []int) (*sweep.Submission, error) {
 	o := s.Experiments[0].Experiment.Sweep
+	more, err := shellquote.Split(s.c.String("sbatch"))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--sbatch %s: %w", s.c.String("sbatch"), err)}
+	}
 	n := (len(todo) + max(o.PointsPerTask, 1) - 1) / max(o.PointsPerTask, 1)
 	if o.PointsPerTask == 0 {
 		n = min(n, 100)
@@ -316,7 +325,7 @@ func (s *sweeping) submit(todo []int) (*sweep.Submission, error) {
 	a := executor.Array{Name: s.Name, Dir: filepath.Join(dir, "slurm", filepath.Base(sub.Dir)), Tasks: len(tasks),
 		Worker: append(worker, dir, filepath.Base(sub.Dir)), Collect: append(collect, dir),
 		Partition: o.Partition, Account: o.Account, Time: o.Time, Memory: o.Memory, CPUs: o.CPUs, Parallel: o.Parallel,
-		Arguments: slices.Concat(strings.Fields(o.Arguments), strings.Fields(s.c.String("sbatch")))}
+		Arguments: slices.Concat(o.Words(), more)}
 	sub.Jobs, err = a.Submit(s.c.Context, func(j executor.Jobs) error { // others should know before a task is at work
 		sub.Jobs = j
 		return sub.Save()
@@ -342,7 +351,11 @@ func copyProgram(to string) error {
 	if err := npy.Replace(to, func(w io.Writer) error { _, err := io.Copy(w, src); return err }); err != nil {
 		return err
 	}
-	return os.Chmod(to, 0o755)
+	st, err := os.Stat(to)
+	if err != nil {
+		return err
+	}
+	return os.Chmod(to, st.Mode()|st.Mode()&0o444>>2) // for everybody who may read it
 }
 
 // follow shows how far a submission is until it is over.
@@ -516,9 +529,9 @@ func runWorker(c *cli.Context) error {
 // kept says whether something of points that are not complete has been kept since a time.
 func (s *sweeping) kept(points []int, since time.Time) bool {
 	for _, i := range points {
-		files, _ := filepath.Glob(filepath.Join(s.Folder(i), "parts", "*"))
-		for _, f := range files {
-			if st, err := os.Stat(f); err == nil && st.ModTime().After(since.Add(-time.Second)) {
+		parts, _ := os.ReadDir(filepath.Join(s.Folder(i), "parts"))
+		for _, f := range parts {
+			if st, err := f.Info(); err == nil && st.ModTime().After(since.Add(-time.Second)) {
 				return true
 			}
 		}
@@ -548,6 +561,7 @@ func runCollect(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer s.drawFigures()
 	_, files, err := s.collect()
 	if err == nil {
 		_, err = fmt.Fprintln(s.printed, strings.Join(files, "\n"))
@@ -555,7 +569,7 @@ func runCollect(c *cli.Context) error {
 	return err
 }
 
-// collect writes the results in numbers and figures.
+// collect writes the results in numbers, and has figures drawn later.
 func (s *sweeping) collect() (points []sweep.Point, files []string, err error) {
 	if points, err = s.Read(); err != nil {
 		return nil, nil, err
@@ -563,12 +577,12 @@ func (s *sweeping) collect() (points []sweep.Point, files []string, err error) {
 	if files, err = s.Summarise(points); err != nil || !s.figures {
 		return points, files, err
 	}
-	figs, err := report.SweepFigures(s.Grid(points), nil)
-	if err != nil || len(figs) == 0 {
-		return points, files, err
+	grid := s.Grid(points)
+	if len(grid.What) == 0 { // nothing has come of any point
+		return points, files, nil
 	}
-	dir := filepath.Join(s.Dir, "figures")
-	return points, append(files, dir), draw(figs, dir)
+	s.drawings = append(s.drawings, drawing{s.Dir, func() ([]report.Named, error) { return report.SweepFigures(grid, nil) }})
+	return points, append(files, figureDir(s.Dir)), nil
 }
 
 // redrawSweep draws the figures of a sweep.
@@ -588,14 +602,13 @@ func redrawSweep(c *cli.Context, dir string) error {
 		}
 		quantities = append(quantities, q)
 	}
-	figs, err := report.SweepFigures(w.Grid(points), quantities)
-	if err != nil {
-		return err
-	}
-	if len(figs) == 0 {
-		return fmt.Errorf("%s: %s; there is nothing to draw", dir, sweep.Count(points))
-	}
-	return drawn(c, dir, figs, len(points))
+	return drawn(c, dir, len(points), func() ([]report.Named, error) {
+		figs, err := report.SweepFigures(w.Grid(points), quantities)
+		if err == nil && len(figs) == 0 {
+			err = fmt.Errorf("%s: %s; there is nothing to draw", dir, sweep.Count(points))
+		}
+		return figs, err
+	})
 }
 
 // failure is a point without a usable end.
@@ -634,6 +647,7 @@ func (s *sweeping) printFailures(list []failure) {
 
 // conclude writes and prints what came out. lost says what did not.
 func (s *sweeping) conclude(lost []string) error {
+	defer s.drawFigures()
 	points, files, err := s.collect()
 	if err != nil {
 		return err
@@ -647,7 +661,7 @@ func (s *sweeping) conclude(lost []string) error {
 		if len(lost) > 0 {
 			doc["lost"] = lost
 		}
-		if err := writeJSON(s.printed, doc); err != nil {
+		if err := jsonx.Write(s.printed, doc); err != nil {
 			return err
 		}
 	} else {
@@ -657,6 +671,9 @@ func (s *sweeping) conclude(lost []string) error {
 			}
 		}
 		fmt.Fprintln(s.printed, c)
+		if c.Undecided > 0 {
+			fmt.Fprintf(s.printed, "whether theory and simulation agree is undecided at %d of %d points (column verdict of summary.csv; compare says what is needed)\n", c.Undecided, c.Points)
+		}
 		s.printFailures(bad)
 		for _, l := range lost {
 			fmt.Fprintln(s.printed, " ", l)
@@ -678,7 +695,7 @@ func (s *sweeping) conclude(lost []string) error {
 		return errors.New(strings.Join(errs, "\n"))
 	}
 	if c.Disagree > 0 {
-		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column agree of summary.csv)", c.Disagree, c.Points)}
+		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column verdict of summary.csv)", c.Disagree, c.Points)}
 	}
 	return nil
 }
@@ -737,7 +754,7 @@ func (s *sweeping) status() error {
 		if sub != nil {
 			doc["jobs"], doc["tasks"] = sub.Jobs, t
 		}
-		return writeJSON(s.printed, doc)
+		return jsonx.Write(s.printed, doc)
 	}
 	fmt.Fprintf(s.printed, "%s: %s\n", s.Dir, c)
 	if sub != nil {
@@ -757,12 +774,12 @@ func (s *sweeping) cancel() error {
 		ended++
 		fmt.Fprintf(s.printed, "cancelled job array %s\n", sub.Jobs.Array)
 	}
-	files, err := filepath.Glob(filepath.Join(s.Dir, localPrefix+"*"))
+	files, err := run.Names(s.Dir, localPrefix)
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		pid, ok := run.Holder(f)
+		pid, ok := run.Holder(filepath.Join(s.Dir, f))
 		if !ok {
 			continue
 		}

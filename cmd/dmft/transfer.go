@@ -21,6 +21,7 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -49,7 +50,7 @@ func transferFile(c *cli.Context) error {
 	}
 	e := panels[0].Limit
 	out := c.String("out")
-	if out == "" {
+	if s.named = out == ""; s.named {
 		out = e.Name + "-transfer"
 	}
 	t := transfers{session: s, hash: []string{"transfer", experiment.TransferHash(panels)}}
@@ -58,19 +59,26 @@ func transferFile(c *cli.Context) error {
 			return err
 		}
 	}
-	folder, err := run.Open(out, e.Name, experiment.HashOf(t.hash), c.Bool("force"))
+	claim := run.Claim{Name: e.Name, Hash: experiment.HashOf(t.hash), Keys: f.Keys()}
+	claim.Keys[commandKey] = "transfer"
+	folder, err := s.claim(out, claim, s.named)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
 	var study transfer.Study
+	defer s.drawFigures()
+	figures := func() []report.Named { return []report.Named{report.TransferFigure(study, e.Description)} }
 	if folder.Complete {
 		s.progress.Line("already complete in %s (--force computes it again)", out)
 		if study, err = readStudy(out); err != nil {
 			return err
 		}
 		study.Conclude(e.Transfer.Tolerance)
-		return s.printTransfer(out, study)
+		if undrawn(out) {
+			s.later(out, figures)
+		}
+		return errors.Join(s.printTransfer(out, study), diverged(study))
 	}
 	if folder.Resumed {
 		s.progress.Line("resuming the run in %s", out)
@@ -81,22 +89,49 @@ func transferFile(c *cli.Context) error {
 	if err := writeStudy(folder, study); err != nil {
 		return err
 	}
-	if s.figures {
-		if err := draw([]report.Named{report.TransferFigure(study, e.Description)}, folder.Path("figures")); err != nil {
-			return err
-		}
-	}
-	m := run.Manifest{Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
+	m := run.Manifest{Kind: s.mode, Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), DataNotes: t.notes, Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
-	return s.printTransfer(out, study)
+	s.later(out, figures)
+	return errors.Join(s.printTransfer(out, study), diverged(study))
+}
+
+// diverged is an error when a study has a curve without a finite loss: it answers nothing then.
+func diverged(study transfer.Study) error {
+	for _, p := range study.Panels {
+		curves := slices.Concat(p.Curves, p.Theory)
+		if p.Limit != nil {
+			curves = append(curves, *p.Limit)
+		}
+		finite := 0
+		for _, c := range curves {
+			if c.Optimum != nil {
+				finite++
+			}
+		}
+		if finite > 0 || len(curves) == 0 || len(curves[0].Points) == 0 {
+			continue
+		}
+		grid := curves[0].Points
+		advice := "look for a smaller one with transfer.low and transfer.high"
+		if limit := curves[0].Stability; limit > 0 {
+			advice = fmt.Sprintf("the stability limit at the start is %.3g: give a grid around it, or none", limit)
+		}
+		what := "every run"
+		if p.Label != "" {
+			what += " of " + p.Label
+		}
+		return dmft.Status{Code: dmft.Diverged, Step: study.Step, Quantity: fmt.Sprintf("%s diverged, at every %s from %.3g to %.3g", what, study.Parameter, grid[0].Value, grid[len(grid)-1].Value), Advice: advice}.Err()
+	}
+	return nil
 }
 
 // transfers is the work of a transfer study: curves of networks and of the theory, one after the other in one sweep.
 type transfers struct {
 	*session
 	hash   []string // of what is computed
+	notes  []string // on data files
 	study  []transfer.Panel
 	curves []transferCurve
 }
@@ -125,7 +160,7 @@ func (t *transfers) load(e experiment.Experiment) (*data.Set, error) {
 		return nil, usageError{errors.New("transfer.loss is test, and there are no test points: give data.test")}
 	}
 	if !slices.Contains(t.hash, hash) {
-		t.hash = append(t.hash, hash)
+		t.hash, t.notes = append(t.hash, hash), append(t.notes, set.Notes...)
 	}
 	return set, nil
 }
@@ -261,7 +296,7 @@ func (c transferCurve) grid(fallback float64) (g []float64, automatic bool) {
 
 // compute evaluates all curves; what is finished is kept in the folder.
 func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transfer.Study, error) {
-	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Step: e.Transfer.Step}
+	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Reduction: e.Training.Reduction, Step: e.Transfer.Step}
 	if study.Step == 0 {
 		study.Step = e.Training.Steps
 	}
@@ -321,7 +356,7 @@ func (t *transfers) keep(ctx context.Context, folder *run.Folder, c transferCurv
 	case err != nil:
 		return p, fmt.Errorf("%s, %s = %.4g: %w", c.name, study.Parameter, v, err)
 	}
-	return p, folder.Save(name, func(w io.Writer) error { return json.NewEncoder(w).Encode(p) })
+	return p, folder.Save(name, func(w io.Writer) error { return jsonx.Write(w, p) })
 }
 
 // point is the loss at one value of the hyperparameter. A divergence is an infinite loss.
@@ -414,7 +449,7 @@ func readStudy(dir string) (s transfer.Study, err error) {
 
 // writeStudy writes a study as JSON, as arrays and as a table: one row per point of every curve.
 func writeStudy(folder *run.Folder, s transfer.Study) error {
-	if err := npy.Replace(folder.Path(transferName), func(w io.Writer) error { return writeJSON(w, s) }); err != nil {
+	if err := npy.Replace(folder.Path(transferName), func(w io.Writer) error { return jsonx.Write(w, s) }); err != nil {
 		return err
 	}
 	rows := report.TransferRows(s)
@@ -427,7 +462,7 @@ func writeStudy(folder *run.Folder, s transfer.Study) error {
 // printTransfer shows a study.
 func (s *session) printTransfer(out string, study transfer.Study) error {
 	if s.json {
-		return writeJSON(s.printed, map[string]any{"out": out, "study": study})
+		return jsonx.Write(s.printed, map[string]any{"out": out, "study": study})
 	}
 	if err := report.TransferTable(s.printed, study); err != nil {
 		return err
@@ -436,19 +471,18 @@ func (s *session) printTransfer(out string, study transfer.Study) error {
 	return err
 }
 
-// redrawTransfer draws the figure of a finished study; is says whether the folder holds one.
-func redrawTransfer(c *cli.Context, dir string, m *run.Manifest) (is bool, err error) {
+// redrawTransfer draws the figure of a finished study.
+func redrawTransfer(c *cli.Context, dir string, m *run.Manifest) error {
 	s, err := readStudy(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
 	if err != nil {
-		return true, err
+		return err
 	}
 	f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
 	if err != nil {
-		return true, err
+		return err
 	}
 	s.Conclude(s.Tolerance)
-	return true, drawn(c, dir, []report.Named{report.TransferFigure(s, f.Points()[0].Experiment.Description)}, len(s.Panels))
+	return drawn(c, dir, len(s.Panels), func() ([]report.Named, error) {
+		return []report.Named{report.TransferFigure(s, f.Points()[0].Experiment.Description)}, nil
+	})
 }

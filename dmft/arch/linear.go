@@ -47,13 +47,14 @@ type linear[T field.Float] struct {
 	in, out *Field[T]
 	points  int               // training points
 	w       []field.Matrix[T] // by replica
+	net     *Net[T]
 	bias    *Leaf[T]
 	sigma   float64
 	step    stepSize
 }
 
 func newLinear[T field.Float](d Linear, b *Builder[T], in *Field[T]) (Layer[T], *Field[T]) {
-	l := &linear[T]{in: in, out: b.Field(in.N), points: b.Train, w: make([]field.Matrix[T], b.Replicas), sigma: d.Bias, step: b.step(b.rates.Hidden)}
+	l := &linear[T]{in: in, out: b.Field(in.N), points: b.Train, net: b.net, w: make([]field.Matrix[T], b.Replicas), sigma: d.Bias, step: b.step(b.rates.Hidden)}
 	b.net.linear = append(b.net.linear, l)
 	if d.Bias > 0 {
 		l.bias = b.Leaf(l.out, 1)
@@ -69,6 +70,9 @@ func (l *linear[T]) spec(index int) Spec {
 // Forward implements Layer.
 func (l *linear[T]) Forward(r int) {
 	for i, w := range l.w {
+		if l.net.halted() {
+			return
+		}
 		w.Mul(r, l.out.rows(l.out.Value, i), l.in.rows(l.in.Value, i))
 	}
 	if l.bias != nil {
@@ -87,6 +91,9 @@ func (l *linear[T]) Forward(r int) {
 func (l *linear[T]) Backward(r, pass int) {
 	dst, e := l.in.Grad(pass), l.out.Grad(pass)
 	for i, w := range l.w {
+		if l.net.halted() {
+			return
+		}
 		w.MulT(r, l.in.rows(dst, i), l.out.rows(e, i))
 	}
 }
@@ -95,6 +102,9 @@ func (l *linear[T]) Backward(r, pass int) {
 func (l *linear[T]) Accumulate(dst int, beta, a float64) {
 	e := l.out.Grad(0)
 	for i, w := range l.w {
+		if l.net.halted() {
+			return
+		}
 		x := l.in.rows(l.in.Value, i)
 		w.AddOuter(dst, beta, l.step.of(a), l.out.rows(e, i), x.Slice(0, x.Rows, 0, l.points))
 	}

@@ -30,6 +30,8 @@ type Config struct {
 type Net[T field.Float] struct {
 	Config
 	Inputs *Inputs[T]
+	// Halted, if it is set, is asked before every product with a matrix whether to give up; what is left of the state is of no use then.
+	Halted func() bool
 	// Features and Gradients are the fields whose kernels make the neural tangent kernel, as Tangents says.
 	Features  []*Field[T]
 	Gradients []*Field[T]
@@ -274,6 +276,8 @@ func (nw *Net[T]) Err() error {
 	}
 	return nil
 }
+
+func (nw *Net[T]) halted() bool { return nw.Halted != nil && nw.Halted() }
 
 // Forward computes all fields with the weights of register r.
 func (nw *Net[T]) Forward(r int) {

@@ -2,11 +2,11 @@ package arch
 
 import (
 	"encoding/gob"
-	"errors"
 	"math"
 
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 )
 
 // Leaf is a State whose registers are plain arrays: weights with a fixed number of components for every neuron or site, such as input
@@ -61,27 +61,29 @@ func ErrorSum[T field.Float](e, a, b []T, atol, rtol float64) float64 {
 }
 
 // Save implements field.Keeper.
-func (l *Leaf[T]) Save(enc *gob.Encoder) error { return enc.Encode(l.regs) }
-
-// Load implements field.Keeper.
-func (l *Leaf[T]) Load(dec *gob.Decoder) error {
-	var regs []field.Mat[T]
-	if err := dec.Decode(&regs); err != nil {
-		return err
-	}
-	if len(regs) == 0 {
-		return errShape
-	}
-	for _, m := range regs {
-		if w := l.regs[0]; m.Rows != w.Rows || m.Cols != w.Cols || m.Stride != w.Stride || len(m.Data) != len(w.Data) {
-			return errShape
+func (l *Leaf[T]) Save(enc *gob.Encoder) error {
+	for _, m := range l.regs { // one by one: an encoder keeps what it encodes
+		if err := enc.Encode(m); err != nil {
+			return err
 		}
 	}
-	l.set(regs)
 	return nil
 }
 
-var errShape = errors.New("arch: the weights that were kept are of another shape")
+// Load implements field.Keeper, for as many registers as there are.
+func (l *Leaf[T]) Load(dec *gob.Decoder) error {
+	for i, old := range l.regs {
+		var m field.Mat[T]
+		if err := dec.Decode(&m); err != nil {
+			return err
+		}
+		if !m.Fills(old.Rows, old.Cols) {
+			return part.ErrMisfit
+		}
+		l.regs[i], l.data[i] = m, m.Data
+	}
+	return nil
+}
 
 // Dense is the field.Matrix of a finite network.
 type Dense[T field.Float] struct{ Leaf[T] }

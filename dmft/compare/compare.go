@@ -8,13 +8,14 @@
 //
 // (Bordelon & Pehlevan 2023, arXiv 2304.03408). Both the theory's sampling error and the ensemble's enter every verdict.
 //
-// [New] compares with the widths there are. [Converge] asks of a ladder of three widths or more whether there is that limit at all, for predictions, loss and NTK ([Observables]):
-// exponents with the next order in 1/N, a test of the means extrapolated to infinite width, and a chance of a false rejection that is set beforehand. [Depths] and [Samples]
-// do it for theories of several depths and numbers of samples.
+// One engine of tests, [Converge], makes every verdict: for predictions, loss and NTK ([Observables]) it tests the means of networks extrapolated to infinite width and, from three
+// widths on, the exponents with the next order in 1/N, with a chance of a false rejection that is set beforehand. [New] adds distances to it for the widths there are, [Depths] and [Samples]
+// ask for theories of several depths and numbers of samples. A verdict is one of three: agree, with the difference that would have been seen; disagree; undecided, with what would decide.
+// docs/verdicts.md counts false alarms and what is seen.
 //
 //	obs, err := compare.Observables(problem, theory, ensembles)        // theory and ensembles with Record.NTKReplicas
 //	c, err := compare.Converge([]int{32, 64, 128}, obs, compare.Options{Significance: 0.01})
-//	fmt.Println(c.Agree, c.Observables[0].Error, c.Tests)
+//	fmt.Println(c.Outcome, c.Observables[0].Error, c.Tests)
 package compare
 
 import (
@@ -22,6 +23,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strings"
 
 	"gonum.org/v1/gonum/stat/distuv"
 
@@ -54,102 +56,129 @@ type Rate struct {
 	Amplitude  float64 `json:"amplitude"`
 	Expected   float64 `json:"expected"`
 	Resolved   bool    `json:"resolved"`   // the data determine the exponent at all
-	Consistent bool    `json:"consistent"` // the interval holds Expected, or a fit with the next order in 1/N does not reject it
-	// Chance of such data when the law is n^p (a + b/n) with p Expected; asked for when the interval does not hold that, and 0 otherwise.
-	NextOrder float64 `json:"next_order_p,omitempty"`
+	Judged     bool    `json:"judged"`     // it was tested: from three sizes on, when it is resolved
+	Consistent bool    `json:"consistent"` // the test, which allows for the next order in 1/N, does not reject Expected
 }
 
-// String is a verdict such as "−0.49 [−0.53, −0.45], expected −0.5: consistent".
+// String is an exponent such as "−0.49 [−0.53, −0.45], expected −0.5: consistent".
 func (r Rate) String() string {
 	if !r.Resolved {
-		return fmt.Sprintf("not resolved by these widths and seeds (expected %g)", r.Expected)
+		return fmt.Sprintf("not resolved by these sizes and seeds (expected %g)", r.Expected)
 	}
-	v := "consistent"
-	if !r.Consistent {
+	v := "not judged"
+	switch {
+	case r.Judged && r.Consistent:
+		v = "consistent"
+	case r.Judged:
 		v = "NOT consistent"
 	}
-	next := ""
-	if r.NextOrder != 0 {
-		next = fmt.Sprintf(" with the next order in 1/N (p = %.2g)", r.NextOrder)
-	}
-	return fmt.Sprintf("%.2f [%.2f, %.2f], expected %g: %s%s", r.Exponent, r.Lo, r.Hi, r.Expected, v, next)
+	return fmt.Sprintf("%.2f [%.2f, %.2f], expected %g: %s", r.Exponent, r.Lo, r.Hi, r.Expected, v)
 }
 
-// Report is the comparison of a theory with ensembles of several widths.
+// Report is the comparison of a theory with ensembles of several widths. The verdict and its tests are those of [Converge].
 type Report struct {
-	Widths []Width `json:"widths"`
-	Error  Rate    `json:"error_rate"` // of E‖f_N − f_∞‖, expected −1/2
-	Bias   Rate    `json:"bias_rate"`  // of ‖E f_N − f_∞‖, expected −1
-	// The verdict compares the theory with the ensembles extrapolated in 1/N from the two largest widths (the mean of the one
-	// width when there is only one): Distance ≤ 3·Noise + Tolerance.
-	Distance  float64 `json:"distance"`
+	*Convergences
+	Widths    []Width `json:"widths"`
+	Error     Rate    `json:"error_rate"` // of E‖f_N − f_∞‖, expected −1/2
+	Bias      Rate    `json:"bias_rate"`  // of ‖E f_N − f_∞‖, expected −1
+	Distance  float64 `json:"distance"`   // of the predictions, as they were tested ([Limit])
 	Noise     float64 `json:"noise"`
 	Tolerance float64 `json:"tolerance"`
-	Agree     bool    `json:"agree"`
 	Scale     float64 `json:"scale"` // rms of f_∞, the unit of all distances
 	Steps     int     `json:"steps"` // times compared
 }
 
-// Verdict is the result in words.
-func (r Report) Verdict() string {
-	what := "extrapolated in 1/N"
-	if len(r.Widths) == 1 {
-		what = "of one width"
+// New compares the theory of p with ensembles, and says whether they agree. Options.Tolerance is the relative distance that is no deviation. A trajectory that stopped early is compared as far
+// as it goes, and the verdict is undecided.
+func New(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory, opt Options) (*Report, error) {
+	r, err := Distances(theory, ensembles)
+	if err != nil {
+		return nil, err
 	}
-	s := fmt.Sprintf("theory and simulation %s are %.2g apart (relative), sampling errors explain %.2g, tolerance %.2g: ", what, r.Distance, r.Noise, r.Tolerance)
-	if r.Agree {
-		return s + "they agree"
+	r.Tolerance = opt.Tolerance
+	sims := byWidth(ensembles)
+	var stopped Stopped
+	stopped.Add("the theory", theory.Status)
+	var widths []int
+	for _, s := range sims {
+		widths = append(widths, s.Width)
+		stopped.Add(fmt.Sprintf("networks of width %d", s.Width), s.Status)
 	}
-	return s + "they DISAGREE"
+	obs, err := Observables(p, theory, sims)
+	if err != nil {
+		return nil, err
+	}
+	if r.Convergences, err = Converge(widths, obs, opt); err != nil {
+		return nil, err
+	}
+	if stopped != nil {
+		r.Outcome = stopped.Outcome()
+	}
+	if len(r.Observables) > 0 { // f is the first
+		f := r.Observables[0]
+		r.Distance, r.Noise = f.Limit.Distance, f.Limit.Noise
+		for _, x := range []struct {
+			rate *Rate
+			fit  Fit
+		}{{&r.Error, f.Error}, {&r.Bias, f.Bias}} {
+			if x.fit.Resolved && x.fit.Judged {
+				*x.rate = x.fit.Rate
+			}
+		}
+	}
+	return r, nil
 }
 
-// New compares theory with ensembles, smallest width first. tolerance is the relative distance allowed beyond three
-// combined standard errors.
-func New(theory *dmft.Trajectory, ensembles []*dmft.Trajectory, tolerance float64) (*Report, error) {
+func byWidth(ensembles []*dmft.Trajectory) []*dmft.Trajectory {
+	sims := append([]*dmft.Trajectory(nil), ensembles...)
+	sort.SliceStable(sims, func(i, j int) bool { return sims[i].Width < sims[j].Width })
+	return sims
+}
+
+// Distances is New without a verdict: the distances of ensembles from a theory alone.
+func Distances(theory *dmft.Trajectory, ensembles []*dmft.Trajectory) (*Report, error) {
 	if len(ensembles) == 0 {
 		return nil, errors.New("compare: no ensembles to compare the theory with")
 	}
-	sims := append([]*dmft.Trajectory(nil), ensembles...)
-	sort.SliceStable(sims, func(i, j int) bool { return sims[i].Width < sims[j].Width })
+	sims := byWidth(ensembles)
 	steps := theory.Steps()
-	for _, s := range sims {
+	for i, s := range sims {
 		if s.FReplicas.Empty() || len(s.F.Shape) != len(theory.F.Shape) || s.F.Shape[1] != theory.F.Shape[1] {
 			return nil, fmt.Errorf("compare: the ensemble of width %d has predictions of shape %v, the theory %v", s.Width, s.F.Shape, theory.F.Shape)
+		}
+		if i > 0 && s.Width == sims[i-1].Width {
+			return nil, fmt.Errorf("compare: two ensembles of width %d", s.Width)
 		}
 		steps = min(steps, s.Steps())
 	}
 	n := steps * (len(theory.F.Data) / theory.Steps())
 	inf, infErr := theory.F.Data[:n], theory.FStderr.Data[:n]
-	r := &Report{Tolerance: tolerance, Scale: rms(inf), Steps: steps}
+	r := &Report{Convergences: &Convergences{Outcome: Outcome{Verdict: Undecided, Why: "distances are no test"}}, Scale: rms(inf), Steps: steps}
 	if r.Scale == 0 {
 		r.Scale = 1
 	}
 	infVar := square(infErr)
 	dirs := directions(replicas(sims[0].FReplicas, n), inf)
 	for i, s := range sims {
-		if i > 0 && s.Width == sims[i-1].Width {
-			return nil, fmt.Errorf("compare: two ensembles of width %d", s.Width)
-		}
 		r.Widths = append(r.Widths, r.width(theory, s, inf, infErr, infVar, dirs, i == 0))
 	}
 	r.fit(infErr, dirs)
-	last := len(sims) - 1
-	ext, extErr := sims[last].F.Data[:n], sims[last].FStderr.Data[:n]
-	if last > 0 {
-		n1, n2 := float64(sims[last-1].Width), float64(sims[last].Width)
-		a, b := n2/(n2-n1), n1/(n2-n1)
-		e, ee := make([]float64, n), make([]float64, n)
-		f, fe := sims[last-1].F.Data[:n], sims[last-1].FStderr.Data[:n]
-		for i := range e {
-			e[i] = a*ext[i] - b*f[i]
-			ee[i] = math.Hypot(a*extErr[i], b*fe[i])
-		}
-		ext, extErr = e, ee
-	}
-	r.Distance = rmsDiff(ext, inf) / r.Scale
-	r.Noise = math.Sqrt(square(extErr)+infVar) / r.Scale
-	r.Agree = r.Distance <= 3*r.Noise+tolerance
 	return r, nil
+}
+
+// Stopped are trajectories that stopped early.
+type Stopped []string
+
+// Add adds one that did.
+func (s *Stopped) Add(what string, status dmft.Status) {
+	if status.Early() {
+		*s = append(*s, fmt.Sprintf("%s stopped at step %d (%s)", what, status.Step, status.Code))
+	}
+}
+
+// Outcome is the verdict after trajectories have stopped early.
+func (s Stopped) Outcome() Outcome {
+	return Outcome{Verdict: Undecided, Why: strings.Join(s, ", ") + ", and what was done before is no comparison", Needed: "runs that reach their end, with a smaller learning rate if they diverged"}
 }
 
 // width compares one ensemble.
@@ -217,7 +246,8 @@ func (r *Report) fit(infErr []float64, dirs [][]float64) {
 		e = append(e, w.Error)
 		se = append(se, w.ErrorStderr)
 	}
-	r.Error = judged(n, e, se, 0, -0.5)
+	r.Error = PowerLaw(n, e, se, 0)
+	r.Error.Expected = -0.5
 	b, sb := make([]float64, len(n)), make([]float64, len(n))
 	for i, w := range r.Widths {
 		b[i], sb[i] = w.Bias/r.Scale, w.BiasStderr/r.Scale
@@ -229,20 +259,8 @@ func (r *Report) fit(infErr []float64, dirs [][]float64) {
 	if len(dirs) > 0 {
 		common = math.Sqrt(square(infErr)) / r.Scale
 	}
-	r.Bias = judged(n, b, sb, common, -1)
-}
-
-// judged is PowerLaw with a verdict on an expected exponent. What is expected holds up to corrections of relative order 1/n: where the power law alone excludes it, a fit with the next
-// order decides, which takes three sizes and rejects what is right once in a hundred times.
-func judged(n, y, se []float64, common, expected float64) Rate {
-	r := PowerLaw(n, y, se, common)
-	r.Expected = expected
-	r.Consistent = r.Resolved && r.Lo <= expected && expected <= r.Hi
-	if r.Resolved && !r.Consistent && len(n) > 2 {
-		r.NextOrder = profile(n, y, se, common, 2, 0.95, expected).p
-		r.Consistent = r.NextOrder >= 0.01
-	}
-	return r
+	r.Bias = PowerLaw(n, b, sb, common)
+	r.Bias.Expected = -1
 }
 
 // PowerLaw fits y = a·n^p + δ by least squares with known standard errors se of y and a common shift δ of standard deviation

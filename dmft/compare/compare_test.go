@@ -57,27 +57,27 @@ func TestRates(t *testing.T) {
 			}
 			sims = append(sims, s)
 		}
-		r, err := compare.New(th, sims, 0)
+		r, err := compare.New(p, th, sims, compare.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: error %v; bias %v; %s", name, r.Error, r.Bias, r.Verdict())
+		t.Logf("%s: error %v; bias %v; %s", name, r.Error, r.Bias, r.Outcome)
 		if !r.Error.Consistent || r.Error.Hi-r.Error.Lo > 0.2 {
 			t.Errorf("%s: error rate %v", name, r.Error)
 		}
 		if !r.Bias.Consistent || r.Bias.Hi-r.Bias.Lo > 1.2 {
 			t.Errorf("%s: bias rate %v", name, r.Bias)
 		}
-		if !r.Agree {
-			t.Errorf("%s: %s", name, r.Verdict())
+		if r.Verdict != compare.Agree {
+			t.Errorf("%s: %s", name, r.Outcome)
 		}
 		// A different theory is rejected: the same sites at another richness.
 		wrong, err := dmft.Solve(ctx, problem(name, 1.8), dmft.Settings{Samples: 40000, Seed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := compare.New(wrong, sims, 0); err != nil || r.Agree || !strings.Contains(r.Verdict(), "DISAGREE") {
-			t.Errorf("%s: a theory at another richness is accepted: %v %v", name, r.Verdict(), err)
+		if r, err := compare.New(p, wrong, sims, compare.Options{}); err != nil || r.Verdict != compare.Disagree || !strings.Contains(r.String(), "DISAGREE") {
+			t.Errorf("%s: a theory at another richness is accepted: %v %v", name, r, err)
 		}
 	}
 }
@@ -121,19 +121,15 @@ func TestPowerLaw(t *testing.T) {
 func TestErrors(t *testing.T) {
 	a := &dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, F: dmft.NewArray(1, 2), FStderr: dmft.NewArray(1, 2)}
 	b := &dmft.Trajectory{Width: 3, Replicas: 1, Time: []float64{0}, Loss: []float64{1}, LossStderr: []float64{0}, F: dmft.NewArray(1, 3), FStderr: dmft.NewArray(1, 3), FReplicas: dmft.NewArray(1, 1, 3)}
-	if _, err := compare.New(a, nil, 0); err == nil {
+	if _, err := compare.New(problem("tanh", 1), a, nil, compare.Options{}); err == nil {
 		t.Error("no ensembles")
 	}
-	if _, err := compare.New(a, []*dmft.Trajectory{b}, 0); err == nil {
+	if _, err := compare.New(problem("tanh", 1), a, []*dmft.Trajectory{b}, compare.Options{}); err == nil {
 		t.Error("different numbers of points")
 	}
 	b.F, b.FStderr, b.FReplicas = dmft.NewArray(1, 2), dmft.NewArray(1, 2), dmft.NewArray(1, 1, 2)
-	if _, err := compare.New(a, []*dmft.Trajectory{b, b}, 0); err == nil {
+	if _, err := compare.New(problem("tanh", 1), a, []*dmft.Trajectory{b, b}, compare.Options{}); err == nil {
 		t.Error("the same width twice")
-	}
-	r, err := compare.New(a, []*dmft.Trajectory{b}, 0.1)
-	if err != nil || !r.Agree || r.Error.Resolved {
-		t.Errorf("one width, one seed: %+v, %v", r, err)
 	}
 }
 

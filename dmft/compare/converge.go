@@ -23,6 +23,8 @@ type Observable struct {
 	Limit     Sample    // blocks of the theory; a single one has no sampling error
 	Rest      []float64 // error of every component of the limit beside sampling, such as that of an extrapolation; nil is none
 	Ensembles []Sample
+	// OneBlock says that the limit was sampled, in a single block: its error is not known, and nothing can be tested.
+	OneBlock bool
 }
 
 // Times is the largest number of times at which trajectories are compared, and components the largest number of predictions at one of them, evenly spaced; neighbouring ones say nearly the same.
@@ -77,7 +79,7 @@ func observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Tra
 	one := func(a dmft.Array) dmft.Array { return dmft.Array{Shape: append([]int{1}, a.Shape...), Data: a.Data} }
 	var out []Observable
 	add := func(name string, limit Sample, stderr []float64, of func(*dmft.Trajectory) Sample) error {
-		o := Observable{Name: name, Limit: limit}
+		o := Observable{Name: name, Limit: limit, OneBlock: theory.Width > 0 && theory.Replicas < 2}
 		if len(limit) == 0 || len(limit[0]) == 0 {
 			return nil
 		}
@@ -177,6 +179,8 @@ type Options struct {
 	Significance float64 // chance that a right limit is rejected, all tests together; 0 is 0.01
 	// What falls off with the size n of an ensemble: a network misses the limit by n^Error and the mean of networks by n^Bias, with corrections in further powers of 1/n. Zero is −1/2 and −1.
 	Error, Bias float64
+	Tolerance   float64 // relative distance from the limit that is no deviation
+	Size        string  // what sizes are called in sentences; "" is N
 }
 
 func (o *Options) defaults() {
@@ -225,34 +229,28 @@ type Convergence struct {
 	TheoryErr float64 `json:"theory_error"` // ‖standard error of the limit‖, relative
 }
 
-// Limit is the test that ensembles extrapolated to infinite size are the limit: with the two next orders, E q_n = q_∞ + b/n + c/n², fitted to every component by
-// least squares. Under it ‖q̂_∞ − q_∞‖² is a sum of squares of Gaussian numbers with the covariance of all seeds and blocks.
-type Limit struct {
-	Distance float64 `json:"distance"` // ‖q̂_∞ − q_∞‖, relative
-	Noise    float64 `json:"noise"`    // its root mean square from sampling errors alone
-	Rest     float64 `json:"rest"`     // error of the limit beside sampling, by which it may be off besides
-	Upper    float64 `json:"upper"`    // the true distance is below this, at the confidence asked for
-	P        float64 `json:"p"`        // that sampling errors alone give so large a distance
-	// Consistent says that the test is not rejected, for the number of tests.
-	Consistent bool `json:"consistent"`
-}
-
 // Test is one test of a report.
 type Test struct {
 	Name     string  `json:"name"`
 	P        float64 `json:"p"`
 	Adjusted float64 `json:"p_adjusted"` // for the number of tests (Holm 1979)
 	Rejected bool    `json:"rejected"`
+
+	without float64 // p without what finite size may add
 }
 
 // Convergences are all observables of one ladder of sizes, with a verdict.
 type Convergences struct {
+	Outcome
+	Size         string        `json:"size,omitempty"` // what sizes are called
+	Sizes        []int         `json:"sizes"`
 	Observables  []Convergence `json:"observables"`
 	Tests        []Test        `json:"tests"`
 	Diverged     []int         `json:"diverged,omitempty"` // sizes at which networks diverged where the theory does not
+	Untested     string        `json:"untested,omitempty"` // why nothing could be tested
+	Needs        string        `json:"-"`                  // what would be needed for that
 	Confidence   float64       `json:"confidence"`
 	Significance float64       `json:"significance"`
-	Agree        bool          `json:"agree"`
 }
 
 const (
@@ -262,37 +260,52 @@ const (
 	leastFit  = 3     // sizes: the limit with two orders has three unknowns
 )
 
-// Converge fits how observables of ensembles of sizes n approach their limits, and tests it. Every size needs two replicas or more.
+// Converge fits how observables of ensembles of sizes n approach their limits, and tests it.
 //
 // The error of one network and the bias of their mean are fitted by powers of n, alone and with the next order in 1/n, which is what is tested: a correction 1 + c/n is there in truth, and a
 // test of the bare power would reject a right limit when networks are many. Error bars come from the bootstrap over the replicas of every size and over the blocks of the
 // theory, whose error all sizes share. The limit is tested as [Limit] says. A right limit is rejected with a probability of at most Significance.
+//
+// Powers are fitted and judged from three sizes on, with two replicas or more of each. With fewer sizes the limit alone is tested. Where no ensemble has two replicas, or the
+// theory was sampled in a single block, there is no error bar, and the verdict is undecided.
 func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error) {
 	opt.defaults()
-	if len(sizes) < leastFit {
-		return nil, fmt.Errorf("compare: %d sizes; rates and a limit with two orders need at least %d", len(sizes), leastFit)
+	if len(sizes) == 0 {
+		return nil, errors.New("compare: no ensembles to compare the theory with")
 	}
 	for i, n := range sizes {
 		if i > 0 && n <= sizes[i-1] {
 			return nil, fmt.Errorf("compare: sizes %v must rise", sizes)
 		}
 	}
-	c := &Convergences{Confidence: opt.Confidence, Significance: opt.Significance}
+	c := &Convergences{Size: opt.Size, Sizes: sizes, Confidence: opt.Confidence, Significance: opt.Significance}
 	for _, o := range obs {
 		if len(o.Ensembles) != len(sizes) || len(o.Limit) == 0 {
 			return nil, fmt.Errorf("compare: %s of %d ensembles for %d sizes", o.Name, len(o.Ensembles), len(sizes))
 		}
+		scatter := false
 		for k, e := range o.Ensembles {
-			if len(e) < 2 {
-				return nil, fmt.Errorf("compare: one network of size %d; error bars need at least two", sizes[k])
+			if len(e) == 0 {
+				return nil, fmt.Errorf("compare: no network of size %d", sizes[k])
 			}
+			scatter = scatter || len(e) > 1
 			for _, x := range e {
 				if len(x) != len(o.Limit[0]) {
 					return nil, fmt.Errorf("compare: %s of size %d has %d components, the limit %d", o.Name, sizes[k], len(x), len(o.Limit[0]))
 				}
 			}
 		}
-		c.Observables = append(c.Observables, converge(sizes, o, opt))
+		switch {
+		case o.OneBlock:
+			c.Untested, c.Needs = "the theory was sampled in one block alone, and its error is not known", "two blocks or more, better eight"
+		case !scatter:
+			c.Untested, c.Needs = "of no size is there more than one network, and how networks scatter is not known", "two seeds or more, better eight"
+		}
+	}
+	if c.Untested == "" {
+		for _, o := range obs {
+			c.Observables = append(c.Observables, converge(sizes, o, opt))
+		}
 	}
 	c.Judge()
 	return c, nil
@@ -300,22 +313,27 @@ func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error)
 
 // Judge makes the tests of all observables and the verdict, controlling the chance of any false rejection by Holm's method.
 func (c *Convergences) Judge() {
-	c.Tests = nil
-	for _, o := range c.Observables {
-		c.Tests = append(c.Tests, Test{Name: o.Name + limitTest, P: o.Limit.P})
-		if o.Error.Resolved {
-			c.Tests = append(c.Tests, Test{Name: o.Name + errorTest, P: o.Error.P})
-		}
-		if o.Bias.Resolved {
-			c.Tests = append(c.Tests, Test{Name: o.Name + biasTest, P: o.Bias.P})
-		}
-	}
-	c.Agree = Holm(c.Tests, c.Significance) && len(c.Diverged) == 0
-	c.Mark(c.Tests, "")
+	c.Outcome, c.Tests = Conclude([]Part{{"", c}}, nil, c.Significance)
 }
 
-// Mark takes over from tests, whose names begin with prefix, what is rejected.
-func (c *Convergences) Mark(tests []Test, prefix string) {
+// tests are those of all observables.
+func (c *Convergences) tests() []Test {
+	var out []Test
+	add := func(name string, p, without float64) { out = append(out, Test{Name: name, P: p, without: without}) }
+	for _, o := range c.Observables {
+		add(o.Name+limitTest, o.Limit.P, o.Limit.Without)
+		if o.Error.Resolved {
+			add(o.Name+errorTest, o.Error.P, o.Error.P)
+		}
+		if o.Bias.Resolved {
+			add(o.Name+biasTest, o.Bias.P, o.Bias.P)
+		}
+	}
+	return out
+}
+
+// mark takes over from tests, whose names begin with prefix, what is rejected.
+func (c *Convergences) mark(tests []Test, prefix string) {
 	rejected := map[string]bool{}
 	for _, t := range tests {
 		rejected[t.Name] = t.Rejected
@@ -323,6 +341,7 @@ func (c *Convergences) Mark(tests []Test, prefix string) {
 	for i := range c.Observables {
 		o := &c.Observables[i]
 		name := prefix + o.Name
+		o.Error.Judged, o.Bias.Judged = o.Error.Resolved, o.Bias.Resolved
 		o.Error.Consistent = o.Error.Resolved && !rejected[name+errorTest]
 		o.Bias.Consistent = o.Bias.Resolved && !rejected[name+biasTest]
 		o.Limit.Consistent = !rejected[name+limitTest]
@@ -368,7 +387,11 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	vy := mean(infVar) / float64(blocks) // mean square error of the limit
 	r.TheoryErr = math.Sqrt(vy+square(o.Rest)) / r.Scale
 	unit := r.Scale * r.Scale
-	normal := distuv.UnitNormal.Quantile((1 + opt.Confidence) / 2)
+
+	fits := len(sizes) >= leastFit
+	for _, e := range o.Ensembles {
+		fits = fits && len(e) > 1
+	}
 
 	// Distances of single replicas from the limit, and inner products with every block for the bootstrap.
 	dirs := directions(o.Ensembles[0], inf)
@@ -422,10 +445,12 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		m, se := meanStderr(sq[i])
 		sqError[i] = m - vy
 		n := float64(len(sq[i]))
-		kappa += (n - 1) * se * se * n / (m * m)
+		if m > 0 {
+			kappa += (n - 1) * se * se * n / (m * m)
+		}
 		dof += n - 1
 	}
-	kappa /= dof
+	kappa /= max(dof, 1)
 	weights := make([]float64, k)
 	for i := range sizes {
 		weights[i] = float64(len(sq[i]))
@@ -457,7 +482,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		for i := range sizes {
 			n := len(sq[i])
 			sum := 0.
-			for range n - 1 {
+			for range max(n-1, 1) {
 				s := rng.IntN(n)
 				sum += sq[i][s]
 				if blocks > 1 {
@@ -468,7 +493,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 					}
 				}
 			}
-			boot[d][i] = sum/float64(n-1) + moved - 2*vy
+			boot[d][i] = sum/float64(max(n-1, 1)) + moved - 2*vy
 		}
 	}
 	spread := make([]float64, k) // standard errors of the squared errors
@@ -480,9 +505,11 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		_, se := meanStderr(x)
 		spread[i] = se * math.Sqrt(float64(len(x)))
 	}
-	resolved := true
+	// What the theory may be off by is part of the distance of every network.
+	off := opt.Tolerance * opt.Tolerance * unit
+	resolved := fits
 	for i := range sizes {
-		resolved = resolved && sqError[i] > 10*vy && sqError[i] > 0 // below, the error of the theory hides that of one network
+		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 // below, the error of the theory hides that of one network
 	}
 	r.Error.Expected = opt.Error
 	if resolved {
@@ -512,7 +539,15 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 				continue
 			}
 			r.Error.Next, r.Error.NextLo, r.Error.NextHi = p, p-q*se, p+q*se
-			r.Error.P = 2 * t.Survival(math.Abs(p-opt.Error)/se)
+			less := make([]float64, k)
+			for i, v := range sqError {
+				less[i] = v - off
+			}
+			p2 := dot(row, logs(less)) / 2
+			r.Error.P = 1
+			if (p-opt.Error)*(p2-opt.Error) > 0 { // else an error within the tolerance explains it
+				r.Error.P = 2 * t.Survival(min(math.Abs(p-opt.Error), math.Abs(p2-opt.Error))/se)
+			}
 		}
 	}
 
@@ -524,7 +559,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	// The theory's error shifts all sizes alike. Where there is little bias the directions follow it, so its norm bounds its part, not its projection.
 	common := 0.
 	if len(dirs) > 0 {
-		common = math.Hypot(math.Sqrt(vy)*studentRatio(blocks-1), rms(o.Rest))
+		common = math.Hypot(math.Hypot(math.Sqrt(vy)*studentRatio(blocks-1), rms(o.Rest)), math.Sqrt(off))
 	}
 	x := make([]float64, k)
 	for i, n := range sizes {
@@ -534,7 +569,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	r.Bias = Fit{Rate: first.rate, P: 1}
 	r.Bias.Amplitude /= r.Scale
 	r.Bias.Expected = opt.Bias
-	if first.rate.Resolved {
+	if r.Bias.Resolved = r.Bias.Resolved && fits; r.Bias.Resolved {
 		next := profile(x, bias, biasErr, common, 2, opt.Confidence, opt.Bias)
 		r.Bias.Next, r.Bias.NextLo, r.Bias.NextHi, r.Bias.P = next.rate.Exponent, next.rate.Lo, next.rate.Hi, next.p
 	}
@@ -555,7 +590,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		pt.MeanUpper = math.Sqrt(max(m, 0)+distuv.UnitNormal.Quantile(opt.Confidence)*math.Sqrt(2*noise*noise+4*max(m, 0)*noise)) / r.Scale
 		r.Points = append(r.Points, pt)
 	}
-	r.Limit = testLimit(sizes, o, means, inf, r.Scale, normal)
+	r.Limit = testLimit(sizes, o, means, inf, r.Scale, opt)
 	return r
 }
 
@@ -598,15 +633,16 @@ func hat(x *mat.Dense) *mat.Dense {
 	return &h
 }
 
-// intercept are the coefficients of the values in their least-squares fit by q + b/n + c/n², with variances ∝ 1/(n·replicas), as they are in a limit.
-func intercept(sizes []int, ensembles []Sample) []float64 {
+// intercept are the coefficients of the values in their least-squares fit by q + b/n + c/n² with a number of orders, with variances ∝ 1/(n·replicas), as they are in a limit.
+func intercept(sizes []int, ensembles []Sample, orders int) []float64 {
 	k := len(sizes)
-	x := mat.NewDense(k, 3, nil)
+	x := mat.NewDense(k, orders+1, nil)
 	w := make([]float64, k)
 	for i, n := range sizes {
 		w[i] = math.Sqrt(float64(n) * float64(len(ensembles[i])))
-		u := float64(sizes[0]) / float64(n)
-		x.SetRow(i, []float64{w[i], w[i] * u, w[i] * u * u})
+		for p := range orders + 1 {
+			x.Set(i, p, w[i]*math.Pow(float64(sizes[0])/float64(n), float64(p)))
+		}
 	}
 	h := hat(x)
 	a := make([]float64, k)
@@ -616,28 +652,10 @@ func intercept(sizes []int, ensembles []Sample) []float64 {
 	return a
 }
 
-// testLimit compares ensembles extrapolated to infinite size with the limit.
-func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scale, normal float64) Limit {
-	a := intercept(sizes, o.Ensembles)
-	d := make([]float64, len(inf))
-	for j := range d {
-		d[j] = -inf[j]
-		for i, m := range means {
-			d[j] += a[i] * m[j]
-		}
-	}
-	return limitOf(d, noiseOf(append(meanPool(o.Limit), sizesPool(sizes, o.Ensembles, a))...), o.Rest, scale, normal)
-}
-
 // limitOf tests a difference of means whose expectation is zero.
 func limitOf(d []float64, n noise, other []float64, scale, normal float64) Limit {
-	l := Limit{Distance: rms(d) / scale, Noise: math.Sqrt(n.trace/float64(len(d))) / scale, Rest: rms(other) / scale}
-	beyond := max(l.Distance-l.Rest, 0)
-	if l.P = 1; beyond > 1e-10 { // rounding
-		l.P = n.tail(beyond * beyond / (l.Noise * l.Noise))
-	}
-	l.Upper = l.Distance + normal*l.Noise + l.Rest
-	return l
+	e := estimate{noise: n, distance: rms(d) / scale, sampling: math.Sqrt(n.trace/float64(len(d))) / scale, rest: rms(other) / scale}
+	return limitOfEstimates([]estimate{e}, normal)
 }
 
 // noise is the distribution of the squared norm of a sum of means around its expectation: Σ λ_i z_i² over the eigenvalues of their covariance.

@@ -15,7 +15,7 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 	if len(depths) < leastFit {
 		return nil, fmt.Errorf("compare: %d depths; a limit with two orders needs at least %d", len(depths), leastFit)
 	}
-	c := &Convergences{Confidence: opt.Confidence, Significance: opt.Significance}
+	c := &Convergences{Size: "L", Sizes: depths, Confidence: opt.Confidence, Significance: opt.Significance}
 	x := make([]float64, len(depths))
 	for i, l := range depths {
 		x[i] = float64(l)

@@ -50,6 +50,22 @@ func (m Mat[T]) Zero() {
 	}
 }
 
+// Holds says whether m is an r×c matrix whose elements are all there: of matrices that come from a file, before they are used.
+func (m Mat[T]) Holds(r, c int) bool {
+	if m.Rows != r || m.Cols != c || r < 0 || c < 0 || m.Stride < c {
+		return false
+	}
+	if r == 0 || c == 0 {
+		return true
+	}
+	return len(m.Data) >= c && (len(m.Data)-c)/max(m.Stride, 1) >= r-1
+}
+
+// Fills says whether m is an r×c matrix of consecutive elements and nothing else.
+func (m Mat[T]) Fills(r, c int) bool {
+	return m.Holds(r, c) && m.Stride == c && len(m.Data) == r*c
+}
+
 // Keeper is something that a run keeps between two sessions, bit for bit.
 type Keeper interface {
 	Save(enc *gob.Encoder) error

@@ -48,11 +48,9 @@
 // As γ₀ → 0 the kernel stays K + δK, and predictions follow it: [Lazy] trains with K ± δ·δK_i of every site. Predictions that are not centred add the fluctuations of f(0), of covariance Φ^L/γ₀²,
 // which is independent of δK. Mean corrections need the next order of the kernels and are not computed.
 //
-// # Plain sites are not a network of their number
+// # Plain sites are a network of their number
 //
-// Sites of plain sampling (dmft.Plain) with one hidden layer are a network: a block of S sites has the law of a network of width S. In deep networks that holds at the start, and fluctuations fall as
-// 1/S at all times, but from the first step on they are not those of a network of any width: sites meet Wᵀ and W as independent pieces where a network meets one matrix, so
-// the products Wᵀg of the first backward pass bring fresh noise, of variance of order 1/(γ₀²S), into the outputs of the next forward pass. In a network of depth 2 the centred output after one
-// step of 0.05 fluctuates 260 times as much at γ₀ = 1, and 4 times more for every halving of γ₀ (TestPlainSites); the excess is forgotten as f is learned. Matched sampling in symmetric groups has
-// none of it.
+// A block of S sites of plain sampling (dmft.Plain) has the law of a network of width S, at any depth and time, up to directions below the tolerance: with one hidden layer sites are neurons, and in deep networks
+// hidden matrices are conditioned on their products as matrices of S rows are (gaussian.Matrix). So mean and covariance of plain blocks have the same expansion in 1/S as those of networks in
+// 1/N (TestPlainSites). Matched sampling in symmetric groups has none of these fluctuations, and little of the correction of the mean.
 package fluctuation

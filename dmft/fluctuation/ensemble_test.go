@@ -222,36 +222,39 @@ func TestKurtosis(t *testing.T) {
 	}
 }
 
-// TestPlainSites: do S plain sites fluctuate like a network of a width proportional to S? With one hidden layer they are a network of width S. In deep networks they are at the start,
-// and the fluctuations stay of order 1/S, but from the first backward pass on they are not those of any width: the new products with Wᵀ bring a fresh part of the outputs
-// into the next forward pass, of variance of order 1/(γ₀²S), where the outputs at the start of a network are what stays.
+// TestPlainSites: a block of S plain sites has the law of a network of width S, at any depth and time: its matrices are conditioned on all products as a matrix of S rows is. It is what
+// finds a missing condition: with noise that is not orthogonal to the known directions the centred output of depth 2 after one step fluctuates 260 times as much at γ₀ = 1 and 1000
+// times at ½, and Wᵀ and W act as independent pieces.
 func TestPlainSites(t *testing.T) {
-	const reps = 200
-	ratio := func(depth int, gamma float64, n, step int, centred bool) (float64, float64) {
-		p := network(dmft.MLP, depth, kernels.Activation{Name: kernels.TanhName}, points(1, 3, 0, 6, 1), max(step, 1))
-		p.Training.Method.LearningRate, p.Richness, p.Training.Centred = 0.05, gamma, centred
-		sites, err := dmft.Solve(ctx, p, dmft.Settings{Sampling: dmft.Plain, Samples: n * reps, Blocks: reps, Seed: 5, Tolerance: 1e-6})
+	const reps, n = 200, 40
+	for _, tc := range []struct {
+		kind        dmft.Kind
+		depth, step int
+		gamma       float64
+		centred     bool
+	}{
+		{dmft.MLP, 1, 6, 1, true}, {dmft.MLP, 2, 0, 1, false}, {dmft.MLP, 2, 1, 1, true}, {dmft.MLP, 2, 1, 0.5, true}, {dmft.MLP, 3, 8, 1, true}, {dmft.MLP, 3, 8, 1, false},
+		{dmft.ResNet, 4, 8, 1, true},
+	} {
+		p := network(tc.kind, tc.depth, kernels.Activation{Name: kernels.TanhName}, points(1, 3, 0, 6, 1), max(tc.step, 1))
+		p.Training.Method.LearningRate, p.Richness, p.Training.Centred = 0.05, tc.gamma, tc.centred
+		sites, err := dmft.Solve(ctx, p, dmft.Settings{Sampling: dmft.Plain, Samples: n * reps, Blocks: reps, Seed: 5, Tolerance: 1e-8})
 		if err != nil {
 			t.Fatal(err)
 		}
 		net := train(t, p, finite.Settings{Width: n, Seeds: reps, Seed: 3})
-		a, da := Variance(sites, sites.FReplicas, step)
-		b, db := Variance(net, net.FReplicas, step)
-		return a / b, a / b * math.Hypot(da/a, db/b)
-	}
-	for _, tc := range []struct {
-		depth, step int
-		centred     bool
-	}{{1, 6, true}, {1, 6, false}, {2, 0, false}, {3, 0, false}} {
-		if v, d := ratio(tc.depth, 1, 64, tc.step, tc.centred); math.Abs(v-1) > 3.3*d {
-			t.Errorf("depth %d, step %d: sites fluctuate %.2f ± %.2f times as much as a network of as many neurons", tc.depth, tc.step, v, d)
+		a, da := Variance(sites, sites.FReplicas, tc.step)
+		b, db := Variance(net, net.FReplicas, tc.step)
+		v, d := a/b, a/b*math.Hypot(da/a, db/b)
+		t.Logf("%s of depth %d, γ₀ = %g, step %d: sites fluctuate %.2f ± %.2f times as much as a network of as many neurons", tc.kind, tc.depth, tc.gamma, tc.step, v, d)
+		if math.Abs(v-1) > 3.3*d || d > 0.2 {
+			t.Errorf("%s of depth %d, γ₀ = %g, step %d: sites fluctuate %.2f ± %.2f times as much as a network of as many neurons", tc.kind, tc.depth, tc.gamma, tc.step, v, d)
 		}
-	}
-	small, ds := ratio(2, 0.5, 64, 1, true)
-	large, dl := ratio(2, 1, 64, 1, true)
-	wide, dw := ratio(2, 1, 128, 1, true)
-	t.Logf("depth 2, one step: %.0f ± %.0f times at γ₀ = 0.5, %.0f ± %.0f at 1, %.0f ± %.0f with twice the sites", small, ds, large, dl, wide, dw)
-	if large < 50 || math.Abs(small/large-4) > 3.3*4*math.Hypot(ds/small, dl/large) || math.Abs(wide/large-1) > 3.3*math.Hypot(dw/wide, dl/large) {
-		t.Errorf("the excess of the sites' fluctuations after one step is %.1f ± %.1f at γ₀ = 0.5, %.1f ± %.1f at 1 and %.1f ± %.1f with twice the sites; expected as γ₀⁻² and the same", small, ds, large, dl, wide, dw)
+		x, dx, y, dy := sites.F.At(tc.step).Data, sites.FStderr.At(tc.step).Data, net.F.At(tc.step).Data, net.FStderr.At(tc.step).Data
+		for i := range x { // the mean, with its correction of order 1/S
+			if math.Abs(x[i]-y[i]) > 4*math.Hypot(dx[i], dy[i]) {
+				t.Errorf("%s of depth %d, γ₀ = %g, step %d: f = %.4f ± %.4f over sites, %.4f ± %.4f over networks", tc.kind, tc.depth, tc.gamma, tc.step, x[i], dx[i], y[i], dy[i])
+			}
+		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 // (NewMatrix), or they are exact coordinates in an orthonormal basis that grows (NewData): weights that a data matrix is multiplied with.
 //
 // Two orthonormal bases grow with the products: Qφ spans every x that W was multiplied with and Qg every y that Wᵀ was; each direction has a
-// column of white noise on the other side, ω and ζ. With R(x) = ⟨Qφ x⟩ and R'(y) = ⟨Qg y⟩, after extending the bases by x and y,
+// column of white noise on the other side, ω and ζ, orthogonal to the directions that are known there when it is drawn: ⟨ω Qg⟩ = 0 and ⟨ζ Qφ⟩ = 0, so that products of the past stay. With R(x) = ⟨Qφ x⟩ and R'(y) = ⟨Qg y⟩, after extending the bases by x and y,
 //
 //	W x /√N  = V R(x) + d/√δ Qg ⟨ζ x⟩          V = dω + M
 //	W* y     = d/√δ ζ R'(y) + Qφ ⟨V y⟩         ⟨y, W x/√N⟩ = ⟨W* y, x⟩,   W* = Wᵀ√N/(δN), which is Wᵀ/√N for δ = 1
@@ -61,6 +61,7 @@ type basis struct {
 	present  bool            // directions are measured against the vectors at hand, not against the largest ever seen
 	scale    float64         // mean square that directions are measured against
 	pool     *Pool           // of noise, nil if it is not kept
+	beside   beside          // what the directions of the other basis have beyond the noise of the pool
 	dropped  float64         // largest relative mean square that was dropped
 	coords   la.Mat[float64] // Qᵀx/S of the last x, n × its columns
 
@@ -147,12 +148,13 @@ func widen(m la.Mat[float64], rows, used, n int) la.Mat[float64] {
 	return out
 }
 
-// extend makes the span of b hold the columns of x, up to tol, sets coords, and reports how many directions were added. One pass resolves directions whose
+// extend makes the span of b hold the columns of x, up to tol, sets coords, and reports how many directions were added; their noise is orthogonal to the directions of the other
+// basis. One pass resolves directions whose
 // mean squares span resolution; smaller ones that still matter are found by the next.
-func (b *basis) extend(x la.Mat[float64], tol float64) (int, error) {
+func (b *basis) extend(x la.Mat[float64], tol float64, other la.Mat[float64]) (int, error) {
 	total := 0
 	for {
-		k, more, err := b.pass(x, tol)
+		k, more, err := b.pass(x, tol, other)
 		total += k
 		if err != nil || !more {
 			return total, err
@@ -165,10 +167,12 @@ const (
 	resolution = 1e-11
 	// A residual computed as a difference of Gram matrices is right to some 1e-14 of the fields: enough for tolerances above differenceTol.
 	differenceTol = 1e-10
+	// Fields whose mean square is below it, where float64 has lost digits, count as zero.
+	vanishing = 1e-290
 )
 
 // pass is one pass of extend; more says that directions below the resolution were left.
-func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err error) {
+func (b *basis) pass(x la.Mat[float64], tol float64, other la.Mat[float64]) (added int, more bool, err error) {
 	s, p := float64(x.Rows), x.Cols
 	if p == 0 {
 		return 0, false, nil
@@ -190,7 +194,7 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	} else {
 		b.scale = max(b.scale, total/float64(p))
 	}
-	if b.scale == 0 {
+	if b.scale < vanishing {
 		return 0, false, nil
 	}
 	if b.n > 0 && tol > differenceTol {
@@ -239,7 +243,7 @@ func (b *basis) pass(x la.Mat[float64], tol float64) (added int, more bool, err 
 	}
 	if b.pool != nil {
 		b.noise = widen(b.noise, x.Rows, b.n, b.n+k)
-		if err := b.pool.DrawInto(b.noise.Slice(0, x.Rows, b.n, b.n+k)); err != nil {
+		if err := b.pool.drawBeside(b.noise.Slice(0, x.Rows, b.n, b.n+k), &b.beside, other); err != nil {
 			return 0, false, err
 		}
 	}
@@ -279,8 +283,14 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	g := grow(&b.gram, rank, rank)
 	la.Gemm(la.N, la.T, 1, um, um, 0, g)
 	val := work[:rank]
+	scale := la.Moderate(g.Data)
 	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: rank, Stride: rank, Data: g.Data, Uplo: blas.Upper}, val, work[p:], 3*p) {
 		return 0, 0, v, errEigen
+	}
+	if scale != 1 {
+		for i := range val {
+			val[i] *= scale
+		}
 	}
 	for i := rank - 1; i >= 0; i-- {
 		if left = val[i]; val[i] <= tol*b.scale || val[i] < resolution*val[rank-1] {
@@ -311,7 +321,7 @@ func (w *Matrix) Extend(y la.Mat[float64]) (axes int, err error) {
 	if w.complete || w.exact && w.c == 0 { // a direction of infinitely many rows has nothing to do with any column
 		return w.forward.n, w.err
 	}
-	k, err := w.backward.extend(y, w.tol)
+	k, err := w.backward.extend(y, w.tol, w.known(&w.forward))
 	if err == nil && w.exact && k > 0 {
 		err = w.axes(k)
 	}
@@ -321,22 +331,25 @@ func (w *Matrix) Extend(y la.Mat[float64]) (axes int, err error) {
 	return w.forward.n, w.err
 }
 
+// known are the directions of a basis that noise of the other side is drawn orthogonal to: what is known of the matrix says nothing about the rest of it.
+func (w *Matrix) known(b *basis) la.Mat[float64] {
+	if w.NoResponse || w.exact && b == &w.forward {
+		return la.Mat[float64]{}
+	}
+	return view(b.q, b.n)
+}
+
 // axes adds k axes of exact coordinates. Those of the start nothing has met; later ones are what the last k directions of y meet.
 func (w *Matrix) axes(k int) error {
-	n, pool := w.forward.n, w.forward.pool
+	n, g := w.forward.n, w.backward.n
 	var q la.Mat[float64]
-	if g := w.backward.n; g > 0 {
+	if g > 0 {
 		q = w.backward.q.Slice(0, w.sites, g-k, g)
-		pool.Avoid(q)
 	}
 	w.widen(n, n+k)
-	_, before := pool.Drawn()
 	omega := w.v[0].Slice(0, w.sites, n, n+k)
-	if err := pool.DrawInto(omega); err != nil {
+	if err := w.forward.pool.drawBeside(omega, &w.forward.beside, w.known(&w.backward)); err != nil {
 		return err
-	}
-	if _, after := pool.Drawn(); after > before && q.Cols > 0 { // not matched
-		w.clean(omega)
 	}
 	for r := len(w.v) - 1; r >= 0; r-- {
 		for i := range w.sites {
@@ -352,25 +365,6 @@ func (w *Matrix) axes(k int) error {
 	}
 	w.forward.n = n + k
 	return nil
-}
-
-// clean makes noise orthogonal to all directions of y and of mean square one.
-func (w *Matrix) clean(z la.Mat[float64]) {
-	q := view(w.backward.q, w.backward.n)
-	r := correlate(q, z)
-	la.Gemm(la.N, la.N, -1, q, r, 1, z)
-	for j := range z.Cols {
-		m := 0.
-		for i := range z.Rows {
-			m += z.Row(i)[j] * z.Row(i)[j] / float64(z.Rows)
-		}
-		if m > 0 {
-			m = 1 / math.Sqrt(m)
-		}
-		for i := range z.Rows {
-			z.Row(i)[j] *= m
-		}
-	}
 }
 
 // widen makes room for n columns in every register, of which used hold something.
@@ -390,7 +384,7 @@ func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
 		la.Gemm(la.N, la.N, 1, view(w.v[r], x.Rows), x, 0, dst)
 		return
 	}
-	k, err := w.forward.extend(x, w.tol)
+	k, err := w.forward.extend(x, w.tol, w.known(&w.backward))
 	if err != nil && w.err == nil {
 		w.err = err
 	}
@@ -516,28 +510,79 @@ func (w *Matrix) Error(e, a, b int, atol, rtol float64) (float64, int) {
 
 type saved struct {
 	D              []float64
-	V              []la.Mat[float64]
+	V              []la.Mat[float64] // encoded before, not here
 	Q, Noise       [2]la.Mat[float64]
 	N              [2]int
 	Scale, Dropped [2]float64
 	Forward        la.Mat[float64]
+	Beside         [2]beside
 	Exact          bool
+}
+
+// fits says whether what was saved is a matrix like w, with all that its numbers of directions promise.
+func (s *saved) fits(w *Matrix) bool {
+	if len(s.V) != len(w.v) || len(s.D) != len(w.d) || len(s.D) != len(s.V) || len(s.V) == 0 {
+		return false
+	}
+	for _, v := range s.V {
+		if v.Cols != s.V[0].Cols || v.Cols < s.N[0] || !v.Fills(w.sites, v.Cols) {
+			return false
+		}
+	}
+	for i := range s.N {
+		n := s.N[i]
+		if n < 0 || n > w.sites && !w.exact || math.IsNaN(s.Scale[i]) || math.IsNaN(s.Dropped[i]) {
+			return false
+		}
+		// With exact coordinates the forward side has no basis, and neither side keeps its noise here.
+		if q := s.Q[i]; n > 0 && !(w.exact && i == 0) && (q.Cols < n || !q.Fills(w.sites, q.Cols)) {
+			return false
+		}
+		if z := s.Noise[i]; n > 0 && !w.exact && (z.Cols < n || !z.Fills(w.sites, z.Cols)) {
+			return false
+		}
+		if !s.Beside[i].fits(w.sites) {
+			return false
+		}
+	}
+	f := s.Forward
+	return len(f.Data) == 0 || f.Rows <= s.N[0] && f.Fills(f.Rows, f.Cols)
+}
+
+// fits says whether b can belong to a pool over some sites.
+func (b *beside) fits(sites int) bool {
+	if b.N < 0 || b.From < 0 || b.Seen < 0 || b.E.Cols < b.N {
+		return false
+	}
+	return b.N == 0 || b.E.Rows > 0 && sites%b.E.Rows == 0 && b.E.Fills(b.E.Rows, b.E.Cols)
 }
 
 // Save and Load keep and restore the matrix, bit for bit. Pools are shared between matrices and kept by their owner.
 func (w *Matrix) Save(enc *gob.Encoder) error {
 	f, b := &w.forward, &w.backward
-	return enc.Encode(saved{D: w.d, V: w.v, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
-		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords, Exact: w.exact})
+	for _, v := range w.v { // one by one: an encoder keeps what it encodes
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+	}
+	return enc.Encode(saved{D: w.d, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
+		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords, Beside: [2]beside{f.beside, b.beside}, Exact: w.exact})
 }
 
 // Load implements the other half of Save.
 func (w *Matrix) Load(dec *gob.Decoder) error {
+	vs := make([]la.Mat[float64], len(w.v))
+	for i := range vs {
+		if err := dec.Decode(&vs[i]); err != nil {
+			return err
+		}
+	}
 	var s saved
 	if err := dec.Decode(&s); err != nil {
 		return err
 	}
-	if s.Exact != w.exact || len(s.V) == 0 || s.V[0].Rows != w.sites {
+	s.V = vs
+	if s.Exact != w.exact || !s.fits(w) {
 		return errors.New("gaussian: the saved matrix is of another kind")
 	}
 	w.d, w.v, w.data, w.forward.coords = s.D, s.V, nil, s.Forward
@@ -545,7 +590,7 @@ func (w *Matrix) Load(dec *gob.Decoder) error {
 		w.data = append(w.data, v.Data)
 	}
 	for i, b := range []*basis{&w.forward, &w.backward} {
-		b.q, b.noise, b.n, b.scale, b.dropped = s.Q[i], s.Noise[i], s.N[i], s.Scale[i], s.Dropped[i]
+		b.q, b.noise, b.n, b.scale, b.dropped, b.beside = s.Q[i], s.Noise[i], s.N[i], s.Scale[i], s.Dropped[i], s.Beside[i]
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func TestPool(t *testing.T) {
 			}
 		}
 	})
-	// Columns that come after fields which are avoided are orthogonal to those, too; what is in their span already takes no room.
+	// Columns beside fields are orthogonal to those, too; what is in their span already takes no room.
 	q := NewPool(4, 1, 50, 1, 1, -1)
 	q.Even(3)
 	first, err := q.Draw(5)
@@ -80,20 +80,23 @@ func TestPool(t *testing.T) {
 	for i := range 50 {
 		field.Row(i)[0], field.Row(i)[1], field.Row(i)[2] = math.Exp(first.Row(i)[0]), first.Row(i)[1], 1
 	}
-	q.Avoid(field)
-	z, err := q.Draw(4)
-	if err != nil {
+	if !la.QR(field, la.New[float64](3, 3)) {
+		t.Fatal("dependent fields")
+	}
+	var b beside
+	z := la.New[float64](50, 4)
+	if err := q.drawBeside(z, &b, field); err != nil {
 		t.Fatal(err)
 	}
 	for _, old := range []la.Mat[float64]{first, field} {
 		for _, v := range product(old, z).Data {
-			if math.Abs(v) > 1e-11 {
-				t.Errorf("new noise has %g in common with the old or with what it avoids", v)
+			if math.Abs(v) > 1e-14 {
+				t.Errorf("new noise has %g in common with the old or with what it is beside", v)
 			}
 		}
 	}
-	if all, plain := q.Drawn(); all != 9 || plain != 0 || q.n != 10 {
-		t.Errorf("%d columns drawn, %d unmatched, %d in use; want 9, 0, 10", all, plain, q.n)
+	if all, plain := q.Drawn(); all != 9 || plain != 0 || q.n != 9 || b.N != 1 {
+		t.Errorf("%d columns drawn, %d unmatched, %d directions beside; want 9, 0, 1", all, plain, b.N)
 	}
 	p := NewPool(1, 1, 20, 2, 1, -1)
 	if _, err := p.Draw(12); err != nil {
@@ -176,6 +179,7 @@ func TestMatrixIsOneMatrix(t *testing.T) {
 	}
 	om2, ze2 := pools(s)
 	w2 := NewMatrix(s, 1e-12, om2, ze2)
+	w2.Reserve(len(w.v))
 	dec := gob.NewDecoder(&buf)
 	for _, v := range []interface{ Load(*gob.Decoder) error }{w2, om2, ze2} {
 		if err := v.Load(dec); err != nil {
@@ -316,6 +320,7 @@ func TestData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w2.Reserve(len(w.v))
 	dec := gob.NewDecoder(&buf)
 	if err := errors.Join(w2.Load(dec), pool2.Load(dec)); err != nil {
 		t.Fatal(err)

@@ -12,153 +12,161 @@ import (
 )
 
 // Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is orthonormal to the columns
-// drawn before, so the sample second moments of everything linear in the noise are exact.
+// drawn before, so the sample second moments of everything linear in the noise are exact, and orthogonal to the fields that it is independent of (see drawBeside).
 //
 // Sites come in groups of copies with the same distinct noise up to signs: copy k carries the sign (−1)^⌊k/period⌋.
 type Pool struct {
-	rng     *random.Stream
-	seed    uint64
-	stream  uint64
-	rows    int // distinct sites
-	copies  int
-	period  int
-	limit   int             // columns that are matched at most
-	z       la.Mat[float64] // matched columns, orthonormal to each other, rows × cap
-	n       int             // how many are in use: drawn, or avoided
-	avoided int             // how many of them nobody draws
-	made    int             // how many there are: they are made ahead, in chunks
-	ahead   int             // how many at a time
-	plain   int             // columns drawn without matching because the limit was reached
-	even    la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
-	r       []float64       // scratch
-	strict  bool
+	rng    *random.Stream
+	seed   uint64
+	stream uint64
+	rows   int // distinct sites
+	copies int
+	period int
+	limit  int             // columns that are matched at most, with the fields beside them; none at all when it is zero
+	z      la.Mat[float64] // matched columns, orthonormal to each other and of mean zero, rows × capacity
+	n      int             // of them
+	all    int             // columns drawn
+	plain  int             // of them, those that are not orthogonal to all that were drawn before
+	epoch  int             // how often matching or copies were given up
+	even   la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
+	r      []float64       // scratch
+	strict bool
+}
+
+// beside is what fields have beyond the noise of a pool: together they span what new noise must be orthogonal to. Several can share a pool.
+type beside struct {
+	E     la.Mat[float64] // orthonormal columns, orthogonal to the noise and of mean zero, distinct sites × capacity
+	N     int             // of them
+	From  int             // fields that they came from
+	Seen  int             // columns of noise that they are orthogonal to
+	Epoch int             // of the pool
 }
 
 // ErrFull is the error of a strict pool that is asked for more columns than it can match.
 var ErrFull = errors.New("gaussian: more independent noise columns are needed than fit over the sites")
 
-// Strict makes Draw fail with ErrFull rather than draw columns that are not matched.
+// Strict makes draws fail with ErrFull rather than give columns that are not matched.
 func (p *Pool) Strict() { p.strict = true }
 
 // NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit columns are matched, all that fit when limit is
 // negative; none when it is zero.
 func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
-	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies, period: period, ahead: chunk}
-	room := Capacity(p.rows)
-	p.limit = room
+	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies, period: period}
+	p.limit = Capacity(p.rows)
 	if limit >= 0 {
-		p.limit = min(limit, room)
+		p.limit = min(limit, p.limit)
 	}
 	return p
 }
 
 // Drawn is how many columns were drawn, and how many of them without matching.
-func (p *Pool) Drawn() (all, unmatched int) { return p.n - p.avoided + p.plain, p.plain }
+func (p *Pool) Drawn() (all, unmatched int) { return p.all, p.plain }
 
 // Even makes the next k columns of points that are spread evenly over the sites, a scrambled Sobol sequence: averages of high powers of few fields then have a fraction of
 // the error. In many dimensions it is no better than independent numbers.
 func (p *Pool) Even(k int) {
-	p.made, p.ahead = p.n, 1 // what is made ahead may be discarded
 	p.even = la.New[float64](p.rows, k)
 	random.NewSobol(p.seed, ^p.stream, k).NormalPoints(p.even.Data) // ^: not the numbers that other columns are made of
 }
 
-// Avoid makes all columns to come orthogonal to those of q as well, fields that fresh noise is independent of. It is for pools without copies.
-func (p *Pool) Avoid(q la.Mat[float64]) {
-	if p.copies != 1 {
-		panic("gaussian: a pool with copies of its sites cannot avoid fields")
-	}
-	p.made, p.ahead = p.n, 1 // what was made ahead does not avoid them
-	x, coef := make([]float64, p.rows), make([]float64, p.n+q.Cols)
-	for j := range q.Cols {
-		if p.n >= p.limit {
-			return
-		}
-		mean := 0.
-		for i := range x {
-			x[i] = q.Row(i)[j]
-			mean += x[i] / float64(p.rows)
-		}
-		whole := dot(x, x) / float64(p.rows)
-		for i := range x {
-			x[i] -= mean // all columns are orthogonal to the constant as it is
-		}
-		if !p.orthogonalise(x, coef, nothing*whole) {
-			continue // in the span of what is avoided already, as all of them are in a linear model
-		}
-		p.reserve(p.n + 1)
-		for i, v := range x {
-			p.z.Row(i)[p.n] = v
-		}
-		p.n++
-		p.avoided++
-		p.made = p.n
-	}
-}
-
-// orthogonalise makes x orthogonal to the columns in use and of mean square one, unless no more than least is left of its mean square: then it returns false.
-func (p *Pool) orthogonalise(x, coef []float64, least float64) bool {
-	s := float64(p.rows)
-	m := dot(x, x) / s
-	for range 3 {
-		if p.n == 0 {
-			break
-		}
-		z := p.z.Slice(0, p.rows, 0, p.n)
-		la.Gemv(la.T, 1/s, z, x, 0, coef[:p.n])
-		la.Gemv(la.N, -1, z, coef[:p.n], 1, x)
-		last := m
-		if m = dot(x, x) / s; m > 0.01*last {
-			break // little was cancelled, so that rounding has not been amplified
-		}
-	}
-	if !(m > least) {
-		return false
-	}
-	blas64.Scal(1/math.Sqrt(m), blas64.Vector{N: len(x), Data: x, Inc: 1})
-	return true
-}
-
-// nothing is the share of the mean square of a field that is taken for rounding.
-const nothing = 1e-12
-
-func dot(x, y []float64) float64 {
-	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1})
-}
-
-// chunk is how many columns are made at a time: orthogonalising one against thousands is bound by memory, many at once are a matrix product.
-const chunk = 32
-
 // Draw returns k more columns over all sites.
 func (p *Pool) Draw(k int) (la.Mat[float64], error) {
 	dst := la.New[float64](p.copies*p.rows, k)
-	return dst, p.DrawInto(dst)
-}
-
-// DrawInto is Draw into the columns of dst.
-func (p *Pool) DrawInto(dst la.Mat[float64]) error {
-	k := dst.Cols
 	m := max(min(k, p.limit-p.n), 0)
 	if m < k && p.strict {
-		return ErrFull
+		return dst, ErrFull
 	}
-	for p.made < p.n+m {
-		if err := p.produce(min(max(p.ahead, p.n+m-p.made), p.limit-p.made)); err != nil {
+	p.numbers(dst)
+	if err := p.match(dst.Slice(0, p.rows, 0, m), &beside{}); err != nil {
+		return dst, err
+	}
+	p.plain += k - m
+	p.mirror(dst)
+	return dst, nil
+}
+
+// drawBeside fills dst with columns that are orthogonal to the noise before and to the orthonormal fields q over all sites, which begin with those of the call before; b is what they have
+// beyond the noise. Where not all of it fits over the distinct sites, all sites become distinct, then the columns before are let go: what the fields say stays respected, while second moments of
+// the noise have an error.
+//
+// In a pool that matches nothing columns are normal numbers less their part along q: conditioned as the elements of a matrix of as many rows as sites are. In others their mean square is one.
+func (p *Pool) drawBeside(dst la.Mat[float64], b *beside, q la.Mat[float64]) error {
+	k, fits := dst.Cols, false
+	for p.limit > 0 {
+		p.admit(b, q)
+		if fits = p.n+b.N+k <= p.limit; fits {
+			break
+		}
+		if p.copies > 1 {
+			p.unfold()
+			continue
+		}
+		if p.strict {
+			return ErrFull
+		}
+		if p.n == 0 {
+			break
+		}
+		p.forget()
+	}
+	p.numbers(dst)
+	if fits {
+		if p.epoch > 0 {
+			p.plain += k
+		}
+		if err := p.match(dst.Slice(0, p.rows, 0, k), b); err != nil {
 			return err
 		}
-	}
-	for i := range p.rows {
-		row := dst.Row(i)
-		if m > 0 {
-			copy(row[:m], p.z.Row(i)[p.n:])
+		b.Seen = p.n
+	} else {
+		la.Deflate(dst, q)
+		if p.limit > 0 {
+			la.Deflate(dst, q) // little may be left
+			normalise(dst)
 		}
-		p.fresh(row[m:], i)
+		p.plain += k
 	}
-	p.used(k - m)
-	p.n += m
-	p.plain += k - m
-	for c := 1; c < p.copies; c++ { // the sign changes with every period-th copy
-		sign := float64(1 - 2*(c/p.period%2))
+	p.mirror(dst)
+	return nil
+}
+
+// forget lets go of the noise drawn so far.
+func (p *Pool) forget() {
+	p.n = 0
+	p.epoch++
+}
+
+// unfold makes all sites distinct.
+func (p *Pool) unfold() {
+	z := la.New[float64](p.rows*p.copies, p.n)
+	for i := range p.rows {
+		copy(z.Row(i), p.z.Row(i)[:p.n])
+	}
+	p.mirror(z)
+	p.rows, p.copies, p.z = p.rows*p.copies, 1, z
+	p.limit = Capacity(p.rows)
+	p.epoch++
+}
+
+// numbers fills the distinct sites of new columns with independent normal numbers.
+func (p *Pool) numbers(dst la.Mat[float64]) {
+	for i := range p.rows {
+		row, n := dst.Row(i), 0
+		if p.even.Cols > 0 {
+			n = copy(row, p.even.Row(i))
+		}
+		p.rng.Normal(row[n:])
+	}
+	if k := min(dst.Cols, p.even.Cols); k > 0 {
+		p.even = p.even.Slice(0, p.rows, k, p.even.Cols)
+	}
+	p.all += dst.Cols
+}
+
+// mirror fills the copies of the distinct sites.
+func (p *Pool) mirror(dst la.Mat[float64]) {
+	for c := 1; c < p.copies; c++ {
+		sign := p.sign(c)
 		for i := range p.rows {
 			row := dst.Row(c*p.rows + i)
 			for j, v := range dst.Row(i) {
@@ -166,59 +174,139 @@ func (p *Pool) DrawInto(dst la.Mat[float64]) error {
 			}
 		}
 	}
-	return nil
 }
 
-// fresh fills numbers of site i of the next columns.
-func (p *Pool) fresh(row []float64, i int) {
-	n := 0
-	if p.even.Cols > 0 {
-		n = copy(row, p.even.Row(i))
-	}
-	p.rng.Normal(row[n:])
-}
+// sign is that of the noise of copy c: it changes with every period-th.
+func (p *Pool) sign(c int) float64 { return float64(1 - 2*(c/p.period%2)) }
 
-// used takes k columns from those that are spread evenly.
-func (p *Pool) used(k int) {
-	if k = min(k, p.even.Cols); k > 0 {
-		p.even = p.even.Slice(0, p.rows, k, p.even.Cols)
+// match makes columns over the distinct sites orthonormal, and orthogonal to the noise, to what is beside it and to the constant, and takes them into the noise.
+func (p *Pool) match(add la.Mat[float64], b *beside) error {
+	if add.Cols == 0 {
+		return nil
 	}
-}
-
-// produce adds k matched columns.
-func (p *Pool) produce(k int) error {
-	p.reserve(p.made + k)
-	old, add := p.z.Slice(0, p.rows, 0, p.made), p.z.Slice(0, p.rows, p.made, p.made+k)
-	for i := range p.rows {
-		p.fresh(add.Row(i), i)
+	r := grow(&p.r, add.Cols, add.Cols)
+	rounds := 2
+	if p.n+b.N+add.Cols <= p.rows/2 && add.Cols <= p.rows/16 {
+		rounds = 1 // at least half of the numbers is left, and their condition number is small, so that nothing has amplified rounding
 	}
-	p.used(k)
-	ok := false
-	if p.made+k > p.rows/4 {
-		ok = la.Orthonormalise(add, old, true)
-	} else { // once is enough: most of the numbers is left, and their condition number is about 3 at most, so that nothing has amplified rounding
-		la.Deflate(add, old)
+	for range rounds {
+		la.Deflate(add, view(p.z, p.n))
+		la.Deflate(add, view(b.E, b.N))
 		la.Centre(add)
-		ok = la.Whiten(add, grow(&p.r, k, k))
+		if !la.Whiten(add, r) {
+			return errSingular(p.n+b.N+add.Cols, p.rows)
+		}
 	}
-	if !ok {
-		return errSingular(p.made+k, p.rows)
+	p.z = widen(p.z, p.rows, p.n, p.n+add.Cols)
+	for i := range add.Rows {
+		copy(p.z.Row(i)[p.n:], add.Row(i))
 	}
-	p.made += k
+	p.n += add.Cols
 	return nil
 }
 
-// reserve makes room for n columns.
-func (p *Pool) reserve(n int) {
-	if n <= p.z.Cols {
+// admit takes the fields q into b that were not there yet, and what noise has been drawn for others out of it.
+//
+// Noise that is the same in all copies up to signs has ⟨z q⟩ = ⟨z q̄⟩ with the average q̄ of q over copies with those signs, over distinct sites.
+func (p *Pool) admit(b *beside, q la.Mat[float64]) {
+	if b.Epoch != p.epoch {
+		b.N, b.From, b.Epoch = 0, 0, p.epoch
+	}
+	noise := view(p.z, p.n)
+	if b.Seen < p.n && b.N > 0 {
+		e := view(b.E, b.N)
+		la.Deflate(e, noise.Slice(0, p.rows, b.Seen, p.n))
+		r := grow(&p.r, b.N, b.N)
+		ok := la.Whiten(e, r)
+		for i := 0; ok && i < b.N; i++ {
+			ok = r.Row(i)[i] > 0.1 // else rounding has been amplified
+		}
+		if !ok {
+			b.N, b.From = 0, 0
+		}
+	}
+	b.Seen = p.n
+	if q.Cols == b.From || b.N+p.n >= p.limit {
 		return
 	}
-	z := la.New[float64](p.rows, min(max(n, 3*p.z.Cols/2, 32), p.limit))
-	for i := range p.z.Rows {
-		copy(z.Row(i), p.z.Row(i)[:p.made])
+	k, first := q.Cols-b.From, b.N
+	if b.E.Rows != p.rows {
+		b.E = la.Mat[float64]{}
 	}
-	p.z = z
+	b.E = widen(b.E, p.rows, b.N, b.N+k)
+	add := b.E.Slice(0, p.rows, b.N, b.N+k)
+	for i := range p.rows {
+		row := add.Row(i)
+		for j, v := range q.Row(i)[b.From:] {
+			row[j] = v / float64(p.copies)
+		}
+		for c := 1; c < p.copies; c++ {
+			la.Axpy(p.sign(c)/float64(p.copies), q.Row(c*p.rows + i)[b.From:], row)
+		}
+	}
+	for range 2 {
+		la.Deflate(add, noise)
+		la.Deflate(add, view(b.E, first))
+		la.Centre(add)
+	}
+	x := la.New[float64](p.rows, 1)
+	for j := range k {
+		for i := range x.Data {
+			x.Data[i] = add.Row(i)[j]
+		}
+		m := meanSquare(x.Data)
+		for m > nothing {
+			la.Deflate(x, b.E.Slice(0, p.rows, first, b.N))
+			last := m
+			if m = meanSquare(x.Data); m > 0.25*last {
+				break // little was cancelled, so that rounding has not been amplified
+			}
+			la.Deflate(x, noise)
+			la.Deflate(x, view(b.E, first))
+			la.Centre(x)
+		}
+		if !(m > nothing) {
+			continue // in the span of what is there already, as all of them are in a linear model
+		}
+		m = 1 / math.Sqrt(m)
+		for i, v := range x.Data {
+			b.E.Row(i)[b.N] = m * v
+		}
+		b.N++
+	}
+	b.From = q.Cols
 }
+
+// nothing is the mean square of what is left of a field of mean square one that is taken for rounding.
+const nothing = 1e-24
+
+func meanSquare(x []float64) float64 {
+	v := blas64.Vector{N: len(x), Data: x, Inc: 1}
+	return blas64.Dot(v, v) / float64(len(x))
+}
+
+// normalise makes the mean squares of columns one, where they are not nothing.
+func normalise(z la.Mat[float64]) {
+	scale := make([]float64, z.Cols)
+	for i := range z.Rows {
+		for j, v := range z.Row(i) {
+			scale[j] += v * v / float64(z.Rows)
+		}
+	}
+	for j, m := range scale {
+		if m > nothing {
+			scale[j] = 1 / math.Sqrt(m)
+		}
+	}
+	for i := range z.Rows {
+		for j := range z.Row(i) {
+			z.Row(i)[j] *= scale[j]
+		}
+	}
+}
+
+// Version counts the ways in which noise has been drawn from a seed: what was saved under another is not what this program would have drawn.
+const Version = 2
 
 // Save and Load keep and restore the pool, the state of its random stream included.
 func (p *Pool) Save(enc *gob.Encoder) error {
@@ -229,7 +317,7 @@ func (p *Pool) Save(enc *gob.Encoder) error {
 	if err := enc.Encode(state); err != nil {
 		return err
 	}
-	if err := enc.Encode([]int{p.n, p.plain, p.made, p.avoided, p.ahead}); err != nil {
+	if err := enc.Encode([]int{Version, p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit}); err != nil {
 		return err
 	}
 	if err := enc.Encode(p.even); err != nil {
@@ -248,9 +336,14 @@ func (p *Pool) Load(dec *gob.Decoder) error {
 			return err
 		}
 	}
-	if len(n) != 5 {
-		return errors.New("gaussian: not a saved pool")
+	// n: the version, columns matched, all and plain ones, epoch, distinct sites, copies, limit
+	switch {
+	case len(n) != 8 || n[0] != Version:
+		return errors.New("gaussian: the noise was saved by a version of the program that drew it differently")
+	case n[5] < 1 || n[6] < 1 || n[5] > p.rows*p.copies || n[5]*n[6] != p.rows*p.copies || n[1] < 0 || n[1] > z.Cols || n[2] < 0 || n[3] < 0 || n[4] < 0 || n[7] < 0 || n[7] > n[5] ||
+		z.Cols > 0 && !z.Fills(n[5], z.Cols) || z.Cols < 0 || even.Cols < 0 || even.Cols > 0 && even.Rows != p.rows && even.Rows != n[5] || even.Cols > 0 && !even.Holds(even.Rows, even.Cols):
+		return errors.New("gaussian: not the saved noise of these sites")
 	}
-	p.n, p.plain, p.made, p.avoided, p.ahead, p.even, p.z = n[0], n[1], n[2], n[3], n[4], even, z
+	p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit, p.even, p.z = n[1], n[2], n[3], n[4], n[5], n[6], n[7], even, z
 	return p.rng.UnmarshalBinary(state)
 }

@@ -223,6 +223,26 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// TestNetworksTooLarge: networks on more points than any memory holds are refused by their estimate, whose product of sizes does not wrap around.
+func TestNetworksTooLarge(t *testing.T) {
+	for _, ratio := range []float64{1e6, 1e12, 1e300} {
+		p := reference(1)
+		p.Ratio = ratio
+		for _, moments := range []bool{false, true} {
+			s := Simulation{Dimension: 1e6, Seeds: 2, Alignments: 1}
+			s.Run.Memory = 1 << 40
+			run := Simulate
+			if moments {
+				run = SimulateMoments
+			}
+			// What cannot even be counted in bytes is refused by its number of points.
+			if _, err := run(context.Background(), p, s); dmft.StopCode(err) != dmft.MemoryLimit && (err == nil || ratio == 1e6 || !strings.Contains(err.Error(), "at most 1e+12 are simulated")) {
+				t.Errorf("ratio %g, moments %v: %v", ratio, moments, err)
+			}
+		}
+	}
+}
+
 // TestCheckpoint: a run that is stopped in the middle of its blocks again and again, each time after a few steps, goes on to the same bits: the theory and networks, with every
 // kind of optimiser, in mini-batches, centred, with a trained readout.
 func TestCheckpoint(t *testing.T) {

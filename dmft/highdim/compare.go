@@ -119,27 +119,16 @@ type Distance struct {
 	Within3     float64 `json:"within_3_stderr"` // share of times and losses where the mean is within three combined standard errors
 }
 
-// A Report compares the theory with networks in several dimensions.
+// A Report compares the theory with networks in several dimensions. The verdict and its tests, of train and test loss, are those of [compare.Converge].
 type Report struct {
+	*compare.Convergences
 	Dimensions []Distance   `json:"dimensions"`
 	Error      compare.Rate `json:"error_rate"` // of a typical network in D, expected −1/2, see dimensionRate
-	// The verdict compares the theory with the mean of the largest dimension: Distance ≤ 3·Noise + Tolerance.
-	Distance  float64 `json:"distance"`
-	Noise     float64 `json:"noise"`
-	Tolerance float64 `json:"tolerance"`
-	Agree     bool    `json:"agree"`
-	Scale     float64 `json:"scale"` // rms of the theory, the unit of all distances
-	Steps     int     `json:"steps"` // times compared
-}
-
-// Verdict is the result in words.
-func (r *Report) Verdict() string {
-	s := fmt.Sprintf("theory and the mean of simulations at D = %d are %.2g apart (relative), sampling errors explain %.2g, tolerance %.2g: ",
-		r.Dimensions[len(r.Dimensions)-1].Dimension, r.Distance, r.Noise, r.Tolerance)
-	if r.Agree {
-		return s + "they agree"
-	}
-	return s + "they DISAGREE"
+	Distance   float64      `json:"distance"`   // of the mean of the largest dimension, root mean square of both losses
+	Noise      float64      `json:"noise"`
+	Tolerance  float64      `json:"tolerance"`
+	Scale      float64      `json:"scale"` // rms of the theory, the unit of all distances
+	Steps      int          `json:"steps"` // times compared
 }
 
 // Observables are what ensembles are compared with the theory by: train and test loss, at no more than [compare.Times] times.
@@ -163,15 +152,18 @@ func Observables(theory *Trajectory, sims []*Trajectory) ([]compare.Observable, 
 		return s
 	}
 	out := []compare.Observable{{Name: "loss", Limit: pick(theory.LossReplicas)}, {Name: "test_loss", Limit: pick(theory.TestLossReplicas)}}
+	for i := range out {
+		out[i].OneBlock = theory.Samples > 0 && theory.Replicas < 2
+	}
 	for _, s := range sims {
 		out[0].Ensembles, out[1].Ensembles = append(out[0].Ensembles, pick(s.LossReplicas)), append(out[1].Ensembles, pick(s.TestLossReplicas))
 	}
 	return out, nil
 }
 
-// Compare says how far simulations of one problem are from its theory. Both kinds of error bars count, those of the theory from blocks and those of simulations from seeds;
-// tolerance is the relative distance allowed beyond three of them.
-func Compare(theory *Trajectory, sims []*Trajectory, tolerance float64) (*Report, error) {
+// Compare says how far simulations of one problem are from its theory, and whether they agree. Options.Tolerance is the relative distance that is no deviation. A trajectory that stopped
+// early is compared as far as it goes, and the verdict is undecided.
+func Compare(theory *Trajectory, sims []*Trajectory, opt compare.Options) (*Report, error) {
 	if len(sims) == 0 {
 		return nil, errors.New("highdim: no simulations to compare the theory with")
 	}
@@ -186,7 +178,7 @@ func Compare(theory *Trajectory, sims []*Trajectory, tolerance float64) (*Report
 	}
 	inf := slices.Concat(theory.Loss[:n], theory.TestLoss[:n])
 	infErr := slices.Concat(theory.LossStderr[:n], theory.TestLossStderr[:n])
-	r := &Report{Tolerance: tolerance, Steps: n, Scale: math.Sqrt(meanSquare(inf))}
+	r := &Report{Tolerance: opt.Tolerance, Steps: n, Scale: math.Sqrt(meanSquare(inf))}
 	if r.Scale == 0 {
 		r.Scale = 1
 	}
@@ -227,7 +219,24 @@ func Compare(theory *Trajectory, sims []*Trajectory, tolerance float64) (*Report
 	r.Error = dimensionRate(dims, each, math.Sqrt(meanSquare(infErr))/r.Scale)
 	last := r.Dimensions[len(r.Dimensions)-1]
 	r.Distance, r.Noise = last.Mean, last.Noise
-	r.Agree = r.Distance <= 3*r.Noise+tolerance
+	obs, err := Observables(theory, sims)
+	if err != nil {
+		return nil, err
+	}
+	var sizes []int
+	var stopped compare.Stopped
+	stopped.Add("the theory", theory.Status)
+	for _, s := range sims {
+		sizes = append(sizes, s.Dimension)
+		stopped.Add(fmt.Sprintf("networks in %d dimensions", s.Dimension), s.Status)
+	}
+	opt.Size = "D"
+	if r.Convergences, err = compare.Converge(sizes, obs, opt); err != nil {
+		return nil, err
+	}
+	if stopped != nil {
+		r.Outcome = stopped.Outcome()
+	}
 	return r, nil
 }
 

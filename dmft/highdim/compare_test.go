@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -72,22 +73,22 @@ func TestCompare(t *testing.T) {
 		}
 		sims = append(sims, s)
 	}
-	r, err := highdim.Compare(theory, sims, 0.01)
+	r, err := highdim.Compare(theory, sims, compare.Options{Tolerance: 0.01})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Agree || len(r.Dimensions) != 2 || r.Dimensions[0].Dimension != 50 || r.Steps != 61 || r.Dimensions[0].Error < 1.5*r.Dimensions[1].Error {
-		t.Errorf("%s\n%+v", r.Verdict(), r)
+	if r.Verdict != compare.Agree || len(r.Dimensions) != 2 || r.Dimensions[0].Dimension != 50 || r.Steps != 61 || r.Dimensions[0].Error < 1.5*r.Dimensions[1].Error {
+		t.Errorf("%s\n%+v", r, r.Dimensions)
 	}
 	p.OutputScale = 2
 	other, err := highdim.Solve(t.Context(), p, highdim.Settings{Samples: 16384, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := highdim.Compare(other, sims, 0.01); err != nil || r.Agree {
+	if r, err := highdim.Compare(other, sims, compare.Options{Tolerance: 0.01}); err != nil || r.Verdict != compare.Disagree {
 		t.Errorf("another problem agrees: %+v %v", r, err)
 	}
-	if _, err := highdim.Compare(theory, nil, 0); err == nil {
+	if _, err := highdim.Compare(theory, nil, compare.Options{}); err == nil {
 		t.Error("nothing to compare with is no error")
 	}
 }

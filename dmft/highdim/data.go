@@ -36,7 +36,13 @@ func drawData(points, dim int, rng *rand.Rand) la.Mat[float64] {
 
 // explicitData is the data matrix of a simulation.
 func explicitData(points, dim int, rng *rand.Rand) *gaussian.Matrix {
-	return gaussian.NewExplicit(transpose(la.Mat[float64]{}, drawData(points, dim, rng)))
+	x := la.New[float64](points, dim) // the transpose of drawData, without a second copy of what may be most of the memory
+	for k := range dim {
+		for i := range points {
+			x.Data[i*dim+k] = rng.NormFloat64()
+		}
+	}
+	return gaussian.NewExplicit(x)
 }
 
 // evenRows returns r rows of standard normal numbers over s sites, spread evenly, orthonormal over the sites and of mean zero.
@@ -78,4 +84,4 @@ func room(m la.Mat[float64], r, c int) la.Mat[float64] {
 }
 
 // conditionedBytes is the memory of k columns over s sites.
-func conditionedBytes(s, k int) int64 { return 8 * int64(s) * int64(k) * 6 } // columns, directions, two in the pool of noise, half as much again while growing
+func conditionedBytes(s, k float64) float64 { return 8 * s * k * 6 } // columns, directions, two in the pool of noise, half as much again while growing

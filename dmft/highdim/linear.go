@@ -63,6 +63,7 @@ func (q *moment) regression() []float64 {
 	k, val, work := q.kernel(), make([]float64, n), make([]float64, 64*n)
 	a := make([]float64, n)
 	copy(a, q.err)
+	scale := la.Moderate(k.Data)
 	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: n, Stride: n, Data: k.Data, Uplo: blas.Upper}, val, work, len(work)) {
 		return nil
 	}
@@ -72,7 +73,7 @@ func (q *moment) regression() []float64 {
 		if v <= 1e-10*val[n-1] { // modes that no feature reaches
 			c[i] = 0
 		} else {
-			c[i] /= v * q.p.OutputScale * float64(q.d)
+			c[i] /= scale * v * q.p.OutputScale * float64(q.d)
 		}
 	}
 	la.Gemv(la.N, 1, k, c, 0, a)

@@ -52,14 +52,14 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	if s.Dimension < k || p.Target.Overlaps != nil && s.Dimension < k+p.Units {
 		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and %d target directions", s.Dimension, p.Units, k)
 	}
-	points, d := s.points(p), int64(s.Dimension)
+	points, d := s.points(p), float64(s.Dimension)
 	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
-		bytes: int64(s.Run.Parallel(s.Seeds)) * 8 * (2*d*int64(points) + 6*d*d)}
+		bytes: la.Bytes(float64(s.Run.Parallel(s.Seeds)) * 8 * (2*d*float64(points) + 6*d*d + 4*float64(points)))}
 	if s.Linearised { // its kernel does not move
 		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
 	}
 	if s.Alignments > 0 || s.Linearised && points <= regressionPoints {
-		j.bytes += 16 * int64(points) * int64(points)
+		j.bytes = la.Bytes(float64(j.bytes) + float64(s.Run.Parallel(s.Seeds))*16*float64(points)*float64(points))
 	}
 	j.train = func(ctx context.Context, b int) (*record, error) {
 		m, err := newMoment(p, s, b, phi, link)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
 // Simulation says which networks are trained in finitely many dimensions.
@@ -22,6 +23,9 @@ type Simulation struct {
 	dmft.Run          // as in Settings
 }
 
+// mostPoints is more than fit into any memory, and few enough to count their bytes.
+const mostPoints = 1e12
+
 func (s Simulation) points(p *Problem) int { return int(math.Round(p.Ratio * float64(s.Dimension))) }
 
 func (s Simulation) check(p *Problem) (Simulation, error) {
@@ -33,6 +37,9 @@ func (s Simulation) check(p *Problem) (Simulation, error) {
 	}
 	if math.IsInf(p.Ratio, 1) {
 		return s, errors.New("highdim: infinitely many points cannot be simulated; use Population")
+	}
+	if n := p.Ratio * float64(s.Dimension); n > mostPoints {
+		return s, fmt.Errorf("highdim: a ratio of %g makes %.3g points in %d dimensions, and at most %g are simulated; use a smaller ratio or dimension, or the population limit", p.Ratio, n, s.Dimension, float64(mostPoints))
 	}
 	if s.Dimension < 1 || s.points(p) < 1 {
 		return s, fmt.Errorf("highdim: dimension %d leaves no points at ratio %g", s.Dimension, p.Ratio)
@@ -62,16 +69,19 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 		if p.Training.Method.IsFlow() {
 			return nil, fmt.Errorf("highdim: fresh points at every step need steps; %s integrates a flow", p.Training.Method.Kind)
 		}
-		if points, name = int(math.Round(p.Ratio*float64(s.Dimension)/float64(max(p.Training.Batches, 1)))), "fresh"; points < 1 {
+		if points, name = int(math.Round(float64(s.points(p))/float64(max(p.Training.Batches, 1)))), "fresh"; points < 1 {
 			return nil, fmt.Errorf("highdim: dimension %d leaves no points for a step at ratio %g in %d mini-batches", s.Dimension, p.Ratio, p.Training.Batches)
 		}
 		whole := *p
 		whole.Training.Batches = 1 // what is drawn is the batch
 		p = &whole
 	}
-	live := int64(s.Run.Parallel(s.Seeds))
+	live, copies := float64(s.Run.Parallel(s.Seeds)), 1.
+	if s.Fresh { // the points before are there until the new ones are drawn
+		copies = 2
+	}
 	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
-		bytes: live * 8 * int64(points) * int64(s.Dimension+3*p.Units+4)}
+		bytes: la.Bytes(live * 8 * copies * float64(points) * float64(s.Dimension+3*p.Units+6))}
 	j.start = func(b int) (*replica, error) {
 		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
 		x := explicitData(points, s.Dimension, rng)

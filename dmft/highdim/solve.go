@@ -1,12 +1,10 @@
 package highdim
 
 import (
-	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -217,18 +216,18 @@ func edge(ratio float64) float64 { return math.Pow(1+1/math.Sqrt(ratio), 2) }
 
 // estimate is about how many bytes the theory needs, if it meets some hundred directions.
 func estimate(p *Problem, s Settings) int64 {
-	sites, n, t := s.Samples/s.Blocks, int64(p.Units), int64(p.Training.Steps+1)
-	k := min(100+p.Units*p.Training.Steps, 100+20*p.Units)
+	sites, n, t, blocks := float64(s.Samples/s.Blocks), float64(p.Units), float64(p.Training.Steps+1), float64(s.Blocks)
+	k := min(100+n*t, 100+20*n)
 	if p.Training.Batches > 1 {
-		k = min(p.Units*p.Training.Steps, sites)
+		k = min(n*t, sites)
 	}
-	live := int64(s.Run.Parallel(s.Blocks))
-	b := live * (conditionedBytes(sites, k) + 8*int64(sites)*(5*n+8))
-	b += 8 * t * int64(s.Blocks) * (2*n*n + 2*n*int64(p.Target.directions()) + 20)
+	live := float64(s.Run.Parallel(s.Blocks))
+	b := live * (conditionedBytes(sites, k) + 8*sites*(5*n+8))
+	b += 8 * t * blocks * (2*n*n + 2*n*float64(p.Target.directions()) + 20)
 	if s.Responses {
-		b += live*2*8*t*n*int64(sites) + 8*int64(s.Blocks+2)*2*t*t*n*n
+		b += live*2*8*t*n*sites + 8*(blocks+2)*2*t*t*n*n
 	}
-	return b
+	return la.Bytes(b)
 }
 
 // replica is one block or one seed under way.
@@ -297,10 +296,15 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	for b, r := range rec {
+		if !r.alike(rec[0]) {
+			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again", j.part(b), part.ErrMisfit)
+		}
+	}
 	t := collect(j.p, rec, j.times())
 	t.Diagnostics.MemoryBytes = j.bytes
 	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= j.p.Training.Steps && (!t.Status.Early() || t.Status.Code == dmft.Interrupted) {
-		t.Status = dmft.Status{Code: dmft.Interrupted, Step: len(t.Time) - 1, Quantity: cause.Error(), Advice: "finished blocks are kept when there is a store; start the same run again to go on"}
+		t.Status = dmft.Status{Code: dmft.Interrupted, Step: max(len(t.Time)-1, 0), Quantity: cause.Error(), Advice: "finished blocks are kept when there is a store; start the same run again to go on"}
 	}
 	return t, t.Status.Err()
 }
@@ -323,15 +327,18 @@ func (j *job) replica(ctx context.Context, b int) (*record, error) {
 	name := j.part(b)
 	steps := j.p.Training.Steps
 	if j.run.Store != nil {
-		data, ok, err := j.run.Store.Load(name)
+		rec := &record{}
+		ok, err := part.Load(j.run.Store, name, func(dec *gob.Decoder) error {
+			err := dec.Decode(rec)
+			if err == nil && (rec.Next != steps+1 || !rec.fits(j)) {
+				err = part.ErrMisfit
+			}
+			return err
+		})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("highdim: %w", err)
 		}
 		if ok {
-			rec := &record{}
-			if err := gob.NewDecoder(bytes.NewReader(data)).Decode(rec); err != nil || rec.Next != steps+1 {
-				return nil, fmt.Errorf("highdim: part %s of an earlier run does not fit; delete the run folder to start over", name)
-			}
 			j.tell(int64(steps + 1))
 			return rec, nil
 		}
@@ -345,7 +352,7 @@ func (j *job) replica(ctx context.Context, b int) (*record, error) {
 		return nil, err
 	}
 	if j.run.Store != nil && rec.Next == steps+1 {
-		if err := j.run.Store.Save(name, func(w io.Writer) error { return gob.NewEncoder(w).Encode(rec) }); err != nil {
+		if err := part.Save(j.run.Store, name, func(enc *gob.Encoder) error { return enc.Encode(rec) }); err != nil {
 			return nil, err
 		}
 	}
@@ -485,6 +492,10 @@ func (j *job) trouble(rec *record, n int) *dmft.Status {
 	st := &dmft.Status{Code: dmft.Diverged, Step: n - 1, Quantity: fmt.Sprintf("the loss reached %.3g at step %d from %.3g", worst, n, scale)}
 	if math.IsNaN(worst) || math.IsInf(worst, 0) {
 		st.Code, st.Quantity = dmft.NotFinite, fmt.Sprintf("the loss is not a finite number at step %d", n)
+	}
+	if n == 0 {
+		st.Advice = "nothing has been trained by then, so numbers of the problem are too large for their squares: look at the noise, the weights and the activations of target and network, and the output scale"
+		return st
 	}
 	st.Advice = fmt.Sprintf("learning rate η = %.4g; the linear part of the model alone needs 2η(1+1/√δ)² = %.3g < 2, and its quadratic part less; try learning_rate %.2g",
 		m.LearningRate, 2*m.LearningRate*edge, min(m.LearningRate, 1/edge)/4)

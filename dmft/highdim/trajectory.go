@@ -158,7 +158,89 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 		tr.AlignmentStep, tr.AlignmentTime = append(tr.AlignmentStep, s), append(tr.AlignmentTime, time[s])
 		tr.Alignment, tr.AlignmentStderr = append(tr.Alignment, m), append(tr.AlignmentStderr, se)
 	}
+	tr.judge()
 	return tr
+}
+
+func finite(x []float64) bool {
+	s := 0.
+	for _, v := range x {
+		s += v - v // NaN for NaN and infinities
+	}
+	return s == 0
+}
+
+// judge ends a trajectory before the first step that has something which is not a finite number, with a status that says what.
+func (t *Trajectory) judge() {
+	first, what := len(t.Time), ""
+	look := func(name string, steps func(row int) int, data []float64, rows int) {
+		if finite(data) {
+			return
+		}
+		n := len(data) / rows
+		for i := range rows {
+			if s := steps(i); s < first && !finite(data[i*n:(i+1)*n]) {
+				first, what = s, name
+				return
+			}
+		}
+	}
+	each := func(i int) int { return i }
+	vectors := []struct {
+		name string
+		x    *[]float64
+	}{{"the train loss", &t.Loss}, {"the test loss", &t.TestLoss}, {"the standard error of the train loss", &t.LossStderr}, {"the standard error of the test loss", &t.TestLossStderr}}
+	arrays := []struct {
+		name string
+		x    *dmft.Array
+	}{{"an overlap", &t.Overlaps}, {"the Gram matrix", &t.Gram}, {"the readout", &t.Readout}, {"a part of the test loss", &t.TestLossParts}, {"a moment of the weights", &t.Moments},
+		{"the standard error of an overlap", &t.OverlapsStderr}, {"the standard error of a part of the test loss", &t.TestLossPartsStderr}, {"the standard error of a moment", &t.MomentsStderr}}
+	for _, v := range vectors {
+		look(v.name, each, *v.x, len(*v.x))
+	}
+	for _, a := range arrays {
+		if !a.x.Empty() {
+			look(a.name, each, a.x.Data, a.x.Shape[0])
+		}
+	}
+	at := func(i int) int { return t.AlignmentStep[i] }
+	look("the alignment", at, t.Alignment, len(t.Alignment))
+	look("the standard error of the alignment", at, t.AlignmentStderr, len(t.Alignment))
+	last := func(int) int { return max(len(t.Time)-1, 0) } // of the whole run
+	for _, a := range []*dmft.Array{&t.ResponseW, &t.ResponseG} {
+		if look("a response", last, a.Data, 1); !finite(a.Data) {
+			*a = dmft.Array{}
+		}
+	}
+	if look("the loss of kernel regression", last, t.Regression, 1); !finite(t.Regression) {
+		t.Regression = nil
+	}
+	if what == "" {
+		return
+	}
+	if !t.Status.Early() || t.Status.Step >= first {
+		t.Status = dmft.Status{Code: dmft.NotFinite, Step: first - 1, Quantity: fmt.Sprintf("%s is not a finite number at step %d", what, first),
+			Advice: "numbers of the problem are too large for their squares, or training diverges: look at the noise, the output scale, the weights of the target and the learning rate"}
+	}
+	t.Time = t.Time[:first]
+	for _, v := range vectors {
+		*v.x = (*v.x)[:first]
+	}
+	for _, a := range arrays {
+		if !a.x.Empty() {
+			*a.x = dmft.Array{Shape: append([]int{first}, a.x.Shape[1:]...), Data: a.x.Data[:len(a.x.Data)/a.x.Shape[0]*first]}
+		}
+	}
+	for _, a := range []*dmft.Array{&t.LossReplicas, &t.TestLossReplicas} {
+		b := dmft.NewArray(a.Shape[0], first)
+		for i := range b.Shape[0] {
+			copy(b.At(i).Data, a.At(i).Data)
+		}
+		*a = b
+	}
+	for n := len(t.AlignmentStep); n > 0 && t.AlignmentStep[n-1] >= first; n-- {
+		t.AlignmentStep, t.AlignmentTime, t.Alignment, t.AlignmentStderr = t.AlignmentStep[:n-1], t.AlignmentTime[:n-1], t.Alignment[:n-1], t.AlignmentStderr[:n-1]
+	}
 }
 
 // alignmentSteps are n steps out of t, from first to last, evenly spaced in the logarithm of time where steps are fine enough.

@@ -4,10 +4,11 @@ import "math"
 
 // Study is the loss against one hyperparameter for networks of several sizes, in one panel or several that differ in something else, such as the parametrisation.
 type Study struct {
-	Parameter string  `json:"parameter"` // learning_rate, richness or branch.beta
-	Loss      string  `json:"loss"`      // train or test
-	Step      int     `json:"step"`      // after which the loss is taken
-	Tolerance float64 `json:"tolerance"` // below which a drift is none
+	Parameter string  `json:"parameter"`           // learning_rate, richness or branch.beta
+	Loss      string  `json:"loss"`                // train or test
+	Reduction string  `json:"reduction,omitempty"` // of the loss over samples: sum or mean
+	Step      int     `json:"step"`                // after which the loss is taken
+	Tolerance float64 `json:"tolerance"`           // below which a drift is none
 	Panels    []Panel `json:"panels"`
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 
@@ -27,11 +28,13 @@ type Spec struct {
 	Targets     string
 	TestInputs  string
 	TestTargets string
-	Classes     []int // labelled sources: which classes, in which order; nil is all
+	Classes     []int // labelled sources, and files with an Encoding: which classes, in which order; nil is all that occur
 	Train, Test int   // numbers of points; 0 is all there are (files) or none (Test)
 	Seed        uint64
 	Normalize   string // none, sphere or standard; "" is the default of the source
-	Encoding    string // sign, one-hot, centred-one-hot or label; "" is sign for two classes, one-hot for more
+	Encoding    string // sign, one-hot, centred-one-hot or label; "" is sign for two classes, one-hot for more. Files of npy and csv have targets as they are with "" and none
+	Expect      string // what targets must be: Distributions, Signs or "", anything
+	Memory      int64  // most bytes to take; 0 is no limit
 
 	Dimension  int                // generators
 	Degree     int                // parity
@@ -44,6 +47,12 @@ type Spec struct {
 	Noise      float64            // standard deviation added to training targets of the regression generators
 }
 
+// Values of Spec.Expect.
+const (
+	Distributions = "distributions" // rows that sum to one
+	Signs         = "signs"         // ±1
+)
+
 // Set is a set of points.
 type Set struct {
 	Inputs             mat.Matrix // P×D, *mat.Dense or *sparse.CSR
@@ -52,6 +61,25 @@ type Set struct {
 	TestTargets        *mat.Dense // or nil
 	Labels, TestLabels []int      // class (position in Classes) of every point; nil for regression
 	Description        string
+	Notes              []string // what was skipped in files, or changed, and other things to know
+}
+
+// Bytes is how much memory the points take.
+func (s *Set) Bytes() int64 {
+	n := 0
+	for _, m := range []mat.Matrix{s.Inputs, s.Targets, s.TestInputs, s.TestTargets} {
+		switch m := m.(type) {
+		case *sparse.CSR:
+			r, _ := m.Dims()
+			n += 2*m.NNZ() + r
+		case *mat.Dense:
+			if m != nil {
+				r, c := m.Dims()
+				n += r * c
+			}
+		}
+	}
+	return 8 * int64(n)
 }
 
 // Error is a description that cannot be served: a wrong name or number, a file that is missing or damaged.
@@ -100,8 +128,12 @@ func Load(s Spec, base string) (*Set, error) {
 	}
 	switch s.Encoding {
 	case "", "sign", "one-hot", "centred-one-hot", "label":
+	case "none":
+		if s.Source != "npy" && s.Source != "csv" {
+			return nil, fail("encoding", "the encoding none is for npy and csv, which have targets as they are; use sign, one-hot, centred-one-hot or label")
+		}
 	default:
-		return nil, fail("encoding", "unknown encoding %q; use sign, one-hot, centred-one-hot or label", s.Encoding)
+		return nil, fail("encoding", "unknown encoding %q; use sign, one-hot, centred-one-hot or label (or none, for npy and csv)", s.Encoding)
 	}
 	var set *Set
 	var err error
@@ -154,23 +186,20 @@ func (s Spec) images(base string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	highest := 9
+	all := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 	if s.Source == "idx" { // classes are whatever the file has
-		highest = 0
-		for _, l := range train.labels {
-			highest = max(highest, l)
-		}
+		all = slices.Clone(train.labels)
+		slices.Sort(all)
+		all = slices.Compact(all)
 	}
 	classes := s.Classes
 	if len(classes) == 0 {
-		for c := range highest + 1 {
-			classes = append(classes, c)
-		}
+		classes = all
 	}
 	seen := map[int]bool{}
 	for _, c := range classes {
-		if c < 0 || c > highest {
-			return nil, fail("classes", "class %d is outside the range 0 to %d of %s", c, highest, s.Source)
+		if !slices.Contains(all, c) {
+			return nil, fail("classes", "there is no class %d in %s; its classes are %s", c, s.Source, ranges(all))
 		}
 		if seen[c] {
 			return nil, fail("classes", "class %d is listed twice", c)
@@ -182,6 +211,14 @@ func (s Spec) images(base string) (*Set, error) {
 	}
 	if s.Train == 0 {
 		return nil, fail("train", "how many training points of %s? give train (and test)", s.Source)
+	}
+	outputs := len(classes)
+	if s.Encoding == "label" || s.Encoding != "one-hot" && s.Encoding != "centred-one-hot" && outputs == 2 {
+		outputs = 1
+	}
+	row := 8 * float64(train.d+outputs+1)
+	if err := s.room("train", row*(float64(s.Train)+float64(s.Test)), fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs are asked for", s.Train, s.Test, train.d, outputs), s.fitting(row, 0)); err != nil {
+		return nil, err
 	}
 	pick, rest, err := choose(train, classes, s.Train, s.rng(streamTrain))
 	if err != nil {
@@ -302,6 +339,27 @@ func (s Spec) encode(labels []int, classes int) (*mat.Dense, error) {
 	return y, nil
 }
 
+// ranges is a rising list in words: 0 to 9, 12.
+func ranges(list []int) string {
+	var s []string
+	for i := 0; i < len(list); {
+		j := i
+		for j+1 < len(list) && list[j+1] == list[j]+1 {
+			j++
+		}
+		switch {
+		case j > i+1:
+			s = append(s, fmt.Sprintf("%d to %d", list[i], list[j]))
+		case j > i:
+			s = append(s, fmt.Sprint(list[i]), fmt.Sprint(list[j]))
+		default:
+			s = append(s, fmt.Sprint(list[i]))
+		}
+		i = j + 1
+	}
+	return strings.Join(s, ", ")
+}
+
 // normalise transforms inputs; test inputs by the statistics of the training set.
 func (s Spec) normalise(set *Set) error {
 	switch s.Normalize {
@@ -313,9 +371,10 @@ func (s Spec) normalise(set *Set) error {
 			p, d := x.Dims()
 			for i := range p {
 				row := rowOf(x, i)
-				n := 0.
-				for _, v := range row {
-					n += v * v
+				n := sumSquares(row)
+				if !(n > leastSquare && n < mostSquare) { // squares overflow or vanish; the row times a power of two is on the same ray
+					shift(row)
+					n = sumSquares(row)
 				}
 				if n == 0 {
 					return fail("normalize", "input row %d is zero and cannot be put on the sphere", i)
@@ -331,40 +390,116 @@ func (s Spec) normalise(set *Set) error {
 		if !ok {
 			return fail("normalize", "normalize: standard would fill a sparse input matrix; use none or sphere")
 		}
-		p, d := x.Dims()
-		mean := make([]float64, d)
-		for i := range p {
-			for j, v := range x.RawRowView(i) {
-				mean[j] += v / float64(p)
-			}
-		}
-		shift := func(m *mat.Dense, scale float64) {
-			r, _ := m.Dims()
-			for i := range r {
-				row := m.RawRowView(i)
-				for j := range row {
-					row[j] = (row[j] - mean[j]) * scale
-				}
-			}
-		}
-		shift(x, 1)
-		n := 0.
-		for i := range p {
-			for _, v := range x.RawRowView(i) {
-				n += v * v
-			}
-		}
-		if n == 0 {
-			return fail("normalize", "all training inputs are the same and cannot be standardised")
-		}
-		scale := math.Sqrt(float64(p*d) / n)
-		x.Scale(scale, x)
-		if t, ok := set.TestInputs.(*mat.Dense); ok {
-			shift(t, scale)
-		}
+		t, _ := set.TestInputs.(*mat.Dense)
+		return standardise(x, t)
 	}
 	return nil
 }
+
+// The sums of squares that are exact to rounding.
+const (
+	leastSquare = 1e-280
+	mostSquare  = 1e280
+)
+
+func sumSquares(row []float64) float64 {
+	n := 0.
+	for _, v := range row {
+		n += v * v
+	}
+	return n
+}
+
+// shift multiplies a row by the power of two that brings its largest element near one.
+func shift(row []float64) {
+	most := 0.
+	for _, v := range row {
+		most = math.Max(most, math.Abs(v))
+	}
+	if most == 0 || math.IsInf(most, 0) {
+		return
+	}
+	_, e := math.Frexp(most)
+	for k := range row {
+		row[k] = math.Ldexp(row[k], -e)
+	}
+}
+
+// standardise subtracts the mean of every column of x and divides by one overall deviation, in x and in t, unless that is nil.
+func standardise(x, t *mat.Dense) error {
+	p, d := x.Dims()
+	all := []*mat.Dense{x}
+	if t != nil {
+		all = append(all, t)
+	}
+	each := func(do func(row []float64)) {
+		for _, m := range all {
+			r, _ := m.Dims()
+			for i := range r {
+				do(m.RawRowView(i))
+			}
+		}
+	}
+	most := 0.
+	for i := range p {
+		for _, v := range x.RawRowView(i) {
+			most = math.Max(most, math.Abs(v))
+		}
+	}
+	if e := math.Ilogb(most); most > 0 && (e > 400 || e < -400) { // the result is the same for inputs times a power of two, and squares do not overflow
+		each(func(row []float64) {
+			for j := range row {
+				row[j] = math.Ldexp(row[j], -e)
+			}
+		})
+		most = math.Ldexp(most, -e)
+	}
+	mean, low, high := make([]float64, d), make([]float64, d), make([]float64, d)
+	copy(low, x.RawRowView(0))
+	copy(high, x.RawRowView(0))
+	for i := range p {
+		for j, v := range x.RawRowView(i) {
+			mean[j] += v / float64(p)
+			low[j], high[j] = math.Min(low[j], v), math.Max(high[j], v)
+		}
+	}
+	rounding := 0. // the sum of squares that nothing but the rounding of inputs makes
+	for j := range mean {
+		if low[j] == high[j] { // its mean would be off by its rounding
+			mean[j] = low[j]
+			continue
+		}
+		r := roundings * 0x1p-52 * math.Max(math.Abs(low[j]), math.Abs(high[j]))
+		rounding += float64(p) * r * r
+	}
+	each(func(row []float64) {
+		for j := range row {
+			row[j] -= mean[j]
+		}
+	})
+	n := 0.
+	for i := range p {
+		for _, v := range x.RawRowView(i) {
+			n += v * v
+		}
+	}
+	switch {
+	case n == 0:
+		return fail("normalize", "all training inputs are the same and cannot be standardised")
+	case n <= rounding:
+		return fail("normalize", "all training inputs are the same but for rounding (they spread by %.2g around numbers of up to %.2g) and cannot be standardised; subtract what they have in common before writing them", math.Sqrt(n/float64(p*d)), most)
+	}
+	scale := math.Sqrt(float64(p*d) / n)
+	each(func(row []float64) {
+		for j := range row {
+			row[j] *= scale
+		}
+	})
+	return nil
+}
+
+// roundings is by how many times its rounding an input may differ from others without being different.
+const roundings = 4
 
 // rowOf is the storage of the non-zeros of row i.
 func rowOf(x mat.Matrix, i int) []float64 {

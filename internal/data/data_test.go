@@ -339,7 +339,7 @@ func TestBadInput(t *testing.T) {
 		{Spec{Source: "csv", Inputs: "cut.csv.gz"}, []string{"cut.csv.gz", "truncated gzip"}},
 		{Spec{Source: "csv", Inputs: "words.csv"}, []string{"words.csv", "line 2, field 2", "four"}},
 		{Spec{Source: "csv", Inputs: "ragged.csv"}, []string{"ragged.csv", "line 2 has 3 fields"}},
-		{Spec{Source: "csv", Inputs: "inf.csv"}, []string{"inf.csv", "row 1, column 1", "Inf"}},
+		{Spec{Source: "csv", Inputs: "inf.csv"}, []string{"inf.csv", "line 2, field 2", "Inf"}},
 		{Spec{Source: "csv", Inputs: "none.csv"}, []string{"none.csv", "no rows"}},
 		{Spec{Source: "gaussian", Train: 3}, []string{"needs dimension"}},
 		{Spec{Source: "gaussian", Dimension: 3}, []string{"needs train"}},
@@ -380,13 +380,52 @@ func FuzzIDX(f *testing.F) {
 	})
 }
 
+// says counts the lines of a text that say something, 0 where quotes or carriage returns make that more than counting.
+func says(b []byte) (n int) {
+	if bytes.ContainsAny(b, "\"\r") {
+		return 0
+	}
+	for l := range bytes.Lines(b) {
+		if len(bytes.TrimSpace(l)) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func FuzzCSV(f *testing.F) {
 	f.Add([]byte("a,b\n1,2\n"))
 	f.Add([]byte("1e400,\"2\n"))
+	f.Add([]byte("\ufeff,x,y\n0,1.5,2\n1,3,4\n"))
+	f.Add([]byte("sep=;\n1;2\n3;4\n;\n"))
+	f.Add([]byte("\"x\" \"y\"\n\"1\" 1.5 2\n# and\n\"2\" 3 4\n"))
+	f.Add([]byte("0,1,2\n1.5,2.5,3\n0.0,4.5,2\n"))
+	f.Add([]byte("1,2,\n\n3,4,\r\n"))
+	f.Add([]byte("setosa\nvirginica\nsetosa\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if m, err := parseCSV(b); err == nil {
-			if r, c := m.Dims(); r == 0 || c == 0 {
-				t.Error("an empty matrix")
+		for _, classes := range []bool{false, true} {
+			o := csvOptions{classes: classes, digits: true, memory: 1 << 20}
+			x, err := parseCSV(bytes.NewReader(b), o)
+			if err != nil {
+				continue
+			}
+			n := len(x.rounding)
+			if lines := says(b); lines > n && len(x.notes) == 0 {
+				t.Fatalf("%d rows of %d lines, and nothing is said of it", n, lines)
+			}
+			if classes && len(x.labels) != n || x.m == nil && !classes {
+				t.Fatalf("%d rows, %d classes, numbers %v", n, len(x.labels), x.m)
+			}
+			if x.m == nil {
+				continue
+			}
+			if r, c := x.m.Dims(); r != n || r == 0 || c == 0 || 2*r*c > 4*len(b)+4 {
+				t.Errorf("%d×%d numbers and %d rows from %d bytes", r, c, n, len(b))
+			}
+			for _, v := range x.m.RawMatrix().Data {
+				if math.IsNaN(v) || math.IsInf(v, 0) {
+					t.Errorf("%g is a number", v)
+				}
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -23,6 +24,9 @@ func (s Spec) generate() (*Set, error) {
 	}
 	if s.Train < 1 {
 		return nil, fail("train", "the source %s needs train, the number of training points", s.Source)
+	}
+	if err := s.generatorRoom(); err != nil {
+		return nil, err
 	}
 	label, outputs, err := s.target()
 	if err != nil {
@@ -53,6 +57,19 @@ func (s Spec) generate() (*Set, error) {
 		}
 	}
 	return set, nil
+}
+
+// generatorRoom refuses points, and what labels them, that do not fit into memory.
+func (s Spec) generatorRoom() error {
+	row, fixed, with := 8*float64(s.Dimension+s.Outputs), 8*float64(s.Dimension)*float64(s.Outputs), ""
+	if s.Source == "teacher" {
+		fixed = 8 * float64(s.Width) * float64(s.Dimension+s.Outputs+6)
+		with = fmt.Sprintf(" from a teacher of %d hidden units", s.Width)
+		if err := s.room("width", fixed, fmt.Sprintf("a teacher of %d hidden units with %d inputs is asked for", s.Width, s.Dimension), "use fewer units or inputs"); err != nil {
+			return err
+		}
+	}
+	return s.room("train", row*(float64(s.Train)+float64(s.Test))+fixed, fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs%s are asked for", s.Train, s.Test, s.Dimension, s.Outputs, with), s.fitting(row, fixed))
 }
 
 // draw fills one input.
@@ -188,6 +205,10 @@ func (s Spec) eigenvector() (*Set, error) {
 	if err := s.Activation.Validate(); err != nil {
 		return nil, &Error{Key: "activation", Err: err}
 	}
+	row, fixed := 16*float64(s.Dimension), 8*6*float64(n)*float64(n)
+	if err := s.room("train", row*float64(n)+fixed, fmt.Sprintf("%d points of %d inputs and their kernel are asked for", n, s.Dimension), "use fewer points or inputs"); err != nil {
+		return nil, err
+	}
 	x := mat.NewDense(n, s.Dimension, nil)
 	train, test := s.rng(streamTrain), s.rng(streamTest)
 	for i := range n {
@@ -247,6 +268,14 @@ func (s Spec) modular() (*Set, error) {
 	}
 	if s.Train+s.Test > p*p {
 		return nil, fail("train", "%d training and %d test points are asked of the %d pairs modulo %d", s.Train, s.Test, p*p, p)
+	}
+	outputs := p
+	if s.Encoding == "label" || s.Encoding == "sign" {
+		outputs = 1
+	}
+	row, fixed := 8*float64(outputs+12), 8*float64(p*p) // of the inputs, three lists of up to four numbers that grow
+	if err := s.room("train", row*float64(s.Train+s.Test)+fixed, fmt.Sprintf("%d training and %d test points of %d classes are asked for", s.Train, s.Test, p), s.fitting(row, fixed)); err != nil {
+		return nil, err
 	}
 	perm := s.rng(streamTrain).Perm(p * p)
 	set := &Set{}

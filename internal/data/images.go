@@ -3,11 +3,9 @@ package data
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,25 +31,25 @@ func (s Spec) readImages(base string) (train, test *labelled, err error) {
 			return nil, nil, fail("path", "the source %s needs path, the folder that holds its four IDX files (train-images-idx3-ubyte, … gzipped or not)", s.Source)
 		}
 		dir := resolve(s.Path)
-		if train, err = readIDXPair(find(dir, "train-images", "idx3-ubyte"), find(dir, "train-labels", "idx1-ubyte")); err != nil {
+		if train, err = s.readIDXPair(find(dir, "train-images", "idx3-ubyte"), find(dir, "train-labels", "idx1-ubyte")); err != nil {
 			return nil, nil, err
 		}
 		if s.Test > 0 {
-			test, err = readIDXPair(find(dir, "t10k-images", "idx3-ubyte"), find(dir, "t10k-labels", "idx1-ubyte"))
+			test, err = s.readIDXPair(find(dir, "t10k-images", "idx3-ubyte"), find(dir, "t10k-labels", "idx1-ubyte"))
 		}
 		return train, test, err
 	case "idx":
 		if s.Inputs == "" || s.Targets == "" {
 			return nil, nil, fail("inputs", "the source idx needs inputs and targets, an image and a label file")
 		}
-		if train, err = readIDXPair(resolve(s.Inputs), resolve(s.Targets)); err != nil {
+		if train, err = s.readIDXPair(resolve(s.Inputs), resolve(s.Targets)); err != nil {
 			return nil, nil, err
 		}
 		if s.TestInputs != "" || s.TestTargets != "" {
 			if s.TestInputs == "" || s.TestTargets == "" {
 				return nil, nil, fail("test_inputs", "test_inputs and test_targets come together")
 			}
-			test, err = readIDXPair(resolve(s.TestInputs), resolve(s.TestTargets))
+			test, err = s.readIDXPair(resolve(s.TestInputs), resolve(s.TestTargets))
 			if err == nil && test.d != train.d {
 				err = fail("test_inputs", "test images have %d pixels, training images %d", test.d, train.d)
 			}
@@ -69,7 +67,7 @@ func (s Spec) readImages(base string) (train, test *labelled, err error) {
 	for i := 1; i <= 5; i++ {
 		name := filepath.Join(dir, fmt.Sprintf("data_batch_%d.bin", i))
 		if _, err := os.Stat(name); err == nil {
-			b, err := readCIFAR(name)
+			b, err := s.readCIFAR(name)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -81,7 +79,7 @@ func (s Spec) readImages(base string) (train, test *labelled, err error) {
 	}
 	train = cifar(batches, "the CIFAR-10 training batches")
 	if s.Test > 0 {
-		b, err := readCIFAR(filepath.Join(dir, "test_batch.bin"))
+		b, err := s.readCIFAR(filepath.Join(dir, "test_batch.bin"))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -114,46 +112,15 @@ func find(dir, stem, kind string) string {
 	return filepath.Join(dir, stem+"-"+kind)
 }
 
-// slurp reads a file, unpacking it when it is gzipped (by its content, not its name).
-func slurp(path string) ([]byte, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fail("path", "%w", err)
-	}
-	data, err := gunzip(raw)
-	if err != nil {
-		return nil, fail("path", "%s: %w; fetch the file again", path, err)
-	}
-	return data, nil
-}
-
-func gunzip(raw []byte) ([]byte, error) {
-	if len(raw) < 2 || raw[0] != 0x1f || raw[1] != 0x8b {
-		return raw, nil
-	}
-	z, err := gzip.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		return nil, fmt.Errorf("damaged gzip file: %w", err)
-	}
-	data, err := io.ReadAll(z)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("truncated gzip file: it ends after %d unpacked bytes", len(data))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("damaged gzip file: %w", err)
-	}
-	return data, nil
-}
-
 // readDigits reads the embedded digits: 64 pixels and a class a line.
 func readDigits(csv []byte) (*labelled, error) {
-	raw, err := gunzip(csv)
+	raw, _, err := unpacking(bytes.NewReader(csv))
 	if err != nil {
 		return nil, fail("source", "digits: %w", err)
 	}
 	var pixels []byte
 	l := &labelled{d: 64, name: "digits"}
-	sc := bufio.NewScanner(bytes.NewReader(raw))
+	sc := bufio.NewScanner(raw)
 	for sc.Scan() {
 		fields := strings.Split(sc.Text(), ",")
 		if len(fields) != 65 {
@@ -207,9 +174,9 @@ func readIDX(data []byte) ([]int, []byte, error) {
 	return dims, rest, nil
 }
 
-func readIDXPair(images, labels string) (*labelled, error) {
+func (s Spec) readIDXPair(images, labels string) (*labelled, error) {
 	read := func(path string, nd int, what string) ([]int, []byte, error) {
-		raw, err := slurp(path)
+		raw, err := s.slurp(path)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -254,8 +221,8 @@ func readIDXPair(images, labels string) (*labelled, error) {
 
 const cifarRecord = 1 + 32*32*3
 
-func readCIFAR(path string) ([]byte, error) {
-	b, err := slurp(path)
+func (s Spec) readCIFAR(path string) ([]byte, error) {
+	b, err := s.slurp(path)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -197,7 +198,7 @@ func TestSubmit(t *testing.T) {
 	if told.Array != j.Array || told.Collect != "" {
 		t.Errorf("told of %+v before the collecting job", told)
 	}
-	if err != nil || j != (Jobs{"17", "18", 3}) {
+	if err != nil || j != (Jobs{"17", "18", 3, "cluster"}) {
 		t.Errorf("%+v %v", j, err)
 	}
 	if b, _ := os.ReadFile(log); string(b) != "--parsable --qos=long worker.sbatch\n--parsable --qos=long --dependency=afterany:17 collect.sbatch\n" {
@@ -210,6 +211,106 @@ func TestSubmit(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if _, err := a.Submit(context.Background(), func(Jobs) error { return nil }); err == nil || !strings.Contains(err.Error(), "--executor local") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestBanners: the number of a job is found among what sites print beside it, on the right cluster, and where it is not, the message says how to find the job.
+func TestBanners(t *testing.T) {
+	// Job 2026 is somebody else's, and 4 none.
+	script(t, "scontrol", "", false)
+	body := "#!/bin/sh\ncase \"$*\" in *' 17') echo JobId=17 JobName=a ;; *' 2026') echo JobId=2026 JobName=other ;; *) echo 'Invalid job id specified' >&2; exit 1 ;; esac\n"
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "scontrol"), []byte(body), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	a := Array{Name: "a", Dir: t.TempDir(), Tasks: 1}
+	for out, want := range map[string][2]string{
+		"17\n":                                  {"17", ""},
+		"17;hpc\n":                              {"17", "hpc"},
+		"Welcome to HPC!\n  quota 80 %\n\n17\n": {"17", ""},
+		"17\r\nRemaining: 400 h\n":              {"17", ""},
+		"Submitted batch job 17\n":              {"17", ""},
+		"hello\nSubmitted batch job 17 on cluster hpc\n": {"17", "hpc"},
+		"2026\n17\n4\n":   {"17", ""}, // the year, the job, a price
+		"no such thing\n": {},
+		"2026\n4\n":       {},
+		"":                {},
+		"-17\n":           {},
+		"17;-M x\n":       {},
+	} {
+		id, cluster, err := a.submitted(context.Background(), out, false)
+		if [2]string{id, cluster} != want || (err == nil) != (want[0] != "") {
+			t.Errorf("%q: %q %q %v", out, id, cluster, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "squeue --me") {
+			t.Error(err)
+		}
+	}
+}
+
+// TestCluster: jobs of another cluster are asked about and ended there.
+func TestCluster(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	t.Setenv("LOG", log)
+	dir := t.TempDir()
+	for _, name := range []string{"scontrol", "scancel"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho "+name+" \"$@\" >>$LOG\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	j := Jobs{Array: "17", Cluster: "hpc"}
+	if _, err := j.Poll(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Cancel(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(log); string(b) != "scontrol --clusters=hpc -o show job 17\nscancel --clusters=hpc 17\n" {
+		t.Errorf("%s", b)
+	}
+}
+
+// TestInjection: no setting and no name becomes a line, or a further option, of a batch script. Everything before the command is a comment of one known option a line.
+func TestInjection(t *testing.T) {
+	known := regexp.MustCompile(`^#SBATCH --(job-name|array|output|ntasks|partition|account|time|mem|cpus-per-task|open-mode|signal)=[^ \t]+$`)
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.OneOf(rapid.StringN(0, 20, -1), rapid.SampledFrom([]string{"cpu\n#SBATCH --account=x", "cpu --wrap=id", "a\rb", "x'y", "gpu,cpu", "1-02:00:00", "4G", "a\x00"}))
+		a := Array{Name: word.Draw(t, "name"), Dir: "/nowhere", Tasks: 3, Worker: []string{"/a\n#SBATCH --hold\nrm x", word.Draw(t, "argument")}, Collect: []string{"true"},
+			Partition: word.Draw(t, "partition"), Account: word.Draw(t, "account"), Time: word.Draw(t, "time"), Memory: word.Draw(t, "memory"), CPUs: 1}
+		if a.check() != nil {
+			return // not submitted
+		}
+		for _, s := range []string{a.Script(), a.collectScript()} {
+			lines := strings.Split(s, "\n")
+			if lines[0] != "#!/bin/bash" {
+				t.Fatalf("%q", s)
+			}
+			k := 1
+			for ; strings.HasPrefix(lines[k], "#"); k++ {
+				if !known.MatchString(lines[k]) && lines[k] != "#SBATCH --requeue" {
+					t.Fatalf("%q in\n%s", lines[k], s)
+				}
+			}
+			if !strings.HasPrefix(lines[k], "exec '") { // SLURM reads options up to here, and the rest is quoted
+				t.Fatalf("%q after the options of\n%s", lines[k], s)
+			}
+		}
+	})
+	for value, ok := range map[string]bool{"": true, "cpu": true, "gpu,cpu": true, "1-02:00:00": true, "4G": true, "a b": false, "a\nb": false, "a\u2028b": false, "a;b": false, "é": true, "$x": false, "a\x00": false} {
+		if (Word(value) == "") != ok {
+			t.Errorf("%q: %s", value, Word(value))
+		}
+	}
+	if err := (Array{Name: "a", Dir: `/a\b`, Tasks: 1}).check(); err == nil || !strings.Contains(err.Error(), "--out") {
+		t.Error(err)
+	}
+	if got := (Array{Dir: "/100%a"}).output(workerScript); !reflect.DeepEqual(got, []string{"--output=/100%%a/%a.log"}) || (Array{Dir: "/q[1]"}).output(workerScript) != nil {
+		t.Error(got)
+	}
+	if _, err := (Array{Name: "a", Dir: t.TempDir(), Tasks: 1, Partition: "a\nb"}).Submit(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "sweep.slurm.partition") {
+		t.Error(err)
 	}
 }
 

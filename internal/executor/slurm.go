@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Array is a job array of SLURM and the job that collects its results.
@@ -33,6 +35,31 @@ type Jobs struct {
 	Array   string `json:"array"`
 	Collect string `json:"collect"`
 	Tasks   int    `json:"tasks"`
+	Cluster string `json:"cluster,omitempty"` // where SLURM's commands find them, when that is not the cluster that they ask anyway
+}
+
+// Valid says whether the numbers of jobs, read from a file, are numbers of jobs.
+func (j Jobs) Valid() bool {
+	for _, id := range []string{j.Array, j.Collect} {
+		if id != "" && !digits.MatchString(id) {
+			return false
+		}
+	}
+	return !strings.HasPrefix(j.Cluster, "-") && !strings.ContainsFunc(j.Cluster, unicode.IsSpace)
+}
+
+// Word says what keeps a value out of a line of a batch script, or "". SLURM takes what comes after a blank for a further option, and what comes after a
+// line break may be anything.
+func Word(value string) string {
+	for _, c := range value {
+		switch {
+		case unicode.IsSpace(c):
+			return fmt.Sprintf("%q holds a blank or a line break", value)
+		case !unicode.IsPrint(c), strings.ContainsRune("'\"\\`#$;", c):
+			return fmt.Sprintf("%q holds %q", value, c)
+		}
+	}
+	return ""
 }
 
 // Warning is how many seconds before the end of its time a task hears of it, by SIGUSR1.
@@ -41,7 +68,7 @@ const Warning = 60
 // Script is the batch script of the array. The program replaces the shell, so that signals reach it.
 func (a Array) Script() string {
 	var b strings.Builder
-	a.head(&b, fmt.Sprintf("0-%d", a.Tasks-1), "%a.log")
+	a.head(&b, fmt.Sprintf("0-%d", a.Tasks-1), workerLog)
 	fmt.Fprintf(&b, "#SBATCH --cpus-per-task=%d\n", max(a.CPUs, 1))
 	// A task that is preempted, or has used up its time, goes on where it was.
 	fmt.Fprintf(&b, "#SBATCH --requeue\n#SBATCH --open-mode=append\n#SBATCH --signal=B:USR1@%d\n", Warning)
@@ -51,7 +78,7 @@ func (a Array) Script() string {
 
 func (a Array) collectScript() string {
 	var b strings.Builder
-	a.head(&b, "", "collect.log")
+	a.head(&b, "", collectLog)
 	fmt.Fprintf(&b, "#SBATCH --cpus-per-task=1\n#SBATCH --open-mode=append\nexec %s\n", quote(a.Collect))
 	return b.String()
 }
@@ -63,13 +90,10 @@ func (a Array) head(b *strings.Builder, array, log string) {
 			fmt.Fprintf(b, "#SBATCH --%s=%s\n", option, value)
 		}
 	}
-	name := unusual.ReplaceAllString(a.Name, "-")
-	if array == "" {
-		name += "-collect"
-	} else if a.Parallel > 0 {
+	if array != "" && a.Parallel > 0 {
 		array += "%" + strconv.Itoa(a.Parallel)
 	}
-	put("job-name", name)
+	put("job-name", a.job(array == ""))
 	put("array", array)
 	put("output", log)
 	put("ntasks", "1")
@@ -77,6 +101,35 @@ func (a Array) head(b *strings.Builder, array, log string) {
 	put("account", a.Account)
 	put("time", a.Time)
 	put("mem", a.Memory)
+}
+
+// job is the name of a job.
+func (a Array) job(collects bool) string {
+	const most = 100
+	name := unusual.ReplaceAllString(a.Name, "-")
+	name = name[:min(len(name), most)]
+	if collects {
+		name += "-collect"
+	}
+	return name
+}
+
+// check refuses what would become more than one word of a batch script.
+func (a Array) check() error {
+	for _, x := range []struct{ option, value string }{{"partition", a.Partition}, {"account", a.Account}, {"time", a.Time}, {"memory", a.Memory}} {
+		if why := Word(x.value); why != "" {
+			return fmt.Errorf("sweep.slurm.%s: %s, which is no %[1]s of SLURM", x.option, why)
+		}
+	}
+	if filepath.Separator != '\\' && strings.Contains(a.Dir, `\`) {
+		return fmt.Errorf("SLURM takes the backslash in %s for a sign of its own and would find no place for logs; choose another --out", a.Dir)
+	}
+	for _, w := range slices.Concat(a.Worker, a.Collect) {
+		if strings.ContainsRune(w, 0) {
+			return fmt.Errorf("the argument %q of a task holds a character that no command line can hold", w)
+		}
+	}
+	return nil
 }
 
 var unusual = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
@@ -96,22 +149,25 @@ func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, er
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	j := Jobs{Tasks: a.Tasks}
+	if err := a.check(); err != nil {
+		return j, err
+	}
 	submit := func(file, script string, arguments ...string) (string, error) {
-		if err := os.WriteFile(filepath.Join(a.Dir, file), []byte(script), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(a.Dir, file), []byte(script), 0o777); err != nil {
 			return "", err
 		}
-		out, err := slurm(ctx, a.Dir, "sbatch", append(append([]string{"--parsable"}, arguments...), file)...)
+		out, err := slurm(ctx, a.Dir, "sbatch", slices.Concat([]string{"--parsable"}, a.output(file), arguments, []string{file})...)
 		if err != nil {
 			return "", err
 		}
-		id, _, _ := strings.Cut(strings.TrimSpace(out), ";") // ;cluster
-		if !digits.MatchString(id) {
-			return "", fmt.Errorf("sbatch printed %q in place of the number of a job", out)
+		id, cluster, err := a.submitted(ctx, out, file != workerScript)
+		if cluster != "" {
+			j.Cluster = cluster
 		}
-		return id, nil
+		return id, err
 	}
 	var err error
-	if j.Array, err = submit("worker.sbatch", a.Script(), a.Arguments...); err != nil {
+	if j.Array, err = submit(workerScript, a.Script(), a.Arguments...); err != nil {
 		if strings.Contains(err.Error(), "Invalid job array specification") {
 			err = fmt.Errorf("%w (%d tasks are more than the cluster allows: raise sweep.points_per_task)", err, a.Tasks)
 		}
@@ -125,6 +181,55 @@ func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, er
 	}
 	return j, nil
 }
+
+const (
+	workerScript = "worker.sbatch"
+	workerLog    = "%a.log"
+	collectLog   = "collect.log"
+)
+
+// output says where the log of a script goes when the folder has a percent sign in its name: SLURM takes folders for patterns, too, that of the script included.
+func (a Array) output(script string) []string {
+	if !strings.Contains(a.Dir, "%") {
+		return nil
+	}
+	log := collectLog
+	if script == workerScript {
+		log = workerLog
+	}
+	return []string{"--output=" + filepath.Join(strings.ReplaceAll(a.Dir, "%", "%%"), log)}
+}
+
+// submitted finds the number of a job, and the cluster if that is said, in what sbatch has printed. With --parsable that is one line, 17 or 17;cluster; but there are sites whose
+// sbatch is a script of theirs, which prints a greeting before it, a balance after it, or the sentence for people. Where several lines might be the number, SLURM is
+// asked which of them is a job of this name; to err would leave an array at work that nobody knows of.
+func (a Array) submitted(ctx context.Context, out string, collects bool) (id, cluster string, err error) {
+	var found [][]string
+	for _, l := range strings.Split(out, "\n") {
+		if m := jobLine.FindStringSubmatch(strings.TrimSpace(l)); m != nil {
+			found = append(found, []string{m[1] + m[3], m[2] + m[4]})
+		}
+	}
+	if len(found) > 1 {
+		var ours [][]string
+		for _, f := range found {
+			lines, err := show(ctx, f[1], f[0])
+			if err == nil && len(lines) > 0 && field(lines[0], "JobName") == a.job(collects) {
+				ours = append(ours, f)
+			}
+		}
+		if len(ours) > 0 {
+			found = ours[len(ours)-1:] // numbers rise
+		}
+	}
+	if len(found) != 1 {
+		return "", "", fmt.Errorf("sbatch printed %q, in which there is no number of a job; if it has accepted one, squeue --me lists it under the name %s, and scancel --me --name=%[2]s ends it", out, a.job(collects))
+	}
+	return found[0][0], found[0][1], nil
+}
+
+// jobLine is a line with the number of a job, for programs or for people.
+var jobLine = regexp.MustCompile(`^(?:([0-9]+)(?:;([A-Za-z0-9._-]+))?|Submitted batch job ([0-9]+)(?: on cluster ([A-Za-z0-9._-]+))?)$`)
 
 // patience is how long SLURM may take to accept two jobs.
 const patience = 5 * time.Minute
@@ -147,7 +252,7 @@ func (t Tasks) Over() bool { return t.Pending+t.Running == 0 }
 // Poll asks SLURM how far the jobs are. Jobs that it has forgotten have ended. An error says that SLURM did not answer, which may pass.
 func (j Jobs) Poll(ctx context.Context) (Tasks, error) {
 	t := Tasks{Failed: map[int]string{}}
-	lines, err := show(ctx, j.Array)
+	lines, err := show(ctx, j.Cluster, j.Array)
 	if err != nil {
 		return t, err
 	}
@@ -178,7 +283,7 @@ func (j Jobs) Poll(ctx context.Context) (Tasks, error) {
 		}
 	}
 	if j.Collect != "" {
-		lines, err := show(ctx, j.Collect)
+		lines, err := show(ctx, j.Cluster, j.Collect)
 		if err != nil {
 			return t, err
 		}
@@ -191,8 +296,8 @@ func (j Jobs) Poll(ctx context.Context) (Tasks, error) {
 
 // show is what scontrol knows of a job, a line per task or group of tasks; nothing of one that is forgotten. It is asked rather than sacct, which needs
 // accounting, and rather than squeue, which forgets sooner.
-func show(ctx context.Context, id string) ([]string, error) {
-	out, err := slurm(ctx, "", "scontrol", "-o", "show", "job", id)
+func show(ctx context.Context, cluster, id string) ([]string, error) {
+	out, err := slurm(ctx, "", "scontrol", on(cluster, "-o", "show", "job", id)...)
 	if err != nil {
 		if strings.Contains(err.Error(), "Invalid job id") {
 			return nil, nil
@@ -200,6 +305,14 @@ func show(ctx context.Context, id string) ([]string, error) {
 		return nil, err
 	}
 	return strings.Split(strings.TrimSpace(out), "\n"), nil
+}
+
+// on makes a command of SLURM one for a cluster.
+func on(cluster string, args ...string) []string {
+	if cluster == "" {
+		return args
+	}
+	return append([]string{"--clusters=" + cluster}, args...)
 }
 
 var (
@@ -251,7 +364,7 @@ func (j Jobs) Cancel(ctx context.Context) error {
 		if id == "" {
 			continue
 		}
-		if _, err := slurm(ctx, "", "scancel", id); err != nil && !strings.Contains(err.Error(), "Invalid job id") {
+		if _, err := slurm(ctx, "", "scancel", on(j.Cluster, id)...); err != nil && !strings.Contains(err.Error(), "Invalid job id") {
 			errs = append(errs, err)
 		}
 	}

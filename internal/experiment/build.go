@@ -17,14 +17,16 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// Load makes the points of the experiment; files are relative to base.
-func (e Experiment) Load(base string) (*data.Set, error) {
+// Load makes the points of the experiment; files are relative to base. They take at most so many bytes of memory; 0 is no limit.
+func (e Experiment) Load(base string, memory int64) (*data.Set, error) {
 	d := e.Data
+	expect := map[string]string{"cross-entropy": data.Distributions, "logistic": data.Signs}[e.Training.Loss]
 	return data.Load(data.Spec{
 		Source: d.Source, Path: d.Path, Inputs: d.Inputs, Targets: d.Targets, TestInputs: d.TestInputs, TestTargets: d.TestTargets,
 		Classes: d.Classes, Train: d.Train, Test: d.Test, Seed: d.Seed, Normalize: d.Normalize, Encoding: d.Encoding,
 		Dimension: d.Dimension, Degree: d.Degree, Polynomial: d.Polynomial, Width: d.Width, Activation: d.Activation,
 		Index: d.Index, Modulus: d.Modulus, Outputs: d.Outputs, Noise: d.Noise,
+		Expect: expect, Memory: memory,
 	}, base)
 }
 

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/kballard/go-shellquote"
+
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
@@ -211,6 +213,15 @@ type Sweep struct {
 	Arguments     string
 }
 
+// Words are the further arguments of sbatch, as a shell splits them; a file whose arguments cannot be split is not read.
+func (s Sweep) Words() []string {
+	words, err := shellquote.Split(s.Arguments)
+	if err != nil {
+		return nil
+	}
+	return words
+}
+
 // Converge is the section converge.
 type Converge struct {
 	Widths       []int   `json:"widths,omitempty"`
@@ -296,7 +307,8 @@ func (e Experiment) Hash() string {
 
 // baseName is the name of an experiment that has none.
 func baseName(path string) string {
-	return folderSafe(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+	name := folderSafe(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
+	return strings.TrimSpace(strings.ToValidUTF8(name[:min(len(name), maxName)], ""))
 }
 
 // HashOf identifies a list of texts.

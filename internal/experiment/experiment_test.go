@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -53,7 +55,7 @@ func TestDefaults(t *testing.T) {
 // TestSimulationProblem: finite networks follow simulation.parametrization and branch_exponent, the theory does not.
 func TestSimulationProblem(t *testing.T) {
 	e := one(t, strings.NewReplacer("kind: two-layer", "kind: resnet, depth: 4, branch: {beta: 2}", "widths: [256, 1024]", "widths: [64, 16, 256], parametrization: standard, branch_exponent: 1, base_depth: 9").Replace(good))
-	set, err := e.Load("")
+	set, err := e.Load("", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,15 +272,29 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// TestShipped: every experiment file in testdata is valid.
+// TestShipped: every experiment file in testdata is valid, and among them are one of every data source and one of every loss.
 func TestShipped(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/experiments/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no experiment files: %v", err)
 	}
+	sources, losses := map[string]bool{"fashion-mnist": true, "cifar10": true}, map[string]bool{} // they are as mnist
 	for _, f := range files {
-		if _, err := Read(f); err != nil {
+		file, err := Read(f)
+		if err != nil {
 			t.Error(err)
+			continue
+		}
+		for _, p := range file.Points() {
+			sources[p.Experiment.Data.Source], losses[p.Experiment.Training.Loss] = true, true
+		}
+	}
+	for _, f := range fields {
+		seen := map[string]map[string]bool{"data.source": sources, "training.loss.kind": losses}[f.path]
+		for _, v := range f.enum {
+			if seen != nil && !seen[v] {
+				t.Errorf("no shipped experiment has %s %s", f.path, v)
+			}
 		}
 	}
 }
@@ -327,5 +343,89 @@ func BenchmarkParse(b *testing.B) {
 		if _, err := Parse("x.yaml", []byte(good)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestFolders: names of the folders of points are short, plain, readable and of one point each, also where a file system does not tell capitals apart; they depend on nothing but
+// the point. Simple values stand in them as they are.
+func TestFolders(t *testing.T) {
+	folder := func(values ...Swept) string {
+		p := Point{Values: values, Label: Label(values)}
+		return p.Folder()
+	}
+	for _, x := range []struct {
+		want   string
+		values []Swept
+	}{
+		{"richness=0.5_training.learning_rate=1e-06", []Swept{{"richness", "0.5"}, {"training.learning_rate", "1e-06"}}},
+		{"network.activation=relu", []Swept{{"network.activation", "relu"}}},
+	} {
+		if got := folder(x.values...); got != x.want {
+			t.Errorf("%q, want %q", got, x.want)
+		}
+	}
+	if a, b := folder(Swept{"data.path", "d/s/x.csv"}), folder(Swept{"data.path", "d/s-x.csv"}); a == b || !strings.HasPrefix(a, "data.path=d-s-x.csv-") {
+		t.Errorf("%q %q", a, b)
+	}
+	if got := folder(Swept{"network.activation", "{name: polynomial, coefficients: [0, 1, 0.5]}"}); strings.ContainsAny(got, "[]{} *?\\\"'") || !strings.HasPrefix(got, "network.activation=polynomial,coefficients-0,1,0.5-") {
+		t.Errorf("%q", got)
+	}
+	plain := regexp.MustCompile(`^[^/\\\[\]{}*?<>|:;&$%~#()"' \x00-\x1f\x7f]{1,100}$`)
+	seen := map[string]string{}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.StringMatching(`[a-cA-C/._ \[*?-]{0,4}`), rapid.String(), rapid.StringN(100, 400, -1))
+		values := []Swept{{"data.path", quoted(text.Draw(t, "a"))}, {"training.learning_rate", quoted(text.Draw(t, "b"))}}
+		name, label := folder(values...), Label(values)
+		if !plain.MatchString(name) || len(name) > 100 || !utf8.ValidString(name) {
+			t.Fatalf("%q of %q", name, label)
+		}
+		if other, ok := seen[strings.ToLower(name)]; ok && other != label {
+			t.Fatalf("%q is that of %q and of %q", name, other, label)
+		}
+		seen[strings.ToLower(name)] = label
+		if folder(values...) != name {
+			t.Fatal("another name for the same point")
+		}
+	})
+	var many []Swept
+	for range 12 {
+		many = append(many, Swept{"training.learning_rate", "0.001"})
+	}
+	if got := folder(many...); len(got) > 100 {
+		t.Errorf("%d bytes: %s", len(got), got)
+	}
+}
+
+// TestSlurmSettings: settings that would become more than one word of a batch script, and arguments with an open quote, are mistakes in the file; quotes that
+// close are not.
+func TestSlurmSettings(t *testing.T) {
+	const base = "data: {source: gaussian, dimension: 2, train: 3}\nnetwork: {kind: two-layer, activation: relu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 2}\n"
+	for _, x := range []struct{ section, want string }{
+		{`{partition: "cpu\n#SBATCH --account=theirs"}`, "line break"},
+		{`{account: "a --wrap=id"}`, "blank"},
+		{`{time: "01:00:00 "}`, "sweep.slurm.arguments"},
+		{`{memory: "4G'"}`, "sweep.slurm.memory"},
+		{`{arguments: "--comment='open"}`, "nterminated"},
+		{`{partition: "gpu,cpu", time: "1-00:00:00", memory: 4G, account: a_b, arguments: "--comment='two words' --qos=long"}`, ""},
+	} {
+		f, err := Parse("e.yaml", []byte(base+"sweep: {slurm: "+x.section+"}\n"))
+		if x.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", x.section, err)
+			} else if w := f.Points()[0].Experiment.Sweep.Words(); !slices.Equal(w, []string{"--comment=two words", "--qos=long"}) {
+				t.Errorf("%q", w)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), x.want) || !strings.Contains(err.Error(), "e.yaml:5:") {
+			t.Errorf("%s: %v", x.section, err)
+		}
+	}
+	if _, err := Parse("e.yaml", []byte("name: "+strings.Repeat("n", 201)+"\n"+base)); err == nil || !strings.Contains(err.Error(), "201 bytes") {
+		t.Errorf("a long name: %v", err)
+	}
+	f, err := Parse("/d/"+strings.Repeat("é", 125)+".yaml", []byte(base))
+	if err != nil || len(f.Points()[0].Experiment.Name) > 200 {
+		t.Errorf("a file with a long name: %v", err)
 	}
 }

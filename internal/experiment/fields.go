@@ -40,6 +40,9 @@ type condition struct {
 
 var inf = math.Inf(1)
 
+// leastSignificance is far in the tails of what is tested, where the laws of test statistics that samples are compared with hold no longer.
+const leastSignificance = 1e-9
+
 // Conditions.
 func sources(names ...string) condition {
 	return condition{[]string{"data.source"}, "with source " + strings.Join(names, ", "), func(e *Experiment) string {
@@ -101,7 +104,8 @@ var methods = []string{"full", "lazy", "frozen-features", "leading-order", "grad
 
 var (
 	imageSources = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10"}
-	fileSources  = []string{"npy", "csv", "idx"}
+	tableSources = []string{"npy", "csv"}
+	fileSources  = append(slices.Clone(tableSources), "idx")
 	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector"}
 	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition", HighDimensional}
 	labelled     = append([]string{"modular-addition"}, imageSources...)
@@ -116,11 +120,13 @@ var fields = []field{
 		doc: "where points come from: digits (carried by the program), image files, arrays, or a generator"},
 	{path: "data.path", at: func(e *Experiment) any { return &e.Data.Path }, required: true, when: sources("mnist", "fashion-mnist", "cifar10"),
 		doc: "folder of the data files, relative to the experiment file: the four IDX files (gzipped or not), or data_batch_1.bin … test_batch.bin"},
-	{path: "data.inputs", at: func(e *Experiment) any { return &e.Data.Inputs }, required: true, when: sources(fileSources...), doc: "file of inputs, P rows of D numbers (npy, csv) or images (idx)"},
-	{path: "data.targets", at: func(e *Experiment) any { return &e.Data.Targets }, def: "", when: sources(fileSources...), doc: "file of targets, P rows of C numbers (npy, csv) or labels (idx); for csv the last column of inputs when left out"},
+	{path: "data.inputs", at: func(e *Experiment) any { return &e.Data.Inputs }, required: true, when: sources(fileSources...),
+		doc: "file of inputs, P rows of D numbers (npy, csv) or images (idx), gzipped or not. npy: also .npz, with #key behind the name for one of several arrays. csv: separated by commas, semicolons, tabs or blanks; a header, an index column without a name, lines that begin with # and a byte-order mark are skipped, and check says so; a missing value is an error"},
+	{path: "data.targets", at: func(e *Experiment) any { return &e.Data.Targets }, def: "", when: sources(fileSources...), doc: "file of targets, P rows of C numbers (npy, csv) or labels (idx; npy, csv with data.encoding); for csv the last column of inputs when left out"},
 	{path: "data.test_inputs", at: func(e *Experiment) any { return &e.Data.TestInputs }, def: "", when: sources(fileSources...), doc: "the same for test points"},
 	{path: "data.test_targets", at: func(e *Experiment) any { return &e.Data.TestTargets }, def: "", when: sources(fileSources...), doc: "the same for test points"},
-	{path: "data.classes", at: func(e *Experiment) any { return &e.Data.Classes }, def: []int(nil), min: 0, max: 1e6, list: true, when: sources(imageSources...), doc: "which classes, in which order; all when left out"},
+	{path: "data.classes", at: func(e *Experiment) any { return &e.Data.Classes }, def: []int(nil), min: 0, max: 1e6, list: true, when: sources(slices.Concat(tableSources, imageSources)...),
+		doc: "which classes, in which order, of images, or of npy and csv with data.encoding; all that occur when left out"},
 	{path: "data.dimension", at: func(e *Experiment) any { return &e.Data.Dimension }, required: true, min: 1, max: 1e7, when: sources(generators...), doc: "number of inputs D"},
 	{path: "data.degree", at: func(e *Experiment) any { return &e.Data.Degree }, required: true, min: 1, max: 1e7, when: sources("parity"), doc: "how many of the inputs the parity is over"},
 	{path: "data.polynomial", at: func(e *Experiment) any { return &e.Data.Polynomial }, required: true, list: true, when: sources("single-index"), doc: "Hermite coefficients of the link function, degree 0 first"},
@@ -144,14 +150,18 @@ var fields = []field{
 			return "none"
 		},
 		doc: "none; sphere: every row has |x|² = D; standard: subtract the training mean and divide by one overall deviation. Default: standard for images, sphere for modular-addition, none otherwise"},
-	{path: "data.encoding", at: func(e *Experiment) any { return &e.Data.Encoding }, enum: []string{"sign", "one-hot", "centred-one-hot", "label"}, when: sources(labelled...), from: "data.classes",
+	{path: "data.encoding", at: func(e *Experiment) any { return &e.Data.Encoding }, enum: []string{"none", "sign", "one-hot", "centred-one-hot", "label"}, when: sources(slices.Concat(tableSources, labelled)...), from: "data.classes",
 		choose: func(e *Experiment) any {
-			if len(e.Data.Classes) == 2 {
+			switch {
+			case slices.Contains(tableSources, e.Data.Source):
+				return "none"
+			case len(e.Data.Classes) == 2:
 				return "sign"
 			}
 			return "one-hot"
 		},
-		doc: "targets of classes: sign (−1, +1), one-hot, centred-one-hot or the class number. Default: sign for two classes, one-hot for more"},
+		doc: "targets of classes: sign (−1, +1), one-hot, centred-one-hot, or label, their numbers from 0 (0 and 1 of two). Default: sign for two classes, one-hot for more; none for npy and csv, whose targets are then as they are. " +
+			"With another, those are one column of classes: whole numbers in their order, or, in csv, words in that of the alphabet"},
 
 	{path: "data.ratio", at: func(e *Experiment) any { return &e.Data.Ratio }, required: true, min: 0, open: true, max: inf, when: highDimensional, doc: "δ = P/D: P → ∞ Gaussian points in D → ∞ dimensions; simulations have simulation.dimensions"},
 
@@ -190,7 +200,7 @@ var fields = []field{
 	{path: "training.momentum", at: func(e *Experiment) any { return &e.Training.Momentum }, required: true, min: 0, max: 1, below: true, when: momentumOnly, doc: "μ, in [0, 1)"},
 	{path: "training.weight_decay", at: func(e *Experiment) any { return &e.Training.WeightDecay }, def: 0., min: 0, max: inf, doc: "λ, decoupled from the gradient"},
 	{path: "training.integrator", at: func(e *Experiment) any { return &e.Training.Integrator }, def: "rk45", enum: integrators, when: flowOnly, doc: formulas(integrators)},
-	{path: "training.tolerance", at: func(e *Experiment) any { return &e.Training.Tolerance }, def: 1e-6, min: 1e-14, max: 0.5, when: adaptiveOnly, doc: "error per step"},
+	{path: "training.tolerance", at: func(e *Experiment) any { return &e.Training.Tolerance }, def: 1e-4, min: 1e-14, max: 0.5, when: adaptiveOnly, doc: "error per step of an adaptive integrator; the default leaves about a tenth of the sampling error of some thousand sites, in deep networks up to half, and kinked activations make smaller ones dear"},
 	{path: "training.schedule.kind", at: func(e *Experiment) any { return &e.Training.Schedule.Kind }, def: "constant", enum: names(ode.ScheduleKinds()), when: optimiserOnly, doc: "learning-rate schedule: factor^⌊n/every⌋, half a cosine or a line down to final, factor^n"},
 	{path: "training.schedule.warmup", at: func(e *Experiment) any { return &e.Training.Schedule.Warmup }, def: 0, min: 0, max: 1e8, when: optimiserOnly, doc: "steps over which the rate rises linearly first"},
 	{path: "training.schedule.every", at: func(e *Experiment) any { return &e.Training.Schedule.Every }, required: true, min: 1, max: 1e8, when: every, doc: "steps between drops"},
@@ -271,9 +281,9 @@ var fields = []field{
 	{path: "converge.seeds", at: func(e *Experiment) any { return &e.Converge.Seeds }, from: "simulation.seeds", choose: func(e *Experiment) any { return max(e.Simulation.Seeds, 2) }, min: 2, max: 1e6,
 		doc: "networks of the largest width of converge, and of smaller ones so many that the number of neurons is the same; simulation.seeds when left out"},
 	{path: "converge.confidence", at: func(e *Experiment) any { return &e.Converge.Confidence }, def: 0.95, min: 0, max: 1, open: true, below: true, doc: "confidence of the intervals that converge prints"},
-	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: 0, max: 1, open: true, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
+	{path: "converge.significance", at: func(e *Experiment) any { return &e.Converge.Significance }, def: 0.01, min: leastSignificance, max: 1, below: true, doc: "chance that converge rejects a right limit, all its tests together"},
 
-	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation allowed beyond three standard errors"},
+	{path: "compare.tolerance", at: func(e *Experiment) any { return &e.Compare.Tolerance }, def: 0.01, min: 0, max: inf, doc: "relative distance of theory and simulation that is no disagreement, beside sampling errors"},
 
 	{path: "transfer.parameter", at: func(e *Experiment) any { return &e.Transfer.Parameter }, when: pointsOnly, single: true, quiet: true, def: LearningRate, enum: []string{LearningRate, RichnessKey, BranchBeta},
 		doc: "hyperparameter whose best value transfer looks for, at every one of several simulation.widths or, with a list of network.depth, depths; other lists make one panel each"},

@@ -65,6 +65,7 @@ var variety = []string{
 	"data: {source: digits, classes: [3, 8], train: 7, test: 5, encoding: label}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: step, every: 3, factor: 0.5}}\n" +
 		"sweep: {points_per_task: 7, slurm: {partition: cpu, account: a, time: \"01:00:00\", cpus: 2, memory: 4G, parallel: 3, arguments: --qos=long}}\n",
 	"data: {source: mnist, path: a, train: 7}\nnetwork: {kind: mlp, depth: 3, activation: {relu: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: momentum, momentum: 0.5, loss: {kind: cross-entropy}, schedule: {kind: cosine}}\ntheory: {method: lazy}\n",
+	"data: {source: csv, inputs: x, classes: [70, 3], encoding: sign}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic}\n",
 	"data: {source: npy, inputs: x, targets: y, test_inputs: tx, test_targets: ty}\nnetwork: {kind: resnet, depth: 4, activation: {name: leaky-relu, slope: 0.1, gain: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow}\n" +
 		"transfer: {parameter: branch.beta, low: 0.1, high: 10, points: 7, refine: 1, loss: test, step: 3, theory: both, tolerance: 0.2}\n",
 	"data: {source: parity, dimension: 5, degree: 2, train: 7}\nnetwork: {kind: resnet, depth: infinite, activation: erf}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic, batch: {size: 3}}\nrecord: {kernels: all}\n",

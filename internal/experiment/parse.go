@@ -47,6 +47,54 @@ func (p *Point) Map() map[string]string {
 	return m
 }
 
+// Folder is a name for the run folder of a point beside others of the same product: readable, at most maxFolder bytes long, and another one for every label, on
+// file systems that do not tell capitals from small letters, too. It depends on the label alone, so that a product may grow. A label that a name cannot hold as it is has a
+// part of its hash in it.
+func (p *Point) Folder() string {
+	exact := len(p.Label) <= maxFolder
+	words := make([]string, len(p.Values))
+	for i, v := range p.Values {
+		// Text that is quoted, lists and mappings are not words; a word with a slash or a capital is not its own name.
+		for _, c := range v.Value {
+			exact = exact && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.ContainsRune("+-._", c))
+		}
+		words[i] = v.Key + "=" + safeWord(v.Value)
+	}
+	name := strings.Join(words, "_")
+	if exact {
+		return name
+	}
+	const digits = 8
+	if len(name) > maxFolder-digits-1 { // the ends of keys say most
+		for i, v := range p.Values {
+			words[i] = v.Key[strings.LastIndex(v.Key, ".")+1:] + "=" + safeWord(v.Value)
+		}
+		name = strings.Join(words, "_")
+	}
+	if most := maxFolder - digits - 1; len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "")
+	}
+	return name + "-" + HashOf([]string{p.Label})[:digits]
+}
+
+// maxFolder is the length of the names of folders of points, less than half of what file systems take.
+const maxFolder = 100
+
+// safeWord is a value without what shells, file systems and patterns take for something else.
+func safeWord(value string) string {
+	s := strings.TrimPrefix(value, "{name: ")
+	s = strings.ReplaceAll(s, ", ", ",")
+	return strings.Map(func(c rune) rune {
+		switch {
+		case strings.ContainsRune("{}[]\" ", c):
+			return -1
+		case strings.ContainsRune("/\\:*?<>|'$&;`!#%~()=@^", c) || !unicode.IsPrint(c) || c == unicode.ReplacementChar:
+			return '-'
+		}
+		return c
+	}, s)
+}
+
 // Points returns the experiments of the product of all lists, in file order, the last list fastest.
 func (f *File) Points() []Point { return f.points }
 
@@ -610,6 +658,10 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 	if !ok {
 		return bad()
 	}
+	if hint := extreme(x); hint != "" {
+		r.fail(tok, "%s is %s; expected %s%s", f.path, tok.Value, f.typeName(), hint)
+		return nil, false
+	}
 	if !f.inRange(x) {
 		r.fail(tok, "%s is %s; expected %s", f.path, tok.Value, f.typeName())
 		return nil, false
@@ -678,8 +730,8 @@ func (r *reader) numbers(f *field, n ast.Node, integers bool) ([]float64, bool) 
 			continue
 		}
 		x, ok := number(item)
-		if !ok || !f.inRange(x) || integers && !whole(x) {
-			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), numberHint(item))
+		if hint := extreme(x); !ok || hint != "" || !f.inRange(x) || integers && !whole(x) {
+			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), cmp.Or(numberHint(item), hint))
 			continue
 		}
 		out = append(out, x)
@@ -761,6 +813,24 @@ func number(n ast.Node) (float64, bool) {
 	x, err := strconv.ParseFloat(t.Value, 64)
 	// x + 0 has no negative zero, which would give equal experiments different hashes.
 	return x + 0, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0)
+}
+
+// Numbers of a file other than zero are between tiny and huge in size. Kernels are squares of what the file scales, and their norms squares of kernels: fourth powers of
+// these are still numbers.
+const (
+	huge = 1e75
+	tiny = 1 / huge
+)
+
+// extreme says why a number is too large or too close to zero to compute with, or "".
+func extreme(x float64) string {
+	switch a := math.Abs(x); {
+	case a > huge:
+		return fmt.Sprintf("; sizes above %g leave no room for their powers", huge)
+	case a > 0 && a < tiny:
+		return fmt.Sprintf("; sizes below %g leave no room for their powers", tiny)
+	}
+	return ""
 }
 
 // parameterKey is the name of the parameter of a base function, "" for those without.
@@ -918,17 +988,17 @@ func (r *reader) parameter(path, key string, p *ast.MappingValueNode, a *kernels
 				continue
 			}
 			x, ok := number(item)
-			if !ok {
-				r.fail(start(item), "%s: the coefficient is %s; expected number%s", path, describe(item), numberHint(item))
+			if hint := extreme(x); !ok || hint != "" {
+				r.fail(start(item), "%s: the coefficient is %s; expected number%s", path, describe(item), cmp.Or(numberHint(item), hint))
 			}
 			a.Coefficients = append(a.Coefficients, x)
 		}
 		return
 	}
 	x, ok := number(n)
-	switch {
-	case !ok:
-		r.fail(start(n), "%s: the %s is %s; expected number%s", path, key, describe(n), numberHint(n))
+	switch hint := extreme(x); {
+	case !ok || hint != "":
+		r.fail(start(n), "%s: the %s is %s; expected number%s", path, key, describe(n), cmp.Or(numberHint(n), hint))
 	case key == "gain" && x == 0, key == "scale" && x == 0:
 		r.fail(start(n), "%s: the %s is zero, which makes φ constant", path, key)
 	case key == "gain":
@@ -962,7 +1032,7 @@ func (r *reader) product() []Point {
 			choice[p] = index[k]
 			pt.Values = append(pt.Values, Swept{p, render(r.given[p].alternatives[index[k]])})
 		}
-		pt.Label = label(pt.Values)
+		pt.Label = Label(pt.Values)
 		r.fill(&pt.Experiment, choice)
 		points = append(points, pt)
 		k := len(index) - 1
@@ -978,7 +1048,8 @@ func (r *reader) product() []Point {
 	}
 }
 
-func label(values []Swept) string {
+// Label is the values of swept keys on one line.
+func Label(values []Swept) string {
 	s := make([]string, len(values))
 	for i, v := range values {
 		s[i] = v.Key + "=" + v.Value
@@ -1069,7 +1140,7 @@ func (r *reader) where(choice map[string]int, keys []string) string {
 	if len(s) == 0 {
 		return ""
 	}
-	return " (where " + label(s) + ")"
+	return " (where " + Label(s) + ")"
 }
 
 // absent reports the sections that hold the given required keys.
@@ -1219,10 +1290,8 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// YAML writes an experiment with every key that applies.
-func (e Experiment) YAML() []byte {
-	var b strings.Builder
-	var open []string
+// each calls do with every key that applies and says something, in the order of the table.
+func (e Experiment) each(do func(f *field, value any)) {
 	for i := range fields {
 		f := &fields[i]
 		if f.applies(&e) != "" {
@@ -1241,6 +1310,15 @@ func (e Experiment) YAML() []byte {
 		if s, ok := v.(string); ok && s == "" {
 			continue
 		}
+		do(f, v)
+	}
+}
+
+// YAML writes an experiment with every key that applies.
+func (e Experiment) YAML() []byte {
+	var b strings.Builder
+	var open []string
+	e.each(func(f *field, v any) {
 		parts := strings.Split(f.path, ".")
 		for k := 0; k < len(parts)-1; k++ {
 			if k >= len(open) || open[k] != parts[k] {
@@ -1250,6 +1328,6 @@ func (e Experiment) YAML() []byte {
 		}
 		open = open[:len(parts)-1]
 		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(parts)-1), parts[len(parts)-1], renderWith(v, portable))
-	}
+	})
 	return []byte(b.String())
 }

@@ -5,6 +5,10 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/kballard/go-shellquote"
+
+	"github.com/seed39b58f2d/dmft/internal/executor"
 )
 
 // A rule ties several keys together. It is asked only when every key in on is known, and reported at the first key of on that the file gives,
@@ -21,6 +25,22 @@ var generalRules = []rule{
 	{[]string{"name"}, func(e *Experiment) string {
 		if s := folderSafe(e.Name); s != e.Name {
 			return fmt.Sprintf("name is %q; it names the run folder, so it holds no slashes or control characters; %s would do", e.Name, s)
+		}
+		return ""
+	}},
+	{[]string{"name"}, func(e *Experiment) string {
+		if n := len(e.Name); n > maxName {
+			return fmt.Sprintf("name has %d bytes; it names the run folder, whose name has at most %d", n, maxName)
+		}
+		return ""
+	}},
+	{[]string{"sweep.slurm.partition"}, func(e *Experiment) string { return slurmWord("partition", e.Sweep.Partition) }},
+	{[]string{"sweep.slurm.account"}, func(e *Experiment) string { return slurmWord("account", e.Sweep.Account) }},
+	{[]string{"sweep.slurm.time"}, func(e *Experiment) string { return slurmWord("time", e.Sweep.Time) }},
+	{[]string{"sweep.slurm.memory"}, func(e *Experiment) string { return slurmWord("memory", e.Sweep.Memory) }},
+	{[]string{"sweep.slurm.arguments"}, func(e *Experiment) string {
+		if _, err := shellquote.Split(e.Sweep.Arguments); err != nil {
+			return fmt.Sprintf("sweep.slurm.arguments are %q, which a shell would not split into words either: %v", e.Sweep.Arguments, err)
 		}
 		return ""
 	}},
@@ -95,12 +115,24 @@ var generalRules = []rule{
 	{[]string{"data.classes", "data.source", "data.encoding"}, func(e *Experiment) string {
 		c := e.Data.Classes
 		for _, v := range c {
-			if v > 9 && e.Data.Source != "idx" { // of idx files, the labels decide
+			if v > 9 && !slices.Contains(fileSources, e.Data.Source) { // of files, the labels decide
 				return fmt.Sprintf("data.classes holds %d; the classes of %s are 0 to 9", v, e.Data.Source)
 			}
 		}
 		if len(c) == 1 && e.Data.Encoding != "label" {
 			return "data.classes is one class alone, which leaves nothing to tell apart; give at least two"
+		}
+		return ""
+	}},
+	{[]string{"data.encoding", "data.source"}, func(e *Experiment) string {
+		if e.Data.Encoding == "none" && !slices.Contains(tableSources, e.Data.Source) {
+			return fmt.Sprintf("data.encoding is none, which is for npy and csv; the source %s has classes: use sign, one-hot, centred-one-hot or label", e.Data.Source)
+		}
+		return ""
+	}},
+	{[]string{"data.classes", "data.encoding", "data.source"}, func(e *Experiment) string {
+		if len(e.Data.Classes) > 0 && e.Data.Encoding == "none" && slices.Contains(tableSources, e.Data.Source) {
+			return fmt.Sprintf("data.classes of %s are chosen when data.encoding says that the targets are classes: sign, one-hot, centred-one-hot or label", e.Data.Source)
 		}
 		return ""
 	}},
@@ -170,7 +202,7 @@ var generalRules = []rule{
 	{[]string{"training.loss.kind", "data.source", "data.encoding", "data.classes"}, func(e *Experiment) string {
 		var targets string // as they are; empty where only the file can tell
 		switch s := e.Data.Source; {
-		case slices.Contains(labelled, s):
+		case slices.Contains(labelled, s), slices.Contains(tableSources, s) && e.Data.Encoding != "none":
 			targets = e.Data.Encoding
 		case s == "parity":
 			targets = "sign"
@@ -257,6 +289,17 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+}
+
+// maxName is the most bytes of a name, which leaves room for what a command adds to it.
+const maxName = 200
+
+// slurmWord says why a setting of SLURM is not one word.
+func slurmWord(key, value string) string {
+	if why := executor.Word(value); why != "" {
+		return fmt.Sprintf("sweep.slurm.%s is not one word for a batch script: %s; further options go into sweep.slurm.arguments", key, why)
+	}
+	return ""
 }
 
 // rising says why a list is no ladder. One that is too short is for converge to refuse: other commands do not look at it.

@@ -28,7 +28,7 @@ func (p TransferPanel) Label() string {
 	if p.Over == "depth" && p.Width > 0 {
 		v = append(slices.Clone(v), Swept{"width", fmt.Sprint(p.Width)})
 	}
-	return label(v)
+	return Label(v)
 }
 
 // ParameterKey is the key of the hyperparameter of section transfer.
@@ -86,7 +86,7 @@ func (f *File) TransferPanels() ([]TransferPanel, error) {
 			widths = e.Simulation.Widths
 		}
 		for _, w := range widths {
-			key := fmt.Sprint(label(rest), "|", w)
+			key := fmt.Sprint(Label(rest), "|", w)
 			i, ok := at[key]
 			if !ok {
 				i = len(panels)

@@ -31,13 +31,13 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
-// Figure is a grid of panels, filled by rows.
+// Figure is a grid of panels, filled by rows, with one legend above them all: a label means the same in all panels, and entries are in the order of the series.
 type Figure struct {
 	Title                   string
 	Caption                 string  // what is to be known beside the title, in small letters below the panels
 	Columns                 int     // 0 is as many as panels, up to 3
 	PanelWidth, PanelHeight float64 // inches; 0 is 3.2 × 2.5
-	Legend                  bool    // one legend for all panels, above them; a label means the same in all
+	SameY                   bool    // axes of y with the same label have the same range
 	Panels                  []Panel
 }
 
@@ -45,10 +45,9 @@ type Figure struct {
 type Panel struct {
 	Title      string
 	X, Y       Axis
-	Series     []Series // drawn in this order, later ones on top
+	Series     []Series // drawn in this order, later ones on top, and those that ask for it above all others
 	Histograms []Histogram
 	Heat       *HeatMap
-	NoLegend   bool
 	Blank      bool // an empty place in the grid
 }
 
@@ -74,7 +73,8 @@ const (
 	Reference // thin grey dashes: a slope or level to compare with
 )
 
-// Series is a curve. Lo and Hi, when given, are a band around lines and error bars of points. A NaN is a gap.
+// Series is a curve. Lo and Hi, when given, are a band around lines and error bars of points. A NaN is a gap. Where the curve leaves the axes upwards or downwards, there
+// is a triangle, and its band ends.
 type Series struct {
 	Label  string
 	X, Y   []float64
@@ -82,6 +82,7 @@ type Series struct {
 	Style  Style
 	Color  color.NRGBA // zero is black
 	Width  float64     // points; 0 is 1.2
+	Top    bool        // above all others
 }
 
 // Histogram is a density of values; all histograms of a panel share their bins.
@@ -188,23 +189,21 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 		title = 16 + 11.5*vg.Length(strings.Count(words, "\n"))
 	}
 	plots := make([][]*plot.Plot, rows)
+	ranges := f.ranges()
 	var entries [][]entry
 	for r := range plots {
 		plots[r] = make([]*plot.Plot, cols)
 		for c := range plots[r] {
 			if i := r*cols + c; i < len(f.Panels) && !f.Panels[i].Blank {
 				var e []entry
-				if plots[r][c], e, err = f.Panels[i].plot(text, !f.Legend, pw, ph); err != nil {
+				if plots[r][c], e, err = f.Panels[i].plot(text, ranges[i]); err != nil {
 					return nil, fmt.Errorf("panel %d: %w", i+1, err)
 				}
 				entries = append(entries, e)
 			}
 		}
 	}
-	legend := &strip{}
-	if f.Legend {
-		legend = newStrip(text, entries, w)
-	}
+	legend := newStrip(text, entries, w)
 	top := title + legend.height()
 	h += top + below
 	paint := func(canvas vg.CanvasSizer) {
@@ -260,9 +259,6 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 	default:
 		return nil, fmt.Errorf("unknown format %q; use png, svg or pdf", format)
 	}
-	if text.err != nil {
-		return nil, text.err
-	}
 	var b bytes.Buffer
 	if _, err := out.WriteTo(&b); err != nil {
 		return nil, err
@@ -296,17 +292,72 @@ func caption(p *plot.Plot, c draw.Canvas) draw.Canvas {
 	return draw.Crop(c, 0, 0, 0, area.Max.Y-p.DataCanvas(c).Max.Y)
 }
 
-// plot makes the gonum plot of a panel of the given size in inches, with a legend of its own or with the entries for one elsewhere.
-func (p *Panel) plot(text *texts, own bool, pw, ph float64) (*plot.Plot, []entry, error) {
+// extent are the histograms of a panel and the ranges of its axes, in the coordinates that are drawn.
+type extent struct {
+	histograms []bins
+	x, y       [2]float64
+}
+
+// ranges chooses what every panel shows.
+func (f *Figure) ranges() []extent {
+	out := make([]extent, len(f.Panels))
+	type scale struct {
+		label string
+		log   bool
+	}
+	shared := map[scale][2]float64{}
+	key := func(p Panel) scale { return scale{p.Y.Label, p.Y.Log} }
+	for i, p := range f.Panels {
+		if p.Blank {
+			continue
+		}
+		e := &out[i]
+		e.histograms = p.histograms()
+		e.x, e.y = p.ranges(e.histograms)
+		if !p.shows() {
+			continue
+		}
+		r, ok := shared[key(p)]
+		if !ok {
+			r = e.y
+		}
+		shared[key(p)] = [2]float64{math.Min(r[0], e.y[0]), math.Max(r[1], e.y[1])}
+	}
+	if f.SameY {
+		for i, p := range f.Panels {
+			if r, ok := shared[key(p)]; ok && !p.Blank {
+				out[i].y = r
+			}
+		}
+	}
+	return out
+}
+
+// shows says whether a panel has something on its axes.
+func (p *Panel) shows() bool {
+	for _, s := range p.Series {
+		for i := range min(len(s.X), len(s.Y)) {
+			if x, y := transform(s.X[i], p.X.Log), transform(s.Y[i], p.Y.Log); s.Style != Reference && !math.IsNaN(x-y) && !math.IsInf(x-y, 0) {
+				return true
+			}
+		}
+	}
+	for _, h := range p.Histograms {
+		if len(h.Values) > 0 {
+			return true
+		}
+	}
+	return p.Heat != nil
+}
+
+// plot makes the gonum plot of a panel, and the entries for the legend.
+func (p *Panel) plot(text *texts, show extent) (*plot.Plot, []entry, error) {
 	g := plot.New()
 	g.Title.Text = p.Title
 	g.Title.TextStyle = text.style(8.5)
 	g.Title.TextStyle.XAlign, g.Title.TextStyle.YAlign = draw.XCenter, draw.YTop
 	g.Title.Padding = 4
 	g.BackgroundColor = nil
-	old := g.Legend.TextStyle
-	g.Legend.TextStyle = text.style(6.5)
-	g.Legend.TextStyle.XAlign, g.Legend.TextStyle.YAlign = old.XAlign, old.YAlign
 	for _, a := range []struct {
 		axis *plot.Axis
 		spec Axis
@@ -335,7 +386,13 @@ func (p *Panel) plot(text *texts, own bool, pw, ph float64) (*plot.Plot, []entry
 		if err := p.Heat.check(); err != nil {
 			return nil, nil, err
 		}
-		g.Add(p.Heat)
+		heat := p.Heat
+		if heat.Matrix {
+			heat = heat.upsideDown()
+			g.Y.Tick.Marker = downTicks{g.Y.Tick.Marker}
+			show.y = [2]float64{-show.y[1], -show.y[0]}
+		}
+		g.Add(heat)
 		g.X.LineStyle.Width, g.Y.LineStyle.Width = 0, 0 // the map has a frame
 	} else {
 		grid := plotter.NewGrid()
@@ -343,23 +400,26 @@ func (p *Panel) plot(text *texts, own bool, pw, ph float64) (*plot.Plot, []entry
 		grid.Vertical.Width, grid.Horizontal.Width = 0.4, 0.4
 		g.Add(grid)
 	}
-	histograms := p.histograms()
-	xr, yr := p.ranges(histograms)
+	histograms, xr, yr := show.histograms, show.x, show.y
 	var entries []entry
 	for i, h := range histograms {
 		entries = append(entries, h.draw(g, p.Histograms[i]))
 	}
 	drawn := len(histograms) > 0 || p.Heat != nil
-	for _, s := range p.Series {
-		e, any, err := s.draw(g, p.X.Log, p.Y.Log, yr[0], yr[1])
-		if err != nil {
-			return nil, nil, err
-		}
-		drawn = drawn || any
-		if s.Label != "" {
-			entries = append(entries, e)
+	of := make([]entry, len(p.Series))
+	for _, top := range []bool{false, true} {
+		for i, s := range p.Series {
+			if s.Top != top {
+				continue
+			}
+			e, any, err := s.draw(g, p.X.Log, p.Y.Log, yr[0], yr[1])
+			if err != nil {
+				return nil, nil, err
+			}
+			of[i], drawn = e, drawn || any
 		}
 	}
+	entries = append(entries, of...)
 	if !drawn {
 		l, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: (xr[0] + xr[1]) / 2, Y: (yr[0] + yr[1]) / 2}}, Labels: []string{"no data"}})
 		if err != nil {
@@ -370,9 +430,6 @@ func (p *Panel) plot(text *texts, own bool, pw, ph float64) (*plot.Plot, []entry
 		g.Add(l)
 	}
 	g.X.Min, g.X.Max, g.Y.Min, g.Y.Max = xr[0], xr[1], yr[0], yr[1]
-	if own && !p.NoLegend {
-		p.legend(g, entries, histograms, pw, ph)
-	}
 	return g, entries, nil
 }
 
@@ -510,26 +567,37 @@ func (s Series) draw(g *plot.Plot, logX, logY bool, bottom, top float64) (entry,
 	case Reference:
 		style.Dashes, style.Width, style.Color = []vg.Length{3, 2}, 0.8, color.Gray{110}
 	}
+	inside := func(q point) bool { return q.y >= bottom && q.y <= top }
 	for _, run := range runs {
-		if s.Lo != nil && s.Style != Points && len(run) > 1 {
-			var poly plotter.XYs
-			for _, q := range run {
-				poly = append(poly, plotter.XY{X: q.x, Y: q.hi})
+		if s.Lo == nil || s.Style == Points {
+			continue
+		}
+		for first := 0; first < len(run); first++ {
+			last := first
+			for last < len(run) && inside(run[last]) {
+				last++
 			}
-			for i := len(run) - 1; i >= 0; i-- {
-				poly = append(poly, plotter.XY{X: run[i].x, Y: run[i].lo})
+			if last-first > 1 {
+				var poly plotter.XYs
+				for _, q := range run[first:last] {
+					poly = append(poly, plotter.XY{X: q.x, Y: q.hi})
+				}
+				for i := last - 1; i >= first; i-- {
+					poly = append(poly, plotter.XY{X: run[i].x, Y: run[i].lo})
+				}
+				band, err := plotter.NewPolygon(poly)
+				if err != nil {
+					return e, false, err
+				}
+				faint := col
+				faint.A = 50
+				band.Color, band.LineStyle.Width = faint, 0
+				g.Add(band)
+				if len(e.thumb) == 0 {
+					e.thumb = append(e.thumb, band)
+				}
 			}
-			band, err := plotter.NewPolygon(poly)
-			if err != nil {
-				return e, false, err
-			}
-			faint := col
-			faint.A = 50
-			band.Color, band.LineStyle.Width = faint, 0
-			g.Add(band)
-			if len(e.thumb) == 0 {
-				e.thumb = append(e.thumb, band)
-			}
+			first = max(first, last)
 		}
 	}
 	for _, run := range runs {
@@ -571,7 +639,57 @@ func (s Series) draw(g *plot.Plot, logX, logY bool, bottom, top float64) (entry,
 			e.thumb = append(e.thumb, line)
 		}
 	}
+	if s.Style != Reference {
+		for _, run := range runs {
+			for side, at := range []float64{top, bottom} {
+				out := func(q point) bool { return side == 0 && q.y > top || side == 1 && q.y < bottom }
+				var marks plotter.XYs
+				for i, q := range run {
+					switch {
+					case !out(q):
+					case s.Style == Points:
+						marks = append(marks, plotter.XY{X: q.x, Y: at})
+					case i == 0:
+						marks = append(marks, plotter.XY{X: q.x, Y: at})
+					case !out(run[i-1]): // where the line crosses the edge
+						u := (at - run[i-1].y) / (q.y - run[i-1].y)
+						marks = append(marks, plotter.XY{X: run[i-1].x + u*(q.x-run[i-1].x), Y: at})
+					}
+				}
+				if len(marks) == 0 {
+					continue
+				}
+				if s.Style != Points { // of a curve that comes and goes the first will do
+					marks = marks[:1]
+				}
+				sc, err := plotter.NewScatter(marks)
+				if err != nil {
+					return e, false, err
+				}
+				sc.GlyphStyle = draw.GlyphStyle{Color: col, Radius: 3, Shape: arrowhead{down: side == 1}}
+				g.Add(sc)
+			}
+		}
+	}
 	return e, len(runs) > 0, nil
+}
+
+// arrowhead marks where a curve leaves the axes: its tip is at the edge.
+type arrowhead struct{ down bool }
+
+// DrawGlyph implements draw.GlyphDrawer.
+func (a arrowhead) DrawGlyph(c *draw.Canvas, sty draw.GlyphStyle, at vg.Point) {
+	h := sty.Radius * 1.6
+	if a.down {
+		h = -h
+	}
+	c.SetColor(sty.Color)
+	var p vg.Path
+	p.Move(at)
+	p.Line(vg.Point{X: at.X - sty.Radius*0.8, Y: at.Y - h})
+	p.Line(vg.Point{X: at.X + sty.Radius*0.8, Y: at.Y - h})
+	p.Close()
+	c.Fill(p)
 }
 
 // decimate keeps the extremes of each of n slices of a long line, which is all that can be seen of it.

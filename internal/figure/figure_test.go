@@ -129,7 +129,6 @@ func TestHardData(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for want, f := range map[string]*Figure{
 		"no panels":         {},
-		"no character '漢'":  {Panels: []Panel{{Title: "漢字"}}},
 		"1 rows with 2 y":   {Panels: []Panel{{Heat: &HeatMap{X: []float64{1}, Y: []float64{1, 2}, Z: [][]float64{{1}}}}}},
 		"1 values with 2 x": {Panels: []Panel{{Heat: &HeatMap{X: []float64{1, 2}, Y: []float64{1}, Z: [][]float64{{1}}}}}},
 		"do not rise at 1":  {Panels: []Panel{{Heat: &HeatMap{X: []float64{1, 1}, Y: []float64{1}, Z: [][]float64{{1, 2}}}}}},
@@ -158,12 +157,30 @@ func TestTicks(t *testing.T) {
 		}
 		return out
 	}
+	given := func(values ...float64) (out []string) {
+		for _, x := range (givenTicks{Axis{Log: true, Ticks: values}}).Ticks(-9, 9) {
+			out = append(out, x.Label)
+		}
+		return out
+	}
 	for _, tc := range [][2]string{
 		{labels(lin(0, 1)), "0 0.2 0.4 0.6 0.8 1"},
 		{labels(lin(-3.2, 3.3)), "−2 0 2"},
-		{labels(lin(0, 1e6)), "0 2·10⁵ 4·10⁵ 6·10⁵ 8·10⁵ 10⁶"},
-		{labels(log(-4, 0)), "10⁻⁴ 10⁻³ 10⁻² 10⁻¹ 1"},
-		{labels(log(0, 1)), "1 2 5 10"},
+		{labels(lin(0, 1e6)), "0 0.2·10⁶ 0.4·10⁶ 0.6·10⁶ 0.8·10⁶ 1·10⁶"},
+		{labels(lin(0, 150000)), "0 0.5·10⁵ 1·10⁵ 1.5·10⁵"},
+		{labels(lin(0, 3e-4)), "0 1·10⁻⁴ 2·10⁻⁴ 3·10⁻⁴"},
+		{labels(lin(0.1, 0.3)), "0.1 0.15 0.2 0.25 0.3"},
+		{labels(log(-4, 0)), "10⁻⁴ 10⁻³ 10⁻² 10⁻¹ 10⁰"},
+		{labels(log(-12, 0)), "10⁻¹² 10⁻¹⁰ 10⁻⁸ 10⁻⁶ 10⁻⁴ 10⁻² 10⁰"},
+		{labels(log(0, 1)), "1 2 3 5 7 10"},
+		{labels(log(-1.5, 0.2)), "0.05 0.1 0.2 0.5 1"}, // not 0.05 beside 10⁻¹
+		{labels(log(-1.31, 0.7)), "0.05 0.1 0.2 0.5 1 2 5"},
+		{labels(log(-4.6, -2.1)), "3·10⁻⁵ 1·10⁻⁴ 3·10⁻⁴ 1·10⁻³ 3·10⁻³"},
+		{labels(log(2.9, 5.1)), "10³ 10⁴ 10⁵"},
+		{labels(log(0.74, 1.28)), "6 8 10 12 14 16 18"},
+		{labels(log(-0.004, 0.004)), "0.995 1 1.005"},
+		{labels(given(0.0001, 0.001, 0.01)), "10⁻⁴ 10⁻³ 10⁻²"},
+		{labels(given(32, 64, 512)), "32 64 512"},
 	} {
 		if tc[0] != tc[1] {
 			t.Errorf("ticks %q, want %q", tc[0], tc[1])
@@ -174,7 +191,7 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; negative values make them diverge.
+// TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; they diverge from zero where both signs can be.
 func TestHeatMap(t *testing.T) {
 	h := &HeatMap{X: []float64{0, 1, 2, 3}, Y: []float64{0, 1, 10}, Z: [][]float64{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, math.NaN()}}, Bar: "K"}
 	img := h.image()
@@ -189,13 +206,28 @@ func TestHeatMap(t *testing.T) {
 			t.Errorf("pixel %d, %d is %v, want %v", tc.x, tc.y, got, tc.want)
 		}
 	}
-	if lo, hi, rgb := (&HeatMap{Z: [][]float64{{-1, 3}}}).scale(); lo != -3 || hi != 3 || &rgb[0] != &divergingRGB[0] {
-		t.Errorf("scale %g … %g of values of both signs", lo, hi)
+	for _, tc := range []struct {
+		name   string
+		h      HeatMap
+		lo, hi float64
+		at     float64
+		want   color.NRGBA
+	}{
+		{"both signs", HeatMap{Signed: true, Z: [][]float64{{-1, 3}}}, -1, 3, 0, interpolate(divergingRGB, 0.5)},
+		{"the lowest of both signs", HeatMap{Signed: true, Z: [][]float64{{-1, 3}}}, -1, 3, -3, interpolate(divergingRGB, 0)},
+		{"one sign of two", HeatMap{Signed: true, Z: [][]float64{{1, 3}}}, 0, 3, 3, interpolate(divergingRGB, 1)},
+		{"nothing", HeatMap{Signed: true, Z: [][]float64{{0}}}, 0, 1, 0, interpolate(divergingRGB, 0.5)},
+		{"a sequence", HeatMap{Z: [][]float64{{-1, 3}}}, -1, 3, -1, viridisAt(0)},
+		{"shared", HeatMap{Min: 1, Max: 2, Z: [][]float64{{-1, 3}}}, 1, 2, 2, viridisAt(1)},
+	} {
+		if lo, hi, of := tc.h.scale(); lo != tc.lo || hi != tc.hi || of(tc.at) != tc.want {
+			t.Errorf("%s: %g … %g, %v at %g", tc.name, lo, hi, of(tc.at), tc.at)
+		}
 	}
-	if lo, hi, rgb := (&HeatMap{Min: 1, Max: 2, Z: [][]float64{{-1, 3}}}).scale(); lo != 1 || hi != 2 || &rgb[0] != &viridisRGB[0] {
-		t.Errorf("scale %g … %g when shared", lo, hi)
+	if m := (&HeatMap{Matrix: true, X: []float64{1}, Y: []float64{1, 2, 4}, Z: [][]float64{{0}, {1}, {2}}}).upsideDown(); m.Z[2][0] != 0 || m.Y[0] != -4 || m.Y[2] != -1 || m.check() != nil {
+		t.Errorf("the first row is not on top: %v at %v", m.Z, m.Y)
 	}
-	f := &Figure{Columns: 2, PanelWidth: 3, PanelHeight: 2, Legend: true, Panels: []Panel{
+	f := &Figure{Columns: 2, PanelWidth: 3, PanelHeight: 2, Panels: []Panel{
 		{Heat: &HeatMap{X: []float64{1, 2}, Y: []float64{1, 2}, Z: [][]float64{{0, 1}, {1, 0}}}, X: Axis{Bare: true}}, {Blank: true}, {Series: []Series{{Label: "a", X: []float64{1, 2}, Y: []float64{1, 2}}}}, {Title: "two\nlines", Heat: h},
 	}}
 	b, err := f.Render("png")
@@ -267,5 +299,74 @@ func BenchmarkSave(b *testing.B) {
 		if _, err := sample().Save(base); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestGlyphs: characters that the font lacks are boxes, what would modify them is left out, and the figure is drawn.
+func TestGlyphs(t *testing.T) {
+	text, err := newText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[string]string{"γ₀ = 1": "γ₀ = 1", "遅.csv": "□.csv", "👩\u200d🔬 x\ty": "□□ x y", "a\xffb\x00": "a�b□", "two\nlines": "two\nlines", "\"": "\""} {
+		if got := text.drawable(in); got != want {
+			t.Errorf("%q is drawn as %q, want %q", in, got, want)
+		}
+	}
+	const odd = "遅い 🎉 \"quoted\" <b>&\x01"
+	box := &Figure{Title: odd, Caption: odd, Panels: []Panel{{Title: odd, X: Axis{Label: odd}, Series: []Series{{Label: odd, X: []float64{1, 2}, Y: []float64{1, 2}}}}}}
+	for _, format := range []string{"png", "svg", "pdf"} {
+		b, err := box.Render(format)
+		if err != nil || bytes.Contains(b, []byte(odd)) {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+	if text.style(8).Width("遅") != text.style(8).Width("□") || text.style(8).Width("遅") == 0 {
+		t.Error("the box has no room")
+	}
+}
+
+// TestSameY: panels whose axes have the same label have the same range, and others have their own.
+func TestSameY(t *testing.T) {
+	line := func(label string, y ...float64) Panel {
+		return Panel{Y: Axis{Label: label}, Series: []Series{{X: []float64{0, 1}, Y: y}}}
+	}
+	f := Figure{SameY: true, Panels: []Panel{line("loss", 1, 2), line("loss", 0.5, 9), line("error", 0, 1), {Blank: true}, {Y: Axis{Label: "loss"}}}}
+	r := f.ranges()
+	if a, b := r[0].y, r[1].y; a != b || a[0] > 0.5 || a[1] < 9 || r[2].y[1] > 1.1 || r[4].y != a {
+		t.Errorf("ranges %v", r)
+	}
+	if f.SameY = false; f.ranges()[0].y[1] > 2.1 {
+		t.Error("ranges are shared that should not be")
+	}
+}
+
+// TestClipped: a curve that leaves the axes is marked where it does, and its band ends there.
+func TestClipped(t *testing.T) {
+	x := []float64{0, 1, 2, 3}
+	paths := func(s Series) int {
+		f := Figure{Panels: []Panel{{Y: Axis{Min: 0, Max: 10}, Series: []Series{s}}}}
+		b, err := f.Render("svg")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(b, []byte("<path"))
+	}
+	inside := paths(Series{X: x, Y: []float64{1, 2, 3, 4}})
+	for name, y := range map[string][]float64{"above": {1, 2, 30, 40}, "from above": {90, 2, 3, 4}, "below": {1, 2, -3, -4}} {
+		if got := paths(Series{X: x, Y: y}); got != inside+1 {
+			t.Errorf("%s: %d marks", name, got-inside)
+		}
+	}
+	if got := paths(Series{X: x, Y: []float64{-1, 2, 30, 40}}); got != inside+2 {
+		t.Errorf("below and above: %d marks", got-inside)
+	}
+	// A band of which the curve is inside at one point alone is none, at two it is there.
+	lo, hi := []float64{0, 0, 0, 0}, []float64{9, 9, 99, 99}
+	if got := paths(Series{X: x, Y: []float64{1, 20, 30, 40}, Lo: lo, Hi: hi}); got != inside+1 {
+		t.Errorf("a band beyond the curve: %d more paths", got-inside)
+	}
+	if got := paths(Series{X: x, Y: []float64{1, 2, 30, 40}, Lo: lo, Hi: hi}); got != inside+2 {
+		t.Errorf("a band and a mark: %d more paths", got-inside)
 	}
 }

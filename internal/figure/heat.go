@@ -5,19 +5,22 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// HeatMap is a matrix of colours, Z[j][i] at (X[i], Y[j]), drawn in a square; a value that is not finite is grey. X and Y rise. Negative
-// values make the colours diverge from zero. Maps to be compared share Min and Max; both zero choose the range from Z.
+// HeatMap is a matrix of colours, Z[j][i] at (X[i], Y[j]), drawn in a square; a value that is not finite is grey. X and Y rise. Maps to be compared share Min and Max;
+// both zero choose the range from Z.
 type HeatMap struct {
 	X, Y     []float64
 	Z        [][]float64
 	Min, Max float64
-	Log      bool   // Z are logarithms to base 10: the colours do not diverge, and the bar shows what they are logarithms of
+	Log      bool   // Z are logarithms to base 10, and the bar shows what they are logarithms of
+	Signed   bool   // Z can have both signs: colours diverge from white at zero, which is part of the range
+	Matrix   bool   // the first row is on top
 	Bar      string // label of a colour bar on the right, for the last panel of a row; "" is none
 }
 
@@ -29,8 +32,8 @@ var divergingRGB = [][3]float64{{33, 102, 172}, {103, 169, 207}, {209, 229, 240}
 
 var blank = color.NRGBA{205, 205, 205, 255}
 
-// scale is the range of the colours and the colours of it.
-func (h *HeatMap) scale() (lo, hi float64, rgb [][3]float64) {
+// scale is the range of the colours and the colours in it.
+func (h *HeatMap) scale() (lo, hi float64, of func(v float64) color.NRGBA) {
 	lo, hi = h.Min, h.Max
 	if lo == 0 && hi == 0 {
 		lo, hi = math.Inf(1), math.Inf(-1)
@@ -45,20 +48,31 @@ func (h *HeatMap) scale() (lo, hi float64, rgb [][3]float64) {
 	if !(lo <= hi) || math.IsInf(lo, 0) || math.IsInf(hi, 0) {
 		lo, hi = 0, 1
 	}
-	rgb = viridisRGB
-	// A zero that noise has made slightly negative is no reason to lose half of the colours.
-	if !h.Log && lo < -0.05*math.Abs(hi) {
-		rgb, hi = divergingRGB, math.Max(-lo, hi)
-		lo = -hi
+	if h.Signed {
+		if lo, hi = math.Min(lo, 0), math.Max(hi, 0); lo == hi {
+			hi = 1
+		}
+		most := math.Max(-lo, hi)
+		return lo, hi, func(v float64) color.NRGBA { return interpolate(divergingRGB, (v/most+1)/2) }
 	}
 	if hi-lo <= 1e-12*math.Max(math.Abs(lo), math.Abs(hi)) || hi == lo {
-		if hi == 0 {
-			return 0, 1, rgb
-		}
 		d := math.Abs(hi) * 0.1
-		lo, hi = lo-d, hi+d
+		if lo, hi = lo-d, hi+d; d == 0 {
+			lo, hi = 0, 1
+		}
 	}
-	return lo, hi, rgb
+	return lo, hi, func(v float64) color.NRGBA { return viridisAt((v - lo) / (hi - lo)) }
+}
+
+// upsideDown is the map with its rows downwards, at −Y.
+func (h *HeatMap) upsideDown() *HeatMap {
+	o := *h
+	o.Y, o.Z = nil, slices.Clone(h.Z)
+	for _, y := range slices.Backward(h.Y) {
+		o.Y = append(o.Y, -y)
+	}
+	slices.Reverse(o.Z)
+	return &o
 }
 
 func (h *HeatMap) check() error {
@@ -97,7 +111,7 @@ func edges(x []float64) []float64 {
 // image is the picture of the map. Every cell is many pixels, since viewers blur the pixels that they enlarge; cells beyond the
 // resolution of print are skipped.
 func (h *HeatMap) image() image.Image {
-	lo, hi, rgb := h.scale()
+	_, _, of := h.scale()
 	const least, most = 480, 1024
 	cells := func(x []float64) []int {
 		m := len(x)
@@ -121,7 +135,7 @@ func (h *HeatMap) image() image.Image {
 		for l, i := range xs {
 			c := blank
 			if v := h.Z[j][i]; !math.IsNaN(v) && !math.IsInf(v, 0) {
-				c = interpolate(rgb, (v-lo)/(hi-lo))
+				c = of(v)
 			}
 			img.SetNRGBA(l, len(ys)-1-k, c)
 		}
@@ -154,13 +168,13 @@ func square(p *plot.Plot, c draw.Canvas) draw.Canvas {
 
 // bar draws the colour bar to the right of the data area.
 func (h *HeatMap) bar(text *texts, dc draw.Canvas, area vg.Rectangle) {
-	lo, hi, rgb := h.scale()
+	lo, hi, of := h.scale()
 	const n, gap, width = 128, 6, 7
 	box := vg.Rectangle{Min: vg.Point{X: area.Max.X + gap, Y: area.Min.Y}, Max: vg.Point{X: area.Max.X + gap + width, Y: area.Max.Y}}
 	img := image.NewNRGBA(image.Rect(0, 0, 4, n))
 	for k := range n {
 		for i := range 4 {
-			img.SetNRGBA(i, n-1-k, interpolate(rgb, (float64(k)+0.5)/n))
+			img.SetNRGBA(i, n-1-k, of(lo+(hi-lo)*(float64(k)+0.5)/n))
 		}
 	}
 	dc.DrawImage(box, img)

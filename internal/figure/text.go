@@ -5,9 +5,12 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"codeberg.org/go-fonts/dejavu/dejavusans"
 	xfont "golang.org/x/image/font"
@@ -25,11 +28,10 @@ var parsed = sync.OnceValues(func() (*opentype.Font, error) { return opentype.Pa
 
 var sans = font.Font{Typeface: "DejaVu", Variant: "Sans"}
 
-// texts lays out text in DejaVu Sans and remembers a character that the font lacks, which gonum/plot would leave out silently.
+// texts lays out text in DejaVu Sans, with a box in place of a character that the font lacks.
 type texts struct {
 	plottext.Plain
 	face *opentype.Font
-	err  error
 }
 
 func newText() (*texts, error) {
@@ -71,15 +73,41 @@ func (t *texts) wrap(s string, size float64, width vg.Length) string {
 	return b.String() + line
 }
 
-// Lines implements plottext.Handler.
-func (t *texts) Lines(s string) []string {
+// missing stands for a character without a glyph.
+const missing = '□'
+
+// drawable is text in characters that the font has. What joins or modifies others (of an emoji, of a word in another script) is left out where it has no glyph: it would
+// have no width of its own.
+func (t *texts) drawable(s string) string {
 	var b sfnt.Buffer
-	for _, r := range s {
-		if g, err := t.face.GlyphIndex(&b, r); r >= ' ' && (err != nil || g == 0) && t.err == nil {
-			t.err = fmt.Errorf("the font has no character %q, in the text %q", r, s)
+	return strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
 		}
-	}
-	return t.Plain.Lines(s)
+		g, err := t.face.GlyphIndex(&b, r)
+		switch has := err == nil && g != 0; {
+		case unicode.Is(unicode.Cf, r), !has && unicode.In(r, unicode.Mn, unicode.Me, unicode.Sk):
+			return -1
+		case has && r >= ' ':
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return missing
+	}, s)
+}
+
+// Lines implements plottext.Handler.
+func (t *texts) Lines(s string) []string { return t.Plain.Lines(t.drawable(s)) }
+
+// Box implements plottext.Handler.
+func (t *texts) Box(s string, f font.Font) (width, height, depth vg.Length) {
+	return t.Plain.Box(t.drawable(s), f)
+}
+
+// Draw implements plottext.Handler.
+func (t *texts) Draw(c vg.Canvas, s string, sty plottext.Style, at vg.Point) {
+	t.Plain.Draw(c, t.drawable(s), sty, at)
 }
 
 // outlined is a vector canvas on which text becomes outlines, so that it needs no font where it is read. For PDF it also undoes faults of
@@ -127,7 +155,7 @@ func (o *outlined) FillString(f font.Face, pt vg.Point, s string) {
 	for _, r := range s {
 		g, err := f.Face.GlyphIndex(&b, r)
 		if err != nil {
-			continue // reported by texts.Lines
+			continue // texts leaves no such character
 		}
 		segs, err := f.Face.LoadGlyph(&b, g, fixed.I(em), nil)
 		if err != nil {
@@ -167,7 +195,7 @@ type linearTicks struct{}
 func (linearTicks) Ticks(lo, hi float64) []plot.Tick {
 	span := hi - lo
 	if !(span > 0) {
-		return []plot.Tick{{Value: lo, Label: number(lo, 0.1*math.Max(math.Abs(lo), 1))}}
+		return label([]float64{lo}, []float64{lo})
 	}
 	step := math.Pow(10, math.Floor(math.Log10(span/5)))
 	for _, m := range []float64{1, 2, 2.5, 5, 10} {
@@ -176,103 +204,187 @@ func (linearTicks) Ticks(lo, hi float64) []plot.Tick {
 			break
 		}
 	}
-	var ts []plot.Tick
+	var at []float64
 	for k := math.Ceil(lo/step - 1e-9); k*step <= hi+1e-9*step; k++ {
-		ts = append(ts, plot.Tick{Value: k * step, Label: number(k*step, step)})
+		if k == 0 { // not −0
+			at = append(at, 0)
+			continue
+		}
+		at = append(at, k*step)
+	}
+	return label(at, at)
+}
+
+// label are ticks at places with the numbers that they stand for.
+func label(places, values []float64) []plot.Tick {
+	var ts []plot.Tick
+	text, _ := numbers(values)
+	for i, l := range text {
+		ts = append(ts, plot.Tick{Value: places[i], Label: l})
 	}
 	return ts
 }
 
-// number writes v to the precision of a step, with a true minus sign.
-func number(v, step float64) string {
-	if math.Abs(v) < step*1e-6 {
-		return "0"
+// numbers writes the labels of an axis, all in one style, with true minus signs: as decimals, or where some of those would be long as multiples of powers of ten, of one
+// power where the numbers are of similar size.
+func numbers(values []float64) (labels []string, powersOfTen bool) {
+	tidy := func(v float64) string {
+		v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 10, 64), 64) // without what rounding has added
+		return strings.Replace(strconv.FormatFloat(v, 'f', -1, 64), "-", "−", 1)
 	}
-	e := math.Floor(math.Log10(math.Abs(v)) + 1e-12)
-	var s string
-	if e >= 5 || e <= -4 && math.Log10(step) < -4 {
-		digits := max(int(math.Ceil(e-math.Floor(math.Log10(step)+1e-9))), 0)
-		m := strings.TrimRight(strings.TrimRight(strconv.FormatFloat(v/math.Pow(10, e), 'f', digits+1, 64), "0"), ".")
-		s = m + "·10" + Superscript(int(e))
-		if m == "1" {
-			s = "10" + Superscript(int(e))
-		}
-	} else {
-		s = strconv.FormatFloat(v, 'f', max(0, int(math.Ceil(-math.Log10(step)-1e-9)))+1, 64)
-		if strings.Contains(s, ".") {
-			s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	exponent := func(v float64) int { return int(math.Floor(math.Log10(math.Abs(v)) + 1e-9)) }
+	common, similar, pure := math.MinInt, true, true
+	for _, v := range values {
+		if v != 0 {
+			common = max(common, exponent(v))
+			pure = pure && math.Abs(math.Abs(v)/math.Pow(10, float64(exponent(v)))-1) < 1e-9
 		}
 	}
-	return strings.Replace(s, "-", "−", 1)
+	for _, v := range values {
+		similar = similar && (v == 0 || common-exponent(v) <= 1)
+	}
+	decimals, powers := make([]string, len(values)), make([]string, len(values))
+	long, longPowers := 0, 0
+	for i, v := range values {
+		decimals[i], powers[i] = "0", "0"
+		if v != 0 {
+			e := exponent(v)
+			if similar && !pure {
+				e = common
+			}
+			decimals[i], powers[i] = tidy(v), tidy(v/math.Pow(10, float64(e)))+"·10"+Superscript(e)
+			if pure {
+				powers[i] = strings.Replace(powers[i], "1·", "", 1)
+			}
+		}
+		long, longPowers = max(long, utf8.RuneCountInString(decimals[i])), max(longPowers, utf8.RuneCountInString(powers[i]))
+	}
+	const short, wide = 5, 3 // of powers, what is small or thin
+	if long <= short || long <= longPowers-wide {
+		return decimals, false
+	}
+	return powers, true
 }
 
-// logTicks labels powers of ten on an axis of logarithms, thinned when there are many, with 2 and 5 between when there are few.
+// logTicks labels an axis of logarithms from one end to the other, so that as little as can be of it has no label: values 1 … 9 times powers of ten, round numbers on
+// less than a decade, powers of ten on many.
 type logTicks struct{}
 
+// Labels of an axis of logarithms: how many, and how far apart as a part of the axis.
+const (
+	mostLabels = 7
+	labelRoom  = 0.09
+)
+
 func (logTicks) Ticks(lo, hi float64) []plot.Tick {
-	decades := hi - lo
-	every := 1
-	for decades/float64(every) > 6 {
-		every++
+	if !(hi > lo) || math.IsInf(hi-lo, 0) {
+		return nil
 	}
-	var ts []plot.Tick
-	for k := int(math.Floor(lo)); k <= int(math.Ceil(hi)); k++ {
-		for m := 1; m < 10; m++ {
-			v := float64(k) + math.Log10(float64(m))
-			if v < lo-1e-9 || v > hi+1e-9 || (m > 1 && decades > 8) {
+	places := func(of []float64, every int) (at, values []float64) {
+		for k := int(math.Floor(lo)); k <= int(math.Ceil(hi)); k++ {
+			if k%every != 0 {
 				continue
 			}
-			label := ""
-			switch {
-			case m == 1 && ((k%every)+every)%every == 0:
-				label = power(1, k)
-			case decades < 0.8 || (decades < 2.2 && (m == 2 || m == 5)):
-				if decades >= 0.5 && m > 5 && m != 7 {
-					break
+			for _, m := range of {
+				if v := float64(k) + math.Log10(m); v >= lo-1e-9 && v <= hi+1e-9 {
+					at, values = append(at, v), append(values, m*math.Pow(10, float64(k)))
 				}
-				label = power(m, k)
 			}
-			ts = append(ts, plot.Tick{Value: v, Label: label})
+		}
+		return at, values
+	}
+	fits := func(at []float64) bool {
+		for i := 1; i < len(at); i++ {
+			if at[i]-at[i-1] < labelRoom*(hi-lo) {
+				return false
+			}
+		}
+		return len(at) <= mostLabels
+	}
+	all := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}
+	sets := [][]float64{all, {1, 2, 3, 5, 7}, {1, 2, 5}, {1, 3}}
+	var at, values []float64
+	bare := 2. // the largest part of the axis between labels, or between one and the end
+	try := func(a, v []float64) {
+		if !fits(a) {
+			return
+		}
+		last, most := lo, 0.
+		for _, x := range append(slices.Clone(a), hi) {
+			last, most = x, math.Max(most, x-last)
+		}
+		if most < bare-1e-9 {
+			at, values, bare = a, v, most
 		}
 	}
-	labelled := 0
-	for _, t := range ts {
-		if t.Label != "" {
-			labelled++
+	tens, _ := places(all[:1], 1)
+	_, long := numbers(func() []float64 { _, v := places(sets[2], 1); return v }())
+	if !long || len(tens) < 3 { // where numbers are long, powers of ten alone, as long as there are some
+		bare = hi - lo + 1
+		if long {
+			try(places(sets[3], 1))
+		}
+		if len(at) < 3 {
+			for _, of := range sets {
+				try(places(of, 1))
+			}
+		}
+		if hi-lo < 1 { // less than a factor of ten
+			from, to := math.Pow(10, lo), math.Pow(10, hi)
+			unit := math.Pow(10, math.Floor(math.Log10(to-from)))
+			for _, m := range []float64{0.1, 0.2, 0.5, 1, 2, 5} {
+				var a, v []float64
+				for k := math.Ceil(from/unit/m - 1e-9); k*unit*m <= to*(1+1e-9); k++ {
+					if x := k * unit * m; x > 0 {
+						a, v = append(a, math.Log10(x)), append(v, x)
+					}
+				}
+				try(a, v)
+			}
 		}
 	}
-	if labelled < 2 { // less than a factor between ticks: a few values as they are
-		ts = ts[:0]
-		a, b := math.Pow(10, lo), math.Pow(10, hi)
-		for _, t := range (linearTicks{}).Ticks(a, b) {
-			if t.Value > 0 {
-				ts = append(ts, plot.Tick{Value: math.Log10(t.Value), Label: t.Label})
-			}
+	for every := 1; len(at) == 0 && every < 1000; every++ {
+		if a, v := places(all[:1], every); fits(a) {
+			at, values = a, v
+		}
+	}
+	ts := label(at, values)
+	minor := all
+	if hi-lo < 0.1 {
+		return ts
+	}
+	if hi-lo > 8 {
+		minor = all[:1]
+	}
+	at, _ = places(minor, 1)
+	for _, v := range at {
+		if !slices.ContainsFunc(ts, func(t plot.Tick) bool { return math.Abs(t.Value-v) < 1e-9 }) {
+			ts = append(ts, plot.Tick{Value: v})
 		}
 	}
 	return ts
-}
-
-func power(m, k int) string {
-	if k >= -2 && k <= 3 && m > 1 || k >= 0 && k <= 1 {
-		return strconv.FormatFloat(float64(m)*math.Pow(10, float64(k)), 'g', 6, 64)
-	}
-	p := "10" + Superscript(k)
-	if m > 1 {
-		p = strconv.Itoa(m) + "·" + p
-	}
-	return p
 }
 
 // givenTicks labels the values that the axis asks for.
 type givenTicks struct{ Axis }
 
 func (g givenTicks) Ticks(lo, hi float64) []plot.Tick {
-	var ts []plot.Tick
+	var at, values []float64
 	for _, v := range g.Axis.Ticks {
 		if x := transform(v, g.Log); x >= lo && x <= hi {
-			ts = append(ts, plot.Tick{Value: x, Label: strings.Replace(strconv.FormatFloat(v, 'g', 6, 64), "-", "−", 1)})
+			at, values = append(at, x), append(values, v)
 		}
+	}
+	return label(at, values)
+}
+
+// downTicks are those of an axis that runs downwards, at minus its values.
+type downTicks struct{ plot.Ticker }
+
+func (d downTicks) Ticks(lo, hi float64) []plot.Tick {
+	ts := d.Ticker.Ticks(-hi, -lo)
+	for i := range ts {
+		ts[i].Value = -ts[i].Value
 	}
 	return ts
 }

@@ -166,3 +166,31 @@ func extend(w *[]float64, n int) []float64 {
 func square(w *[]float64, n int) Mat[float64] {
 	return Mat[float64]{Rows: n, Cols: n, Stride: n, Data: extend(w, n*n)}
 }
+
+// Moderate multiplies numbers by a power of two that makes the largest one, if it is finite, about one, and returns 1 over that power; it leaves alone what is between 2^±400, and
+// returns 1. It is for eigenvalue routines: gonum's Dsterf panics on matrices that are so large or so small that it has to scale them by itself.
+func Moderate(x []float64) float64 {
+	most := 0.
+	for _, v := range x {
+		most = math.Max(most, math.Abs(v)) // NaN if one is
+	}
+	if !(most > 0) || math.IsInf(most, 0) {
+		return 1
+	}
+	_, e := math.Frexp(most)
+	if -400 < e && e < 400 {
+		return 1
+	}
+	for i, v := range x {
+		x[i] = math.Ldexp(v, -e)
+	}
+	return math.Ldexp(1, e)
+}
+
+// Bytes is an estimate of memory as a whole number: the largest there is for more than that, and for what is no number.
+func Bytes(x float64) int64 {
+	if !(x < math.MaxInt64) {
+		return math.MaxInt64
+	}
+	return int64(x)
+}

@@ -11,10 +11,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Array is a row-major n-dimensional array; a scalar has an empty shape and one element.
@@ -25,8 +25,8 @@ type Array struct {
 
 const magic = "\x93NUMPY"
 
-// header returns the npy header of float64 elements, padded so that the elements are aligned.
-func header(shape []int) []byte {
+// header returns the npy header of elements of a type, padded so that the elements are aligned.
+func header(descr string, shape []int) []byte {
 	dims := make([]string, len(shape))
 	for i, n := range shape {
 		dims[i] = strconv.Itoa(n)
@@ -35,7 +35,7 @@ func header(shape []int) []byte {
 	if len(shape) == 1 {
 		s += ","
 	}
-	h := fmt.Sprintf("{'descr': '<f8', 'fortran_order': False, 'shape': (%s), }", s)
+	h := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, s)
 	pad := 64 - (len(magic)+4+len(h)+1)%64
 	h += strings.Repeat(" ", pad%64) + "\n"
 	var b bytes.Buffer
@@ -54,7 +54,7 @@ func Write(w io.Writer, a Array) error {
 	if n != len(a.Data) {
 		return fmt.Errorf("npy: shape %v needs %d elements, there are %d", a.Shape, n, len(a.Data))
 	}
-	if _, err := w.Write(header(a.Shape)); err != nil {
+	if _, err := w.Write(header("<f8", a.Shape)); err != nil {
 		return err
 	}
 	buf := make([]byte, 0, 1<<16)
@@ -70,10 +70,31 @@ func Write(w io.Writer, a Array) error {
 	return nil
 }
 
+// writeText writes texts as numpy's array of strings, each as long as the longest.
+func writeText(w io.Writer, texts []string) error {
+	n := 1
+	for _, s := range texts {
+		n = max(n, utf8.RuneCountInString(s))
+	}
+	b := header(fmt.Sprintf("<U%d", n), []int{len(texts)})
+	for _, s := range texts {
+		c := []rune(s)
+		for i := range n {
+			v := rune(0)
+			if i < len(c) {
+				v = c[i]
+			}
+			b = binary.LittleEndian.AppendUint32(b, uint32(v))
+		}
+	}
+	_, err := w.Write(b)
+	return err
+}
+
 func count(shape []int) (int, error) {
 	n := 1
 	for _, s := range shape {
-		if s < 0 || (s > 0 && n > math.MaxInt/8/s) {
+		if s < 0 || (s > 0 && n > math.MaxInt/16/s) {
 			return 0, fmt.Errorf("npy: impossible shape %v", shape)
 		}
 		n *= s
@@ -81,83 +102,166 @@ func count(shape []int) (int, error) {
 	return n, nil
 }
 
+// Header says what an .npy file holds, in front of its elements.
+type Header struct {
+	Shape   []int
+	Type    string // of elements, as numpy abbreviates it without the order of bytes: f8, f4, i8, b1 …
+	big     bool   // bytes
+	fortran bool   // order of elements
+	width   int    // bytes of an element
+	count   int    // elements
+}
+
+// Epsilon is the distance from one to the next number of the type, 0 of types that are exact.
+func (h Header) Epsilon() float64 {
+	switch h.Type {
+	case "f2":
+		return 0x1p-10
+	case "f4":
+		return 0x1p-23
+	case "f8":
+		return 0x1p-52
+	}
+	return 0
+}
+
+// Bytes is how much memory reading the array takes, as float64.
+func (h Header) Bytes() int64 {
+	n := 8 * int64(h.count)
+	if h.fortran { // which is copied into the order of rows
+		n *= 2
+	}
+	return n
+}
+
 var (
-	descrField = regexp.MustCompile(`['"]descr['"]\s*:\s*['"]([<>|=]?)([a-z])(\d+)['"]`)
+	descrField = regexp.MustCompile(`['"]descr['"]\s*:\s*['"]([<>|=]?)([a-zA-Z])(\d*)(\[\w*\])?['"]`)
+	structured = regexp.MustCompile(`['"]descr['"]\s*:\s*\[`)
 	orderField = regexp.MustCompile(`['"]fortran_order['"]\s*:\s*(True|False)`)
-	shapeField = regexp.MustCompile(`['"]shape['"]\s*:\s*\(([0-9,\s]*)\)`)
+	shapeField = regexp.MustCompile(`['"]shape['"]\s*:\s*\(([0-9L,\s]*)\)`)
 )
 
-// Read reads one .npy array of real numbers (f8, f4, any integer, bool; C or Fortran order) and converts it to float64. size is the number
-// of bytes there are, a bound on what a damaged header can ask for.
-func Read(r io.Reader, size int64) (Array, error) {
-	var none Array
+// mostHeader is far above what numpy itself reads without being asked to.
+const mostHeader = 1 << 20
+
+// ReadHeader reads the header of an .npy file. size is the number of bytes there are from here on, a bound on what a damaged header can ask for.
+func ReadHeader(r io.Reader, size int64) (Header, error) {
+	var none Header
 	pre := make([]byte, len(magic)+2)
 	if _, err := io.ReadFull(r, pre); err != nil || string(pre[:len(magic)]) != magic {
 		return none, errors.New("npy: not a numpy array file")
 	}
-	var hlen int
+	var hlen int64
 	switch pre[len(magic)] {
 	case 1:
 		var b [2]byte
 		if _, err := io.ReadFull(r, b[:]); err != nil {
 			return none, errTruncated
 		}
-		hlen = int(binary.LittleEndian.Uint16(b[:]))
+		hlen = int64(binary.LittleEndian.Uint16(b[:]))
 	case 2, 3:
 		var b [4]byte
 		if _, err := io.ReadFull(r, b[:]); err != nil {
 			return none, errTruncated
 		}
-		hlen = int(binary.LittleEndian.Uint32(b[:]))
+		hlen = int64(binary.LittleEndian.Uint32(b[:]))
 	default:
 		return none, fmt.Errorf("npy: unknown format version %d", pre[len(magic)])
 	}
-	if int64(hlen) > size {
+	if hlen > size {
 		return none, errTruncated
 	}
-	h := make([]byte, hlen)
-	if _, err := io.ReadFull(r, h); err != nil {
+	if hlen > mostHeader {
+		return none, fmt.Errorf("npy: a header of %d bytes; at most %d are read", hlen, mostHeader)
+	}
+	b := make([]byte, hlen)
+	if _, err := io.ReadFull(r, b); err != nil {
 		return none, errTruncated
 	}
-	d, o, s := descrField.FindSubmatch(h), orderField.FindSubmatch(h), shapeField.FindSubmatch(h)
-	if d == nil || o == nil || s == nil {
-		return none, fmt.Errorf("npy: cannot read the header %q; arrays of real numbers or booleans are understood", strings.TrimSpace(string(h)))
-	}
-	a := Array{}
-	for tok := range strings.SplitSeq(string(s[1]), ",") {
-		if tok = strings.TrimSpace(tok); tok != "" {
-			n, err := strconv.Atoi(tok)
-			if err != nil {
-				return none, fmt.Errorf("npy: shape (%s): %w", s[1], err)
-			}
-			a.Shape = append(a.Shape, n)
-		}
-	}
-	width, err := strconv.Atoi(string(d[3]))
-	conv := converter(string(d[2]), width, string(d[1]) == ">")
-	if err != nil || conv == nil {
-		return none, fmt.Errorf("npy: elements of type %s%s%s are not understood; save float64, float32, integers or booleans", d[1], d[2], d[3])
-	}
-	n, err := count(a.Shape)
+	h, err := parseHeader(b)
 	if err != nil {
 		return none, err
 	}
-	if int64(n)*int64(width) > size {
-		return none, fmt.Errorf("npy: shape %v needs %d bytes, the file has fewer: it is truncated", a.Shape, int64(n)*int64(width))
+	if int64(h.count)*int64(h.width) > size {
+		return none, fmt.Errorf("npy: shape %v needs %d bytes, the file has fewer: it is truncated", h.Shape, int64(h.count)*int64(h.width))
 	}
-	a.Data = make([]float64, n)
-	buf := make([]byte, min(n, 8192)*width)
-	for i := 0; i < n; {
-		k := min(n-i, 8192)
-		if _, err := io.ReadFull(r, buf[:k*width]); err != nil {
-			return none, errTruncated
+	return h, nil
+}
+
+func parseHeader(b []byte) (h Header, err error) {
+	text := strings.TrimSpace(string(b))
+	if len(text) > 200 {
+		text = text[:200] + "…"
+	}
+	if structured.Match(b) {
+		return h, fmt.Errorf("npy: a structured array, %s; save one array of numbers for each field, or np.column_stack of them", text)
+	}
+	d, o, s := descrField.FindSubmatch(b), orderField.FindSubmatch(b), shapeField.FindSubmatch(b)
+	if d == nil || o == nil || s == nil {
+		return h, fmt.Errorf("npy: cannot read the header %q; arrays of real numbers or booleans are understood", text)
+	}
+	for tok := range strings.SplitSeq(string(s[1]), ",") {
+		if tok = strings.TrimSuffix(strings.TrimSpace(tok), "L"); tok != "" { // Python 2 writes (6L, 3L) on Windows
+			n, err := strconv.Atoi(tok)
+			if err != nil {
+				return h, fmt.Errorf("npy: shape (%s): %w", s[1], err)
+			}
+			h.Shape = append(h.Shape, n)
+		}
+	}
+	h.Type, h.big, h.fortran = string(d[2])+string(d[3]), string(d[1]) == ">", string(o[1]) == "True"
+	if h.width = elementWidth(h.Type); h.width == 0 {
+		return h, fmt.Errorf("npy: elements of type %s%s%s%s are not understood: %s", d[1], d[2], d[3], d[4], typeAdvice(string(d[2])))
+	}
+	h.count, err = count(h.Shape)
+	return h, err
+}
+
+// typeAdvice says what elements are that are no real numbers, and what to do.
+func typeAdvice(kind string) string {
+	switch kind {
+	case "c":
+		return "complex numbers; save the real part, or real and imaginary parts side by side"
+	case "O":
+		return "Python objects, which is what ragged lists become; save an array of numbers"
+	case "U", "S", "a":
+		return "text; save numbers (classes as np.unique(labels, return_inverse=True)[1])"
+	case "M", "m":
+		return "dates or durations; save them as numbers"
+	case "f":
+		return "save .astype(np.float64)"
+	}
+	return "save float64, float32, float16, integers or booleans"
+}
+
+// Read reads one .npy array of real numbers (f8, f4, f2, any integer, bool; C or Fortran order) and converts it to float64. size is the number
+// of bytes there are, a bound on what a damaged header can ask for.
+func Read(r io.Reader, size int64) (Array, error) {
+	h, err := ReadHeader(r, size)
+	if err != nil {
+		return Array{}, err
+	}
+	return h.Read(r)
+}
+
+// Read reads the elements that follow the header.
+func (h Header) Read(r io.Reader) (Array, error) {
+	a := Array{Shape: h.Shape, Data: make([]float64, h.count)}
+	conv, buf := converter(h.Type, h.big), make([]byte, min(h.count, 8192)*h.width)
+	for i := 0; i < h.count; {
+		k := min(h.count-i, 8192)
+		if _, err := io.ReadFull(r, buf[:k*h.width]); err != nil {
+			if err == io.EOF || err == io.ErrUnexpectedEOF {
+				err = errTruncated
+			}
+			return Array{}, err
 		}
 		for j := range k {
-			a.Data[i] = conv(buf[j*width:])
+			a.Data[i] = conv(buf[j*h.width:])
 			i++
 		}
 	}
-	if string(o[1]) == "True" {
+	if h.fortran {
 		a.Data = fromFortran(a.Data, a.Shape)
 	}
 	return a, nil
@@ -165,16 +269,33 @@ func Read(r io.Reader, size int64) (Array, error) {
 
 var errTruncated = errors.New("npy: the file is truncated")
 
-func converter(kind string, width int, big bool) func([]byte) float64 {
+// elementWidth is the number of bytes of an element of a type, 0 of one that is not understood.
+func elementWidth(t string) int {
+	switch t {
+	case "f8", "i8", "u8":
+		return 8
+	case "f4", "i4", "u4":
+		return 4
+	case "f2", "i2", "u2":
+		return 2
+	case "i1", "u1", "b1":
+		return 1
+	}
+	return 0
+}
+
+func converter(kind string, big bool) func([]byte) float64 {
 	var bo binary.ByteOrder = binary.LittleEndian
 	if big {
 		bo = binary.BigEndian
 	}
-	switch kind + strconv.Itoa(width) {
+	switch kind {
 	case "f8":
 		return func(b []byte) float64 { return math.Float64frombits(bo.Uint64(b)) }
 	case "f4":
 		return func(b []byte) float64 { return float64(math.Float32frombits(bo.Uint32(b))) }
+	case "f2":
+		return func(b []byte) float64 { return half(bo.Uint16(b)) }
 	case "i8":
 		return func(b []byte) float64 { return float64(int64(bo.Uint64(b))) }
 	case "i4":
@@ -193,6 +314,21 @@ func converter(kind string, width int, big bool) func([]byte) float64 {
 		return func(b []byte) float64 { return float64(b[0]) }
 	}
 	return nil
+}
+
+// half is the number that 16 bits stand for (IEEE 754 binary16).
+func half(b uint16) float64 {
+	sign, e, m := 1-2*float64(b>>15), int(b>>10&31), float64(b&1023)
+	switch e {
+	case 0:
+		return sign * math.Ldexp(m, -24)
+	case 31:
+		if m != 0 {
+			return math.NaN()
+		}
+		return math.Inf(int(sign))
+	}
+	return sign * math.Ldexp(1024+m, e-25)
 }
 
 // fromFortran reorders column-major data to row-major.
@@ -219,18 +355,4 @@ func fromFortran(src []float64, shape []int) []float64 {
 		}
 	}
 	return dst
-}
-
-// ReadFile reads a .npy file.
-func ReadFile(path string) (Array, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Array{}, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return Array{}, err
-	}
-	return Read(f, st.Size())
 }

@@ -25,7 +25,7 @@ func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := arrays(t), arrays(t)
 		path := filepath.Join(dir, "x.npz")
-		if err := WriteNPZ(path, []Named{{"a", a}, {"b_2", b}}); err != nil {
+		if err := WriteNPZ(path, []Named{{Name: "a", Array: a}, {Name: "b_2", Array: b}}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := ReadNPZ(path)
@@ -44,7 +44,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 		first, _ := os.ReadFile(path)
-		if err := WriteNPZ(path, []Named{{"a", a}, {"b_2", b}}); err != nil {
+		if err := WriteNPZ(path, []Named{{Name: "a", Array: a}, {Name: "b_2", Array: b}}); err != nil {
 			t.Fatal(err)
 		}
 		if second, _ := os.ReadFile(path); !bytes.Equal(first, second) {
@@ -65,7 +65,7 @@ import numpy as np, sys
 d = sys.argv[1]
 a = np.arange(24).reshape(2,3,4)
 i = 0
-for t in ['f8','f4','i8','i4','i2','i1','u1','u2','u4','u8','>f8','>i4','b1']:
+for t in ['f8','f4','i8','i4','i2','i1','u1','u2','u4','u8','>f8','>i4','b1','f2','>f2']:
     np.save(f'{d}/c{i}.npy', (a % 2 if t == 'b1' else a).astype(t)); np.save(f'{d}/f{i}.npy', np.asfortranarray((a % 2 if t == 'b1' else a).astype(t))); i += 1
 np.savez_compressed(f'{d}/z.npz', a=a, s=np.float64(3.5))
 `
@@ -73,11 +73,11 @@ np.savez_compressed(f'{d}/z.npz', a=a, s=np.float64(3.5))
 		t.Fatalf("%v\n%s", err, out)
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*.npy"))
-	if len(files) != 26 {
+	if len(files) != 30 {
 		t.Fatalf("%d files", len(files))
 	}
 	for _, f := range files {
-		a, err := ReadFile(f)
+		a, _, err := Load(f, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
@@ -95,13 +95,14 @@ np.savez_compressed(f'{d}/z.npz', a=a, s=np.float64(3.5))
 	if err != nil || z["s"].Data[0] != 3.5 || len(z["a"].Data) != 24 {
 		t.Fatalf("npz: %v %v", z, err)
 	}
-	if err := WriteNPZ(filepath.Join(dir, "w.npz"), []Named{{"a", z["a"]}, {"s", z["s"]}, {"v", Array{[]int{2}, []float64{1, math.Inf(1)}}}}); err != nil {
+	if err := WriteNPZ(filepath.Join(dir, "w.npz"), []Named{{Name: "a", Array: z["a"]}, {Name: "s", Array: z["s"]}, {Name: "v", Array: Array{[]int{2}, []float64{1, math.Inf(1)}}}, {Name: "t", Text: []string{"tanh", "", "é𝛾₀ relu"}}}); err != nil {
 		t.Fatal(err)
 	}
 	check := `
 import numpy as np, sys
 z = np.load(sys.argv[1])
 assert (z['a'] == np.arange(24).reshape(2,3,4)).all() and z['a'].dtype == np.float64 and z['s'].shape == () and z['v'].tolist() == [1.0, float('inf')]
+assert z['t'].tolist() == ['tanh', '', 'é𝛾₀ relu'], z['t']
 `
 	if out, err := exec.Command(python, "-c", check, filepath.Join(dir, "w.npz")).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -120,7 +121,7 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "x.npz")
-	if err := WriteNPZ(path, []Named{{"a", Array{[]int{3}, []float64{1, 2, 3}}}}); err != nil {
+	if err := WriteNPZ(path, []Named{{Name: "a", Array: Array{[]int{3}, []float64{1, 2, 3}}}}); err != nil {
 		t.Fatal(err)
 	}
 	whole, _ := os.ReadFile(path)

@@ -26,7 +26,7 @@ func approximationFigure(results []Result) (figure.Figure, bool) {
 	}
 	slices.Sort(names)
 	color := func(name string) int { return 1 + slices.Index(names, name)%7 } // 0 is the theory's
-	f := figure.Figure{Title: "Approximations; bands and bars: ± 2 standard errors of the mean", Legend: true}
+	f := figure.Figure{Title: "Approximations; bands and bars: ± 2 standard errors of the mean", SameY: true}
 	for _, r := range results {
 		f.Panels = append(f.Panels, r.approximations(color))
 	}
@@ -57,25 +57,21 @@ func (r Result) exact() *dmft.Trajectory {
 }
 
 func (r Result) approximations(color func(string) int) figure.Panel {
-	p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "training loss per sample", Log: true}}
-	scale := r.lossScale(0)
+	p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: r.lossLabel("training"), Log: true}}
 	trusted := []figure.Series{}
+	if r.Theory != nil {
+		trusted = append(trusted, limit(r.Theory.Time, r.Theory.Loss, r.Theory.LossStderr, methodName(r.Method)))
+	}
 	if w := r.widest(); w != nil {
-		s := band(w.Time, scaled(w.Loss, scale), scaled(w.LossStderr, scale), fmt.Sprintf("N = %d", w.Width), 0, 1)
+		s := band(w.Time, w.Loss, w.LossStderr, fmt.Sprintf("N = %d", w.Width), 0, 1)
 		s.Color, s.Style = grey, figure.Points
-		s = thinBars(s, 20)
-		trusted = append(trusted, s)
+		trusted = append(trusted, thinBars(s, 20))
 	}
 	p.Series = append(p.Series, trusted...)
 	for i, m := range r.Methods {
-		s := band(m.Time, scaled(m.Loss, scale), scaled(m.LossStderr, scale), m.Name, i, len(r.Methods))
+		s := band(m.Time, m.Loss, m.LossStderr, methodName(m.Name), i, len(r.Methods))
 		s.Color, s.Width = figure.Color(color(m.Name)), 1.2
 		p.Series = append(p.Series, s)
-	}
-	if r.Theory != nil {
-		s := limit(r.Theory.Time, scaled(r.Theory.Loss, scale), scaled(r.Theory.LossStderr, scale))
-		s.Label = "theory"
-		p.Series, trusted = append(p.Series, s), append(trusted, s)
 	}
 	lo, hi := lossRange(p.Series)
 	// An approximation that blows up leaves the figure instead of flattening the rest.
@@ -148,7 +144,7 @@ func (r Result) departure(color func(string) int) (figure.Panel, bool) {
 		if m.Trajectory == exact {
 			continue
 		}
-		s := figure.Series{Label: m.Name, Color: figure.Color(color(m.Name))}
+		s := figure.Series{Label: methodName(m.Name), Color: figure.Color(color(m.Name))}
 		for k := range min(len(exact.Time), len(m.Time)) {
 			s.X, s.Y = append(s.X, exact.Time[k]), append(s.Y, distance(m.F, exact.F, k, k+1))
 		}
@@ -206,7 +202,7 @@ func breakdown(results []Result, x []float64, names []string, color func(string)
 	})
 	var below figure.Series
 	for _, name := range names {
-		s := figure.Series{Label: name, Color: figure.Color(color(name))}
+		s := figure.Series{Label: methodName(name), Color: figure.Color(color(name))}
 		used := false
 		for _, i := range order {
 			y := math.NaN()

@@ -20,8 +20,8 @@ type Convergence struct {
 	Tests        []compare.Test      `json:"tests"`
 	Significance float64             `json:"significance"`
 	Confidence   float64             `json:"confidence"`
-	Agree        bool                `json:"agree"`
-	Notes        []string            `json:"notes,omitempty"`
+	compare.Outcome
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Ladder is one ladder of sizes.
@@ -33,22 +33,15 @@ type Ladder struct {
 
 // Judge gathers the tests of all ladders, so that the chance of a false rejection is that of the whole.
 func (c *Convergence) Judge() {
-	c.Tests = nil
-	diverged := false
+	var parts []compare.Part
 	for _, l := range c.Ladders {
-		for _, t := range l.Tests {
-			t.Name = l.prefix() + t.Name
-			c.Tests = append(c.Tests, t)
-		}
-		diverged = diverged || len(l.Diverged) > 0
+		parts = append(parts, compare.Part{Name: l.prefix(), Convergences: l.Convergences})
 	}
+	var more []compare.Test
 	if c.Samples != nil {
-		c.Tests = append(c.Tests, c.Samples.Tests...)
+		more = c.Samples.Tests
 	}
-	c.Agree = compare.Holm(c.Tests, c.Significance) && !diverged && len(c.Tests) > 0 // what was not tested is not confirmed
-	for _, l := range c.Ladders {
-		l.Mark(c.Tests, l.prefix())
-	}
+	c.Outcome, c.Tests = compare.Conclude(parts, more, c.Significance)
 	if c.Samples != nil {
 		c.Samples.Mark(c.Tests)
 	}
@@ -60,71 +53,6 @@ func (l Ladder) prefix() string {
 	}
 	return l.Name + ", "
 }
-
-// Verdict is the result in words.
-func (c *Convergence) Verdict() string {
-	var bad []string
-	for _, l := range c.Ladders {
-		if len(l.Diverged) > 0 {
-			bad = append(bad, fmt.Sprintf("%snetworks of %s = %s diverge where the theory does not", l.prefix(), c.Size, list(l.Diverged)))
-		}
-	}
-	const most = 5
-	rejected := 0
-	for _, t := range c.Tests {
-		if !t.Rejected {
-			continue
-		}
-		if rejected++; rejected <= most {
-			bad = append(bad, fmt.Sprintf("%s (p = %.1g)", t.Name, t.Adjusted))
-		}
-	}
-	if rejected > most {
-		bad = append(bad, fmt.Sprintf("%d more", rejected-most))
-	}
-	if rejected > 0 {
-		bad[len(bad)-1] += fmt.Sprintf("; %d of %d tests, p for all of them together", rejected, len(c.Tests))
-	}
-	if len(bad) > 0 {
-		return "the limit is REJECTED: " + strings.Join(bad, "; ")
-	}
-	if len(c.Tests) == 0 {
-		return "the limit is NOT CONFIRMED: there is nothing to test it by; see the notes"
-	}
-	lowest := 1.
-	for _, t := range c.Tests {
-		lowest = min(lowest, t.Adjusted)
-	}
-	// What is confirmed is worth as much as the distance that would have been seen.
-	var names []string
-	within, worst := map[string]float64{}, 0.
-	for _, l := range c.Ladders {
-		for _, o := range l.Observables {
-			if within[o.Name] == 0 {
-				names = append(names, o.Name)
-			}
-			within[o.Name] = max(within[o.Name], o.Limit.Upper)
-			worst = max(worst, o.Limit.Upper)
-		}
-	}
-	for i, n := range names {
-		names[i] = fmt.Sprintf("%s within %.2g", n, within[n])
-	}
-	is := "confirmed"
-	if worst > weak {
-		is = "not rejected"
-	}
-	s := fmt.Sprintf("the limit is %s, %s (relative, %g %%): %d tests, none rejected at %g together (smallest adjusted p %.2g)", is, strings.Join(names, ", "), 100*c.Confidence, len(c.Tests), c.Significance, lowest)
-	if worst > weak {
-		s += "; that is not much: more seeds or larger sizes would say more"
-	}
-	return s
-}
-
-// weak is the relative distance above which a limit that is not rejected is not known well.
-const weak = 0.25
-
-func list(n []int) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(n), " ", ", "), "[]") }
 
 // fraction writes an expected exponent as people do.
 func fraction(p float64) string {
@@ -189,7 +117,7 @@ func ConvergenceTable(w io.Writer, results []Convergence) error {
 		for _, n := range c.Notes {
 			fmt.Fprintf(w, "note: %s\n", n)
 		}
-		fmt.Fprintf(w, "%s\n", c.Verdict())
+		fmt.Fprintf(w, "%s\n", c.Outcome)
 	}
 	return nil
 }
@@ -240,7 +168,8 @@ func (l Ladder) table(w io.Writer, size string) error {
 		if o.Limit.Rest > 0 {
 			rest = fmt.Sprintf(" and %s from extrapolation in depth", sig(o.Limit.Rest))
 		}
-		fmt.Fprintf(w, "%s: at %s → ∞ %s from the theory, sampling errors explain %s%s: %s (p = %.2g); apart by less than %s\n", name, size, sig(o.Limit.Distance), sig(o.Limit.Noise), rest, verdict, o.Limit.P, sig(o.Limit.Upper))
+		fmt.Fprintf(w, "%s: at %s → ∞ %s from the theory, sampling errors explain %s%s: %s (p = %.2g); apart by less than %s, and a difference of %s would have been seen\n", name, size, sig(o.Limit.Distance), sig(o.Limit.Noise), rest, verdict, o.Limit.P,
+			sig(o.Limit.Upper), sig(o.Limit.Detectable))
 	}
 	fmt.Fprintln(w)
 	return nil
@@ -281,7 +210,7 @@ func ConvergenceFigure(results []Convergence) (figure.Figure, bool) {
 	if columns == 0 {
 		return figure.Figure{}, false
 	}
-	f := figure.Figure{Columns: columns, Legend: true, Title: "Approach to the limit: root mean squares relative to it; bars ± 2 s.e., those of biases with the theory's; shaded: the theory's own error"}
+	f := figure.Figure{Columns: columns, Title: "Approach to the limit: root mean squares relative to it; bars ± 2 s.e., those of biases with the theory's; shaded: the theory's own error"}
 	row := func(panels []figure.Panel) {
 		for len(panels) < columns {
 			panels = append(panels, figure.Panel{Blank: true})

@@ -28,23 +28,23 @@ func TestConvergence(t *testing.T) {
 	}
 	good := Convergence{Size: "N", Confidence: 0.95, Significance: 0.01, Ladders: []Ladder{ladder("", 0.6)}}
 	s := text(good)
-	for _, want := range []string{"fluctuation exponent −0.49 ± 0.03, with the next order −0.49 ± 0.06; expected −1/2: consistent", "< 0.02", "the limit is confirmed, f within 0.008 (relative, 95 %): 3 tests"} {
+	for _, want := range []string{"fluctuation exponent −0.49 ± 0.03, with the next order −0.49 ± 0.06; expected −1/2: consistent", "< 0.02", "agree: differences above 0.008 of f would have been seen, relative"} {
 		if !strings.Contains(s, want) {
 			t.Errorf("no %q in\n%s", want, s)
 		}
 	}
 	// Of one ladder a p of 0.004 would be too small for two tests; among eight it is not.
-	if s := text(Convergence{Size: "N", Significance: 0.01, Ladders: []Ladder{ladder("L = 2", 0.004)}}); !strings.Contains(s, "REJECTED: L = 2, f: limit (p = 0.008)") || !strings.Contains(s, "NOT consistent") {
+	if s := text(Convergence{Size: "N", Significance: 0.01, Ladders: []Ladder{ladder("L = 2", 0.004)}}); !strings.Contains(s, "DISAGREE: L = 2, f at N → ∞ is 0.002 from the theory, of which sampling errors explain 0.003 (p = 0.008)") || !strings.Contains(s, "NOT consistent") {
 		t.Errorf("a small p passes\n%s", s)
 	}
 	many := Convergence{Size: "N", Significance: 0.01, Ladders: []Ladder{ladder("L = 2", 0.004), ladder("L = 4", 0.5), ladder("L = 8", 0.5), ladder("L = 16", 0.5)}}
-	if s := text(many); strings.Contains(s, "NOT consistent") || !strings.Contains(s, "confirmed") {
+	if s := text(many); strings.Contains(s, "NOT consistent") || !strings.Contains(s, "agree:") {
 		t.Errorf("one small p of eight tests rejects\n%s", s)
 	}
 	bad := good
 	bad.Ladders = []Ladder{ladder("", 0.6)}
 	bad.Ladders[0].Diverged = []int{128}
-	if s := text(bad); !strings.Contains(s, "REJECTED: networks of N = 128 diverge") {
+	if s := text(bad); !strings.Contains(s, "DISAGREE: networks of N = 128 diverge") {
 		t.Errorf("a divergence passes\n%s", s)
 	}
 	f, ok := ConvergenceFigure([]Convergence{good, many})

@@ -12,7 +12,7 @@ import (
 
 // depthFigure shows how a network of infinite depth is reached.
 func depthFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Limit of infinite depth, at 1/L = 0; bars and band: ± 2 s.e. (depths share their samples); points at one L are set apart sideways"}
+	f := figure.Figure{Title: "Limit of infinite depth, at 1/L = 0; bars and band: ± 2 s.e. (depths share their samples); points at one L are set apart sideways", SameY: true}
 	var columns [][]figure.Panel
 	any := false
 	for _, r := range results {
@@ -91,15 +91,14 @@ func (r Result) depthPanels(t *dmft.Trajectory) []figure.Panel {
 		f.Series = append(f.Series, s)
 	}
 
-	scale := r.lossScale(0)
-	loss := figure.Panel{X: figure.Axis{Label: "1/L"}, Y: figure.Axis{Label: "training loss per sample, " + r.at(t.Time[last])}}
+	loss := figure.Panel{X: figure.Axis{Label: "1/L"}, Y: figure.Axis{Label: r.lossLabel("training")}, Title: r.at(t.Time[last])}
 	points := figure.Series{Label: "depth L", Style: figure.Points, Color: figure.Color(1)}
 	for k := range n {
-		points.X, points.Y = append(points.X, x[k+1]), append(points.Y, t.LossDepths.At(k).Data[last]*scale)
+		points.X, points.Y = append(points.X, x[k+1]), append(points.Y, t.LossDepths.At(k).Data[last])
 	}
-	end := figure.Series{Label: "limit", Style: figure.Points, X: []float64{0}, Y: []float64{t.Loss[last] * scale}}
+	end := figure.Series{Label: "limit", Style: figure.Points, X: []float64{0}, Y: []float64{t.Loss[last]}}
 	if len(t.LossStderr) > last {
-		e := 2 * t.LossStderr[last] * scale
+		e := 2 * t.LossStderr[last]
 		end.Lo, end.Hi = []float64{end.Y[0] - e}, []float64{end.Y[0] + e}
 	}
 	if fits {
@@ -109,13 +108,11 @@ func (r Result) depthPanels(t *dmft.Trajectory) []figure.Panel {
 	}
 	loss.Series = append(loss.Series, points, end)
 
-	curves := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "training loss per sample", Log: true}}
+	curves := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: r.lossLabel("training"), Log: true}}
+	curves.Series = append(curves.Series, limit(t.Time, t.Loss, t.LossStderr, "L = ∞"))
 	for k, l := range t.Depths {
-		curves.Series = append(curves.Series, band(t.Time, scaled(t.LossDepths.At(k).Data, scale), nil, fmt.Sprintf("L = %d", l), k, n))
+		curves.Series = append(curves.Series, band(t.Time, t.LossDepths.At(k).Data, nil, fmt.Sprintf("L = %d", l), k, n))
 	}
-	s := limit(t.Time, scaled(t.Loss, scale), scaled(t.LossStderr, scale))
-	s.Label = "L = ∞"
-	curves.Series = append(curves.Series, s)
 	curves.Y.Min, curves.Y.Max = lossRange(curves.Series)
 	return []figure.Panel{f, loss, curves}
 }

@@ -2,7 +2,9 @@ package report
 
 import (
 	"fmt"
+	"image/color"
 	"math"
+	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/figure"
@@ -17,19 +19,19 @@ type Named struct {
 // maxPanels is how many points of a product share a figure.
 const maxPanels = 6
 
-// Figures draws results side by side, as far as they hold what a figure shows: losses, kernels, preactivations, the error against width, fluctuations
+// Figures draws results side by side, as far as they hold what a figure shows: losses, classification errors, kernels, preactivations, the error against width, fluctuations
 // over initialisations, kernels as heat maps over samples and over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More
 // than six points are too many for one figure.
 func Figures(results []Result) []Named {
 	if len(results) == 0 || len(results) > maxPanels {
 		return nil
 	}
-	out := []Named{{"loss", lossFigure(results)}}
+	var out []Named
 	for _, draw := range []struct {
 		name string
 		of   func([]Result) (figure.Figure, bool)
 	}{
-		{"kernels", kernelFigure}, {"preactivations", preactivationFigure}, {"width", widthFigure}, {"fluctuations", fluctuationFigure}, {"heatmaps", heatmapFigure}, {"two-time", twoTimeFigure},
+		{"loss", lossFigure}, {"error", errorFigure}, {"kernels", kernelFigure}, {"preactivations", preactivationFigure}, {"width", widthFigure}, {"fluctuations", fluctuationFigure}, {"heatmaps", heatmapFigure}, {"two-time", twoTimeFigure},
 		{"layers", layersFigure}, {"spectrum", spectrumFigure}, {"depth", depthFigure}, {"approximations", approximationFigure},
 	} {
 		if f, ok := draw.of(results); ok {
@@ -44,21 +46,6 @@ func (r Result) timeAxis() figure.Axis {
 		return figure.Axis{Label: "time ηt"}
 	}
 	return figure.Axis{Label: "step"}
-}
-
-// sameWidths says whether one legend serves all panels.
-func sameWidths(results []Result) bool {
-	for _, r := range results {
-		if len(r.Sims) != len(results[0].Sims) || (r.Theory == nil) != (results[0].Theory == nil) {
-			return false
-		}
-		for i, s := range r.Sims {
-			if s.Width != results[0].Sims[i].Width {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func (r Result) title() string { return pretty(r.Label) }
@@ -76,47 +63,116 @@ func band(t, y, se []float64, label string, i, n int) figure.Series {
 }
 
 // limit is the theory curve: black, on top, with its own band.
-func limit(t, y, se []float64) figure.Series {
-	s := band(t, y, se, "N = ∞", 0, 1)
-	s.Color, s.Width, s.Style = figure.Color(0), 1.4, figure.Dashed
+func limit(t, y, se []float64, label string) figure.Series {
+	s := band(t, y, se, label, 0, 1)
+	s.Width, s.Top = 1.4, true
+	s.Color, s.Style = limitKey(label)
 	return s
 }
 
-func lossFigure(results []Result) figure.Figure {
-	f := figure.Figure{Title: "Loss; bands: ± 2 standard errors of the mean over seeds (finite N) or blocks (N = ∞)", Columns: len(results)}
-	test := false
-	for _, r := range results {
-		test = test || r.TestPoints > 0
+// limitKey is how a limit is drawn: black and dashed, but the static NTK, which is another one, grey and dotted.
+func limitKey(label string) (color.NRGBA, figure.Style) {
+	if strings.Contains(label, methodNames[string(dmft.Lazy)]) {
+		return grey, figure.Dotted
 	}
-	for row, name := range []string{"training loss", "test loss"} {
-		if row == 1 && !test {
-			break
+	return figure.Color(0), figure.Dashed
+}
+
+// methodNames are those of approximations in figures, where the theory is N = ∞.
+var methodNames = map[string]string{
+	"": "N = ∞", string(dmft.Full): "N = ∞", string(dmft.Lazy): "static NTK", string(dmft.FrozenFeatures): "frozen features", string(dmft.LeadingOrder): "leading order in γ₀",
+	string(dmft.GradientIndependence): "gradient independence",
+}
+
+func methodName(method string) string {
+	if n, ok := methodNames[method]; ok {
+		return n
+	}
+	return method
+}
+
+// ensembles are the curves of the theory and of every width. pick returns a curve and its standard errors, which may be nil.
+func (r Result) ensembles(time func(*dmft.Trajectory) []float64, pick func(*dmft.Trajectory) (y, se []float64)) []figure.Series {
+	var out []figure.Series
+	if t := r.Theory; t != nil {
+		if y, se := pick(t); len(y) > 0 {
+			out = append(out, limit(time(t)[:len(y)], y, se, methodName(r.Method)))
 		}
-		for col, r := range results {
-			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name + " per sample", Log: true}, NoLegend: col > 0 && sameWidths(results)}
-			if row == 0 {
+	}
+	for i, s := range r.Sims {
+		if y, se := pick(s); len(y) > 0 {
+			out = append(out, band(time(s)[:len(y)], y, se, fmt.Sprintf("N = %d", s.Width), i, len(r.Sims)))
+		}
+	}
+	return out
+}
+
+func stepTime(t *dmft.Trajectory) []float64   { return t.Time }
+func kernelTime(t *dmft.Trajectory) []float64 { return t.KernelTime }
+
+// curveRows is a figure with a row for every quantity that some result has, and a column for every result.
+func curveRows(results []Result, title string, log bool, time func(*dmft.Trajectory) []float64, label func(r Result, row int) string,
+	pick ...func(*dmft.Trajectory) (y, se []float64)) (figure.Figure, bool) {
+	f := figure.Figure{Title: title, Columns: len(results), SameY: true}
+	for row, pick := range pick {
+		var panels []figure.Panel
+		any := false
+		for _, r := range results {
+			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: label(r, row), Log: log}, Series: r.ensembles(time, pick)}
+			if len(f.Panels) == 0 {
 				p.Title = r.title()
 			}
-			scale := r.lossScale(row)
-			pick := func(t *dmft.Trajectory) (y, se []float64) {
-				if row == 0 {
-					return scaled(t.Loss, scale), scaled(t.LossStderr, scale)
+			if log {
+				p.Y.Min, p.Y.Max = lossRange(p.Series)
+				if top := 10 * highestStart(p.Series); top > p.Y.Min { // what diverges leaves the axes, and the others their room
+					p.Y.Max = math.Min(p.Y.Max, top)
 				}
-				return scaled(t.TestLoss, scale), scaled(t.TestLossStderr, scale)
 			}
-			for i, s := range r.Sims {
-				y, se := pick(s)
-				p.Series = append(p.Series, band(s.Time[:len(y)], y, se, fmt.Sprintf("N = %d", s.Width), i, len(r.Sims)))
-			}
-			if r.Theory != nil {
-				y, se := pick(r.Theory)
-				p.Series = append(p.Series, limit(r.Theory.Time[:len(y)], y, se))
-			}
-			p.Y.Min, p.Y.Max = lossRange(p.Series)
-			f.Panels = append(f.Panels, p)
+			any = any || len(p.Series) > 0
+			panels = append(panels, p)
+		}
+		if any {
+			f.Panels = append(f.Panels, panels...)
 		}
 	}
-	return f
+	return f, len(f.Panels) > 0
+}
+
+const bandsAre = "bands: ± 2 standard errors of the mean over seeds (finite N) or blocks (N = ∞)"
+
+func lossFigure(results []Result) (figure.Figure, bool) {
+	return curveRows(results, "Loss; "+bandsAre, true, stepTime, func(r Result, row int) string { return r.lossLabel([]string{"training", "test"}[row]) },
+		func(t *dmft.Trajectory) (y, se []float64) { return t.Loss, t.LossStderr }, func(t *dmft.Trajectory) (y, se []float64) { return t.TestLoss, t.TestLossStderr })
+}
+
+func errorFigure(results []Result) (figure.Figure, bool) {
+	f, ok := curveRows(results, "Classification error, the part of the samples that is classified wrongly; "+bandsAre, false, stepTime,
+		func(_ Result, row int) string { return []string{"training error", "test error"}[row] },
+		func(t *dmft.Trajectory) (y, se []float64) { return t.Error, t.ErrorStderr }, func(t *dmft.Trajectory) (y, se []float64) { return t.TestError, t.TestErrorStderr })
+	for _, p := range f.Panels {
+		within(p.Series, 0, 1)
+	}
+	return f, ok
+}
+
+// within cuts the bands of what cannot be below or above some value.
+func within(series []figure.Series, least, most float64) {
+	for _, s := range series {
+		for k := range s.Lo {
+			s.Lo[k], s.Hi[k] = math.Max(s.Lo[k], least), math.Min(s.Hi[k], most)
+		}
+	}
+}
+
+// highestStart is the largest first value.
+func highestStart(series []figure.Series) float64 {
+	top := 0.
+	for _, s := range series {
+		if len(s.Y) > 0 && !math.IsInf(s.Y[0], 0) {
+			top = math.Max(top, s.Y[0])
+		}
+	}
+	return top
 }
 
 // lossRange keeps the axis of a loss that vanishes exponentially to the eight decades that matter.
@@ -143,63 +199,25 @@ func lossRange(series []figure.Series) (lo, hi float64) {
 	return lo / pad, hi * pad
 }
 
-// lossScale brings sums over train and test points of different number to one scale.
-func (r Result) lossScale(row int) float64 {
-	n := r.Points
-	if row == 1 {
-		n = r.TestPoints
-	}
-	if r.Mean || n == 0 {
-		return 1
-	}
-	return 1 / float64(n)
-}
-
-func scaled(x []float64, s float64) []float64 {
-	y := make([]float64, len(x))
-	for i, v := range x {
-		y[i] = v * s
-	}
-	return y
-}
-
 func kernelFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Columns: len(results)}
-	any := false
-	for row, name := range []string{"NTK–target alignment", "NTK movement ‖K − K₀‖/‖K₀‖"} {
-		for col, r := range results {
-			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name}, NoLegend: col > 0 && sameWidths(results)}
-			if row == 0 {
-				p.Title = r.title()
-			}
-			pick := func(t *dmft.Trajectory) []float64 {
-				if row == 0 {
-					return t.Alignment
-				}
-				return t.KernelMovement
-			}
-			for i, s := range r.Sims {
-				if y := pick(s); len(y) > 1 {
-					p.Series = append(p.Series, band(s.KernelTime, y, nil, fmt.Sprintf("N = %d", s.Width), i, len(r.Sims)))
-				}
-			}
-			if r.Theory != nil {
-				if y := pick(r.Theory); len(y) > 1 {
-					p.Series = append(p.Series, limit(r.Theory.KernelTime, y, nil))
-				}
-			}
-			any = any || len(p.Series) > 0
-			f.Panels = append(f.Panels, p)
+	several := func(y, se []float64) ([]float64, []float64) {
+		if len(y) < 2 {
+			return nil, nil
 		}
+		return y, se
 	}
-	return f, any
+	return curveRows(results, "Kernels; "+bandsAre, false, kernelTime, func(_ Result, row int) string {
+		return []string{"NTK–target alignment", "NTK movement ‖K − K₀‖/‖K₀‖"}[row]
+	},
+		func(t *dmft.Trajectory) (y, se []float64) { return several(t.Alignment, t.AlignmentStderr) },
+		func(t *dmft.Trajectory) (y, se []float64) { return several(t.KernelMovement, t.KernelMovementStderr) })
 }
 
 func preactivationFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Columns: len(results)}
+	f := figure.Figure{Columns: len(results), SameY: true}
 	any := false
-	for col, r := range results {
-		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "preactivation h"}, Y: figure.Axis{Label: "density"}, NoLegend: col > 0 && sameWidths(results)}
+	for _, r := range results {
+		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "preactivation h"}, Y: figure.Axis{Label: "density"}}
 		add := func(t *dmft.Trajectory, label string, color int, filled bool) {
 			if t == nil || t.Preactivations.Empty() {
 				return
@@ -210,7 +228,7 @@ func preactivationFigure(results []Result) (figure.Figure, bool) {
 					Color: figure.Color(color + which), Filled: filled})
 			}
 		}
-		add(r.Theory, "N = ∞", 1, true)
+		add(r.Theory, methodName(r.Method), 1, true)
 		if n := len(r.Sims); n > 0 {
 			add(r.Sims[n-1], fmt.Sprintf("N = %d", r.Sims[n-1].Width), 3, false)
 		}
@@ -221,10 +239,10 @@ func preactivationFigure(results []Result) (figure.Figure, bool) {
 }
 
 func widthFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Columns: len(results)}
+	f := figure.Figure{Title: "Approach to the limit; bars: ± 2 standard errors", Columns: len(results), SameY: true}
 	any := false
-	for col, r := range results {
-		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true}, Y: figure.Axis{Label: "error of f, relative", Log: true}, NoLegend: col > 0 && sameWidths(results)}
+	for _, r := range results {
+		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true}, Y: figure.Axis{Label: "error of f, relative", Log: true}}
 		if r.Compare != nil && len(r.Compare.Widths) > 1 {
 			any = true
 			one := figure.Series{Label: "one network", Style: figure.Points, Color: figure.Color(1)}

@@ -16,7 +16,7 @@ const shownTimes = 12
 // fluctuationFigure draws what finite width adds: predictions and losses of single networks as bands of the theory with the scatter of the ensembles, and N times the
 // variances of predictions and of the NTK.
 func fluctuationFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars); N × variances with 95 % intervals", Columns: len(results)}
+	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars); N × variances with 95 % intervals", Columns: len(results), SameY: true}
 	if len(results) == 1 {
 		f.Columns = 3
 	}
@@ -33,11 +33,10 @@ func fluctuationFigure(results []Result) (figure.Figure, bool) {
 		rows = append(rows, Result.kernelVariances)
 	}
 	for row, draw := range rows {
-		for col, r := range results {
+		for _, r := range results {
 			p := figure.Panel{Blank: true}
 			if r.fluctuates() {
 				p = draw(r)
-				p.NoLegend = col > 0 && sameWidths(results)
 			}
 			if row == 0 {
 				p.Title = r.title()
@@ -78,8 +77,8 @@ func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(st
 	sims := r.outer()
 	n := min(len(theory), len(fl.Time))
 	for i, s := range sims {
-		c := figure.Color(1 + i)
-		band := figure.Series{Label: fmt.Sprintf("N = %d, theory", s.Width), Color: c, Width: 1}
+		c := figure.Sequence(slices.Index(r.Sims, s), len(r.Sims))
+		band := figure.Series{Label: fmt.Sprintf("theory for N = %d", s.Width), Color: c, Width: 1}
 		for k := range n {
 			y := theory[k] + bias(k)/float64(s.Width)
 			d := math.Sqrt(math.Max(variance(k), 0) / float64(s.Width))
@@ -89,7 +88,7 @@ func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(st
 		if s.FReplicas.Empty() || s.LossReplicas.Empty() {
 			continue
 		}
-		dots := figure.Series{Label: fmt.Sprintf("N = %d, seeds", s.Width), Color: c, Style: figure.Points}
+		dots := figure.Series{Label: fmt.Sprintf("N = %d", s.Width), Color: c, Style: figure.Points}
 		for _, k := range shown(s, i, len(sims)) {
 			m, v := 0., 0.
 			for j := range s.Replicas {
@@ -155,17 +154,16 @@ func at(e fluctuation.Estimate, k, i int) float64 {
 
 func (r Result) lossBands() figure.Panel {
 	fl := r.Fluctuations
-	scale := r.lossScale(0)
-	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "training loss per sample", Log: true}}
-	r.spread(&p, scaled(r.Theory.Loss, scale), func(k int) float64 { return scale * scale * fl.LossVariance.Value.Data[k] }, func(k int) float64 { return scale * at(fl.LossBias, k, 0) },
-		func(t *dmft.Trajectory, seed, k int) float64 { return scale * t.LossReplicas.At(seed).Data[k] })
+	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: r.lossLabel("training"), Log: true}}
+	r.spread(&p, r.Theory.Loss, func(k int) float64 { return fl.LossVariance.Value.Data[k] }, func(k int) float64 { return at(fl.LossBias, k, 0) },
+		func(t *dmft.Trajectory, seed, k int) float64 { return t.LossReplicas.At(seed).Data[k] })
 	p.Y.Min, p.Y.Max = lossRange(p.Series)
 	return p
 }
 
 // prediction is the theory of an averaged N × variance, with ± two standard errors.
 func prediction(t []float64, e fluctuation.Estimate) figure.Series {
-	s := figure.Series{Label: "theory", X: t, Width: 1.4, Style: figure.Dashed, Y: e.Value.Data}
+	s := figure.Series{Label: "theory of N × variance", X: t, Width: 1.4, Style: figure.Dashed, Top: true, Y: e.Value.Data}
 	for k, v := range s.Y {
 		s.Lo, s.Hi = append(s.Lo, v-2*e.Stderr.Data[k]), append(s.Hi, v+2*e.Stderr.Data[k])
 	}

@@ -17,14 +17,18 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
+func fluctuatingProblem(c int) *dmft.Problem {
+	return &dmft.Problem{Data: dmft.Data{Inputs: mat.NewDense(2, 2, []float64{1, 0.5, -0.3, 1}), Targets: mat.NewDense(2, c, slices.Repeat([]float64{1, -1}, c)),
+		TestInputs: mat.NewDense(1, 2, []float64{1, 1}), TestTargets: mat.NewDense(1, c, slices.Repeat([]float64{0.5}, c))}, Richness: 1,
+		Network:  dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: kernels.TanhName}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 10, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+}
+
 // fluctuating is a result with predictions of its fluctuations, of c outputs; widths without seeds are left out.
 func fluctuating(t *testing.T, c, seeds int, widths ...int) Result {
 	t.Helper()
 	ctx := context.Background()
-	p := &dmft.Problem{Data: dmft.Data{Inputs: mat.NewDense(2, 2, []float64{1, 0.5, -0.3, 1}), Targets: mat.NewDense(2, c, slices.Repeat([]float64{1, -1}, c)),
-		TestInputs: mat.NewDense(1, 2, []float64{1, 1}), TestTargets: mat.NewDense(1, c, slices.Repeat([]float64{0.5}, c))}, Richness: 1,
-		Network:  dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: kernels.TanhName}},
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 10, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+	p := fluctuatingProblem(c)
 	r := Result{Points: 2, TestPoints: 1, Outputs: c}
 	run := dmft.Run{Record: dmft.Record{Kernels: 3}}
 	var err error
@@ -97,7 +101,7 @@ func TestFluctuationFigure(t *testing.T) {
 		t.Errorf("spreads %+v", s)
 	}
 	var err error
-	if r.Compare, err = compare.New(r.Theory, r.Sims, 0.1); err != nil {
+	if r.Compare, err = compare.New(fluctuatingProblem(1), r.Theory, r.Sims, compare.Options{Tolerance: 0.1}); err != nil {
 		t.Fatal(err)
 	}
 	var text strings.Builder

@@ -1,10 +1,10 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 )
 
 // HighDimensional is the outcome of one experiment on high-dimensional data.
@@ -35,6 +36,7 @@ type GapRow struct {
 	Replicas  int            `json:"replicas"`
 	Steps     int            `json:"steps"`
 	Status    string         `json:"status,omitempty"`
+	Reduction string         `json:"reduction"` // of the losses over samples: sum or mean
 	Loss      float64        `json:"loss"`
 	Stderr    float64        `json:"loss_stderr"`
 	TestLoss  float64        `json:"test_loss"`
@@ -47,11 +49,17 @@ type GapRow struct {
 func (r HighDimensional) Gaps() []GapRow {
 	var rows []GapRow
 	add := func(what string, t *highdim.Trajectory) {
-		if t == nil || len(t.Time) == 0 {
+		if t == nil {
+			return
+		}
+		if len(t.Time) == 0 { // it stopped before anything was recorded
+			none := math.NaN()
+			rows = append(rows, GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Status: string(t.Status.Code), Loss: none, Stderr: none, TestLoss: none, TestErr: none,
+				Gap: highdim.NewSpread(nil, nil, nil, dmft.Array{}, dmft.Array{}, r.Fraction)})
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Steps: k, Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k],
+		row := GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Steps: k, Reduction: "mean", Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k],
 			Gap: highdim.SpreadOf(t, r.Fraction)}
 		if !t.Moments.Empty() {
 			row.Found = &t.Moments.At(k).Data[highdim.SecondOverlap]
@@ -77,7 +85,7 @@ func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
+		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Reduction: r.reduction(), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
 		if t != r.Theory {
 			row.Width = t.Width
 		}
@@ -124,11 +132,16 @@ func (r Result) testLosses(t *dmft.Trajectory, targets *mat.Dense) dmft.Array {
 // GapTable writes grokking gaps for people.
 func GapTable(w io.Writer, rows []GapRow) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	labels, found := false, false
+	labels, found, reduction := false, false, ""
 	for _, r := range rows {
 		labels, found = labels || r.Label != "", found || r.Found != nil
 	}
-	head := []string{"", "replicas", "steps", "train loss", "± s.e.", "test loss", "± s.e."}
+	if len(rows) > 0 {
+		if reduction = " (" + rows[0].Reduction + ")"; slices.ContainsFunc(rows, func(r GapRow) bool { return r.Reduction != rows[0].Reduction }) {
+			reduction = " (sum or mean)"
+		}
+	}
+	head := []string{"", "replicas", "steps", "train loss" + reduction, "± s.e.", "test loss" + reduction, "± s.e."}
 	if labels {
 		head = append([]string{"point"}, head...)
 	}
@@ -209,7 +222,7 @@ func HighDimensionalDistances(w io.Writer, results []HighDimensional) error {
 		if len(r.Compare.Dimensions) > 1 && !labels {
 			fmt.Fprintf(w, "%serror of one network falls as D^p, p = %s\n", prefix, r.Compare.Error)
 		}
-		if _, err := fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Verdict()); err != nil {
+		if _, err := fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Outcome); err != nil {
 			return err
 		}
 	}
@@ -241,5 +254,5 @@ type PhaseThreshold struct {
 
 // MarshalJSON leaves the function out.
 func (p PhaseDiagram) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction, "last_time": p.Horizon, "maps": p.Maps})
+	return jsonx.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction, "last_time": p.Horizon, "maps": p.Maps})
 }

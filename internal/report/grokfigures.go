@@ -14,6 +14,9 @@ import (
 // Colours of train and test in the figures of grokking.
 var trainColor, testColor = figure.Color(1), figure.Color(2)
 
+// overSamples is the normalisation of the losses of high-dimensional problems.
+const overSamples = " (mean over samples)"
+
 // TimeLabel is the axis of time of high-dimensional problems.
 const TimeLabel = "time τ = ηt"
 
@@ -148,10 +151,10 @@ func pale(c color.NRGBA, x float64) color.NRGBA {
 
 // grokkingFigure shows train and test loss on the same axes.
 func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Columns: min(len(results), 3), Legend: true}
+	f := figure.Figure{Columns: min(len(results), 3), SameY: true}
 	who := []string{}
 	for _, r := range results {
-		p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "loss"}}
+		p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "loss" + overSamples}}
 		views := r.views()
 		if len(views) == 0 || p.X.Max == 0 {
 			p.Blank = true
@@ -226,13 +229,13 @@ func once(texts []string) string {
 
 // highDimensionalLoss shows both losses of every dimension beside the theory.
 func highDimensionalLoss(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Train and test loss in growing dimension", Caption: "Bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)", Legend: true}
+	f := figure.Figure{Title: "Train and test loss in growing dimension", SameY: true, Caption: "Bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)"}
 	any := false
 	var columns [][]figure.Panel
 	for _, r := range results {
 		var panels []figure.Panel
 		for row, name := range []string{"train loss", "test loss"} {
-			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name, Log: true}}
+			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: name + overSamples, Log: true}}
 			if row == 0 || len(results) == 1 {
 				p.Title = r.title()
 			}
@@ -242,15 +245,13 @@ func highDimensionalLoss(results []HighDimensional) (figure.Figure, bool) {
 				}
 				return t.TestLoss, t.TestLossStderr
 			}
+			if r.Theory != nil {
+				y, se := pick(r.Theory)
+				p.Series = append(p.Series, limit(r.Theory.Time, y, se, "D = ∞"))
+			}
 			for i, s := range r.Sims {
 				y, se := pick(s)
 				p.Series = append(p.Series, band(s.Time, y, se, fmt.Sprintf("D = %d", s.Dimension), i, len(r.Sims)))
-			}
-			if r.Theory != nil {
-				y, se := pick(r.Theory)
-				s := limit(r.Theory.Time, y, se)
-				s.Label = "D = ∞"
-				p.Series = append(p.Series, s)
 			}
 			any = any || len(p.Series) > 0
 			p.Y.Min, p.Y.Max = lossRange(p.Series)
@@ -341,10 +342,10 @@ func simulations(t *highdim.Trajectory) string {
 
 // decompositionFigure shows what the test loss is made of.
 func decompositionFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Columns: min(len(results), 3), Legend: true, PanelHeight: 2.7}
+	f := figure.Figure{Columns: min(len(results), 3), PanelHeight: 2.7, SameY: true}
 	var who []string
 	for _, r := range results {
-		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "loss"}}
+		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "loss" + overSamples}}
 		cs := []curve{
 			{"train", pale(figure.Color(0), 0.55), func(t *highdim.Trajectory) ([]float64, []float64) { return t.Loss, t.LossStderr }},
 			{"test", figure.Color(0), func(t *highdim.Trajectory) ([]float64, []float64) { return t.TestLoss, t.TestLossStderr }},
@@ -365,7 +366,7 @@ func decompositionFigure(results []HighDimensional) (figure.Figure, bool) {
 // overlapFigure shows what is found of the target: overlaps of units with the first direction, and the second moment along all.
 func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 	const most = 6
-	f := figure.Figure{Legend: true}
+	f := figure.Figure{}
 	var who []string
 	var columns [][]figure.Panel
 	for _, r := range results {
@@ -421,7 +422,7 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 
 // dimensionFigure shows how the error falls with the dimension.
 func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Distance of simulations from the theory", Caption: "Train and test loss together, root mean square over times, relative to the theory", Columns: min(len(results), 3), Legend: true}
+	f := figure.Figure{Title: "Distance of simulations from the theory", SameY: true, Caption: "Train and test loss together, root mean square over times, relative to the theory", Columns: min(len(results), 3)}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "dimension D", Log: true}, Y: figure.Axis{Label: "error, relative", Log: true}}
@@ -454,19 +455,17 @@ func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
 
 // alignmentFigure shows the alignment of the tangent kernel with the target.
 func alignmentFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Alignment of the tangent kernel with the target", Caption: "√P·yᵀKy/(‖K‖·|y|²) on the training points", Columns: min(len(results), 3), Legend: true}
+	f := figure.Figure{Title: "Alignment of the tangent kernel with the target", SameY: true, Caption: "√P·yᵀKy/(‖K‖·|y|²) on the training points", Columns: min(len(results), 3)}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "√P × alignment"}}
+		if t := r.Theory; t != nil && len(t.Alignment) > 1 {
+			p.Series = append(p.Series, limit(t.AlignmentTime, t.Alignment, t.AlignmentStderr, "D = ∞"))
+		}
 		for i, s := range r.Sims {
 			if len(s.Alignment) > 1 {
 				p.Series = append(p.Series, band(s.AlignmentTime, s.Alignment, s.AlignmentStderr, fmt.Sprintf("D = %d", s.Dimension), i, len(r.Sims)))
 			}
-		}
-		if t := r.Theory; t != nil && len(t.Alignment) > 1 {
-			s := limit(t.AlignmentTime, t.Alignment, t.AlignmentStderr)
-			s.Label = "D = ∞"
-			p.Series = append(p.Series, s)
 		}
 		any = any || len(p.Series) > 0
 		p.Blank = len(p.Series) == 0
@@ -475,9 +474,17 @@ func alignmentFigure(results []HighDimensional) (figure.Figure, bool) {
 	return f, any
 }
 
-// GrokkingFigure shows train and test loss of experiments on fixed data on the same axes, per sample.
+func scaled(x []float64, s float64) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = v * s
+	}
+	return y
+}
+
+// GrokkingFigure shows train and test loss of experiments on fixed data on the same axes, each relative to its start.
 func GrokkingFigure(results []Result, fraction float64, caption string) (Named, bool) {
-	f := figure.Figure{Columns: min(len(results), 3), Legend: true}
+	f := figure.Figure{Columns: min(len(results), 3), SameY: true}
 	if len(results) == 0 || len(results) > maxPanels {
 		return Named{}, false
 	}

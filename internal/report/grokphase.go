@@ -12,7 +12,7 @@ import (
 
 // PhaseFigure draws a phase diagram: colours are the grokking gap, grey is never, and the thresholds of data are marked.
 func PhaseFigure(d PhaseDiagram) Named {
-	f := figure.Figure{Columns: len(d.Maps), Legend: true, PanelWidth: 2.9, PanelHeight: 2.7}
+	f := figure.Figure{Columns: len(d.Maps), PanelWidth: 2.9, PanelHeight: 2.7}
 	// From no delay on: a test loss that falls first is as good as none. The theory sets the scale, where it is there; a few seeds at a threshold have outliers.
 	lo, hi, most := 0., 0., 0.
 	for i, m := range d.Maps {

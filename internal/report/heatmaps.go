@@ -21,7 +21,7 @@ type view struct {
 func (r Result) views(keep func(*dmft.Trajectory) bool) []view {
 	var out []view
 	if r.Theory != nil && keep(r.Theory) {
-		out = append(out, view{"N = ∞", r.Theory})
+		out = append(out, view{methodName(r.Method), r.Theory})
 	}
 	if w := r.widest(); w != nil && keep(w) {
 		out = append(out, view{fmt.Sprintf("N = %d", w.Width), w})
@@ -114,11 +114,26 @@ func (h heatRow) beside(o heatRow, column int) heatRow {
 
 // heatPanels arranges rows of heat maps over the same axes. Numbers and labels are at the left and at the bottom only.
 func heatPanels(f *figure.Figure, rows []heatRow, x, y figure.Axis) {
+	scales := map[string][]*figure.HeatMap{} // one scale for all maps of a quantity
 	for _, h := range rows {
 		if h.bar != "" {
 			h.share()
+			scales[h.bar] = append(scales[h.bar], h.maps...)
 		}
 		f.Columns = max(f.Columns, len(h.maps))
+	}
+	for _, maps := range scales {
+		lo, hi := math.Inf(1), math.Inf(-1)
+		for _, m := range maps {
+			if m != nil && m.Min < m.Max {
+				lo, hi = math.Min(lo, m.Min), math.Max(hi, m.Max)
+			}
+		}
+		for _, m := range maps {
+			if m != nil && lo < hi {
+				m.Min, m.Max = lo, hi
+			}
+		}
 	}
 	place := func(row, col int) *figure.HeatMap {
 		if row < len(rows) && col < len(rows[row].maps) {
@@ -164,7 +179,7 @@ func header(label string, titles []string) []string {
 
 // heatmapFigure shows the NTK and the feature kernel of the last layer over samples at the first and the last time kept.
 func heatmapFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Kernels over training samples, sorted by their predictions at the end"}
+	f := figure.Figure{Title: "Kernels over training samples, sorted by their predictions at the end; one scale for every kernel"}
 	kernels := 2
 	if len(results) > bothKernels {
 		kernels = 1
@@ -257,7 +272,7 @@ func byPrediction(t *dmft.Trajectory) []int {
 
 // sampleMap is a kernel over samples and outputs, averaged over equal outputs.
 func sampleMap(k []float64, p, c int, order []int) *figure.HeatMap {
-	h := &figure.HeatMap{}
+	h := &figure.HeatMap{Signed: true, Matrix: true}
 	for i, m := range order {
 		h.X, h.Y = append(h.X, float64(i+1)), append(h.Y, float64(i+1))
 		row := make([]float64, p)
@@ -365,7 +380,7 @@ func diagonal(k []float64, p, a, b int) float64 {
 
 // timeMap is a function of two times; what is not allowed is left out.
 func timeMap(times []float64, a dmft.Array, of func([]float64) float64, allowed func(t, s int) bool) *figure.HeatMap {
-	h := &figure.HeatMap{X: times, Y: times}
+	h := &figure.HeatMap{X: times, Y: times, Signed: true}
 	for t := range times {
 		row := make([]float64, len(times))
 		for s := range row {

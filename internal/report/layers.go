@@ -43,12 +43,24 @@ const manyLayers = 7
 type layerQuantity struct {
 	axis string
 	of   func(*dmft.Trajectory) dmft.Array // times × layers
+	se   func(*dmft.Trajectory) dmft.Array // its standard error, or nothing
+}
+
+// bars are error bars, or a band, of two standard errors around a quantity at time k and a layer; nothing where it has none.
+func (q layerQuantity) bars(t *dmft.Trajectory, s *figure.Series, k, layer int) {
+	if e := q.se(t); len(e.Data) == len(q.of(t).Data) {
+		v, d := q.of(t).At(k).Data[layer], 2*e.At(k).Data[layer]
+		s.Lo, s.Hi = append(s.Lo, v-d), append(s.Hi, v+d)
+	}
 }
 
 var layerQuantities = []layerQuantity{
-	{"movement ‖Φˡ − Φˡ₀‖/‖Φˡ₀‖", func(t *dmft.Trajectory) dmft.Array { return t.PhiMovement }},
-	{"movement ‖Gˡ − Gˡ₀‖/‖Gˡ₀‖", func(t *dmft.Trajectory) dmft.Array { return t.GMovement }},
-	{"alignment of Φˡ with the target", func(t *dmft.Trajectory) dmft.Array { return t.PhiAlignment }},
+	{"movement ‖Φˡ − Φˡ₀‖/‖Φˡ₀‖", func(t *dmft.Trajectory) dmft.Array { return t.PhiMovement },
+		func(t *dmft.Trajectory) dmft.Array { return t.PhiMovementStderr }},
+	{"movement ‖Gˡ − Gˡ₀‖/‖Gˡ₀‖", func(t *dmft.Trajectory) dmft.Array { return t.GMovement },
+		func(t *dmft.Trajectory) dmft.Array { return t.GMovementStderr }},
+	{"alignment of Φˡ with the target", func(t *dmft.Trajectory) dmft.Array { return t.PhiAlignment },
+		func(t *dmft.Trajectory) dmft.Array { return t.PhiAlignmentStderr }},
 }
 
 // layersFigure shows movement and alignment of the kernels of every layer.
@@ -62,7 +74,7 @@ func layersFigure(results []Result) (figure.Figure, bool) {
 		}
 		return true
 	}
-	f := figure.Figure{Legend: true}
+	f := figure.Figure{SameY: true}
 	any, deep := false, false
 	for _, r := range results {
 		for _, v := range r.views(keep) {
@@ -97,7 +109,7 @@ func layersFigure(results []Result) (figure.Figure, bool) {
 		}
 		columns = append(columns, panels)
 	}
-	f.Title = "Kernels by layer: " + whose(results, keep)
+	f.Title = "Kernels by layer: " + whose(results, keep) + "; bands and bars: ± 2 standard errors"
 	grid(&f, columns)
 	compact(&f)
 	return f, true
@@ -121,7 +133,7 @@ func whose(results []Result, keep func(*dmft.Trajectory) bool) string {
 	if points == "" {
 		return lines
 	}
-	return "lines N = ∞, points " + points
+	return "lines " + lines + ", points " + points
 }
 
 // compact makes panels of more than three columns smaller.
@@ -137,14 +149,14 @@ func overTime(v view, q layerQuantity, points bool) []figure.Series {
 	a := q.of(v.Trajectory)
 	n := a.Shape[1]
 	for l := range n {
-		var y []float64
+		s := figure.Series{Label: fmt.Sprintf("layer %d", l+1), X: v.KernelTime, Color: figure.Sequence(l, n)}
 		for k := range v.KernelTime {
-			y = append(y, a.At(k).Data[l])
+			s.Y = append(s.Y, a.At(k).Data[l])
+			q.bars(v.Trajectory, &s, k, l)
 		}
-		s := figure.Series{Label: fmt.Sprintf("layer %d", l+1), X: v.KernelTime, Y: y, Color: figure.Sequence(l, n)}
 		if points {
 			s.Label, s.Style = "", figure.Points
-			s.X, s.Y = thin(s.X, s.Y, 12)
+			s = thinBars(s, 12)
 		}
 		out = append(out, s)
 	}
@@ -172,6 +184,9 @@ func (r Result) alongLayers(v view, q layerQuantity, times []float64, points boo
 				continue
 			}
 			s := figure.Series{Label: r.at(t), X: tau, Y: a.At(k).Data, Color: figure.Sequence(i, m)}
+			for l := range n {
+				q.bars(v.Trajectory, &s, k, l)
+			}
 			if points {
 				s.Label, s.Style = "", figure.Points
 			}
@@ -196,7 +211,7 @@ func spectrumFigure(results []Result) (figure.Figure, bool) {
 		}
 		return false
 	}
-	f := figure.Figure{Columns: len(results), Legend: true}
+	f := figure.Figure{Columns: len(results), SameY: true}
 	any, gaps := false, false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "eigenvalue of the NTK", Log: true}}

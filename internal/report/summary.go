@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 )
 
 // A Quantity is a number that sums up a trajectory.
@@ -18,6 +20,11 @@ type Quantity struct {
 	Label  string // of an axis
 	Stderr string // the quantity that is its standard error, or ""
 	Log    bool   // spans decades
+}
+
+// loss says whether the quantity is a loss or the error of one, which the reduction over samples is part of.
+func (q Quantity) loss() bool {
+	return strings.HasSuffix(q.Name, "loss") || strings.HasSuffix(q.Name, "loss_stderr")
 }
 
 // Quantities are all there are, in the order of tables. Losses are those of the run: sums or means over points as the experiment says.
@@ -36,11 +43,16 @@ var Quantities = []Quantity{
 	{"min_test_loss_stderr", "standard error of the smallest test loss", "", true},
 	{"min_test_loss_time", "time of the smallest test loss", "", false},
 	{"test_half_time", "time to half the test loss", "", true},
+	{"classification_error", "final training error", "classification_error_stderr", false},
+	{"classification_error_stderr", "standard error of the final training error", "", false},
+	{"test_classification_error", "final test error", "test_classification_error_stderr", false},
+	{"test_classification_error_stderr", "standard error of the final test error", "", false},
 	{"alignment", "NTK–target alignment", "alignment_stderr", false},
 	{"alignment_stderr", "standard error of the alignment", "", false},
 	{"kernel_movement", "NTK movement ‖K − K₀‖/‖K₀‖", "kernel_movement_stderr", false},
 	{"kernel_movement_stderr", "standard error of the NTK movement", "", false},
-	{"feature_movement", "movement of Φ of the last layer", "", false},
+	{"feature_movement", "movement of Φ of the last layer", "feature_movement_stderr", false},
+	{"feature_movement_stderr", "standard error of the movement of Φ", "", false},
 	{"train_learned", "time by which the train loss is learned", "", true},
 	{"test_learned", "time by which the test loss is learned", "", true},
 	{"gap", "grokking gap (dex)", "", false},
@@ -132,7 +144,7 @@ func (n Number) String() string {
 }
 
 // Encode and Decode put summaries into a manifest.
-func Encode(s []Summary) (json.RawMessage, error) { return json.Marshal(s) }
+func Encode(s []Summary) (json.RawMessage, error) { return jsonx.Marshal(s) }
 
 // Decode reads what Encode wrote.
 func Decode(b json.RawMessage) (s []Summary, err error) {
@@ -199,7 +211,19 @@ func (r Result) Summaries(fraction float64, targets *mat.Dense) []Summary {
 	var out []Summary
 	add := func(what, file string, t *dmft.Trajectory) *Summary {
 		s := newSummary(what, file, t.Replicas, t.Status, t.Time, t.Loss, t.LossStderr, t.TestLoss, t.TestLossStderr)
+		for _, x := range []struct {
+			name  string
+			e, se []float64
+		}{{"classification_error", t.Error, t.ErrorStderr}, {"test_classification_error", t.TestError, t.TestErrorStderr}} {
+			if k := len(x.e) - 1; k >= 0 && len(x.se) > k {
+				s.put(x.name, x.e[k])
+				s.put(x.name+"_stderr", x.se[k])
+			}
+		}
 		if k := len(t.Alignment) - 1; k >= 0 {
+			if l := t.PhiMovement.Shape[1] - 1; !t.PhiMovementStderr.Empty() {
+				s.put("feature_movement_stderr", t.PhiMovementStderr.At(k).Data[l])
+			}
 			s.put("alignment", t.Alignment[k])
 			s.put("kernel_movement", t.KernelMovement[k])
 			s.put("feature_movement", t.PhiMovement.At(k).Data[t.PhiMovement.Shape[1]-1])

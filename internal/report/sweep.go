@@ -17,6 +17,8 @@ type Grid struct {
 	Curves  func(point int, what string) (c LossCurves, err error) // read when a figure needs them
 	Caption string
 	Time    string // label of the axis of time
+
+	Reduction string // of losses over samples: sum or mean, or empty where points differ
 }
 
 // GridAxis is a swept key.
@@ -28,7 +30,8 @@ type GridAxis struct {
 
 // LossCurves are the losses of a trajectory.
 type LossCurves struct {
-	Time, Loss, LossStderr, Test, TestStderr []float64
+	Time, Loss, LossStderr, Test, TestStderr       []float64
+	Error, ErrorStderr, TestError, TestErrorStderr []float64 // of classification, or empty
 }
 
 const (
@@ -39,7 +42,7 @@ const (
 )
 
 // defaultQuantities are drawn when none are asked for and they are there.
-var defaultQuantities = []string{"loss", "test_loss", "kernel_movement", "gap"}
+var defaultQuantities = []string{"loss", "test_loss", "classification_error", "test_classification_error", "kernel_movement", "gap"}
 
 // SweepFigures draws a sweep: heat maps of quantities over the first two keys that are numbers, curves of the losses by the last key, and final losses against a key. A
 // quantity that no point has is an error when it was asked for.
@@ -81,6 +84,21 @@ func SweepFigures(g Grid, quantities []string) ([]Named, error) {
 		out = append(out, c...)
 	}
 	return out, nil
+}
+
+// label is a quantity in words, a loss with its normalisation.
+func (g *Grid) label(q Quantity) string {
+	if !q.loss() {
+		return q.Label
+	}
+	return g.lossLabel(q.Label)
+}
+
+func (g *Grid) lossLabel(name string) string {
+	if g.Reduction == "" {
+		return name
+	}
+	return name + " (" + g.Reduction + " over samples)"
 }
 
 func (g *Grid) points() int {
@@ -264,7 +282,7 @@ func (g *Grid) heat(q Quantity, x, y int) []Named {
 		}
 		return out
 	}
-	title := g.title(q.Label)
+	title := g.title(g.label(q))
 	switch {
 	case absent["never"] && absent["stopped early or not there"]:
 		title += "; grey: never, stopped early or not there"
@@ -284,7 +302,7 @@ func (g *Grid) heat(q Quantity, x, y int) []Named {
 			for c, w := range what {
 				m := &figure.HeatMap{X: along(xs, xlog), Y: along(ys, ylog), Min: lo, Max: hi, Log: log}
 				if c == len(what)-1 {
-					m.Bar = q.Label
+					m.Bar = g.label(q)
 				}
 				for _, j := range yat {
 					var row []float64
@@ -340,7 +358,24 @@ func few(n, of int) []int {
 	return out
 }
 
-// against is a quantity against a key: a panel per trajectory, with a curve per value of another key.
+// overlay are the trajectories that a panel of several curves shows at once, the first as lines and the other as points: the theory and the largest networks.
+func (g *Grid) overlay(what []string) (lines, points string) {
+	last := what[len(what)-1]
+	if len(what) == 1 {
+		return last, ""
+	}
+	return what[0], last
+}
+
+// who says what lines and points are.
+func who(lines, points string) string {
+	if points == "" {
+		return lines
+	}
+	return "lines: " + lines + ", points: " + points
+}
+
+// against is a quantity against a key, with a curve per value of another key, or per trajectory when there is none.
 func (g *Grid) against(q Quantity, x int) []Named {
 	xs, xat := g.Axes[x].sorted()
 	xlog := spacedLog(xs)
@@ -386,7 +421,8 @@ func (g *Grid) against(q Quantity, x int) []Named {
 		}
 		return s
 	}
-	f := figure.Figure{Title: g.title(q.Label)}
+	f := figure.Figure{Title: g.title(g.label(q))}
+	lines, points := g.overlay(what)
 	switch {
 	case q.Stderr != "":
 		f.Title += "; error bars: ± 2 standard errors"
@@ -397,7 +433,7 @@ func (g *Grid) against(q Quantity, x int) []Named {
 		if k == gridPanels {
 			break
 		}
-		p := figure.Panel{Title: titles[k], X: g.Axes[x].axis(xlog), Y: figure.Axis{Label: q.Label}}
+		p := figure.Panel{Title: titles[k], X: g.Axes[x].axis(xlog), Y: figure.Axis{Label: g.label(q)}}
 		if by < 0 {
 			for i, w := range what {
 				s := series(base, w)
@@ -409,26 +445,28 @@ func (g *Grid) against(q Quantity, x int) []Named {
 			f.Panels = append(f.Panels, p)
 			continue
 		}
-		for _, w := range what {
-			p := p
-			p.Title, p.Series = strings.TrimSuffix(w+", "+titles[k], ", "), nil
-			pick := few(gridCurves, len(g.Axes[by].Labels))
-			for i, v := range pick {
-				at := slices.Clone(base)
-				at[by] = v
+		pick := few(gridCurves, len(g.Axes[by].Labels))
+		for i, v := range pick {
+			at := slices.Clone(base)
+			at[by] = v
+			for _, w := range []string{lines, points} {
+				if w == "" {
+					continue
+				}
 				s := series(at, w)
-				if s.Label, s.Color, s.Style = pretty(g.Axes[by].Key+"="+g.Axes[by].Labels[v]), figure.Sequence(i, len(pick)), figure.Points; w == "theory" {
-					s.Style = figure.Line
+				s.Color = figure.Sequence(i, len(pick))
+				if s.Label = pretty(g.Axes[by].Key + "=" + g.Axes[by].Labels[v]); w == points {
+					s.Label, s.Style = "", figure.Points
 				}
 				p.Series = append(p.Series, s)
 			}
-			f.Panels = append(f.Panels, p)
 		}
+		f.Panels = append(f.Panels, p)
 	}
-	f.Legend = by >= 0
-	if f.Columns = min(len(f.Panels), gridColumns); by >= 0 {
-		f.Columns = min(f.Columns, len(what))
+	if by >= 0 {
+		f.Title += "; " + who(lines, points)
 	}
+	f.Columns = min(len(f.Panels), gridColumns)
 	if len(f.Panels) == 1 {
 		f.PanelWidth, f.PanelHeight = 4.2, 3
 	}
@@ -461,60 +499,76 @@ func (g *Grid) against(q Quantity, x int) []Named {
 	return []Named{{"by-" + strings.ReplaceAll(g.Axes[x].Key, ".", "-") + "-" + q.Name, f}}
 }
 
-// curves are losses over time by the last key, a column per trajectory, or per value of the other keys when there are some.
+// curves are losses and classification errors over time by the last key, a column per value of the other keys.
 func (g *Grid) curves() ([]Named, error) {
 	last := len(g.Axes) - 1
 	places, titles := g.others(last)
 	pick := few(gridCurves, len(g.Axes[last].Labels))
-	type column struct {
-		base        []int
-		what, title string
-	}
-	var columns []column
-	for k, base := range places {
-		for _, w := range g.What {
-			if len(places) > 1 && w != g.What[0] && w != g.What[len(g.What)-1] {
-				continue
-			}
-			columns = append(columns, column{base, w, strings.TrimSuffix(w+", "+titles[k], ", ")})
-		}
-	}
-	if len(columns) > gridPanels { // of a large product the heat maps and the losses against a key say more
+	if len(places) > gridPanels { // of a large product the heat maps and the losses against a key say more
 		return nil, nil
 	}
-	f := figure.Figure{Title: g.title("losses"), Columns: len(columns), Legend: true}
-	train, test := make([]figure.Panel, len(columns)), make([]figure.Panel, len(columns))
-	tested := false
-	for c, col := range columns {
-		train[c] = figure.Panel{Title: col.title, X: figure.Axis{Label: g.Time}, Y: figure.Axis{Label: "train loss", Log: true}}
-		test[c] = figure.Panel{X: figure.Axis{Label: g.Time}, Y: figure.Axis{Label: "test loss", Log: true}}
+	rows := []struct {
+		label string
+		log   bool
+		of    func(LossCurves) (y, se []float64)
+	}{
+		{g.lossLabel("training loss"), true, func(l LossCurves) (y, se []float64) { return l.Loss, l.LossStderr }},
+		{g.lossLabel("test loss"), true, func(l LossCurves) (y, se []float64) { return l.Test, l.TestStderr }},
+		{"training error", false, func(l LossCurves) (y, se []float64) { return l.Error, l.ErrorStderr }},
+		{"test error", false, func(l LossCurves) (y, se []float64) { return l.TestError, l.TestErrorStderr }},
+	}
+	panels := make([][]figure.Panel, len(rows))
+	lines, points := g.overlay(g.What)
+	for c, base := range places {
+		for r, row := range rows {
+			p := figure.Panel{X: figure.Axis{Label: g.Time}, Y: figure.Axis{Label: row.label, Log: row.log}}
+			if r == 0 {
+				p.Title = titles[c]
+			}
+			panels[r] = append(panels[r], p)
+		}
 		for i, v := range pick {
-			at := slices.Clone(col.base)
+			at := slices.Clone(base)
 			at[last] = v
-			l, err := g.Curves(g.index(at), col.what)
-			if err != nil {
-				return nil, err
-			}
-			if len(l.Loss) == 0 {
-				continue
-			}
-			label := pretty(g.Axes[last].Key + "=" + g.Axes[last].Labels[v])
-			train[c].Series = append(train[c].Series, band(l.Time, l.Loss, l.LossStderr, label, i, len(pick)))
-			if len(l.Test) == len(l.Time) {
-				tested = true
-				test[c].Series = append(test[c].Series, band(l.Time, l.Test, l.TestStderr, label, i, len(pick)))
+			for _, w := range []string{lines, points} {
+				if w == "" {
+					continue
+				}
+				l, err := g.Curves(g.index(at), w)
+				if err != nil {
+					return nil, err
+				}
+				for r, row := range rows {
+					y, se := row.of(l)
+					if len(y) == 0 || len(y) != len(l.Time) {
+						continue
+					}
+					s := band(l.Time, y, se, pretty(g.Axes[last].Key+"="+g.Axes[last].Labels[v]), i, len(pick))
+					if w == points {
+						s.Label, s.Style = "", figure.Points
+						s = thinBars(s, 15)
+					}
+					panels[r][c].Series = append(panels[r][c].Series, s)
+				}
 			}
 		}
-		train[c].Y.Min, train[c].Y.Max = lossRange(train[c].Series)
-		test[c].Y.Min, test[c].Y.Max = lossRange(test[c].Series)
 	}
-	f.Panels = train
-	if len(columns) == 1 {
-		f.PanelWidth, f.PanelHeight = 4.2, 2.7
+	f := figure.Figure{Title: g.title("losses") + "; " + who(lines, points) + "; bands and bars: ± 2 standard errors", Columns: len(places), SameY: true}
+	for r, row := range rows {
+		if !slices.ContainsFunc(panels[r], func(p figure.Panel) bool { return len(p.Series) > 0 }) {
+			continue
+		}
+		for c := range panels[r] {
+			if p := &panels[r][c]; row.log {
+				p.Y.Min, p.Y.Max = lossRange(p.Series)
+			} else {
+				within(p.Series, 0, 1)
+			}
+		}
+		f.Panels = append(f.Panels, panels[r]...)
 	}
-	if tested {
-		f.Panels = append(f.Panels, test...)
+	if len(places) == 1 {
+		f.Columns = min(len(f.Panels), 2)
 	}
-	f.Title += "; bands: ± 2 standard errors"
 	return []Named{{"curves", f}}, nil
 }

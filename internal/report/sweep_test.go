@@ -143,10 +143,13 @@ func TestAgainst(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := figs[1]
-	if f.Name != "by-richness-loss" || len(f.Panels) != 4 || len(f.Panels[0].Series) != 3 {
+	if f.Name != "by-richness-loss" || len(f.Panels) != 2 || len(f.Panels[0].Series) != 6 || !strings.Contains(f.Title, "lines: theory, points: N = 8") {
 		t.Fatalf("%s %d", f.Name, len(f.Panels))
 	}
-	s := f.Panels[0].Series[1]
+	if n := f.Panels[0].Series[3]; n.Label != "" || n.Style != figure.Points || n.Color != f.Panels[0].Series[2].Color || !reflect.DeepEqual(n.X, []float64{0.1, 1, 10, 100}) {
+		t.Errorf("networks over the theory: %+v", n)
+	}
+	s := f.Panels[0].Series[2]
 	if s.Label != "α = 1" || !reflect.DeepEqual(s.X, []float64{0.1, 1, 10, 100}) || !reflect.DeepEqual(s.Y, s.X) || s.Style != figure.Line {
 		t.Errorf("%+v", s)
 	}
@@ -161,16 +164,19 @@ func TestAgainst(t *testing.T) {
 	for _, f := range figs {
 		names = append(names, f.Name)
 	}
-	if err != nil || !reflect.DeepEqual(names, []string{"by-richness-loss", "by-richness-test_loss", "by-richness-kernel_movement", "by-richness-gap", "curves"}) {
+	if err != nil || !reflect.DeepEqual(names, []string{"by-richness-loss", "by-richness-test_loss", "by-richness-classification_error", "by-richness-test_classification_error", "by-richness-kernel_movement", "by-richness-gap", "curves"}) {
 		t.Fatalf("%v %v", err, names)
 	}
 	p := figs[0].Panels[0]
 	if len(p.Series) != 3 || p.Series[2].Label != "N = 32" || !reflect.DeepEqual(p.Series[1].Lo, []float64{5, 6, 7}) || p.X.Log {
 		t.Errorf("%+v", p.Series)
 	}
-	c := figs[4]
-	if len(c.Panels) != 6 || len(c.Panels[0].Series) != 3 || !reflect.DeepEqual(c.Panels[0].Series[2].Y, []float64{1, 3}) || !reflect.DeepEqual(c.Panels[3].Series[2].Y, []float64{2, 4}) {
+	c := figs[6]
+	if len(c.Panels) != 2 || len(c.Panels[0].Series) != 6 || !reflect.DeepEqual(c.Panels[0].Series[4].Y, []float64{1, 3}) || !reflect.DeepEqual(c.Panels[1].Series[4].Y, []float64{2, 4}) {
 		t.Errorf("%+v", c.Panels)
+	}
+	if n := c.Panels[0].Series[5]; n.Label != "" || n.Style != figure.Points || n.Color != c.Panels[0].Series[4].Color {
+		t.Errorf("networks over the theory: %+v", n)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/transfer"
 	"github.com/seed39b58f2d/dmft/internal/figure"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -21,6 +22,14 @@ func sizeName(over string, size int) string {
 		return fmt.Sprintf("L = %d", size)
 	}
 	return fmt.Sprintf("N = %d", size)
+}
+
+// transferLoss names the loss of a study with its normalisation.
+func transferLoss(s transfer.Study) string {
+	if s.Reduction == "" { // of a study from before it was noted
+		return s.Loss + " loss"
+	}
+	return s.Loss + " loss (" + s.Reduction + " over samples)"
 }
 
 // transferTitle is what a panel is about.
@@ -57,7 +66,7 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 			fmt.Fprintln(w, p.Label)
 		}
 		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(t, "\tbest %s\t95 %% interval\t%s loss\t± s.e.\tdiverges from\t\t\n", s.Parameter, s.Loss)
+		fmt.Fprintf(t, "\tbest %s\t95 %% interval\t%s\t± s.e.\tdiverges from\t\t\n", s.Parameter, transferLoss(s))
 		row := func(name string, m transfer.Measured) {
 			o := m.Optimum
 			if o == nil {
@@ -123,7 +132,7 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 
 // TransferFigure draws loss against the hyperparameter, one panel beside the other, one curve per size, the limit in black.
 func TransferFigure(s transfer.Study, caption string) Named {
-	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step), Legend: true}
+	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step)}
 	if caption != "" {
 		f.Title = caption + ". " + f.Title
 	}
@@ -134,14 +143,14 @@ func TransferFigure(s transfer.Study, caption string) Named {
 		if v := p.Drift.Short(s.Tolerance); v != "" {
 			title = strings.TrimPrefix(title+"\n"+v, "\n")
 		}
-		panel := figure.Panel{Title: title, X: figure.Axis{Label: name, Log: true}, Y: figure.Axis{Label: s.Loss + " loss", Log: true}}
+		panel := figure.Panel{Title: title, X: figure.Axis{Label: name, Log: true}, Y: figure.Axis{Label: transferLoss(s), Log: true}}
 		if i > 0 {
 			panel.Y.Label = ""
 		}
 		var marks []figure.Series
 		n := len(p.Curves)
 		add := func(m transfer.Measured, label string, c color.NRGBA, style figure.Style, width float64) {
-			curve := figure.Series{Label: label, Color: c, Style: style, Width: width}
+			curve := figure.Series{Label: label, Color: c, Style: style, Width: width, Top: m.Size == 0}
 			best := math.Inf(1)
 			for _, q := range m.Points {
 				l, e := q.Loss(), q.LossStderr()
@@ -173,6 +182,11 @@ func TransferFigure(s transfer.Study, caption string) Named {
 			}
 			marks = append(marks, figure.Series{X: []float64{o.Value}, Y: []float64{y}, Color: c, Style: figure.Points})
 		}
+		if p.Limit != nil {
+			name := strings.Replace(p.Name, ", "+string(dmft.Lazy), ", "+methodNames[string(dmft.Lazy)], 1)
+			c, style := limitKey(name)
+			add(*p.Limit, name, c, style, 1.4)
+		}
 		for k, c := range p.Curves {
 			add(c, sizeName(p.Over, c.Size), figure.Sequence(k, n), figure.Line, 1)
 		}
@@ -182,9 +196,6 @@ func TransferFigure(s transfer.Study, caption string) Named {
 				label = "infinite width at that depth"
 			}
 			add(c, label, figure.Sequence(k, n), figure.Dotted, 1.2)
-		}
-		if p.Limit != nil {
-			add(*p.Limit, p.Name, figure.Color(0), figure.Dashed, 1.4)
 		}
 		panel.Series = append(panel.Series, marks...)
 		f.Panels = append(f.Panels, panel)

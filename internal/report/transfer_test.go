@@ -76,7 +76,7 @@ func TestTransferFigure(t *testing.T) {
 				t.Errorf("%s is black: %v", c.Label, black)
 			}
 		}
-		want := []string{"N = 16, N = 64, N = 256, N = ∞", "N = 16, N = 64, N = 256"}[k]
+		want := []string{"N = ∞, N = 16, N = 64, N = 256", "N = 16, N = 64, N = 256"}[k]
 		if strings.Join(labels, ", ") != want || marks != len(labels) || !p.X.Log || !p.Y.Log || p.X.Label != "learning rate η" {
 			t.Errorf("panel %d: %v, %d marks", k, labels, marks)
 		}

@@ -1,8 +1,7 @@
 package run
 
 import (
-	"fmt"
-	"path/filepath"
+	"errors"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
@@ -69,8 +68,12 @@ func ReadFluctuations(path string) (*fluctuation.Result, error) {
 	if r.Start != nil {
 		r.Start.Kurtosis = r.Kurtosis
 	}
-	if r.Kurtosis.Empty() {
-		return nil, fmt.Errorf("%s: not the fluctuations of a run of this program", filepath.Base(path))
+	err = checkFluctuations(r)
+	if r.Kurtosis.Empty() && err == nil {
+		err = errors.New("no kurtosis")
+	}
+	if err != nil {
+		return nil, notOurs(path, "fluctuations", err)
 	}
 	return r, nil
 }

@@ -76,12 +76,15 @@ func ReadHighDimensional(path string) (*highdim.Trajectory, error) {
 	}
 	for _, c := range counts(t) {
 		if len(m[c.name].Data) != 1 {
-			return nil, fmt.Errorf("%s is no trajectory of high-dimensional data: no %s", path, c.name)
+			return nil, notOurs(path, "trajectory of high-dimensional data", fmt.Errorf("no %s", c.name))
 		}
-		*c.n = int(m[c.name].Data[0])
+		*c.n = ints(m[c.name].Data)[0]
 	}
-	if len(t.Time) == 0 || len(t.Loss) != len(t.Time) || len(t.TestLoss) != len(t.Time) {
-		return nil, fmt.Errorf("%s is no trajectory of high-dimensional data: %d times, %d and %d losses", path, len(t.Time), len(t.Loss), len(t.TestLoss))
+	if len(t.Time) == 0 && len(t.Loss) == 0 && len(t.TestLoss) == 0 && t.Replicas > 0 { // stopped before the first step
+		return t, nil
+	}
+	if err := checkHighDimensional(t); err != nil {
+		return nil, notOurs(path, "trajectory of high-dimensional data", err)
 	}
 	return t, nil
 }

@@ -9,7 +9,7 @@ import (
 
 // lock only marks the folder: this system has no lock that survives every kind of end of a process and no other.
 func lock(path string) (f *os.File, held bool, err error) {
-	f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
 	return f, false, err
 }
 
@@ -28,3 +28,6 @@ func peakMemory() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.Sys)
 }
+
+// ProcessorSeconds is the time that the processors have worked for this process, where that is known; here it is not.
+func ProcessorSeconds() float64 { return 0 }

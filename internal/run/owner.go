@@ -49,7 +49,7 @@ func own(dir string, locked bool) (disown func(), err error) {
 	path := filepath.Join(dir, ownerName)
 	var f *os.File
 	for range 3 {
-		if f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644); !errors.Is(err, fs.ErrExist) {
+		if f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666); !errors.Is(err, fs.ErrExist) {
 			break
 		}
 		if alive(dir, locked) {
@@ -157,7 +157,7 @@ type Failure struct {
 
 // RecordFailure says in a run folder, which need not be there yet, why the run failed.
 func RecordFailure(dir string, cause error) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
 	return writeJSON(filepath.Join(dir, failureName), Failure{cause.Error(), time.Now().UTC(), self()})

@@ -29,7 +29,7 @@ func TestOwners(t *testing.T) {
 		{"this machine, its number is another process now", Owner{Host: self().Host, PID: os.Getpid()}, time.Second, false}, // the lock is free
 	} {
 		dir := filepath.Join(t.TempDir(), "run")
-		f := open(t, dir, "h", false)
+		f := opened(t, dir, "h", false)
 		if f.Close(); f.disown != nil {
 			t.Fatal("still owned")
 		}
@@ -45,7 +45,7 @@ func TestOwners(t *testing.T) {
 		if err := os.Chtimes(path, at, at); err != nil {
 			t.Fatal(err)
 		}
-		g, err := Open(dir, "name", "h", false)
+		g, err := Open(dir, Claim{Name: "name", Hash: "h"})
 		if errors.Is(err, ErrLocked) != c.locked || (err == nil) == c.locked {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -88,7 +88,7 @@ func TestStates(t *testing.T) {
 	if state, f := Look(dir); state != Failed || f == nil || f.Error != "no data" || f.PID != os.Getpid() {
 		t.Errorf("%s %+v", state, f)
 	}
-	f := open(t, dir, "h", false)
+	f := opened(t, dir, "h", false)
 	want(Running)
 	f.Close()
 	want(Unfinished)
@@ -96,7 +96,7 @@ func TestStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(Failed)
-	f = open(t, dir, "h", false)
+	f = opened(t, dir, "h", false)
 	if err := npy.WriteNPZ(f.Path("theory.npz"), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestOnce(t *testing.T) {
 		for range 8 {
 			wg.Go(func() {
 				for {
-					f, err := Open(dir, "name", "h", false)
+					f, err := Open(dir, Claim{Name: "name", Hash: "h"})
 					if errors.Is(err, ErrLocked) {
 						time.Sleep(100 * time.Microsecond)
 						continue

@@ -6,6 +6,7 @@ package run
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -19,10 +20,12 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
@@ -42,29 +45,87 @@ type Folder struct {
 	Dir      string
 	Complete bool // manifest.json is there: nothing is left to do
 	Resumed  bool // parts of an earlier, interrupted run are there
-	hash     string
-	lock     *os.File
-	disown   func()
-	started  time.Time
+	// Moved is where the results of another experiment that the folder held are now, and Changed what is different; see Aside.
+	Moved   string
+	Changed *ChangedError
+	claim   Claim
+	before  *header // what the folder held when it was opened, if that is to go
+	lock    *os.File
+	disown  func()
+	started time.Time
+}
+
+// A Claim says what a process wants of a run folder.
+type Claim struct {
+	Name, Hash string // of the experiment
+	// Keys are the experiment in words, kept so that a later claim can say what is different, and Points the folders in it that
+	// have runs of their own.
+	Keys   map[string]string
+	Points []string
+	Redo   bool // compute again what is complete
+	Other  Other
+}
+
+// Other is what happens to the results of another experiment that a folder holds.
+type Other int
+
+// The choices. A folder that holds anything else than runs of this program is refused in all of them.
+const (
+	Refuse  Other = iota // with a *ChangedError
+	Aside                // the folder gets another name, with a number at its end, and nothing is lost
+	Replace              // they are removed
+	Extend               // they are results of more or fewer points of the same product: folders in it are left as they are
+)
+
+// ChangedError is the error of a folder that holds results of another experiment.
+type ChangedError struct {
+	Dir    string
+	Name   string            // of that experiment
+	Before map[string]string // its keys, nil where the folder does not say
+	After  map[string]string
+}
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("run folder %s: it belongs to a different experiment, %s; choose another --out", e.Dir, e.Name)
 }
 
 // header is run.json.
 type header struct {
-	SchemaVersion int    `json:"schema_version"`
-	Name          string `json:"name"`
-	Hash          string `json:"hash"`
+	SchemaVersion int               `json:"schema_version"`
+	Name          string            `json:"name"`
+	Hash          string            `json:"hash"`
+	Keys          map[string]string `json:"keys,omitempty"`
+	Points        []string          `json:"points,omitempty"`
+	Remove        []string          `json:"remove,omitempty"` // files and folders of runs of what was here before, still to be removed
 }
 
-// Open opens or makes the run folder of an experiment identified by hash, and locks it against other processes: the error of one that is locked is
-// ErrLocked. redo removes the results of the same experiment first; a folder of another experiment, or with other files in it, is never touched.
-func Open(dir, name, hash string, redo bool) (*Folder, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// Open opens or makes the run folder of an experiment and locks it against other processes: the error of one that is locked is ErrLocked. A folder with other
+// files in it is never touched.
+func Open(dir string, c Claim) (*Folder, error) {
+	f, err := open(dir, c)
+	var changed *ChangedError
+	if c.Other != Aside || !errors.As(err, &changed) {
+		return f, err
+	}
+	moved, err := moveAside(dir)
+	if err != nil {
+		return nil, err
+	}
+	c.Other = Refuse
+	if f, err = open(dir, c); err == nil {
+		f.Moved, f.Changed = moved, changed
+	}
+	return f, err
+}
+
+func open(dir string, c Claim) (*Folder, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
-	f := &Folder{Dir: dir, hash: hash, started: time.Now()}
+	f := &Folder{Dir: dir, claim: c, started: time.Now()}
 	// Look before touching anything, and again when nobody else can change what is there. What another process is making or finishing right now may look like anything,
 	// but it has a lock.
-	if err := f.look(name); err != nil {
+	if err := f.look(); err != nil {
 		if _, none := os.Stat(filepath.Join(dir, lockName)); none != nil || !errors.Is(err, errForeign) {
 			return nil, err
 		}
@@ -74,14 +135,18 @@ func Open(dir, name, hash string, redo bool) (*Folder, error) {
 	if f.lock, held, err = lock(filepath.Join(dir, lockName)); err != nil {
 		return nil, fmt.Errorf("run folder %s: %w", dir, err)
 	}
-	err = f.look(name)
-	if err == nil && (!f.Complete || redo) {
+	if here, err := os.Stat(filepath.Join(dir, lockName)); err != nil || !sameFile(here, f.lock) { // another process has just moved the folder aside
+		f.Close()
+		return nil, fmt.Errorf("run folder %s: %w", dir, ErrLocked)
+	}
+	err = f.look()
+	if err == nil && (!f.Complete || c.Redo || f.before != nil) {
 		if f.disown, err = own(dir, held); err != nil {
 			err = fmt.Errorf("run folder %s: %w", dir, err)
 		}
 	}
 	if err == nil {
-		if err = f.prepare(name, redo); err != nil {
+		if err = f.prepare(); err != nil {
 			err = fmt.Errorf("run folder %s: %w", dir, err)
 		}
 	}
@@ -92,16 +157,48 @@ func Open(dir, name, hash string, redo bool) (*Folder, error) {
 	return f, nil
 }
 
+func sameFile(a os.FileInfo, f *os.File) bool {
+	b, err := f.Stat()
+	return err == nil && os.SameFile(a, b)
+}
+
+// moveAside gives a folder in which nobody works the first name with a number that is free.
+func moveAside(dir string) (string, error) {
+	l, held, err := lock(filepath.Join(dir, lockName))
+	if err != nil {
+		return "", fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	defer l.Close()
+	disown, err := own(dir, held)
+	if err != nil {
+		return "", fmt.Errorf("run folder %s: %w", dir, err)
+	}
+	disown()
+	for n := 1; ; n++ {
+		to := fmt.Sprintf("%s.%d", filepath.Clean(dir), n)
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		}
+		if err := os.Rename(dir, to); err != nil {
+			return "", fmt.Errorf("run folder %s: it holds results of another experiment, which cannot be moved aside: %w; choose another --out", dir, err)
+		}
+		return to, nil
+	}
+}
+
 var errForeign = errors.New("is not a run folder")
 
 // look reads what the folder is.
-func (f *Folder) look(name string) error {
-	dir := f.Dir
-	f.Complete, f.Resumed = false, false
+func (f *Folder) look() error {
+	dir, c := f.Dir, f.claim
+	f.Complete, f.Resumed, f.before = false, false, nil
 	var head header
 	switch m, err := ReadManifest(dir); {
 	case err == nil:
-		head = header{m.SchemaVersion, m.Name, m.Hash}
+		head = header{SchemaVersion: m.SchemaVersion, Name: m.Name, Hash: m.Hash, Keys: m.Keys}
+		for _, p := range m.Points {
+			head.Points = append(head.Points, p.Folder)
+		}
 		f.Complete = true
 	case errors.Is(err, os.ErrNotExist):
 		b, err := os.ReadFile(filepath.Join(dir, runName))
@@ -121,41 +218,39 @@ func (f *Folder) look(name string) error {
 					return fmt.Errorf("run folder %s: it holds %s and %w; choose another --out", dir, n, errForeign)
 				}
 			}
-			head = header{SchemaVersion, name, f.hash}
+			head = f.header()
 		default:
 			return fmt.Errorf("run folder: %w", err)
 		}
 	default:
 		return err
 	}
-	if head.Hash != f.hash {
-		return fmt.Errorf("run folder %s: it belongs to a different experiment (%s, %s; this one is %s, %s); choose another --out", dir, head.Name, head.Hash, name, f.hash)
-	}
-	if head.SchemaVersion != SchemaVersion {
+	other := head.Hash != c.Hash
+	switch {
+	case other && (c.Other == Refuse || c.Other == Aside):
+		return &ChangedError{dir, head.Name, head.Keys, c.Keys}
+	case other && c.Other == Extend:
+		head.Points = nil // they stay
+		f.before = &head
+	case other, c.Redo, len(head.Remove) > 0:
+		f.before = &head
+	case head.SchemaVersion != SchemaVersion:
 		return fmt.Errorf("run folder %s: it was made by a version of the program with layout %d, this one has %d; choose another --out", dir, head.SchemaVersion, SchemaVersion)
 	}
 	return nil
 }
 
 // prepare clears leftovers and writes run.json.
-func (f *Folder) prepare(name string, redo bool) error {
-	if redo && (f.Complete || f.Resumed) {
-		// The manifest goes first: from here on the folder is an unfinished run.
-		if err := f.writeHeader(name); err != nil {
+func (f *Folder) prepare() error {
+	if f.before != nil && (f.Complete || f.Resumed) {
+		if err := f.clear(); err != nil {
 			return err
 		}
-		if err := remove(filepath.Join(f.Dir, manifestName)); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Join(f.Dir, partsName)); err != nil {
-			return err
-		}
-		f.Complete, f.Resumed = false, false
 	}
 	for _, dir := range []string{f.Dir, filepath.Join(f.Dir, partsName)} {
-		stale, _ := filepath.Glob(filepath.Join(dir, npy.TempPrefix+"*"))
+		stale, _ := Names(dir, npy.TempPrefix)
 		for _, s := range stale {
-			os.Remove(s)
+			os.Remove(filepath.Join(dir, s))
 		}
 	}
 	if f.Complete {
@@ -167,19 +262,151 @@ func (f *Folder) prepare(name string, redo bool) error {
 		return err
 	}
 	// run.json first: killed in between, a folder with anything else in it would not be known as a run folder again.
-	if err := f.writeHeader(name); err != nil {
+	if err := f.writeHeader(f.header()); err != nil {
 		return err
 	}
-	return os.MkdirAll(filepath.Join(f.Dir, partsName), 0o755)
+	return os.MkdirAll(filepath.Join(f.Dir, partsName), 0o777)
 }
 
-func (f *Folder) writeHeader(name string) error {
-	return writeJSON(filepath.Join(f.Dir, runName), header{SchemaVersion, name, f.hash})
+// clear removes what the folder held before. Killed at any instant, the folder is an unfinished run whose run.json says what is still to go, parts
+// that must not be taken for those of the new run among it.
+func (f *Folder) clear() error {
+	head := f.header()
+	head.Remove = f.before.Remove
+	if f.before.Hash != f.claim.Hash || f.claim.Redo { // else an earlier process was killed at this
+		list, err := f.results()
+		if err != nil {
+			return err
+		}
+		head.Remove = append(append(head.Remove, partsName), list...)
+		if f.before.Hash != f.claim.Hash { // points of the same product are done again one by one
+			head.Remove = append(head.Remove, f.before.Points...)
+		}
+	}
+	// The manifest goes after that: from here on the folder is an unfinished run.
+	if err := f.writeHeader(head); err != nil {
+		return err
+	}
+	if err := remove(filepath.Join(f.Dir, manifestName)); err != nil {
+		return err
+	}
+	for _, name := range head.Remove {
+		if err := removeRun(f.Dir, name); err != nil {
+			return err
+		}
+	}
+	os.Remove(filepath.Join(f.Dir, figuresName)) // when nothing else is in it
+	f.Complete, f.Resumed = false, false
+	return nil
+}
+
+const figuresName = "figures"
+
+// results are the files of the folder that the program has written there as results.
+func (f *Folder) results() (names []string, err error) {
+	entries, err := os.ReadDir(f.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if n := e.Name(); e.Type().IsRegular() && isResult(n) {
+			names = append(names, n)
+		}
+	}
+	m, err := ReadManifest(f.Dir)
+	if err != nil {
+		return names, nil // figures are drawn when all is computed
+	}
+	for _, x := range m.Files {
+		if filepath.Dir(filepath.FromSlash(x.Name)) == figuresName && slices.Contains([]string{".png", ".svg", ".pdf"}, filepath.Ext(x.Name)) {
+			names = append(names, x.Name)
+		}
+	}
+	return names, nil
+}
+
+// isResult says whether a name is one that the program gives to files of results.
+func isResult(name string) bool {
+	base, isArray := strings.CutSuffix(name, ".npz")
+	for _, prefix := range []string{"theory-", "simulation-", "linearised-"} {
+		if isArray && strings.HasPrefix(base, prefix) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"data.npz", "theory.npz", FluctuationsName, "transfer.json", "transfer.npz", "transfer.csv"}, name)
+}
+
+// removeRun removes a file of a run folder, its parts, or of a run in it all that the program has put there, and the folder when nothing else is in it.
+func removeRun(dir, name string) error {
+	if name = filepath.FromSlash(name); !filepath.IsLocal(name) {
+		return fmt.Errorf("%s names %s, which is not in the folder; delete it", runName, name)
+	}
+	path := filepath.Join(dir, name)
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case name == partsName:
+		return os.RemoveAll(path)
+	case !st.IsDir():
+		return remove(path)
+	}
+	f := &Folder{Dir: path}
+	list, err := f.results()
+	if err != nil {
+		return err
+	}
+	// The manifest, which holds the list, goes last.
+	for _, n := range append(list, partsName, runName, failureName, lockName, ownerName, manifestName) {
+		if err := removeRun(path, n); err != nil {
+			return err
+		}
+	}
+	os.Remove(filepath.Join(path, figuresName))
+	os.Remove(path)
+	return nil
+}
+
+func (f *Folder) header() header {
+	return header{SchemaVersion: SchemaVersion, Name: f.claim.Name, Hash: f.claim.Hash, Keys: f.claim.Keys, Points: f.claim.Points}
+}
+
+// Peek is the hash of the experiment whose results, finished or not, a folder holds; "" when it holds none.
+func Peek(dir string) string {
+	if m, err := ReadManifest(dir); err == nil {
+		return m.Hash
+	}
+	var head header
+	if b, err := os.ReadFile(filepath.Join(dir, runName)); err == nil && json.Unmarshal(b, &head) == nil {
+		return head.Hash
+	}
+	return ""
+}
+
+func (f *Folder) writeHeader(head header) error {
+	return writeJSON(filepath.Join(f.Dir, runName), head)
+}
+
+// Names are the names in a folder that begin with a prefix, sorted; none where there is no folder. The name of the folder is a name and no pattern.
+func Names(dir, prefix string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
 }
 
 // writeJSON writes a file, all of it or nothing.
 func writeJSON(path string, v any) error {
-	return npy.Replace(path, func(w io.Writer) error { return json.NewEncoder(w).Encode(v) })
+	return npy.Replace(path, func(w io.Writer) error { return jsonx.Write(w, v) })
 }
 
 func remove(path string) error {
@@ -248,21 +475,26 @@ func (f *Folder) Path(name string) string { return filepath.Join(f.Dir, name) }
 // Manifest is manifest.json: what was run, by what, how long it took and what came out.
 type Manifest struct {
 	SchemaVersion int               `json:"schema_version"`
+	Kind          string            `json:"kind"` // the command: solve, simulate, compare, quickstart, grok, converge, transfer
 	Name          string            `json:"name"`
 	Hash          string            `json:"hash"` // of the experiment with defaults filled in
 	Program       Program           `json:"program"`
 	Command       []string          `json:"command"`
 	Experiment    any               `json:"experiment"`
 	YAML          string            `json:"experiment_yaml"`
+	Keys          map[string]string `json:"keys,omitempty"` // every key of the experiment as text, with lists for the points of a product
 	Host          Host              `json:"host"`
 	Products      string            `json:"matrix_products"` // their implementation; another one differs by rounding
 	Started       time.Time         `json:"started"`
 	WallSeconds   float64           `json:"wall_seconds"` // of this process; parts of an interrupted one come free
 	PeakMemory    int64             `json:"peak_memory_bytes"`
 	Seeds         map[string]uint64 `json:"seeds"`
-	Results       map[string]Result `json:"results"` // by file
+	Results       map[string]Result `json:"results"`              // by file
+	DataNotes     []string          `json:"data_notes,omitempty"` // what was skipped or changed in data files
 	Files         []File            `json:"files"`
+	Data          string            `json:"data,omitempty"` // file of the points, from the folder, with slashes; runs of several share one
 	Comparison    any               `json:"comparison,omitempty"`
+	Swept         []string          `json:"swept,omitempty"`   // swept, in the order of the experiment file
 	Points        []PointEntry      `json:"points,omitempty"`  // of a folder of several runs
 	Summary       json.RawMessage   `json:"summary,omitempty"` // of every trajectory: losses, times, kernels
 }
@@ -270,6 +502,7 @@ type Manifest struct {
 // PointEntry is one run of a folder of several.
 type PointEntry struct {
 	Folder string            `json:"folder"`
+	Label  string            `json:"label,omitempty"`
 	Values map[string]string `json:"values"`
 }
 
@@ -305,23 +538,93 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
-// ReadManifest reads the manifest of a complete folder.
+// ReadManifest reads the manifest of a complete folder. A damaged one is an error that says what to do.
 func ReadManifest(dir string) (*Manifest, error) {
 	b, err := os.ReadFile(filepath.Join(dir, manifestName))
 	if err != nil {
 		return nil, err
 	}
 	m := &Manifest{}
-	if err := json.Unmarshal(b, m); err != nil {
-		return nil, fmt.Errorf("run folder %s: %s is damaged: %w", dir, manifestName, err)
+	if err = json.Unmarshal(b, m); err == nil {
+		err = m.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run folder %s: %s is damaged: %w; run the experiment again with --out of another folder, or delete this one first", dir, manifestName, err)
+	}
+	if m.Kind == "" {
+		m.Kind = m.command(dir)
 	}
 	return m, nil
+}
+
+// check refuses what no program of this name has written, as far as it would be acted on: paths that lead out of the folder.
+func (m *Manifest) check() error {
+	if m.SchemaVersion == 0 {
+		return errors.New("it holds no schema_version")
+	}
+	for name := range m.Results {
+		if !plain(name) {
+			return fmt.Errorf("%q is no name of a result", name)
+		}
+	}
+	for _, p := range m.Points {
+		if !plain(p.Folder) {
+			return fmt.Errorf("%q is no name of a folder", p.Folder)
+		}
+	}
+	return nil
+}
+
+// plain says whether a name is that of something in a folder itself.
+func plain(name string) bool {
+	return filepath.IsLocal(name) && name != "." && filepath.Base(name) == name
+}
+
+// command is the kind of a folder made before manifests said it.
+func (m *Manifest) command(dir string) string {
+	if strings.HasPrefix(m.Hash, "converge-") {
+		return "converge"
+	}
+	if _, err := os.Stat(filepath.Join(dir, "transfer.json")); err == nil {
+		return "transfer"
+	}
+	for _, a := range m.Command[min(len(m.Command), 1):] {
+		if !strings.HasPrefix(a, "-") { // the command, before its flags and arguments
+			return a
+		}
+	}
+	return ""
+}
+
+// Trajectories are the result files whose names begin with a prefix and go on with .npz or, if number is set, with a number and .npz; sorted, by number or by name.
+// They are read from what the manifest says and not from the folder, so that a file that is lost is noticed, and one that is left over from another run is not taken for a result.
+func (m *Manifest) Trajectories(prefix string, number bool) []string {
+	type file struct {
+		name string
+		n    int
+	}
+	var files []file
+	for name := range m.Results {
+		rest, ok := strings.CutPrefix(name, prefix)
+		if rest, is := strings.CutSuffix(rest, ".npz"); ok && is {
+			n, err := strconv.Atoi(rest)
+			if !number || err == nil {
+				files = append(files, file{name, n})
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b file) int { return cmp.Or(cmp.Compare(a.n, b.n), strings.Compare(a.name, b.name)) })
+	out := make([]string, len(files))
+	for i, f := range files {
+		out[i] = f.name
+	}
+	return out
 }
 
 // Finish completes the folder: it fills in what the folder knows (program, host, times, files), writes the manifest and removes what only
 // an unfinished run needs.
 func (f *Folder) Finish(m Manifest) error {
-	m.SchemaVersion, m.Hash = SchemaVersion, f.hash
+	m.SchemaVersion, m.Hash, m.Keys = SchemaVersion, f.claim.Hash, f.claim.Keys
 	m.Program = ThisProgram()
 	m.Host = Host{runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0), runtime.Version()}
 	m.Started, m.WallSeconds, m.PeakMemory = f.started.UTC(), time.Since(f.started).Seconds(), peakMemory()
@@ -330,7 +633,7 @@ func (f *Folder) Finish(m Manifest) error {
 		return fmt.Errorf("run folder %s: %w", f.Dir, err)
 	}
 	m.Files = files
-	b, err := json.MarshalIndent(m, "", "  ")
+	b, err := jsonx.MarshalIndent(m)
 	if err != nil {
 		return fmt.Errorf("run folder %s: manifest: %w", f.Dir, err)
 	}

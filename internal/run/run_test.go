@@ -2,10 +2,13 @@ package run
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,9 +16,9 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
-func open(t *testing.T, dir, hash string, redo bool) *Folder {
+func opened(t *testing.T, dir, hash string, redo bool) *Folder {
 	t.Helper()
-	f, err := Open(dir, "name", hash, redo)
+	f, err := Open(dir, Claim{Name: "name", Hash: hash, Redo: redo})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +36,7 @@ func text(s string) func(io.Writer) error {
 // TestLifeOfAFolder: new, interrupted, resumed, complete, reused, redone.
 func TestLifeOfAFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	f := open(t, dir, "h1", false)
+	f := opened(t, dir, "h1", false)
 	if f.Complete || f.Resumed {
 		t.Fatalf("%+v", f)
 	}
@@ -42,7 +45,7 @@ func TestLifeOfAFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Open(dir, "name", "h1", false); err == nil || !strings.Contains(err.Error(), "another process") {
+	if _, err := Open(dir, Claim{Name: "name", Hash: "h1"}); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Errorf("a second process: %v", err)
 	}
 	f.Close()
@@ -51,7 +54,7 @@ func TestLifeOfAFolder(t *testing.T) {
 	if err := os.WriteFile(stale, []byte("half"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f = open(t, dir, "h1", false)
+	f = opened(t, dir, "h1", false)
 	if f.Complete || !f.Resumed {
 		t.Fatalf("%+v", f)
 	}
@@ -88,11 +91,11 @@ func TestLifeOfAFolder(t *testing.T) {
 			t.Errorf("%s is left in a complete folder", n)
 		}
 	}
-	if f = open(t, dir, "h1", false); !f.Complete {
+	if f = opened(t, dir, "h1", false); !f.Complete {
 		t.Error("a complete folder is not recognised")
 	}
 	f.Close()
-	if f = open(t, dir, "h1", true); f.Complete || f.Resumed {
+	if f = opened(t, dir, "h1", true); f.Complete || f.Resumed {
 		t.Error("redo does not start over")
 	}
 	f.Close()
@@ -104,34 +107,37 @@ func TestLifeOfAFolder(t *testing.T) {
 // TestRefusals: folders that must not be touched.
 func TestRefusals(t *testing.T) {
 	dir := t.TempDir()
-	f := open(t, filepath.Join(dir, "run"), "h1", false)
+	f := opened(t, filepath.Join(dir, "run"), "h1", false)
 	f.Close()
-	for _, redo := range []bool{false, true} {
-		if _, err := Open(filepath.Join(dir, "run"), "name", "h2", redo); err == nil || !strings.Contains(err.Error(), "different experiment") {
-			t.Errorf("another experiment: %v", err)
+	for _, other := range []Other{Refuse, Aside, Replace, Extend} {
+		for _, redo := range []bool{false, true} {
+			if _, err := Open(dir, Claim{Name: "name", Hash: "h1", Redo: redo, Other: other}); err == nil || !strings.Contains(err.Error(), "not a run folder") {
+				t.Errorf("other files: %v", err)
+			}
 		}
-		if _, err := Open(dir, "name", "h1", redo); err == nil || !strings.Contains(err.Error(), "not a run folder") {
-			t.Errorf("other files: %v", err)
-		}
+	}
+	var changed *ChangedError
+	if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h2", Redo: true}); !errors.As(err, &changed) || changed.Name != "name" {
+		t.Errorf("another experiment: %v", err)
 	}
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(file, "name", "h", false); err == nil {
+	if _, err := Open(file, Claim{Name: "name", Hash: "h"}); err == nil {
 		t.Error("a file is taken for a folder")
 	}
 	if err := os.WriteFile(filepath.Join(dir, "run", runName), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(filepath.Join(dir, "run"), "name", "h1", false); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h1"}); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("damaged run.json: %v", err)
 	}
 }
 
 // TestDamagedPart: a part with a wrong byte, or cut short, counts as absent.
 func TestDamagedPart(t *testing.T) {
-	f := open(t, t.TempDir(), "h", false)
+	f := opened(t, t.TempDir(), "h", false)
 	data := bytes.Repeat([]byte("0123456789"), 100)
 	path := filepath.Join(f.Dir, partsName, "p")
 	for _, spoil := range []func([]byte) []byte{
@@ -160,10 +166,22 @@ func TestDamagedPart(t *testing.T) {
 func TestTrajectory(t *testing.T) {
 	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1}, Loss: []float64{2, 1}, LossStderr: []float64{0, .1}, ReadoutNorm: []float64{1, 2},
 		KernelStep: []int{0, 1}, KernelTime: []float64{0, 1}, Alignment: []float64{.1, .2}, KernelMovement: []float64{0, 1},
+		Error: []float64{.5, .25}, ErrorStderr: []float64{0, .1}, TestError: []float64{.5, .3}, TestErrorStderr: []float64{0, .2},
 		LayerTime: []float64{0, 1}, Depths: []int{5, 9}, TwoTimeStep: []int{0, 1}, TwoTimeTime: []float64{0, 1}}
-	for i, a := range []*dmft.Array{&tr.F, &tr.FStderr, &tr.NTK, &tr.NTKStderr, &tr.Phi, &tr.PhiStderr, &tr.G, &tr.GStderr, &tr.FReplicas, &tr.LossReplicas, &tr.Preactivations,
-		&tr.PhiMovement, &tr.GMovement, &tr.PhiAlignment, &tr.NTKSpectrum, &tr.PhiTwoTime, &tr.PhiTwoTimeStderr, &tr.GTwoTime, &tr.GTwoTimeStderr, &tr.ResponseA, &tr.ResponseB, &tr.ResponseAStderr, &tr.ResponseBStderr, &tr.FDepths, &tr.FDepthsStderr, &tr.LossDepths} {
-		*a = dmft.NewArray(2, 3)
+	for i, x := range []struct {
+		a     *dmft.Array
+		shape []int
+	}{
+		{&tr.F, []int{2, 3}}, {&tr.FStderr, []int{2, 3}}, {&tr.NTK, []int{2, 3, 3}}, {&tr.NTKStderr, []int{2, 3, 3}}, {&tr.Phi, []int{2, 2, 3, 3}}, {&tr.PhiStderr, []int{2, 2, 3, 3}},
+		{&tr.G, []int{2, 2, 3, 3}}, {&tr.GStderr, []int{2, 2, 3, 3}}, {&tr.FReplicas, []int{2, 2, 3}}, {&tr.LossReplicas, []int{2, 2}}, {&tr.Preactivations, []int{2, 2, 4, 3}},
+		{&tr.PhiMovement, []int{2, 2}}, {&tr.GMovement, []int{2, 2}}, {&tr.PhiAlignment, []int{2, 2}}, {&tr.NTKSpectrum, []int{2, 3}}, {&tr.PhiTwoTime, []int{2, 2, 2, 3, 3}},
+		{&tr.PhiTwoTimeStderr, []int{2, 2, 2, 3, 3}}, {&tr.GTwoTime, []int{2, 2, 2, 3, 3}}, {&tr.GTwoTimeStderr, []int{2, 2, 2, 3, 3}}, {&tr.ResponseA, []int{1, 2, 2, 3, 3}},
+		{&tr.ResponseB, []int{1, 2, 2, 3, 3}}, {&tr.ResponseAStderr, []int{1, 2, 2, 3, 3}}, {&tr.ResponseBStderr, []int{1, 2, 2, 3, 3}}, {&tr.FDepths, []int{2, 2, 3}},
+		{&tr.FDepthsStderr, []int{2, 2, 3}}, {&tr.LossDepths, []int{2, 2}},
+		{&tr.ErrorReplicas, []int{2, 2}}, {&tr.TestErrorReplicas, []int{2, 2}}, {&tr.PhiMovementStderr, []int{2, 2}}, {&tr.GMovementStderr, []int{2, 2}}, {&tr.PhiAlignmentStderr, []int{2, 2}},
+	} {
+		a := x.a
+		*a = dmft.NewArray(x.shape...)
 		for j := range a.Data {
 			a.Data[j] = float64(10*i + j)
 		}
@@ -185,4 +203,163 @@ func TestTrajectory(t *testing.T) {
 	if _, err := ReadTrajectory(bad); err == nil {
 		t.Error("an empty file is a trajectory")
 	}
+}
+
+// finished makes a complete folder with results, figures, runs in it and two files of somebody else.
+func finished(t *testing.T, dir, hash string) {
+	t.Helper()
+	f, err := Open(dir, Claim{Name: "name", Hash: hash, Keys: map[string]string{"richness": hash}, Points: []string{"p"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p, err := Open(f.Path("p"), Claim{Name: "name", Hash: hash + "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, sub := range []string{"figures", "p/figures", "mine"} {
+		if err := os.MkdirAll(f.Path(sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"theory.npz", "simulation-N64.npz", "figures/loss.png", "notes.txt", "figures/mine.txt", "mine/theory.npz", "p/theory.npz", "p/figures/loss.svg"} {
+		if err := os.WriteFile(f.Path(name), []byte(hash), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Finish(Manifest{Name: "name"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Finish(Manifest{Name: "name", Points: []PointEntry{{Folder: "p"}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// there lists what is in a folder.
+func there(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(dir, path); err == nil && !d.IsDir() && filepath.Base(rel) != lockName && rel != ownerName {
+			names = append(names, filepath.ToSlash(rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// TestChanged: what becomes of a folder with results of another experiment. Nobody else's files go, and no old result stays to be taken for a new one.
+func TestChanged(t *testing.T) {
+	others := []string{"figures/mine.txt", "mine/theory.npz", "notes.txt", "run.json"}
+	t.Run("replace", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		finished(t, dir, "h1")
+		f, err := Open(dir, Claim{Name: "name", Hash: "h2", Redo: true, Other: Replace})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if got := there(t, dir); !slices.Equal(got, others) || f.Complete || f.Resumed || f.Moved != "" {
+			t.Errorf("%v %+v", got, f)
+		}
+	})
+	t.Run("killed while replacing", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		finished(t, dir, "h1")
+		if err := os.MkdirAll(filepath.Join(dir, "parts"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "parts", "theory-000"), []byte("old"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		// As after a kill behind the first step.
+		head := header{SchemaVersion: SchemaVersion, Name: "name", Hash: "h2", Remove: []string{"parts", "theory.npz", "simulation-N64.npz", "figures/loss.png", "p"}}
+		if err := writeJSON(filepath.Join(dir, "run.json"), head); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, "manifest.json")); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(dir, Claim{Name: "name", Hash: "h2"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if got := there(t, dir); !slices.Equal(got, others) || f.Resumed {
+			t.Errorf("%v %+v", got, f)
+		}
+	})
+	t.Run("outside", func(t *testing.T) {
+		dir := t.TempDir()
+		mine := filepath.Join(dir, "theory.npz")
+		if err := os.WriteFile(mine, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(dir, "run"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := writeJSON(filepath.Join(dir, "run", "run.json"), header{SchemaVersion: SchemaVersion, Name: "name", Hash: "h", Remove: []string{"../theory.npz"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h"}); err == nil {
+			t.Error("a damaged run.json removes files elsewhere")
+		}
+		if _, err := os.Stat(mine); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("aside", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		for i, hash := range []string{"h1", "h2", "h3"} {
+			f, err := Open(dir, Claim{Name: "name", Hash: hash, Keys: map[string]string{"richness": hash}, Other: Aside})
+			if err != nil {
+				t.Fatal(err)
+			}
+			moved := ""
+			if i > 0 {
+				moved = fmt.Sprintf("%s.%d", dir, i)
+			}
+			if f.Complete || f.Resumed || f.Moved != moved || i > 0 && f.Changed.Before["richness"] != fmt.Sprintf("h%d", i) {
+				t.Errorf("%+v", f)
+			}
+			f.Close()
+			finished(t, dir, hash)
+		}
+		if a, b := there(t, dir), there(t, dir+".1"); !slices.Equal(a, b) || Peek(dir+".1") != "h1" || Peek(dir+".2") != "h2" || Peek(dir) != "h3" {
+			t.Errorf("%v %v", a, b)
+		}
+		// The same experiment again is not moved.
+		f, err := Open(dir, Claim{Name: "name", Hash: "h3", Other: Aside})
+		if err != nil || !f.Complete || f.Moved != "" {
+			t.Fatalf("%+v %v", f, err)
+		}
+		f.Close()
+	})
+	t.Run("busy", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		opened(t, dir, "h1", false)
+		for _, other := range []Other{Aside, Replace} {
+			if _, err := Open(dir, Claim{Name: "name", Hash: "h2", Other: other}); !errors.Is(err, ErrLocked) {
+				t.Errorf("%v", err)
+			}
+		}
+		if Peek(dir) != "h1" {
+			t.Error("a folder in which a process works was taken away")
+		}
+	})
+	t.Run("extend", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		finished(t, dir, "h1")
+		f, err := Open(dir, Claim{Name: "name", Hash: "h2", Other: Extend})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if got, want := there(t, dir), append(others[:3:3], "p/figures/loss.svg", "p/manifest.json", "p/theory.npz", "run.json"); !slices.Equal(got, want) {
+			t.Errorf("%v", got)
+		}
+	})
 }

@@ -2,8 +2,6 @@ package run
 
 import (
 	"fmt"
-	"math"
-	"path/filepath"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -34,10 +32,16 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	series("test_loss_stderr", t.TestLossStderr)
 	put("f_test", t.FTest)
 	put("f_test_stderr", t.FTestStderr)
+	series("error", t.Error)
+	series("error_stderr", t.ErrorStderr)
+	series("test_error", t.TestError)
+	series("test_error_stderr", t.TestErrorStderr)
 	series("readout_norm", t.ReadoutNorm)
 	put("f_"+replicas, t.FReplicas)
 	put("f_test_"+replicas, t.FTestReplicas)
 	put("loss_"+replicas, t.LossReplicas)
+	put("error_"+replicas, t.ErrorReplicas)
+	put("test_error_"+replicas, t.TestErrorReplicas)
 	series("kernel_step", floats(t.KernelStep))
 	series("kernel_time", t.KernelTime)
 	put("ntk", t.NTK)
@@ -52,8 +56,11 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	series("kernel_movement", t.KernelMovement)
 	series("kernel_movement_stderr", t.KernelMovementStderr)
 	put("phi_movement", t.PhiMovement)
+	put("phi_movement_stderr", t.PhiMovementStderr)
 	put("g_movement", t.GMovement)
+	put("g_movement_stderr", t.GMovementStderr)
 	put("phi_alignment", t.PhiAlignment)
+	put("phi_alignment_stderr", t.PhiAlignmentStderr)
 	put("ntk_spectrum", t.NTKSpectrum)
 	series("two_time_step", floats(t.TwoTimeStep))
 	series("two_time_time", t.TwoTimeTime)
@@ -86,6 +93,8 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 	t := &dmft.Trajectory{
 		Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, F: get("f"), FStderr: get("f_stderr"),
 		TestLoss: m["test_loss"].Data, TestLossStderr: m["test_loss_stderr"].Data, FTest: get("f_test"), FTestStderr: get("f_test_stderr"),
+		Error: m["error"].Data, ErrorStderr: m["error_stderr"].Data, TestError: m["test_error"].Data, TestErrorStderr: m["test_error_stderr"].Data,
+		PhiMovementStderr: get("phi_movement_stderr"), GMovementStderr: get("g_movement_stderr"), PhiAlignmentStderr: get("phi_alignment_stderr"),
 		ReadoutNorm: m["readout_norm"].Data, KernelTime: m["kernel_time"].Data, NTK: get("ntk"), NTKStderr: get("ntk_stderr"),
 		Phi: get("phi"), PhiStderr: get("phi_stderr"), G: get("g"), GStderr: get("g_stderr"), Alignment: m["alignment"].Data,
 		KernelMovement: m["kernel_movement"].Data, AlignmentStderr: m["alignment_stderr"].Data, KernelMovementStderr: m["kernel_movement_stderr"].Data, Preactivations: get("preactivations"),
@@ -98,34 +107,35 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 	for _, r := range []string{"seeds", "blocks"} {
 		if _, ok := m["f_"+r]; ok {
 			t.FReplicas, t.FTestReplicas, t.LossReplicas, t.NTKReplicas = get("f_"+r), get("f_test_"+r), get("loss_"+r), get("ntk_"+r)
+			t.ErrorReplicas, t.TestErrorReplicas = get("error_"+r), get("test_error_"+r)
 		}
 	}
 	t.KernelStep, t.TwoTimeStep = ints(m["kernel_step"].Data), ints(m["two_time_step"].Data)
 	scalar := func(name string) int {
-		if d := m[name].Data; len(d) == 1 && !math.IsNaN(d[0]) {
-			return int(d[0])
+		if d := m[name].Data; len(d) == 1 {
+			return ints(d)[0]
 		}
 		return 0
 	}
 	t.Width, t.Replicas = scalar("width"), scalar("replicas")
-	if len(t.Time) == 0 || len(t.Loss) != len(t.Time) || t.F.Empty() || t.F.Shape[0] != len(t.Time) {
-		return nil, fmt.Errorf("%s: not a trajectory of this program", filepath.Base(path))
+	if len(t.Time) == 0 && len(t.Loss) == 0 && t.F.Empty() && t.Replicas > 0 { // stopped before the first step
+		return t, nil
+	}
+	if err := checkTrajectory(t); err != nil {
+		return nil, notOurs(path, "trajectory", err)
 	}
 	return t, nil
+}
+
+// notOurs is the error of a file that can be read and does not hold what it should.
+func notOurs(path, what string, err error) error {
+	return fmt.Errorf("%s is damaged, or no %s of this program: %w; run the experiment again with --force or in another folder", path, what, err)
 }
 
 func floats(x []int) []float64 {
 	out := make([]float64, len(x))
 	for i, v := range x {
 		out[i] = float64(v)
-	}
-	return out
-}
-
-func ints(x []float64) []int {
-	var out []int
-	for _, v := range x {
-		out = append(out, int(v))
 	}
 	return out
 }

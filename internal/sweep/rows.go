@@ -2,14 +2,17 @@ package sweep
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/seed39b58f2d/dmft/dmft/compare"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -21,7 +24,7 @@ type Point struct {
 	State     run.State
 	Error     string           // of one that failed or stopped early
 	Summaries []report.Summary // of a complete one
-	Agree     *bool            // of theory and simulations
+	Verdict   compare.Verdict  // on theory and simulations, or empty
 }
 
 // Early says whether some trajectory of a complete point stopped before its end.
@@ -53,7 +56,8 @@ func (s *Sweep) Read() ([]Point, error) {
 			continue
 		}
 		if p.Summaries, err = report.Decode(m.Summary); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.Folder(i), err)
+			p.State, p.Error = run.Failed, fmt.Sprintf("%s: the summary in manifest.json is damaged: %v; remove the folder, and the sweep computes it again", s.Folder(i), err)
+			continue
 		}
 		for _, x := range p.Summaries {
 			if x.Status != "" && p.Error == "" {
@@ -61,8 +65,12 @@ func (s *Sweep) Read() ([]Point, error) {
 			}
 		}
 		if c, ok := m.Comparison.(map[string]any); ok {
-			if agree, ok := c["agree"].(bool); ok {
-				p.Agree = &agree
+			v, _ := c["verdict"].(string)
+			p.Verdict = compare.Verdict(v)
+			if agree, old := c["agree"].(bool); old && v == "" { // of a run before there were three verdicts
+				if p.Verdict = compare.Agree; !agree {
+					p.Verdict = compare.Disagree
+				}
 			}
 		}
 	}
@@ -79,6 +87,7 @@ type Counts struct {
 	Unfinished int `json:"unfinished"` // begun, and nobody is at work
 	Waiting    int `json:"waiting"`
 	Disagree   int `json:"disagree"`
+	Undecided  int `json:"undecided"` // of those with a verdict
 }
 
 // Count counts points.
@@ -91,8 +100,11 @@ func Count(points []Point) Counts {
 			if p.Early() {
 				c.Early++
 			}
-			if p.Agree != nil && !*p.Agree {
+			switch p.Verdict {
+			case compare.Disagree:
 				c.Disagree++
+			case compare.Undecided:
+				c.Undecided++
 			}
 		case run.Failed:
 			c.Failed++
@@ -130,7 +142,10 @@ func (s *Sweep) Summarise(points []Point) (files []string, err error) {
 		{"summary.csv", func(path string) error {
 			return npy.Replace(path, func(w io.Writer) error { return s.writeCSV(w, points) })
 		}},
-		{"summary.npz", func(path string) error { return npy.WriteNPZ(path, s.arrays(points)) }},
+		{"summary.npz", func(path string) error {
+			a, err := s.arrays(points)
+			return errors.Join(npy.WriteNPZ(path, a), err)
+		}},
 	} {
 		path := filepath.Join(s.Dir, f.name)
 		if err := f.write(path); err != nil {
@@ -162,6 +177,11 @@ func quantities(points []Point) []report.Quantity {
 	return slices.DeleteFunc(slices.Clone(report.Quantities), func(q report.Quantity) bool { return !have[q.Name] })
 }
 
+// relativeFolder is the run folder of a point as seen from the sweep folder.
+func (s *Sweep) relativeFolder(i int) string {
+	return path.Join(filepath.ToSlash(s.Store), s.Points[i].Folder)
+}
+
 func (s *Sweep) writeCSV(w io.Writer, points []Point) error {
 	qs := quantities(points)
 	head := []string{"point"}
@@ -172,7 +192,7 @@ func (s *Sweep) writeCSV(w io.Writer, points []Point) error {
 	for _, q := range qs {
 		head = append(head, q.Name)
 	}
-	head = append(head, "agree", "error_message", "file", "folder")
+	head = append(head, "verdict", "error_message", "file", "folder")
 	c := csv.NewWriter(w)
 	if err := c.Write(head); err != nil {
 		return err
@@ -202,15 +222,11 @@ func (s *Sweep) writeCSV(w io.Writer, points []Point) error {
 				}
 				r = append(r, v.String())
 			}
-			agree := ""
-			if p.Agree != nil {
-				agree = strconv.FormatBool(*p.Agree)
-			}
 			message := x.Status
 			if message == "" && len(p.Summaries) == 0 {
 				message = p.Error
 			}
-			if err := c.Write(append(r, agree, message, x.File, s.Folder(i))); err != nil {
+			if err := c.Write(append(r, string(p.Verdict), message, x.File, s.relativeFolder(i))); err != nil {
 				return err
 			}
 		}
@@ -237,17 +253,22 @@ func (s *Sweep) Numbers(key string) []float64 {
 	return out
 }
 
-// arrays are summary.npz: axis.<key> the values of a key (their numbers 0, 1, … when they are not numbers), and over the grid of keys, in their order, status
-// (0 complete, 1 stopped early, 2 failed, 3 not there) and <trajectory>.<quantity>, such as theory.loss or N256.loss; NaN where there is nothing.
-func (s *Sweep) arrays(points []Point) []npy.Named {
-	var out []npy.Named
+// mostCurves is the most numbers of an array of curves. Longer ones are thinned.
+const mostCurves = 1 << 24
+
+// arrays are summary.npz: axis.<key> the values of a key, numbers or text, and over the grid of keys, in their order, status (0 complete, 1 stopped early, 2 failed, 3 not
+// there) and <trajectory>.<quantity>, such as theory.loss or N256.loss; NaN where there is nothing. <trajectory>.curve.time, .loss, .loss_stderr, .test_loss and
+// .test_loss_stderr have one more axis, the steps; NaN after the end of those that have fewer than others. Where that would be more than mostCurves numbers, only every
+// n-th step is there, and the times say which. Curves that cannot be read are an error beside the rest.
+func (s *Sweep) arrays(points []Point) (out []npy.Named, err error) {
+	var errs []error
 	shape := []int{}
 	for _, k := range s.Keys {
-		x := s.Numbers(k.Key)
-		for i := 0; x == nil || len(x) < len(k.Values); i++ {
-			x = append(x, float64(i))
+		axis := npy.Named{Name: "axis." + k.Key, Text: k.Values}
+		if x := s.Numbers(k.Key); x != nil {
+			axis = npy.Named{Name: axis.Name, Array: npy.Array{Shape: []int{len(x)}, Data: x}}
 		}
-		out = append(out, npy.Named{Name: "axis." + k.Key, Array: npy.Array{Shape: []int{len(x)}, Data: x}})
+		out = append(out, axis)
 		shape = append(shape, len(k.Values))
 	}
 	status := npy.Array{Shape: shape}
@@ -265,6 +286,7 @@ func (s *Sweep) arrays(points []Point) []npy.Named {
 	}
 	out = append(out, npy.Named{Name: "status", Array: status})
 	for _, what := range Trajectories(points) {
+		name := strings.ReplaceAll(what, " = ", "")
 		for _, q := range quantities(points) {
 			a, any := npy.Array{Shape: shape}, false
 			for _, p := range points {
@@ -273,11 +295,82 @@ func (s *Sweep) arrays(points []Point) []npy.Named {
 				any = any || v == v
 			}
 			if any {
-				out = append(out, npy.Named{Name: strings.ReplaceAll(what, " = ", "") + "." + q.Name, Array: a})
+				out = append(out, npy.Named{Name: name + "." + q.Name, Array: a})
+			}
+		}
+		curves, err := s.curveArrays(points, what, shape)
+		errs = append(errs, err)
+		for _, c := range curves {
+			c.Name = name + ".curve." + c.Name
+			out = append(out, c)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// curveArrays are the curves of a trajectory at all points, those that can be read.
+func (s *Sweep) curveArrays(points []Point, what string, shape []int) (out []npy.Named, err error) {
+	names := []string{"time", "loss", "loss_stderr", "test_loss", "test_loss_stderr"}
+	length := 0
+	for _, p := range points {
+		for _, x := range p.Summaries {
+			if x.What == what && x.Steps < 1<<40 {
+				length = max(length, x.Steps+1)
 			}
 		}
 	}
-	return out
+	if length == 0 {
+		return nil, nil
+	}
+	every := (length*len(points) + mostCurves - 1) / mostCurves
+	length = (length + every - 1) / every
+	arrays := make([][]float64, len(names))
+	for i := range points {
+		c, bad := s.curves(points, i, what)
+		if bad != nil && err == nil {
+			err = bad
+		}
+		for k, v := range [][]float64{c.Time, c.Loss, c.LossStderr, c.Test, c.TestStderr} {
+			if len(v) > 0 && arrays[k] == nil {
+				arrays[k] = make([]float64, len(points)*length)
+				for t := range arrays[k] {
+					arrays[k][t] = math.NaN()
+				}
+			}
+			for t := 0; t*every < len(v) && t < length; t++ {
+				arrays[k][i*length+t] = v[t*every]
+			}
+		}
+	}
+	for k, a := range arrays {
+		if a != nil {
+			out = append(out, npy.Named{Name: names[k], Array: npy.Array{Shape: append(slices.Clone(shape), length), Data: a}})
+		}
+	}
+	return out, err
+}
+
+// curves are the losses of a trajectory of a point, none when it has no such trajectory.
+func (s *Sweep) curves(points []Point, i int, what string) (c report.LossCurves, err error) {
+	for _, x := range points[i].Summaries {
+		if x.What != what {
+			continue
+		}
+		file := filepath.Join(s.Folder(i), filepath.Base(x.File))
+		m, err := npy.ReadNPZ(file, "time", "loss", "loss_stderr", "test_loss", "test_loss_stderr", "error", "error_stderr", "test_error", "test_error_stderr")
+		if err != nil {
+			return c, fmt.Errorf("%s: %w; remove the folder, and the sweep computes it again", s.Folder(i), err)
+		}
+		c = report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data,
+			Error: m["error"].Data, ErrorStderr: m["error_stderr"].Data, TestError: m["test_error"].Data, TestErrorStderr: m["test_error_stderr"].Data}
+		for _, v := range [][]float64{c.Loss, c.LossStderr, c.Test, c.TestStderr, c.Error, c.ErrorStderr, c.TestError, c.TestErrorStderr} {
+			if len(v) != 0 && len(v) != len(c.Time) {
+				return report.LossCurves{}, fmt.Errorf("%s is damaged: curves of length %d over %d times; remove its folder, and the sweep computes it again", file, len(v), len(c.Time))
+			}
+		}
+		return c, nil
+	}
+	return c, nil
 }
 
 // Trajectories are the names of the trajectories of points, in the order in which they appear.
@@ -307,9 +400,15 @@ func (p Point) Value(what, quantity string) float64 {
 func (s *Sweep) Grid(points []Point) report.Grid {
 	e := s.Experiments[0].Experiment
 	g := report.Grid{What: Trajectories(points), Caption: e.Description, Time: "step"}
+	g.Reduction = e.Training.Reduction
+	for _, p := range s.Experiments {
+		if p.Experiment.Training.Reduction != g.Reduction {
+			g.Reduction = ""
+		}
+	}
 	switch {
 	case e.HighDimensional():
-		g.Time = report.TimeLabel
+		g.Time, g.Reduction = report.TimeLabel, "mean"
 	case e.Method().IsFlow():
 		g.Time = "time ηt"
 	}
@@ -324,18 +423,6 @@ func (s *Sweep) Grid(points []Point) report.Grid {
 		}
 		return points[i].Value(what, quantity)
 	}
-	g.Curves = func(i int, what string) (c report.LossCurves, err error) {
-		for _, x := range points[i].Summaries {
-			if x.What != what {
-				continue
-			}
-			m, err := npy.ReadNPZ(filepath.Join(s.Folder(i), x.File))
-			if err != nil {
-				return c, fmt.Errorf("%s: %w", s.Folder(i), err)
-			}
-			return report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data}, nil
-		}
-		return c, nil
-	}
+	g.Curves = func(i int, what string) (report.LossCurves, error) { return s.curves(points, i, what) }
 	return g
 }

@@ -3,8 +3,11 @@
 //	sweep.json               the index: what is run, the swept keys, and folder and values of every point
 //	sweep.yaml               the experiment file
 //	points/<hash>/           one run folder per point, named after what it computes
+//	points/data/<hash>.npz   the points of data, once for all runs that share them
 //	summary.csv, summary.npz the results in numbers, and figures/
 //	slurm/<n>/               scripts, logs and job numbers of what was submitted to SLURM
+//
+// Paths in these files count from the sweep folder, which may be moved, with what it needs of other folders beside it.
 //
 // The store of points may be elsewhere and shared: two sweeps that contain the same point of the same data find each other's results, since the name of a
 // run folder is the hash of everything that its results depend on. How far a sweep is, is read from the run folders alone, so that nothing
@@ -29,6 +32,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
+	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/run"
 )
@@ -41,6 +45,8 @@ const (
 	fileName  = "sweep.yaml"
 	// Points is the store of a sweep that names no other, in its folder.
 	Points = "points"
+	// Data is the folder, in a store or beside the points of a product, of the points of data that runs are about, once for all that share them.
+	Data = "data"
 )
 
 // Hash identifies what a run folder holds: the kind of run (solve, simulate, compare), the experiment and the hash of its data (experiment.DataHash), which is
@@ -62,8 +68,8 @@ type Index struct {
 	Name          string  `json:"name"`
 	Mode          string  `json:"mode"`  // solve, simulate or compare
 	File          string  `json:"file"`  // name of the experiment file
-	Base          string  `json:"base"`  // folder that file names in it count from
-	Store         string  `json:"store"` // relative to the sweep folder, or absolute
+	Base          string  `json:"base"`  // folder that file names in it count from, itself from the sweep folder
+	Store         string  `json:"store"` // from the sweep folder
 	Keys          []Axis  `json:"keys"`  // swept, the last one fastest
 	Points        []Entry `json:"points"`
 }
@@ -76,7 +82,7 @@ type Axis struct {
 
 // Entry is a point of the product.
 type Entry struct {
-	Folder string            `json:"folder"` // in the store
+	Folder string            `json:"folder"` // name in the store
 	Label  string            `json:"label"`
 	Values map[string]string `json:"values"`
 }
@@ -112,16 +118,55 @@ func Open(dir string) (*Sweep, error) {
 	}
 	src, err := os.ReadFile(filepath.Join(dir, fileName))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sweep folder %s: %w; give dmft sweep the experiment file again", dir, err)
 	}
 	f, err := experiment.Parse(s.File, src)
 	if err != nil {
 		return nil, fmt.Errorf("sweep folder %s: %w", dir, err)
 	}
-	if s.Experiments = f.Points(); len(s.Experiments) != len(s.Points) {
-		return nil, fmt.Errorf("sweep folder %s: %s has %d points and %s %d; give dmft sweep the experiment file again", dir, fileName, len(s.Experiments), indexName, len(s.Points))
+	s.Experiments = f.Points()
+	if err := s.check(); err != nil {
+		return nil, fmt.Errorf("sweep folder %s: %w; give dmft sweep the experiment file again", dir, err)
 	}
 	return s, nil
+}
+
+// check says what in the index does not fit the experiment file beside it, or would lead out of the folders of the sweep. What follows from the experiment file is taken from there.
+func (s *Sweep) check() error {
+	if len(s.Experiments) != len(s.Points) {
+		return fmt.Errorf("%s has %d points and %s %d", fileName, len(s.Experiments), indexName, len(s.Points))
+	}
+	for i, p := range s.Points {
+		if x := s.Experiments[i]; p.Label != x.Label {
+			return fmt.Errorf("point %d is %q in %s and %q in %s", i, x.Label, fileName, p.Label, indexName)
+		}
+		if !isKey(p.Folder) {
+			return fmt.Errorf("%s is damaged: %q is no name of a run folder", indexName, p.Folder)
+		}
+		s.Points[i].Values = s.Experiments[i].Map()
+	}
+	s.Keys = axes(s.Experiments)
+	return nil
+}
+
+// isKey says whether a name is one that Key makes.
+func isKey(name string) bool {
+	return name != "" && strings.Trim(name, "0123456789abcdef") == ""
+}
+
+// axes are the swept keys of points and their values.
+func axes(points []experiment.Point) (keys []Axis) {
+	for _, p := range points {
+		for k, v := range p.Values {
+			if k == len(keys) {
+				keys = append(keys, Axis{Key: v.Key})
+			}
+			if !slices.Contains(keys[k].Values, v.Value) {
+				keys[k].Values = append(keys[k].Values, v.Value)
+			}
+		}
+	}
+	return keys
 }
 
 // New makes the index of a sweep for a folder, new or with a sweep of the same mode in it, whose points are kept in the store. hash gives the hash of the
@@ -147,7 +192,7 @@ func New(dir string, ix Index, points []experiment.Point, hash func(experiment.E
 			return nil, fmt.Errorf("sweep folder %s: it holds %s and is not a sweep folder; choose another --out", dir, n)
 		}
 	}
-	ix.SchemaVersion, ix.Name, ix.Keys, ix.Points = SchemaVersion, points[0].Experiment.Name, nil, nil
+	ix.SchemaVersion, ix.Name, ix.Keys, ix.Points = SchemaVersion, points[0].Experiment.Name, axes(points), nil
 	if ix.Store == "" {
 		ix.Store = Points
 	}
@@ -157,23 +202,16 @@ func New(dir string, ix Index, points []experiment.Point, hash func(experiment.E
 			return nil, err
 		}
 		ix.Points = append(ix.Points, Entry{Key(h), p.Label, p.Map()})
-		for k, v := range p.Values {
-			if k == len(ix.Keys) {
-				ix.Keys = append(ix.Keys, Axis{Key: v.Key})
-			}
-			if !slices.Contains(ix.Keys[k].Values, v.Value) {
-				ix.Keys[k].Values = append(ix.Keys[k].Values, v.Value)
-			}
-		}
 	}
 	return &Sweep{dir, ix, points}, nil
 }
 
 // Save writes the index and the experiment file that it was made of.
 func (s *Sweep) Save(source []byte) error {
-	err := os.MkdirAll(s.store(), 0o755)
-	if err == nil {
-		err = os.MkdirAll(s.Dir, 0o755)
+	err := os.MkdirAll(s.Dir, 0o777)
+	if err == nil { // both may be given as absolute paths, which are kept as seen from here
+		s.Base, s.Store = s.relative(s.Base), s.relative(s.Store)
+		err = os.MkdirAll(s.store(), 0o777)
 	}
 	// The file first: killed in between, a new folder is one without an index, which is made again.
 	if err == nil {
@@ -189,19 +227,54 @@ func (s *Sweep) Save(source []byte) error {
 }
 
 func replaceJSON(path string, v any) error {
-	return npy.Replace(path, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", " ")
-		return e.Encode(v)
-	})
+	return npy.Replace(path, func(w io.Writer) error { return jsonx.Write(w, v) })
 }
 
-func (s *Sweep) store() string {
-	if filepath.IsAbs(s.Store) {
-		return s.Store
+// relative is a path as seen from the sweep folder, where there is a way; a relative one is that already.
+func (s *Sweep) relative(path string) string {
+	if !filepath.IsAbs(path) {
+		return path
 	}
-	return filepath.Join(s.Dir, s.Store)
+	rel, err := filepath.Rel(physical(s.Dir), physical(path))
+	if err != nil { // on another volume
+		return path
+	}
+	return filepath.ToSlash(rel)
 }
+
+// absolute is the path of what is seen from the sweep folder.
+func (s *Sweep) absolute(path string) string {
+	if path = filepath.FromSlash(path); filepath.IsAbs(path) {
+		return path
+	}
+	if filepath.IsLocal(path) { // as short as it was given
+		return filepath.Join(s.Dir, path)
+	}
+	return filepath.Join(physical(s.Dir), path)
+}
+
+// physical is an absolute path without symbolic links as far as there is something: the way up from behind one leads elsewhere.
+func physical(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
+	}
+	if up := filepath.Dir(abs); up != abs {
+		return filepath.Join(physical(up), filepath.Base(abs))
+	}
+	return abs
+}
+
+func (s *Sweep) store() string { return s.absolute(s.Store) }
+
+// BaseDir is the folder that file names in the experiment file count from.
+func (s *Sweep) BaseDir() string { return s.absolute(s.Base) }
+
+// DataDir is where the points of data are kept.
+func (s *Sweep) DataDir() string { return filepath.Join(s.store(), Data) }
 
 // Folder is the run folder of a point.
 func (s *Sweep) Folder(i int) string { return filepath.Join(s.store(), s.Points[i].Folder) }
@@ -256,10 +329,10 @@ func Deal(points []int, n int) [][]int {
 func (s *Sweep) NewSubmission(command []string, tasks [][]int) (*Submission, error) {
 	for n := 1; ; n++ {
 		dir := filepath.Join(s.Dir, "slurm", strconv.Itoa(n))
-		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 			return nil, err
 		}
-		switch err := os.Mkdir(dir, 0o755); {
+		switch err := os.Mkdir(dir, 0o777); {
 		case errors.Is(err, fs.ErrExist):
 			continue
 		case err != nil:
@@ -292,8 +365,26 @@ func (s *Sweep) Submissions() ([]*Submission, error) {
 		if err := json.Unmarshal(b, sub); err != nil {
 			return out, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, submissionName), err)
 		}
+		if err := s.fits(sub); err != nil {
+			return out, fmt.Errorf("%s is damaged: %w; remove its folder when none of its jobs is at work", filepath.Join(dir, submissionName), err)
+		}
 		out = append(out, sub)
 	}
+}
+
+// fits says what of a submission cannot be, as far as it would be acted on.
+func (s *Sweep) fits(sub *Submission) error {
+	if !sub.Jobs.Valid() {
+		return fmt.Errorf("%+v are no jobs", sub.Jobs)
+	}
+	for _, points := range sub.Tasks {
+		for _, i := range points {
+			if i < 0 || i >= len(s.Points) && sub.Fits(s) {
+				return fmt.Errorf("there is no point %d", i)
+			}
+		}
+	}
+	return nil
 }
 
 // Fits says whether a submission is of the points that the sweep has now.

@@ -27,7 +27,7 @@ richness: [2, 0.5, 1]
 training: {learning_rate: 0.01, steps: 20}
 `
 
-func points(t *testing.T, src string) []experiment.Point {
+func points(t testing.TB, src string) []experiment.Point {
 	t.Helper()
 	f, err := experiment.Parse("grid.yaml", []byte(src))
 	if err != nil {
@@ -141,10 +141,10 @@ func TestDeal(t *testing.T) {
 }
 
 // fill makes run folders: two complete ones, one of them stopped early, a failed one, one begun.
-func fill(t *testing.T, s *Sweep) {
+func fill(t testing.TB, s *Sweep) {
 	t.Helper()
 	for i := range 2 {
-		f, err := run.Open(s.Folder(i), "grid", s.Points[i].Folder, false)
+		f, err := run.Open(s.Folder(i), run.Claim{Name: "grid", Hash: s.Points[i].Folder})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func fill(t *testing.T, s *Sweep) {
 		if i == 1 {
 			sum.Status = "diverged, \"badly\""
 		}
-		m := run.Manifest{Comparison: map[string]any{"agree": i == 0}}
+		m := run.Manifest{Comparison: map[string]any{"verdict": []string{"agree", "disagree"}[i]}}
 		if m.Summary, err = report.Encode([]report.Summary{sum}); err != nil {
 			t.Fatal(err)
 		}
@@ -160,11 +160,18 @@ func fill(t *testing.T, s *Sweep) {
 			t.Fatal(err)
 		}
 		f.Close()
+		loss := npy.Array{Shape: []int{21 - i}, Data: make([]float64, 21-i)} // the second one ended a step early
+		for k := range loss.Data {
+			loss.Data[k] = float64(100*i + k)
+		}
+		if err := npy.WriteNPZ(f.Path("theory.npz"), []npy.Named{{Name: "time", Array: loss}, {Name: "loss", Array: loss}, {Name: "phi", Array: loss}}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := run.RecordFailure(s.Folder(2), errors.New("no disk")); err != nil {
 		t.Fatal(err)
 	}
-	f, err := run.Open(s.Folder(3), "grid", s.Points[3].Folder, false)
+	f, err := run.Open(s.Folder(3), run.Claim{Name: "grid", Hash: s.Points[3].Folder})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,21 +212,35 @@ func TestRead(t *testing.T) {
 		t.Fatalf("%v\n%s", err, b)
 	}
 	col := func(name string, i int) string { return rows[i+1][slices.Index(rows[0], name)] }
-	for i, want := range []string{"complete theory 0.25 inf true  theory.npz", "stopped early theory 1.25 inf false diverged, \"badly\" theory.npz", "failed     no disk ", "unfinished      ", "waiting      "} {
-		if got := strings.Join([]string{col("status", i), col("what", i), col("loss", i), col("half_time", i), col("agree", i), col("error_message", i), col("file", i)}, " "); got != want {
+	for i, want := range []string{"complete theory 0.25 inf agree  theory.npz", "stopped early theory 1.25 inf disagree diverged, \"badly\" theory.npz", "failed     no disk ", "unfinished      ", "waiting      "} {
+		if got := strings.Join([]string{col("status", i), col("what", i), col("loss", i), col("half_time", i), col("verdict", i), col("error_message", i), col("file", i)}, " "); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-		if col("richness", i) != s.Points[i].Values["richness"] || col("folder", i) != s.Folder(i) || col("point", i) != fmt.Sprint(i) {
+		if col("richness", i) != s.Points[i].Values["richness"] || col("folder", i) != "points/"+s.Points[i].Folder || filepath.Join(s.Dir, col("folder", i)) != s.Folder(i) || col("point", i) != fmt.Sprint(i) {
 			t.Errorf("row %d: %v", i, rows[i+1])
 		}
 	}
-	z, err := npy.ReadNPZ(files[1])
+	// The reader knows numbers alone; names of activations are for numpy, which a script test asks.
+	z, err := npy.ReadNPZ(files[1], "status", "theory.loss", "axis.richness", "theory.curve.loss", "theory.curve.time", "theory.curve.test_loss")
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := z["theory.curve.loss"]
+	if _, ok := z["theory.curve.test_loss"]; ok || !reflect.DeepEqual(c.Shape, []int{2, 3, 21}) || c.Data[20] != 20 || c.Data[21+19] != 119 || !math.IsNaN(c.Data[21+20]) || !math.IsNaN(c.Data[2*21]) {
+		t.Errorf("curves %v %v", c.Shape, c.Data[:63])
+	}
 	if !reflect.DeepEqual(z["status"].Data, []float64{0, 1, 2, 3, 3, 3}) || !reflect.DeepEqual(z["theory.loss"].Shape, []int{2, 3}) || z["theory.loss"].Data[1] != 1.25 || !math.IsNaN(z["theory.loss"].Data[2]) ||
-		!reflect.DeepEqual(z["axis.richness"].Data, []float64{2, 0.5, 1}) || !reflect.DeepEqual(z["axis.network.activation"].Data, []float64{0, 1}) {
+		!reflect.DeepEqual(z["axis.richness"].Data, []float64{2, 0.5, 1}) {
 		t.Errorf("%+v", z)
+	}
+	if err := os.Remove(filepath.Join(s.Folder(1), "theory.npz")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Summarise(p); err == nil || !strings.Contains(err.Error(), s.Folder(1)) || !strings.Contains(err.Error(), "computes it again") {
+		t.Errorf("lost curves: %v", err)
+	}
+	if z, err = npy.ReadNPZ(files[1], "theory.curve.loss", "theory.loss"); err != nil || z["theory.curve.loss"].Data[20] != 20 || !math.IsNaN(z["theory.curve.loss"].Data[21]) || z["theory.loss"].Data[1] != 1.25 {
+		t.Errorf("the rest beside lost curves: %v %v", err, z)
 	}
 	g := s.Grid(p)
 	if v := g.Value(1, "theory", "loss"); !math.IsNaN(v) { // it diverged
