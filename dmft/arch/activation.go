@@ -68,6 +68,20 @@ func (l *activation[T]) Forward(int) {
 // Backward implements Layer, in place.
 func (l *activation[T]) Backward(_, pass int) { multiply(l.in.Grad(pass), l.slope) }
 
+// backwardReadout implements readoutLayer: φ′∘(w v), with a row of v for every replica.
+func (l *activation[T]) backwardReadout(pass int, w, v field.Mat[T]) {
+	e := l.in.Grad(pass)
+	for i := range v.Rows {
+		vi := v.Row(i)
+		for j := i * l.in.N; j < (i+1)*l.in.N; j++ {
+			w, d, dst := w.Data[j], l.slope.Row(j), e.Row(j)
+			for m, x := range vi {
+				dst[m] = w * x * d[m]
+			}
+		}
+	}
+}
+
 // Accumulate implements Layer: there are no weights.
 func (l *activation[T]) Accumulate(int, float64, float64) {}
 

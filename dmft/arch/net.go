@@ -303,6 +303,14 @@ func (nw *Net[T]) Predict(r int, f field.Mat[T]) {
 // Backward computes the gradients of a pass for weights v of the outputs at every point with gradients, a row for every replica and output.
 func (nw *Net[T]) Backward(r, pass int, v field.Mat[T]) {
 	out, c, e := nw.out.At(r), nw.Outputs, nw.top.Grad(pass)
+	top := len(nw.blocks) - 1
+	if l, ok := nw.blocks[top].(readoutLayer[T]); ok && c == 1 {
+		l.backwardReadout(pass, out, v)
+		for i := top - 1; i >= 0; i-- {
+			nw.blocks[i].Backward(r, pass)
+		}
+		return
+	}
 	for i := range nw.Replicas {
 		if c > 1 {
 			la.Gemm(la.N, la.N, 1, nw.rows(out, i), v.Slice(i*c, (i+1)*c, 0, v.Cols), 0, nw.rows(e, i))
@@ -316,9 +324,14 @@ func (nw *Net[T]) Backward(r, pass int, v field.Mat[T]) {
 			}
 		}
 	}
-	for i := len(nw.blocks) - 1; i >= 0; i-- {
+	for i := top; i >= 0; i-- {
 		nw.blocks[i].Backward(r, pass)
 	}
+}
+
+// readoutLayer is a Layer that takes the gradient w v of a readout with one output by itself: one pass over memory instead of two.
+type readoutLayer[T field.Float] interface {
+	backwardReadout(pass int, w, v field.Mat[T])
 }
 
 // BackwardOutput computes the gradients of output o by itself in pass 1 + o.
