@@ -93,7 +93,7 @@ func TestDeepReference(t *testing.T) {
 		m.WeightDecay = one("weight_decay")
 		p := deep(kind, int(one("L")), activation, one("gamma0"), dmft.Data{Inputs: dense("x"), Targets: dense("y"), TestInputs: dense("xt"), TestTargets: dense("yt")}, m, int(one("steps")))
 		p.Network.Branch.Exponent = one("alpha")
-		samples := 8000
+		samples := 4000
 		if extended {
 			samples = 64000
 		}
@@ -117,9 +117,9 @@ func TestDeepReference(t *testing.T) {
 // response functions far outside: the test would notice their loss.
 func TestDeepEnsembles(t *testing.T) {
 	// With more seeds wider networks: what is left of the bias after extrapolation falls as 1/N².
-	seeds, width := 256, 64
+	seeds, width, samples := 256, 64, 8000
 	if extended {
-		seeds, width = 512, 128
+		seeds, width, samples = 512, 128, 16000
 	}
 	data := gaussianData(32, 4, 2, 8, 1)
 	for _, tc := range []struct {
@@ -139,7 +139,7 @@ func TestDeepEnsembles(t *testing.T) {
 		if tc.act == "erf" {
 			p.Network.Bias = 0.5
 		}
-		th := solve(t, p, dmft.Settings{Samples: 16000, Seed: 3, Tolerance: 1e-4})
+		th := solve(t, p, dmft.Settings{Samples: samples, Seed: 3, Tolerance: 1e-4})
 		a := train(t, p, finite.Settings{Width: width, Seeds: 2 * seeds, Seed: 5, Precision: finite.Float32})
 		b := train(t, p, finite.Settings{Width: 2 * width, Seeds: seeds, Seed: 5, Precision: finite.Float32})
 		ext, se := make([]float64, len(a.F.Data)), make([]float64, len(a.F.Data))
@@ -149,7 +149,7 @@ func TestDeepEnsembles(t *testing.T) {
 		}
 		name := fmt.Sprintf("%s of depth %d, %s", tc.kind, tc.depth, tc.act)
 		checkWithin(t, name, th.F.Data, th.FStderr.Data, ext, se, 4.5)
-		gia := solve(t, p, dmft.Settings{Samples: 16000, Seed: 3, Tolerance: 1e-4, Method: dmft.GradientIndependence})
+		gia := solve(t, p, dmft.Settings{Samples: samples, Seed: 3, Tolerance: 1e-4, Method: dmft.GradientIndependence})
 		worst := 0.
 		for i, v := range gia.F.Data {
 			if s := math.Hypot(gia.FStderr.Data[i], se[i]); s > 1e-9 {

@@ -45,7 +45,7 @@ func TestRates(t *testing.T) {
 	}
 	for _, name := range acts {
 		p := problem(name, 1.5)
-		th, err := dmft.Solve(ctx, p, dmft.Settings{Samples: 400000, Blocks: 200, Seed: 1})
+		th, err := dmft.Solve(ctx, p, dmft.Settings{Samples: 400000, Blocks: 50, Seed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -254,7 +254,8 @@ type Convergences struct {
 }
 
 const (
-	draws     = 400   // of the bootstrap
+	draws     = 400   // of the bootstrap,
+	together  = 50    // so many at once
 	nullDraws = 40000 // of the null distribution of a squared distance, at most,
 	enough    = 200   // until so many are larger
 	leastFit  = 3     // sizes: the limit with two orders has three unknowns
@@ -395,15 +396,16 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 
 	// Distances of single replicas from the limit, and inner products with every block for the bootstrap.
 	dirs := directions(o.Ensembles[0], inf)
+	shifts := deviations(o.Limit, inf)
 	k := len(sizes)
 	sq, proj := make([][]float64, k), make([][]float64, k)
-	cross := make([][][]float64, k) // size, replica, block: ⟨x, y_b − ȳ⟩/dim
+	cross := make([]*mat.Dense, k) // size; replicas × blocks: ⟨x − ȳ, y_b − ȳ⟩/dim
 	means := make([][]float64, k)
 	variances := make([]float64, k)
 	for i, e := range o.Ensembles {
 		m, v := moments(e)
 		means[i], variances[i] = m, mean(v)
-		sq[i], proj[i], cross[i] = make([]float64, len(e)), make([]float64, len(e)), make([][]float64, len(e))
+		sq[i], proj[i] = make([]float64, len(e)), make([]float64, len(e))
 		for s, x := range e {
 			d := rmsDiff(x, inf)
 			sq[i][s] = d * d
@@ -416,27 +418,16 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 					proj[i][s] += weight * (x[j] - inf[j]) * u[j]
 				}
 			}
-			if blocks > 1 {
-				cross[i][s] = make([]float64, blocks)
-				for b, y := range o.Limit {
-					sum := 0.
-					for j := range x {
-						sum += (x[j] - inf[j]) * (y[j] - inf[j])
-					}
-					cross[i][s][b] = sum / dim
-				}
-			}
+		}
+		if blocks > 1 {
+			cross[i] = new(mat.Dense)
+			cross[i].Mul(deviations(e, inf), shifts.T())
+			cross[i].Scale(1/dim, cross[i])
 		}
 	}
-	gram := make([][]float64, blocks)
-	for a, x := range o.Limit {
-		gram[a] = make([]float64, blocks)
-		for b, y := range o.Limit {
-			for j := range x {
-				gram[a][b] += (x[j] - inf[j]) * (y[j] - inf[j]) / dim
-			}
-		}
-	}
+	var gram mat.Dense
+	gram.Mul(shifts, shifts.T())
+	gram.Scale(1/dim, &gram)
 
 	// One network's squared error, by size; the relative variance of a replica's is about the same at all sizes and is pooled.
 	sqError := make([]float64, k)
@@ -465,35 +456,43 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	// Bootstrap: one draw less than there are replicas makes variances unbiased (Rao & Wu 1988).
 	rng := rand.New(rand.NewPCG(1, uint64(k)))
 	boot := make([][]float64, draws)
-	for d := range boot {
-		count := make([]float64, blocks)
-		for range blocks - 1 {
-			count[rng.IntN(blocks)] += 1 / float64(blocks-1)
-		}
-		moved := 0. // ‖ȳ* − ȳ‖²
-		if blocks > 1 {
-			for a := range count {
-				for b := range count {
-					moved += count[a] * count[b] * gram[a][b]
+	drawn := make([]*mat.Dense, k) // draws at once × replicas: how often each is drawn
+	for i := range sizes {
+		drawn[i] = mat.NewDense(together, len(sq[i]), nil)
+	}
+	weight := mat.NewDense(together, blocks, nil) // of every block in the limit
+	for first := 0; first < draws; first += together {
+		weight.Zero()
+		for d := range together {
+			for range blocks - 1 {
+				weight.RawRowView(d)[rng.IntN(blocks)] += 1 / float64(blocks-1)
+			}
+			boot[first+d] = make([]float64, k)
+			for i := range sizes {
+				count, n := drawn[i].RawRowView(d), len(sq[i])
+				clear(count)
+				sum := 0.
+				for range max(n-1, 1) {
+					s := rng.IntN(n)
+					count[s]++
+					sum += sq[i][s]
 				}
+				boot[first+d][i] = sum/float64(max(n-1, 1)) - 2*vy
 			}
 		}
-		boot[d] = make([]float64, k)
+		if blocks == 1 {
+			continue
+		}
+		// ‖x − ȳ*‖² = ‖x − ȳ‖² − 2⟨x − ȳ, ȳ* − ȳ⟩ + ‖ȳ* − ȳ‖²
+		var moved mat.Dense
+		moved.Mul(weight, &gram)
 		for i := range sizes {
-			n := len(sq[i])
-			sum := 0.
-			for range max(n-1, 1) {
-				s := rng.IntN(n)
-				sum += sq[i][s]
-				if blocks > 1 {
-					for b, w := range count {
-						if w != 0 {
-							sum -= 2 * w * cross[i][s][b]
-						}
-					}
-				}
+			var along mat.Dense
+			along.Mul(drawn[i], cross[i])
+			for d := range together {
+				w := weight.RawRowView(d)
+				boot[first+d][i] += dot(moved.RawRowView(d), w) - 2*dot(along.RawRowView(d), w)/float64(max(len(sq[i])-1, 1))
 			}
-			boot[d][i] = sum/float64(max(n-1, 1)) + moved - 2*vy
 		}
 	}
 	spread := make([]float64, k) // standard errors of the squared errors
@@ -828,6 +827,18 @@ func directions(s Sample, inf []float64) [][]float64 {
 		dirs = append(dirs, v)
 	}
 	return dirs
+}
+
+// deviations are the replicas of s, less a vector, in rows.
+func deviations(s Sample, from []float64) *mat.Dense {
+	out := mat.NewDense(len(s), len(from), nil)
+	for i, x := range s {
+		row := out.RawRowView(i)
+		for j, v := range x {
+			row[j] = v - from[j]
+		}
+	}
+	return out
 }
 
 // moments are mean and unbiased variance of every component.

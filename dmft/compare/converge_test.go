@@ -73,7 +73,7 @@ func (w world) draw(rng *rand.Rand) compare.Observable {
 // TestConvergeCalibration: a right limit is rejected no more often than Significance says, for ensembles and theories of several sizes, with and without bias, corrections and noise of the
 // theory; wrong limits and wrong exponents are rejected; intervals hold the truth as often as they should.
 func TestConvergeCalibration(t *testing.T) {
-	runs := 40
+	runs := 24
 	if os.Getenv("DMFT_EXTENDED") != "" {
 		runs = 800
 	}
@@ -214,7 +214,7 @@ func TestConvergeNetworks(t *testing.T) {
 func TestDepthsAndSamples(t *testing.T) {
 	depths := []int{4, 8, 16, 32}
 	rng := rand.New(rand.NewPCG(5, 5))
-	const dim, blocks, runs = 20, 12, 100
+	const dim, blocks, runs = 20, 12, 50
 	shape := func(j int) float64 { return math.Sin(float64(j) / 4) }
 	sample := func(n int, sd, offset float64, shared [][2]float64) (s compare.Sample) {
 		for b := range n {
@@ -311,7 +311,7 @@ func TestConvergeErrors(t *testing.T) {
 func TestLimitOrders(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 9))
 	w := world{dim: 40, blocks: 6, sizes: []int{32, 64, 128, 256, 512}, seeds: []int{128, 64, 32, 16, 8}, bias: 20, next: 2000, power: -1, theory: 0.02}
-	const runs = 100
+	const runs = 60
 	var p []float64
 	for range runs {
 		r, err := compare.Converge(w.sizes, []compare.Observable{w.draw(rng)}, compare.Options{})

@@ -69,10 +69,12 @@ func TestProcessors(t *testing.T) {
 
 // TestSampleSize: the error falls at least as S^{-1/2}, and error bars are its size.
 func TestSampleSize(t *testing.T) {
-	p := reference(20)
-	exact := solve(t, p, Settings{Samples: 131072, Blocks: 8, Seed: 99, Tolerance: 1e-2})
+	p, sizes := reference(20), []int{1024, 4096, 16384}
+	if extended {
+		sizes = []int{2048, 8192, 32768}
+	}
+	exact := solve(t, p, Settings{Samples: 4 * sizes[2], Blocks: 8, Seed: 99, Tolerance: 1e-2})
 	var rms, claimed []float64
-	sizes := []int{2048, 8192, 32768}
 	for _, s := range sizes {
 		r, c := 0., 0.
 		const seeds = 8
@@ -101,7 +103,11 @@ func TestSampleSize(t *testing.T) {
 // TestTolerance: what is dropped matters less than the tolerance, and finer tolerances need more directions. Runs of other directions have other noise, so that the mean difference
 // over seeds is judged with its standard error.
 func TestTolerance(t *testing.T) {
-	p := reference(80)
+	steps := 40
+	if extended {
+		steps = 80
+	}
+	p := reference(steps)
 	const seeds = 8
 	run := func(tol float64) (out []*Trajectory) {
 		for seed := range uint64(seeds) {
@@ -120,7 +126,7 @@ func TestTolerance(t *testing.T) {
 				mean, square = mean+d/seeds, square+d*d/seeds
 			}
 			se := math.Sqrt(max(square-mean*mean, 0) / (seeds - 1))
-			if worst = math.Max(worst, math.Abs(mean)); !(math.Abs(mean) < tol*exact[0].TestLoss[0]/10+4.5*se) { // 81 correlated times: t of 7 degrees exceeds 4.5 with probability 0.003
+			if worst = math.Max(worst, math.Abs(mean)); !(math.Abs(mean) < tol*exact[0].TestLoss[0]/10+4.5*se) { // correlated times: t of 7 degrees exceeds 4.5 with probability 0.003
 				t.Errorf("tolerance %g, step %d: off by %g ± %g", tol, n, mean, se)
 			}
 		}
