@@ -94,10 +94,6 @@ func openSweep(c *cli.Context, existing bool) (*sweeping, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
 	out := c.String("out")
 	if out == "" {
 		out = f.Points()[0].Experiment.Name + "-sweep"
@@ -144,7 +140,7 @@ func openSweep(c *cli.Context, existing bool) (*sweeping, error) {
 			}
 		}
 	}
-	return &sweeping{s, w}, w.Save(src)
+	return &sweeping{s, w}, w.Save(f.Source)
 }
 
 // oldSweep opens a sweep that is there.

@@ -305,11 +305,62 @@ func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error)
 	}
 	if c.Untested == "" {
 		for _, o := range obs {
-			c.Observables = append(c.Observables, converge(sizes, o, opt))
+			o, exponent := inRange(o)
+			r := converge(sizes, o, opt)
+			r.Scale = math.Ldexp(r.Scale, exponent)
+			c.Observables = append(c.Observables, r)
 		}
 	}
 	c.Judge()
 	return c, nil
+}
+
+// inRange is an observable in units of a power of two in which fourth powers of it, which the tests have, neither overflow nor vanish. Distances are relative,
+// and do not depend on it.
+func inRange(o Observable) (Observable, int) {
+	most := 0.
+	every := func(f func(Sample)) {
+		f(o.Limit)
+		for _, e := range o.Ensembles {
+			f(e)
+		}
+	}
+	every(func(s Sample) {
+		for _, x := range s {
+			for _, v := range x {
+				most = max(most, math.Abs(v))
+			}
+		}
+	})
+	const room = 120
+	_, e := math.Frexp(most)
+	if most == 0 || math.IsInf(most, 0) || math.IsNaN(most) || (-room < e && e < room) {
+		return o, 0
+	}
+	row := func(x []float64) []float64 {
+		out := make([]float64, len(x))
+		for i, v := range x {
+			out[i] = math.Ldexp(v, -e)
+		}
+		return out
+	}
+	sample := func(s Sample) Sample {
+		out := make(Sample, len(s))
+		for i, x := range s {
+			out[i] = row(x)
+		}
+		return out
+	}
+	o.Limit = sample(o.Limit)
+	ensembles := make([]Sample, len(o.Ensembles))
+	for i, x := range o.Ensembles {
+		ensembles[i] = sample(x)
+	}
+	o.Ensembles = ensembles
+	if o.Rest != nil {
+		o.Rest = row(o.Rest)
+	}
+	return o, e
 }
 
 // Judge makes the tests of all observables and the verdict, controlling the chance of any false rejection by Holm's method.

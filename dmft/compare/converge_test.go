@@ -332,3 +332,51 @@ func TestLimitOrders(t *testing.T) {
 		t.Errorf("the lower quartile of p is %.2g: the test says nothing", p[runs/4])
 	}
 }
+
+// TestUnits: verdicts do not depend on the unit of an observable, however large or small its numbers are.
+func TestUnits(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	sample := func(replicas int, spread float64) compare.Sample {
+		s := make(compare.Sample, replicas)
+		for i := range s {
+			s[i] = make([]float64, 6)
+			for j := range s[i] {
+				s[i][j] = 1 + float64(j) + spread*rng.NormFloat64()
+			}
+		}
+		return s
+	}
+	sizes := []int{16, 32, 64}
+	o := compare.Observable{Name: "loss", Limit: sample(8, 0.02), Ensembles: []compare.Sample{sample(8, 0.2), sample(8, 0.15), sample(8, 0.1)}}
+	times := func(s compare.Sample, exponent int) compare.Sample {
+		out := make(compare.Sample, len(s))
+		for i, x := range s {
+			out[i] = make([]float64, len(x))
+			for j, v := range x {
+				out[i][j] = math.Ldexp(v, exponent)
+			}
+		}
+		return out
+	}
+	want, err := compare.Converge(sizes, []compare.Observable{o}, compare.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, exponent := range []int{-900, -400, -200, 10, 200, 400, 900} {
+		x := compare.Observable{Name: o.Name, Limit: times(o.Limit, exponent)}
+		for _, e := range o.Ensembles {
+			x.Ensembles = append(x.Ensembles, times(e, exponent))
+		}
+		got, err := compare.Converge(sizes, []compare.Observable{x}, compare.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g, w := got.Observables[0].Scale, math.Ldexp(want.Observables[0].Scale, exponent); math.Abs(g/w-1) > 1e-12 {
+			t.Errorf("2^%d: scale %g, want %g", exponent, g, w)
+		}
+		g, w := got.Observables[0].Limit, want.Observables[0].Limit
+		if got.Verdict != want.Verdict || math.Abs(g.P-w.P) > 0.02 || math.Abs(g.Distance/w.Distance-1) > 1e-9 || math.Abs(g.Detectable/w.Detectable-1) > 1e-9 {
+			t.Errorf("2^%d: %s %+v, want %s %+v", exponent, got.Verdict, g, want.Verdict, w)
+		}
+	}
+}

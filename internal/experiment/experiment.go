@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -285,13 +286,27 @@ func (e Errors) Error() string {
 	return strings.Join(s, "\n")
 }
 
-// Read reads an experiment file.
+// Read reads an experiment file, once, since it may be a pipe, and no more of it than an experiment file has.
 func Read(path string) (*File, error) {
-	src, err := os.ReadFile(path)
+	src, err := readMost(path, maxBytes)
 	if err != nil {
 		return nil, Errors{{File: path, Message: strings.TrimPrefix(err.Error(), "open "+path+": ")}}
 	}
 	return Parse(path, src)
+}
+
+// readMost is the content of a file, or so much of it that it is seen to be too long.
+func readMost(path string, most int64) ([]byte, error) {
+	r, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	src, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err == nil && int64(len(src)) > most {
+		err = fmt.Errorf("the file has more than %d bytes, which no experiment file has", most)
+	}
+	return src, err
 }
 
 // Hash identifies what an experiment computes: every value, default or not, but its name and description.

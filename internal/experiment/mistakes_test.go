@@ -291,6 +291,16 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// TestEndless: no more of a file is read than an experiment file has.
+func TestEndless(t *testing.T) {
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		t.Skip(err)
+	}
+	if _, err := Read("/dev/zero"); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestRepeats: equal experiments have equal hashes however they are written, and different ones differ.
 func TestRepeats(t *testing.T) {
 	base := one(t, good)

@@ -25,6 +25,7 @@ import (
 // A File is a parsed experiment file: the product of the lists in it.
 type File struct {
 	Name   string
+	Source []byte // its text
 	points []Point
 }
 
@@ -163,7 +164,7 @@ func Parse(name string, src []byte) (*File, error) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // the mark some editors put in front
 	r := &reader{name: name, lines: strings.Split(string(src), "\n"), seen: map[Error]bool{}, given: map[string]*value{},
 		sections: map[string]*token.Token{}, broken: map[string]bool{}}
-	f := &File{Name: name}
+	f := &File{Name: name, Source: src}
 	if body := r.body(src); body != nil {
 		r.walk("", body)
 		f.points = r.product()

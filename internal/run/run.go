@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -650,14 +651,15 @@ func (f *Folder) Finish(m Manifest) error {
 	return remove(filepath.Join(f.Dir, runName))
 }
 
-// files lists the result files with their checksums.
+// files lists the result files with their checksums. The folder may be a symbolic link, which filepath.WalkDir would not follow; what is in it and is no
+// file, such as a link to another folder or a pipe, has no checksum.
 func (f *Folder) files() ([]File, error) {
 	var out []File
-	err := filepath.WalkDir(f.Dir, func(path string, d os.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(f.Dir), ".", func(rel string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		rel, _ := filepath.Rel(f.Dir, path)
+		path := filepath.Join(f.Dir, filepath.FromSlash(rel))
 		if d.IsDir() {
 			if rel == partsName {
 				return filepath.SkipDir
@@ -672,6 +674,9 @@ func (f *Folder) files() ([]File, error) {
 		if rel == manifestName || rel == runName || rel == lockName || rel == ownerName || rel == failureName || strings.HasPrefix(d.Name(), npy.TempPrefix) {
 			return nil
 		}
+		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+			return nil
+		}
 		r, err := os.Open(path)
 		if err != nil {
 			return err
@@ -682,7 +687,7 @@ func (f *Folder) files() ([]File, error) {
 		if err != nil {
 			return err
 		}
-		out = append(out, File{filepath.ToSlash(rel), n, hex.EncodeToString(h.Sum(nil))})
+		out = append(out, File{rel, n, hex.EncodeToString(h.Sum(nil))})
 		return nil
 	})
 	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Name, b.Name) })

@@ -104,6 +104,43 @@ func TestLifeOfAFolder(t *testing.T) {
 	}
 }
 
+// TestLinks: a run folder may be a symbolic link to one; what is in it and is no file is left alone.
+func TestLinks(t *testing.T) {
+	base := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(base, "real"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(base, "link")
+	if err := os.Symlink("real", dir); err != nil {
+		t.Skip(err)
+	}
+	f := opened(t, dir, "h", false)
+	for _, name := range []string{"theory.npz", "figures/loss.svg"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"folder": base, "nowhere": "no such file"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := f.files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, x := range files {
+		names = append(names, x.Name)
+	}
+	if want := []string{"figures/loss.svg", "theory.npz"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+}
+
 // TestRefusals: folders that must not be touched.
 func TestRefusals(t *testing.T) {
 	dir := t.TempDir()

@@ -188,6 +188,11 @@ func New(dir string, ix Index, points []experiment.Point, hash func(experiment.E
 		entries = nil
 	}
 	for _, e := range entries {
+		if e.Name() == Points && e.IsDir() { // what a process leaves that was killed in Save, or is in it
+			if inside, err := os.ReadDir(filepath.Join(dir, Points)); err == nil && len(inside) == 0 {
+				continue
+			}
+		}
 		if n := e.Name(); n != fileName && !strings.HasPrefix(n, npy.TempPrefix) {
 			return nil, fmt.Errorf("sweep folder %s: it holds %s and is not a sweep folder; choose another --out", dir, n)
 		}

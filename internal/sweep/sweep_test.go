@@ -87,6 +87,19 @@ func TestFolder(t *testing.T) {
 	if _, err := New(other, Index{Mode: "solve"}, points(t, source), hash); err == nil || !strings.Contains(err.Error(), "it holds notes.txt") {
 		t.Errorf("a folder of other files: %v", err)
 	}
+	killed := filepath.Join(t.TempDir(), "killed in Save")
+	if err := os.MkdirAll(filepath.Join(killed, Points), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(killed, Index{Mode: "solve"}, points(t, source), hash); err != nil {
+		t.Errorf("a folder in which nothing has begun: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(killed, Points, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(killed, Index{Mode: "solve"}, points(t, source), hash); err == nil {
+		t.Error("a folder of something else is taken")
+	}
 	if _, err := Open(other); err == nil || Is(other) {
 		t.Errorf("opened: %v", err)
 	}
