@@ -59,3 +59,15 @@ func TestAlone(t *testing.T) {
 		t.Errorf("%v", s[0].Values)
 	}
 }
+
+// TestDivergedRange: a loss that grows by more than the decades of an axis leaves the axis, as one that grows by less does.
+func TestDivergedRange(t *testing.T) {
+	for _, end := range []float64{1e3, 1e7, 1e13, 1e200} {
+		bad := trajectory(64, 1, 5, 1)
+		bad.Loss, bad.LossStderr = []float64{1, 0.5, 2, 1e2, 1e3, end}, []float64{0, 0, 1, 1e2, 1e3, end}
+		f, ok := lossFigure([]Result{{Theory: trajectory(1000, 1, 5, 1), Sims: []*dmft.Trajectory{bad}, Outputs: 1}})
+		if y := f.Panels[0].Y; !ok || y.Max > 10 || y.Min < 1e-7 || y.Min > 0.5 {
+			t.Errorf("a loss from 1 to %g has an axis from %g to %g", end, y.Min, y.Max)
+		}
+	}
+}

@@ -560,7 +560,7 @@ func (g *Grid) curves() ([]Named, error) {
 		}
 		for c := range panels[r] {
 			if p := &panels[r][c]; row.log {
-				p.Y.Min, p.Y.Max = lossRange(p.Series)
+				p.Y.Min, p.Y.Max = lossRangeTo(p.Series, 10*highestStart(p.Series)) // as in lossFigure
 			} else {
 				within(p.Series, 0, 1)
 			}
