@@ -1094,6 +1094,11 @@ func TestBadProblems(t *testing.T) {
 	if len(tr.Diagnostics.Notes) == 0 || tr.Diagnostics.Matched >= tr.Diagnostics.Rank {
 		t.Errorf("diagnostics %+v do not say that sites are too few", tr.Diagnostics)
 	}
+	// Enough for the inputs and not for the readouts: the note does not say that inputs want more.
+	tr = solve(t, twoLayer("relu", 1, gaussianData(2, 3, 0, 2, 40), gd(0.01), 2), dmft.Settings{Samples: 160, Blocks: 4})
+	if d := tr.Diagnostics; d.Matched != d.Rank || len(d.Notes) == 0 || !strings.Contains(d.Notes[0], "readouts of 40 outputs") {
+		t.Errorf("diagnostics %+v do not say that readouts are not matched", d)
+	}
 }
 
 // TestStepsAllocateNothing: the loop allocates only what it records.

@@ -402,8 +402,11 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	} else if room := gaussian.Capacity(width / copies); room < max(rank, c) {
 		// A few columns less than what fits: the last ones would not be random any more.
 		d.Matched = min(rank, room*3/4)
-		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites match %d of %d independent input directions; %d samples or more would match all of them",
-			width, d.Matched, rank, blocks*need))
+		what := fmt.Sprintf("match %d of %d independent input directions", d.Matched, rank)
+		if d.Matched == rank {
+			what = fmt.Sprintf("match all %d independent input directions, and not all of the readouts of %d outputs", rank, c)
+		}
+		d.Notes = append(d.Notes, fmt.Sprintf("blocks of %d sites %s; %d samples or more would match all of them", width, what, blocks*need))
 	}
 	switch {
 	case s.grown:

@@ -699,13 +699,14 @@ func (s *sweeping) conclude(lost []string) error {
 // table prints the results of a few points.
 func (s *sweeping) table(points []sweep.Point) error {
 	t := tabwriter.NewWriter(s.printed, 0, 4, 2, ' ', tabwriter.AlignRight)
-	columns := []string{"loss", "test_loss", "half_time", "kernel_movement", "gap", "error", "seconds"}
+	columns := []string{"loss", "classification_error", "test_loss", "test_classification_error", "half_time", "kernel_movement", "gap", "error", "seconds"}
 	columns = slices.DeleteFunc(columns, func(q string) bool {
 		return !slices.ContainsFunc(points, func(p sweep.Point) bool {
 			return slices.ContainsFunc(p.Summaries, func(x report.Summary) bool { _, ok := x.Values[q]; return ok })
 		})
 	})
-	fmt.Fprintf(t, "point\t\t%s\t\n", strings.Join(columns, "\t"))
+	heads, losses := s.heads(points, columns)
+	fmt.Fprintf(t, "point\t\t%s\t\n", strings.Join(heads, "\t"))
 	for _, p := range points {
 		for k, x := range p.Summaries {
 			label := p.Label
@@ -731,7 +732,37 @@ func (s *sweeping) table(points []sweep.Point) error {
 			fmt.Fprintln(t, "\t")
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(s.printed, losses)
+	return err
+}
+
+// heads are the heads of columns of quantities, losses with their normalisation, and a line that explains it.
+func (s *sweeping) heads(points []sweep.Point, columns []string) ([]string, string) {
+	grid := s.Grid(points)
+	reduction := grid.Reduction
+	note := "losses: " + reduction + " over samples"
+	if reduction == "" {
+		reduction = "sum or mean"
+		note = "losses: sum or mean over samples, as training.loss.reduction of the point says"
+	}
+	heads := slices.Clone(columns)
+	for i, q := range columns {
+		switch q {
+		case "loss", "test_loss":
+			heads[i] += " (" + reduction + ")"
+		case "classification_error", "test_classification_error":
+			heads[i] = strings.Replace(q, "classification_", "", 1)
+		case "gap":
+			heads[i] += " (dex)"
+		case "error":
+			heads[i] = "‖f_N − f_∞‖"
+			note += "; ‖f_N − f_∞‖: distance of one network from the theory, column error of summary.csv"
+		}
+	}
+	return heads, note
 }
 
 // status says how far the sweep is.

@@ -111,9 +111,7 @@ func New(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory,
 	if r.Convergences, err = Converge(widths, obs, opt); err != nil {
 		return nil, err
 	}
-	if stopped != nil {
-		r.Outcome = stopped.Outcome()
-	}
+	stopped.Conclude(r.Convergences)
 	if len(r.Observables) > 0 { // f is the first
 		f := r.Observables[0]
 		r.Distance, r.Noise = f.Limit.Distance, f.Limit.Noise
@@ -176,9 +174,16 @@ func (s *Stopped) Add(what string, status dmft.Status) {
 	}
 }
 
-// Outcome is the verdict after trajectories have stopped early.
-func (s Stopped) Outcome() Outcome {
-	return Outcome{Verdict: Undecided, Why: strings.Join(s, ", ") + ", and what was done before is no comparison", Needed: "runs that reach their end, with a smaller learning rate if they diverged"}
+// Conclude makes the verdict undecided when trajectories have stopped early, and no exponent judged.
+func (s Stopped) Conclude(c *Convergences) {
+	if s == nil {
+		return
+	}
+	for i := range c.Observables {
+		o := &c.Observables[i]
+		o.Error.Judged, o.Bias.Judged = false, false
+	}
+	c.Outcome = Outcome{Verdict: Undecided, Why: strings.Join(s, ", ") + ", and what was done before is no comparison", Needed: "runs that reach their end, with a smaller learning rate if they diverged"}
 }
 
 // width compares one ensemble.

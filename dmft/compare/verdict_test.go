@@ -268,7 +268,7 @@ func moments(s compare.Sample) (mean, variance []float64) {
 }
 
 // TestUndecided: what cannot be told is not called agreement, and not disagreement: no error bar of the theory or of networks, trajectories that stopped early, noise that hides everything, a difference
-// that may be finite size. Exponents from fewer than three widths are not judged.
+// that may be finite size. Exponents from fewer than three widths, or of trajectories that stopped early, are not judged.
 func TestUndecided(t *testing.T) {
 	p := problem("tanh", 1)
 	solve := func(s dmft.Settings) *dmft.Trajectory {
@@ -286,6 +286,7 @@ func TestUndecided(t *testing.T) {
 		b.Status = dmft.Status{Code: dmft.Diverged, Step: 12, Quantity: "loss 1e30"}
 		return &b
 	}
+	third := networks(p, design{widths: []int{128}, seeds: []int{8}}, 1)[0]
 	single := networks(p, design{widths: []int{32, 64, 128}, seeds: []int{1, 1, 1}}, 1)
 	for _, c := range []struct {
 		name    string
@@ -301,6 +302,7 @@ func TestUndecided(t *testing.T) {
 		{"one seed", th, single, compare.Undecided, "more than one network", "two seeds"},
 		{"theory diverged", cut(th), sims, compare.Undecided, "the theory stopped at step 12 (diverged)", "smaller learning rate"},
 		{"networks diverged", th, []*dmft.Trajectory{sims[0], cut(sims[1])}, compare.Undecided, "networks of width 64 stopped at step 12", "smaller learning rate"},
+		{"the largest of three diverged", th, []*dmft.Trajectory{sims[0], sims[1], cut(third)}, compare.Undecided, "networks of width 128 stopped at step 12", "smaller learning rate"},
 		{"two seeds", th, networks(p, design{widths: []int{4}, seeds: []int{2}}, 1), compare.Undecided, "would not have been seen", ""},
 	} {
 		r, err := compare.New(p, c.theory, c.sims, compare.Options{})
@@ -312,6 +314,11 @@ func TestUndecided(t *testing.T) {
 		}
 		if r.Error.Judged || r.Bias.Judged || strings.Contains(r.Error.String(), "onsistent") {
 			t.Errorf("%s: exponents of %d widths are judged: %v, %v", c.name, len(c.sims), r.Error, r.Bias)
+		}
+		for _, o := range r.Observables {
+			if o.Error.Judged || o.Bias.Judged {
+				t.Errorf("%s: exponents of %s are judged", c.name, o.Name)
+			}
 		}
 		if (c.verdict == compare.Agree) != (r.Detectable > 0 && r.Detectable < 0.25) {
 			t.Errorf("%s: detectable %g", c.name, r.Detectable)

@@ -234,9 +234,7 @@ func Compare(theory *Trajectory, sims []*Trajectory, opt compare.Options) (*Repo
 	if r.Convergences, err = compare.Converge(sizes, obs, opt); err != nil {
 		return nil, err
 	}
-	if stopped != nil {
-		r.Outcome = stopped.Outcome()
-	}
+	stopped.Conclude(r.Convergences)
 	return r, nil
 }
 

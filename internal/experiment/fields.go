@@ -30,6 +30,12 @@ type field struct {
 	doc      string
 }
 
+// brief is the first sentence of the documentation, for messages.
+func (f *field) brief() string {
+	first, _, _ := strings.Cut(f.doc, ". ")
+	return first
+}
+
 // A condition says where a key applies. It looks at no other keys than those in on: with one of them missing or unreadable it is not asked, so
 // that one mistake is not reported as several.
 type condition struct {

@@ -143,7 +143,7 @@ func TestMissing(t *testing.T) {
 			}
 			_, err := Parse("x.yaml", []byte(strings.Join(rest, "\n")))
 			var all Errors
-			if !errors.As(err, &all) || len(all) != 1 || !strings.Contains(all[0].Message, "the key "+f.path+" is missing") {
+			if !errors.As(err, &all) || len(all) != 1 || !strings.Contains(all[0].Message, "the key "+f.path+" is missing") || strings.Contains(all[0].Message, ". ") {
 				t.Errorf("without %s: %v", f.path, err)
 			}
 		}

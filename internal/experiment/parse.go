@@ -1103,7 +1103,7 @@ func (r *reader) fill(e *Experiment, choice map[string]int) {
 				if sec, _, dotted := strings.Cut(f.path, "."); dotted && r.sections[sec] == nil {
 					absent = append(absent, f.path)
 				} else {
-					r.fail(r.sections[sec], "the key %s is missing%s: %s", f.path, r.where(choice, f.when.on), f.doc)
+					r.fail(r.sections[sec], "the key %s is missing%s: %s", f.path, r.where(choice, f.when.on), f.brief())
 				}
 			}
 		}

@@ -123,10 +123,8 @@ func curveRows(results []Result, title string, log bool, time func(*dmft.Traject
 				p.Title = r.title()
 			}
 			if log {
-				p.Y.Min, p.Y.Max = lossRange(p.Series)
-				if top := 10 * highestStart(p.Series); top > p.Y.Min { // what diverges leaves the axes, and the others their room
-					p.Y.Max = math.Min(p.Y.Max, top)
-				}
+				top := 10 * highestStart(p.Series) // what diverges leaves the axes, and the others their room
+				p.Y.Min, p.Y.Max = lossRangeTo(p.Series, top)
 			}
 			any = any || len(p.Series) > 0
 			panels = append(panels, p)
@@ -176,7 +174,10 @@ func highestStart(series []figure.Series) float64 {
 }
 
 // lossRange keeps the axis of a loss that vanishes exponentially to the eight decades that matter.
-func lossRange(series []figure.Series) (lo, hi float64) {
+func lossRange(series []figure.Series) (lo, hi float64) { return lossRangeTo(series, math.Inf(1)) }
+
+// lossRangeTo is lossRange with an axis that ends at most.
+func lossRangeTo(series []figure.Series, most float64) (lo, hi float64) {
 	lo, hi = math.Inf(1), 0
 	for _, s := range series {
 		for k, y := range s.Y {
@@ -191,10 +192,14 @@ func lossRange(series []figure.Series) (lo, hi float64) {
 	if hi == 0 {
 		return 0, 0
 	}
+	cut := most > lo && hi > most // before decades are counted from the top, which may be that of a divergence
+	if cut {
+		hi = most
+	}
 	lo = math.Max(lo, hi*1e-8)
-	pad := math.Pow(hi/lo, 0.06)
-	if pad < 1.02 {
-		pad = 1.02
+	pad := math.Max(math.Pow(hi/lo, 0.06), 1.02)
+	if cut {
+		return lo / pad, hi
 	}
 	return lo / pad, hi * pad
 }

@@ -67,6 +67,9 @@ func (r HighDimensional) Gaps() []GapRow {
 		if t.Status.Early() {
 			row.Status = string(t.Status.Code)
 		}
+		if t != r.Theory && t.Replicas == 1 { // one network says nothing of how others scatter
+			row.Stderr, row.TestErr = math.NaN(), math.NaN()
+		}
 		rows = append(rows, row)
 	}
 	add("theory", r.Theory)
@@ -88,6 +91,9 @@ func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Reduction: r.reduction(), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
 		if t != r.Theory {
 			row.Width = t.Width
+		}
+		if alone(t) {
+			row.Stderr, row.TestErr = math.NaN(), math.NaN()
 		}
 		if t.Status.Early() {
 			row.Status = string(t.Status.Code)
@@ -201,7 +207,8 @@ func HighDimensionalDistances(w io.Writer, results []HighDimensional) error {
 			continue
 		}
 		for _, x := range r.Compare.Dimensions {
-			f := []string{fmt.Sprint(x.Dimension), fmt.Sprint(x.Seeds), sig(x.Error), sig(x.ErrorStderr), sig(x.Mean), sig(x.Noise), sig(x.Train), sig(x.Test), fmt.Sprintf("%.0f %%", 100*x.Within3)}
+			stderr, noise, within := scatter(x.Seeds, x.ErrorStderr, x.Noise, x.Within3)
+			f := []string{fmt.Sprint(x.Dimension), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise, sig(x.Train), sig(x.Test), within}
 			if labels {
 				f = append([]string{r.Label}, f...)
 			}

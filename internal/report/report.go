@@ -47,7 +47,7 @@ type Row struct {
 	Status      string  `json:"status,omitempty"`
 	Reduction   string  `json:"reduction"` // of the losses over samples: sum or mean
 	Loss        float64 `json:"loss"`
-	LossStderr  float64 `json:"loss_stderr"`
+	LossStderr  float64 `json:"loss_stderr"` // this and the standard errors below are NaN of one network or block
 	InitialLoss float64 `json:"initial_loss"`
 	TestLoss    float64 `json:"test_loss,omitempty"`
 	TestStderr  float64 `json:"test_loss_stderr,omitempty"`
@@ -102,6 +102,10 @@ func (r Result) Rows() []Row {
 		row.FStderr = math.Sqrt(s / float64(max(len(t.FStderr.Data), 1)))
 		if k := len(t.Alignment) - 1; k >= 0 {
 			row.Alignment, row.KernelMovement, row.FeatureMovement = t.Alignment[k], t.KernelMovement[k], t.PhiMovement.At(k).Data[t.PhiMovement.Shape[1]-1]
+		}
+		if alone(t) {
+			none := math.NaN()
+			row.LossStderr, row.TestStderr, row.FStderr, row.ErrorStderr, row.TestErrorStderr = none, none, none, nil, nil
 		}
 		rows = append(rows, row)
 	}
@@ -265,7 +269,8 @@ func Distances(w io.Writer, results []Result) error {
 			continue
 		}
 		for _, x := range r.Compare.Widths {
-			f := []string{fmt.Sprint(x.N), fmt.Sprint(x.Seeds), sig(x.Error), sig(x.ErrorStderr), sig(x.Mean), sig(x.Noise), fmt.Sprintf("%.0f %%", 100*x.Within3), sig(x.Kernel), sig(x.Feature)}
+			stderr, noise, within := scatter(x.Seeds, x.ErrorStderr, x.Noise, x.Within3)
+			f := []string{fmt.Sprint(x.N), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise, within, sig(x.Kernel), sig(x.Feature)}
 			if labels {
 				f = append([]string{r.Label}, f...)
 			}
@@ -293,6 +298,19 @@ func Distances(w io.Writer, results []Result) error {
 		fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Outcome)
 	}
 	return nil
+}
+
+// alone says whether a trajectory is of one network or one block of sites, which says nothing of how others scatter.
+// A theory that draws no samples has no width and no error.
+func alone(t *dmft.Trajectory) bool { return t.Replicas == 1 && t.Width > 0 }
+
+// scatter writes what is known only of several networks: the standard error of their distance, the noise of their mean, and
+// the part of the predictions within three standard errors.
+func scatter(seeds int, stderr, noise, within float64) (_, _, _ string) {
+	if seeds < 2 {
+		return "–", "–", "–"
+	}
+	return sig(stderr), sig(noise), fmt.Sprintf("%.0f %%", 100*within)
 }
 
 // Spreads compares the scatter of every ensemble with its prediction, where there is one.

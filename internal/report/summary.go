@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"strings"
@@ -254,7 +255,23 @@ func (r Result) Summaries(fraction float64, targets *mat.Dense) []Summary {
 		}
 	}
 	withGaps(out, r.Gaps(fraction, targets))
+	known := map[string]*dmft.Trajectory{"theory": r.Theory}
+	for _, m := range r.Methods {
+		known[m.Name] = m.Trajectory
+	}
+	for i, s := range out {
+		if t := known[s.What]; t == nil && s.Replicas == 1 || t != nil && alone(t) {
+			out[i].single()
+		}
+	}
 	return out
+}
+
+// single leaves out what is known only of several networks or blocks.
+func (s *Summary) single() {
+	maps.DeleteFunc(s.Values, func(name string, _ Number) bool {
+		return strings.HasSuffix(name, "_stderr") || name == "mean_error_noise"
+	})
 }
 
 func (s *Summary) distance(err, se, mean, noise float64) {
@@ -302,5 +319,10 @@ func (r HighDimensional) Summaries() []Summary {
 		}
 	}
 	withGaps(out, r.Gaps())
+	for i, s := range out {
+		if s.Dimension > 0 && s.Replicas == 1 {
+			out[i].single()
+		}
+	}
 	return out
 }

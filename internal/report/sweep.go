@@ -560,7 +560,14 @@ func (g *Grid) curves() ([]Named, error) {
 		}
 		for c := range panels[r] {
 			if p := &panels[r][c]; row.log {
-				p.Y.Min, p.Y.Max = lossRange(p.Series)
+				p.Y.Min, p.Y.Max = lossRangeTo(p.Series, 10*highestStart(p.Series)) // as in lossFigure
+				for _, x := range p.Series {                                        // a point that has left the axes is marked at their end, and leaves no bar across them
+					for k, y := range x.Y {
+						if x.Style == figure.Points && x.Hi != nil && y > p.Y.Max {
+							x.Lo[k], x.Hi[k] = y, y
+						}
+					}
+				}
 			} else {
 				within(p.Series, 0, 1)
 			}
