@@ -259,11 +259,36 @@ func numbers(values []float64) (labels []string, powersOfTen bool) {
 		}
 		long, longPowers = max(long, utf8.RuneCountInString(decimals[i])), max(longPowers, utf8.RuneCountInString(powers[i]))
 	}
+	if evenlySpaced(values) { // as many decimals everywhere
+		places := 0
+		for _, d := range decimals {
+			if i := strings.IndexByte(d, '.'); i >= 0 {
+				places = max(places, len(d)-i-1)
+			}
+		}
+		for i, d := range decimals {
+			if n := strings.IndexByte(d, '.'); places > 0 && n < 0 {
+				decimals[i] = d + "." + strings.Repeat("0", places)
+			} else if places > 0 {
+				decimals[i] = d + strings.Repeat("0", places-(len(d)-n-1))
+			}
+		}
+	}
 	const short, wide = 5, 3 // of powers, what is small or thin
 	if long <= short || long <= longPowers-wide {
 		return decimals, false
 	}
 	return powers, true
+}
+
+// evenlySpaced says whether values are those of a linear axis.
+func evenlySpaced(values []float64) bool {
+	for i := 2; i < len(values); i++ {
+		if d := values[1] - values[0]; math.Abs(values[i]-values[i-1]-d) > 1e-6*math.Abs(d) {
+			return false
+		}
+	}
+	return len(values) > 2
 }
 
 // logTicks labels an axis of logarithms from one end to the other, so that as little as can be of it has no label: values 1 … 9 times powers of ten, round numbers on
