@@ -65,22 +65,6 @@ type Rates struct {
 	Readout float64 // w
 }
 
-// LossKind names a loss.
-type LossKind string
-
-// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes, exactly or to the rounding of float32.
-const (
-	MSE          LossKind = "mse"           // ½ Σ_c (y − f)²,        Δ = y − f
-	Logistic     LossKind = "logistic"      // Σ_c log(1 + e^{−yf}),  Δ = y/(1 + e^{yf})
-	CrossEntropy LossKind = "cross-entropy" // −Σ_c y log softmax(f), Δ = y − softmax(f)
-)
-
-// Loss is a loss and its reduction over samples: Mean puts 1/P into every printed loss and into Δ.
-type Loss struct {
-	Kind LossKind
-	Mean bool // mean over samples instead of the sum
-}
-
 // Batch asks for mini-batches: a mask on Δ, the same one for theory and every finite network. Samples are
 // shuffled once an epoch by the stream Seed.
 type Batch struct {
