@@ -243,6 +243,7 @@ func lazyMemory(p *Problem, r Record) int64 {
 // and the largest stable learning rate 2(1+μ)/λ_max there, for the squared loss. It returns zeros for more than 4096 points, and for flows
 // no limit.
 func Stability(p *Problem) (lambda, limit float64) {
+	p = p.WithDefaults()
 	np, _, _, _ := p.Data.sizes()
 	if p.Validate() != nil || np > 4096 {
 		return 0, 0

@@ -41,10 +41,10 @@ const (
 	ResNet   Kind = "resnet"    // L hidden layers, s = 1, b = β L^{−α}
 )
 
-// Network is an architecture.
+// Network is an architecture. Its zero value, with an activation, is a two-layer network.
 type Network struct {
 	Kind       Kind
-	Depth      int // number of hidden layers L; 1 for TwoLayer
+	Depth      int // number of hidden layers L; 0 is 1 for TwoLayer
 	Activation kernels.Activation
 	Branch     Branch  // of a ResNet
 	Bias       float64 // σ_b, the scale of trained biases in every hidden layer; 0 is none

@@ -191,4 +191,10 @@ func (a Activation) Polynomial() (c []float64, ok bool) {
 	return trim(c), true
 }
 
+// Quadratic says whether φ is a polynomial of at most the second degree, with which much has closed forms.
+func (a Activation) Quadratic() bool {
+	c, ok := a.Polynomial()
+	return ok && len(c) <= 3
+}
+
 func yes(shape) bool { return true }

@@ -53,6 +53,14 @@ func Names() []string {
 	return n
 }
 
+// Describe describes the base function of a name; the zero Base is that of an unknown one.
+func Describe(name string) Base {
+	if d := find(name); d != nil {
+		return d.Base
+	}
+	return Base{}
+}
+
 // find returns the base function of a name, or nil.
 func find(name string) *definition {
 	for _, d := range table {

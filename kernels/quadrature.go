@@ -114,7 +114,7 @@ func (q *quadrature) breaks(dst []float64, mean, sd float64, more ...float64) []
 	}
 	slices.Sort(dst)
 	dst = slices.DeleteFunc(dst, func(x float64) bool { return !(x >= -deviations && x <= deviations) })
-	return slices.CompactFunc(dst, func(a, b float64) bool { return b-a < 1e-14*(1+math.Abs(a)) })
+	return slices.CompactFunc(dst, func(a, b float64) bool { return math.Abs(a-b) < 1e-14*(1+math.Abs(a)) })
 }
 
 // eval sets φ and φ′ at mean + sd·x.

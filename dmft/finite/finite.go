@@ -71,6 +71,7 @@ func Flops(p *dmft.Problem, s Settings) float64 {
 }
 
 func ensemble[T la.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
+	p = p.WithDefaults()
 	// One stream per width, seed and layer, so that neither the number of seeds nor batching changes a network.
 	stream := func(seed, layer int) *random.Stream {
 		return random.New(s.Seed, uint64(s.Width)<<40|uint64(s.First+seed)<<12|uint64(layer))
