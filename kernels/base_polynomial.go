@@ -8,10 +8,10 @@ import (
 var polynomial = definition{
 	Base: Base{Name: PolynomialName, Formula: "Σ_k c_k h^k",
 		Parameter: Parameter{Key: "coefficients", Meaning: "coefficients, lowest power first", Example: "[0, 1, 0.3]", Many: true}},
-	eval:   func(phi, dphi, h []float64, s shape) { pointwise(phi, dphi, h, s, polynomialAt) },
-	eval32: func(phi, dphi, h []float32, s shape) { pointwise(phi, dphi, h, s, polynomialAt) },
+	eval:   evalPolynomial[float64],
+	eval32: evalPolynomial[float32],
 	at: func(x float64, s shape) (v, d, second float64) {
-		v, d, _ = polynomialAt(x, s)
+		v, d = polynomialAt(x, s.c)
 		for k := len(s.c) - 1; k > 1; k-- {
 			if k == len(s.c)-1 {
 				second = float64(k*(k-1)) * s.c[k]
@@ -51,22 +51,34 @@ var polynomial = definition{
 	polynomial: func(s shape) ([]float64, bool) { return slices.Clone(s.c), true },
 }
 
-// polynomialAt leaves out the second derivative. The last coefficient is not 0, so that infinities come out as they should.
-func polynomialAt(x float64, s shape) (v, d, _ float64) {
-	c := s.c
+func evalPolynomial[T float](phi, dphi, h []T, s shape) {
+	ds := s.gain * s.scale
+	for i, x := range h {
+		v, d := polynomialAt(s.scale*float64(x), s.c)
+		if phi != nil {
+			phi[i] = T(s.gain * v)
+		}
+		if dphi != nil {
+			dphi[i] = T(ds * d)
+		}
+	}
+}
+
+// polynomialAt returns Σ_k c_k x^k and its derivative; the last coefficient is not 0, so that infinities come out as they should.
+func polynomialAt(x float64, c []float64) (v, d float64) {
 	n := len(c) - 1
 	if n < 1 {
 		if n == 0 {
 			v = c[0]
 		}
-		return v, 0, 0
+		return v, 0
 	}
 	v, d = c[n], float64(n)*c[n]
 	for k := n - 1; k > 0; k-- {
 		v = v*x + c[k]
 		d = d*x + float64(k)*c[k]
 	}
-	return v*x + c[0], d, 0
+	return v*x + c[0], d
 }
 
 // moments holds a polynomial and its derivative as series in Hermite polynomials: E φφ = Σ_n x_n y_n cⁿ with the coefficients x for va and y for vb (Mehler's

@@ -61,15 +61,16 @@ func Describe(name string) Base {
 	return Base{}
 }
 
-// find returns the base function of a name, or nil.
-func find(name string) *definition {
+var byName = func() map[string]*definition {
+	m := make(map[string]*definition, len(table))
 	for _, d := range table {
-		if d.Name == name {
-			return d
-		}
+		m[d.Name] = d
 	}
-	return nil
-}
+	return m
+}()
+
+// find returns the base function of a name, or nil.
+func find(name string) *definition { return byName[name] }
 
 // shape is what an activation makes of its base function.
 type shape struct {

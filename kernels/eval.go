@@ -62,17 +62,3 @@ func vanishing(x, d float64) float64 {
 	}
 	return x * d
 }
-
-// pointwise evaluates a function that takes a few operations.
-func pointwise[T float](phi, dphi, h []T, s shape, f func(x float64, s shape) (v, d, second float64)) {
-	ds := s.gain * s.scale
-	for i, x := range h {
-		v, d, _ := f(s.scale*float64(x), s)
-		if phi != nil {
-			phi[i] = T(s.gain * v)
-		}
-		if dphi != nil {
-			dphi[i] = T(ds * d)
-		}
-	}
-}
