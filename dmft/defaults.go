@@ -1,7 +1,8 @@
 package dmft
 
-// WithDefaults returns the problem with what its zero values mean spelled out: a network without a kind is a two-layer network, of depth 1, and a loss
-// without one the squared loss. It returns the problem itself when there is nothing to spell out.
+// WithDefaults returns the problem with what its zero values mean spelled out: a network without a kind is a two-layer
+// network, of depth 1, and a loss without one the squared loss. It returns the problem itself when there is nothing to
+// spell out.
 func (p *Problem) WithDefaults() *Problem {
 	q := *p
 	if q.Network.Kind == "" {

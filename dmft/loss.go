@@ -13,14 +13,16 @@ import (
 // LossKind names a loss.
 type LossKind string
 
-// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes, exactly or to the rounding of float32.
+// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes, exactly or
+// to the rounding of float32.
 const (
 	MSE          LossKind = "mse"           // ½ Σ_c (y − f)²,        Δ = y − f
 	Logistic     LossKind = "logistic"      // Σ_c log(1 + e^{−yf}),  Δ = y/(1 + e^{yf})
 	CrossEntropy LossKind = "cross-entropy" // −Σ_c y log softmax(f), Δ = y − softmax(f)
 )
 
-// Loss is a loss and its reduction over samples: Mean puts 1/P into every printed loss and into Δ. The zero value is the squared loss MSE, summed.
+// Loss is a loss and its reduction over samples: Mean puts 1/P into every printed loss and into Δ. The zero value is
+// the squared loss MSE, summed.
 type Loss struct {
 	Kind     LossKind
 	Mean     bool         // mean over samples instead of the sum
@@ -32,11 +34,13 @@ type Loss struct {
 //	Check(targets *mat.Dense) error  what is wrong with targets (P×C), for problems that are refused
 //	Quadratic() bool                 the loss is ½ Σ_c (y − f)²: what is known of the squared loss alone holds
 type LossFunction interface {
-	// Row returns the loss of one sample whose C predictions and targets are f and y, and, unless delta is nil, sets delta to Δ = −∂loss/∂f.
+	// Row returns the loss of one sample whose C predictions and targets are f and y, and, unless delta is nil, sets
+	// delta to Δ = −∂loss/∂f.
 	Row(f, y, delta []float64) float64
 }
 
-// CustomLoss is the loss f, summed over samples, for use wherever a named one is. The name is that of no other loss and appears in messages.
+// CustomLoss is the loss f, summed over samples, for use wherever a named one is. The name is that of no other loss and
+// appears in messages.
 func CustomLoss(name string, f LossFunction) Loss { return Loss{Kind: LossKind(name), Function: f} }
 
 // Targets says what a loss asks of targets.
@@ -56,8 +60,8 @@ type LossBase struct {
 	Targets Targets
 }
 
-// lossDefinition is a loss. row adds scale times the loss of one sample to total and, unless delta is nil, sets Δ times dscale: prediction k is f[k·stride], its Δ is
-// delta[k·p].
+// lossDefinition is a loss. row adds scale times the loss of one sample to total and, unless delta is nil, sets Δ times
+// dscale: prediction k is f[k·stride], its Δ is delta[k·p].
 type lossDefinition struct {
 	LossBase
 	row       func(l Loss, total, scale, dscale float64, f []float64, stride int, y, delta []float64, p int) float64
@@ -213,7 +217,8 @@ func (t target) eval(f []float64, stride int, delta []float64, mask []bool, inBa
 	return total
 }
 
-// Of is the loss of predictions f, a row of C numbers for each row of the targets, such as one time of Trajectory.FTestReplicas.
+// Of is the loss of predictions f, a row of C numbers for each row of the targets, such as one time of
+// Trajectory.FTestReplicas.
 func (l Loss) Of(f []float64, targets *mat.Dense) float64 {
 	p, c := targets.Dims()
 	t := target{loss: l, y: flat(targets), p: p, c: c}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Activation is a nonlinearity φ(h) = Gain·base(Scale·h), with Gain and Scale 1 when zero. The base function is one of [Bases] by its Name, or, with any
-// other name, a Function of the caller's own; see [Custom].
+// Activation is a nonlinearity φ(h) = Gain·base(Scale·h), with Gain and Scale 1 when zero. The base function is one of
+// [Bases] by its Name, or, with any other name, a Function of the caller's own; see [Custom].
 type Activation struct {
 	Name         string
 	Gain         float64   `json:",omitempty"`
@@ -77,8 +77,8 @@ func (a Activation) Validate() error {
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// nearest returns the one of names with the smallest edit distance to s, letter case apart, or "" when none is within half the length
-// of s: a wild guess helps nobody.
+// nearest returns the one of names with the smallest edit distance to s, letter case apart, or "" when none is within
+// half the length of s: a wild guess helps nobody.
 func nearest(s string, names []string) string {
 	s = strings.ToLower(s)
 	best, at := len(s)/2+1, ""
@@ -174,7 +174,8 @@ func (a Activation) Kinks() []float64 {
 	return at
 }
 
-// Polynomial returns the coefficients of φ, lowest power first and without zeros at the end, when its base function is one of the polynomials.
+// Polynomial returns the coefficients of φ, lowest power first and without zeros at the end, when its base function is
+// one of the polynomials.
 func (a Activation) Polynomial() (c []float64, ok bool) {
 	d, s := a.definition()
 	if d == nil || d.polynomial == nil {

@@ -7,7 +7,8 @@ type Base struct {
 	Parameter Parameter // its Key is empty for functions without parameters
 }
 
-// Parameter describes what a base function takes besides a gain and a scale: one number, Activation.Parameter, or Many, Activation.Coefficients.
+// Parameter describes what a base function takes besides a gain and a scale: one number, Activation.Parameter, or Many,
+// Activation.Coefficients.
 type Parameter struct {
 	Key     string // in experiment files
 	Meaning string

@@ -9,7 +9,8 @@ import (
 
 // A Function is a base function φ of the caller's own. It is called by several goroutines at once.
 //
-// What it is known to be is what it has methods for, all of them optional. An [Activation] has them all, and so is a Function too.
+// What it is known to be is what it has methods for, all of them optional. An [Activation] has them all, and so is a
+// Function too.
 //
 //	Dual(va, vb, c float64) (phi, dphi float64)  E φ(u)φ(v) and E φ′(u)φ′(v) of Gaussian u, v of mean zero, variances va and vb and covariance c,
 //	                                             c² ≤ va·vb; without it they are found by quadrature
@@ -20,15 +21,18 @@ import (
 //	Polynomial() ([]float64, bool)               the coefficients of a polynomial, lowest power first
 //	Eval32(phi, dphi, h []float32)               Eval in single precision, instead of converting
 type Function interface {
-	// Eval sets phi ← φ(h) and dphi ← φ′(h) element by element. The slices have one length and do not overlap; h must be left as it is.
+	// Eval sets phi ← φ(h) and dphi ← φ′(h) element by element. The slices have one length and do not overlap; h must
+	// be left as it is.
 	Eval(phi, dphi, h []float64)
 }
 
-// Custom is the activation φ = f, for use wherever a named one is. The name, which no base function has, appears in messages and tables.
+// Custom is the activation φ = f, for use wherever a named one is. The name, which no base function has, appears in
+// messages and tables.
 //
-// Without a method Dual, Gaussian expectations are adaptive quadratures in two dimensions, about a millisecond for a pair: to 1e-10 of √(E φ(u)² E φ(v)²)
-// and √(E φ′(u)² E φ′(v)²) for φ that are smooth on the scale of 1 or of their standard deviation, or smooth between kinks, of which those that Kinks
-// does not list are found at ten times the cost, and to 1e-8.
+// Without a method Dual, Gaussian expectations are adaptive quadratures in two dimensions, about a millisecond for a
+// pair: to 1e-10 of √(E φ(u)² E φ(v)²) and √(E φ′(u)² E φ′(v)²) for φ that are smooth on the scale of 1 or of their
+// standard deviation, or smooth between kinks, of which those that Kinks does not list are found at ten times the cost,
+// and to 1e-8.
 func Custom(name string, f Function) Activation { return Activation{Name: name, Function: f} }
 
 // custom asks the Function of a shape for its capabilities.
@@ -104,7 +108,8 @@ var (
 	singles = sync.Pool{New: func() any { return new(room[float32]) }}
 )
 
-// inChunks evaluates a function that knows nothing of gains, of outputs that nobody wants or of phi being h, in precision U.
+// inChunks evaluates a function that knows nothing of gains, of outputs that nobody wants or of phi being h, in
+// precision U.
 func inChunks[T, U float](pool *sync.Pool, f func(phi, dphi, h []U), phi, dphi, h []T, s shape) {
 	w := pool.Get().(*room[U])
 	defer pool.Put(w)
@@ -147,7 +152,8 @@ func customAt(x float64, s shape) (v, d, second float64) {
 	return w.phi[0], d, second
 }
 
-// checkFunction refuses what cannot be meant: values that are not finite at ordinary points, and a derivative that is none.
+// checkFunction refuses what cannot be meant: values that are not finite at ordinary points, and a derivative that is
+// none.
 func checkFunction(name string, f Function) error {
 	const h = 1e-5
 	points := []float64{-1.7, -0.6, 0.45, 1.3}

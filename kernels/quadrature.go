@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// The nodes x ≥ 0 of the Kronrod rule of 15 points, largest first, with its weights, and the weights of the Gauss rule of 7 points at every other of them
-// (QUADPACK, Piessens et al. 1983).
+// The nodes x ≥ 0 of the Kronrod rule of 15 points, largest first, with its weights, and the weights of the Gauss rule
+// of 7 points at every other of them (QUADPACK, Piessens et al. 1983).
 var (
 	kronrodX = [8]float64{0.991455371120812639206854697526329, 0.949107912342758524526189684047851, 0.864864423359769072789712788640926,
 		0.741531185599394439863864773280788, 0.586087235467691130294144691258735, 0.405845151377397166906606412076961, 0.207784955007898467600689403773245, 0}
@@ -21,8 +21,8 @@ const (
 	rulePoints = 15
 	// deviations is where the normal density, 2e-32, is cut.
 	deviations = 12.
-	// outerError and innerError are differences between the two rules at which a panel is good: the error of the better rule is far below for smooth
-	// functions. Noise of the inner integrals must not be seen by the outer one.
+	// outerError and innerError are differences between the two rules at which a panel is good: the error of the better
+	// rule is far below for smooth functions. Noise of the inner integrals must not be seen by the outer one.
 	outerError, innerError = 1e-11, 1e-12
 	// relativeError is that of a panel whose value is large against the whole, where rounding forbids more.
 	relativeError = 5e-14
@@ -51,8 +51,9 @@ type points struct {
 // panel is an interval still to be done.
 type panel struct{ a, b float64 }
 
-// integrate is the integral over the standard normal distribution of the two integrands that f sets from x, by panels between breaks that are halved until the rules of
-// 7 and 15 points differ by tol. Panels as narrow as narrow are reported.
+// integrate is the integral over the standard normal distribution of the two integrands that f sets from x, by panels
+// between breaks that are halved until the rules of 7 and 15 points differ by tol. Panels as narrow as narrow are
+// reported.
 func integrate(p *points, breaks []float64, tol [2]float64, stack []panel, f func(p *points), narrow func(a, b float64)) (total [2]float64, _ []panel) {
 	stack = stack[:0]
 	for i := len(breaks) - 1; i > 0; i-- {
@@ -98,8 +99,8 @@ func integrate(p *points, breaks []float64, tol [2]float64, stack []panel, f fun
 	return total, stack
 }
 
-// breaks are the ends of the first panels in x of a function of mean + sd·x: where the density varies, where the function has kinks, and for wide distributions
-// where it varies itself, on the scale of 1 about 0. More may be given.
+// breaks are the ends of the first panels in x of a function of mean + sd·x: where the density varies, where the
+// function has kinks, and for wide distributions where it varies itself, on the scale of 1 about 0. More may be given.
 func (q *quadrature) breaks(dst []float64, mean, sd float64, more ...float64) []float64 {
 	dst = append(dst[:0], -deviations, -8, -5, -2.5, 0, 2.5, 5, 8, deviations)
 	dst = append(dst, more...)
