@@ -29,10 +29,9 @@ type Function interface {
 // Custom is the activation φ = f, for use wherever a named one is. The name, which no base function has, appears in
 // messages and tables.
 //
-// Without a method Dual, Gaussian expectations are adaptive quadratures in two dimensions, about a millisecond for a
+// Without a method Dual, Gaussian expectations are adaptive quadratures in two dimensions, some milliseconds for a
 // pair: to 1e-10 of √(E φ(u)² E φ(v)²) and √(E φ′(u)² E φ′(v)²) for φ that are smooth on the scale of 1 or of their
-// standard deviation, or smooth between kinks, of which those that Kinks does not list are found at ten times the cost,
-// and to 1e-8.
+// standard deviation, or smooth between kinks; to 1e-8 with kinks that Kinks does not list, which are looked for.
 func Custom(name string, f Function) Activation { return Activation{Name: name, Function: f} }
 
 // custom asks the Function of a shape for its capabilities.

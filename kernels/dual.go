@@ -7,7 +7,7 @@ import (
 )
 
 // ClosedForm says whether the Gaussian expectations of the activation are known in closed form, some tens of nanoseconds for a pair. Those of
-// tanh and softplus are double sums of closed forms, about ten microseconds; those of a Function without Dual are quadratures, about a millisecond.
+// tanh and softplus are double sums of closed forms, about ten microseconds; those of a Function without Dual are quadratures, some milliseconds.
 func (a Activation) ClosedForm() bool {
 	d, s := a.definition()
 	return d != nil && d.closed != nil && d.closed(s)

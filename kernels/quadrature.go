@@ -156,19 +156,27 @@ func (q *quadrature) scale(v float64) (s [2]float64) {
 			found = panel{a, b}
 		}
 	}
-	if q.known {
-		narrow = nil
-	}
 	for k := range rough {
 		rough[k] *= innerError / 10
 	}
-	s, _ = integrate(&p, q.breaks(nil, 0, sd), rough, stack, square, narrow)
+	s, stack = integrate(&p, q.breaks(nil, 0, sd), rough, stack, square, nil)
+	for k := range s {
+		s[k] = math.Sqrt(s[k])
+	}
+	if q.known {
+		return s
+	}
+	// In φ and φ′ themselves: the squares of a sign are smooth.
+	plain := func(p *points) {
+		q.eval(p, 0, sd)
+		for i, w := range p.w {
+			p.y[0][i], p.y[1][i] = w*p.phi[i], w*p.dph[i]
+		}
+	}
+	integrate(&p, q.breaks(nil, 0, sd), [2]float64{innerError / 10 * s[0], innerError / 10 * s[1]}, stack, plain, narrow)
 	keep()
 	if len(q.kinks)+len(kinks) <= 16 { // more is no kink but a function that varies fast
 		q.kinks = append(slices.Clip(q.kinks), kinks...)
-	}
-	for k := range s {
-		s[k] = math.Sqrt(s[k])
 	}
 	return s
 }
