@@ -456,6 +456,7 @@ func (j *job[T]) finish(b int, p *piece) {
 // where a run with a Store was interrupted and resumed. A run that diverges returns the Trajectory up to there
 // and a *StopError.
 func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
+	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -1050,6 +1051,7 @@ func largestEigenvalue(k []float64, n int) float64 {
 
 // MemoryEstimate is about how many bytes a Train call will use.
 func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
+	p = p.WithDefaults()
 	points, tests, dim, outputs := p.Data.sizes()
 	// In floating point, since products of what a file may ask for do not fit into an int64.
 	np, c, d, all := float64(points), float64(outputs), float64(dim), float64(points+tests)
@@ -1131,6 +1133,7 @@ func guessRank(points, outputs, steps, sites int) int64 {
 
 // Flops is about how many floating-point operations a Train call will take; passes over memory count as the operations that would take as long.
 func (e *Ensemble[T]) Flops(p *Problem) float64 {
+	p = p.WithDefaults()
 	np, pt, d, c := p.Data.sizes()
 	points, all, outputs, n, l := float64(np), float64(np+pt), float64(c), float64(e.Width), float64(p.Network.Depth)
 	evals := float64(p.Training.Steps) * float64(p.Training.Method.Evals())

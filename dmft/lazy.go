@@ -244,6 +244,7 @@ func lazyMemory(p *Problem, r Record) int64 {
 // by their number), and the largest stable learning rate of the method there, for the squared loss. It returns zeros for
 // more than 4096 points, and for adaptive methods no limit, which is zero as well.
 func Stability(p *Problem) (lambda, limit float64) {
+	p = p.WithDefaults()
 	np, _, _, _ := p.Data.sizes()
 	if p.Validate() != nil || np > 4096 {
 		return 0, 0

@@ -2,11 +2,186 @@ package dmft
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
 
 	"gonum.org/v1/gonum/mat"
 )
+
+// LossKind names a loss.
+type LossKind string
+
+// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes, exactly or
+// to the rounding of float32.
+const (
+	MSE          LossKind = "mse"           // ½ Σ_c (y − f)²,        Δ = y − f
+	Logistic     LossKind = "logistic"      // Σ_c log(1 + e^{−yf}),  Δ = y/(1 + e^{yf})
+	CrossEntropy LossKind = "cross-entropy" // −Σ_c y log softmax(f), Δ = y − softmax(f)
+)
+
+// Loss is a loss and its reduction over samples: Mean puts 1/P into every printed loss and into Δ. The zero value is
+// the squared loss MSE, summed.
+type Loss struct {
+	Kind     LossKind
+	Mean     bool         // mean over samples instead of the sum
+	Function LossFunction `json:"-"` // a loss of the caller's own, of a Kind that is not one of the above; see CustomLoss
+}
+
+// A LossFunction is a loss of the caller's own. It is called by several goroutines at once. It may have more methods:
+//
+//	Check(targets *mat.Dense) error  what is wrong with targets (P×C), for problems that are refused
+//	Quadratic() bool                 the loss is ½ Σ_c (y − f)²: what is known of the squared loss alone holds
+type LossFunction interface {
+	// Row returns the loss of one sample whose C predictions and targets are f and y, and, unless delta is nil, sets
+	// delta to Δ = −∂loss/∂f.
+	Row(f, y, delta []float64) float64
+}
+
+// CustomLoss is the loss f, summed over samples, for use wherever a named one is. The name is that of no other loss and
+// appears in messages.
+func CustomLoss(name string, f LossFunction) Loss { return Loss{Kind: LossKind(name), Function: f} }
+
+// Targets says what a loss asks of targets.
+type Targets string
+
+// What losses ask for.
+const (
+	AnyTargets    Targets = ""
+	SignTargets   Targets = "sign"    // −1 and +1
+	OneHotTargets Targets = "one-hot" // rows of probabilities
+)
+
+// LossBase describes a loss that has a name.
+type LossBase struct {
+	Kind    LossKind
+	Formula string
+	Targets Targets
+}
+
+// lossDefinition is a loss. row adds scale times the loss of one sample to total and, unless delta is nil, sets Δ times
+// dscale: prediction k is f[k·stride], its Δ is delta[k·p].
+type lossDefinition struct {
+	LossBase
+	row       func(l Loss, total, scale, dscale float64, f []float64, stride int, y, delta []float64, p int) float64
+	check     func(l Loss, what string, y *mat.Dense) error // or nil
+	quadratic func(l Loss) bool                             // or nil
+}
+
+// The losses in the order in which they are listed.
+var losses = []*lossDefinition{&squared, &logistic, &crossEntropy}
+
+// Losses describes the losses.
+func Losses() []LossBase {
+	b := make([]LossBase, len(losses))
+	for i, d := range losses {
+		b[i] = d.LossBase
+	}
+	return b
+}
+
+// definition is nil for an unknown loss.
+func (l Loss) definition() *lossDefinition {
+	if l.Function != nil {
+		return &customLoss
+	}
+	return named(l.Kind)
+}
+
+// named returns the loss of a name, the first for none, and nil for an unknown one.
+func named(kind LossKind) *lossDefinition {
+	if kind == "" {
+		return losses[0]
+	}
+	if i := slices.IndexFunc(losses, func(d *lossDefinition) bool { return d.Kind == kind }); i >= 0 {
+		return losses[i]
+	}
+	return nil
+}
+
+// String is the name of the loss.
+func (l Loss) String() string {
+	if l.Kind == "" {
+		return string(losses[0].Kind)
+	}
+	return string(l.Kind)
+}
+
+// Quadratic says whether the loss is the squared one, for which more is known: Δ is linear in f.
+func (l Loss) Quadratic() bool {
+	d := l.definition()
+	return d != nil && d.quadratic != nil && d.quadratic(l)
+}
+
+// Targets says what the loss asks of targets; nothing of which is known of a function of the caller's own.
+func (l Loss) Targets() Targets {
+	if d := l.definition(); d != nil {
+		return d.Targets
+	}
+	return AnyTargets
+}
+
+// check says whether there is such a loss and whether the targets suit it.
+func (l Loss) check(what string, y *mat.Dense) error {
+	d := l.definition()
+	if d == nil {
+		var names []string
+		for _, b := range losses {
+			names = append(names, string(b.Kind))
+		}
+		last := len(names) - 1
+		return fmt.Errorf("dmft: unknown loss %q; use %s or %s", l.Kind, strings.Join(names[:last], ", "), names[last])
+	}
+	if d.check == nil {
+		return nil
+	}
+	return d.check(l, what, y)
+}
+
+// customLoss asks the function of a loss.
+var customLoss = lossDefinition{
+	row: func(l Loss, total, scale, dscale float64, f []float64, stride int, y, delta []float64, p int) float64 {
+		b := lossRows.Get().(*[]float64)
+		defer lossRows.Put(b)
+		c := len(y)
+		if len(*b) < 2*c {
+			*b = make([]float64, 2*c)
+		}
+		fs, ds := (*b)[:c], (*b)[c:2*c]
+		for k := range fs {
+			fs[k] = f[k*stride]
+		}
+		if delta == nil {
+			return total + scale*l.Function.Row(fs, y, nil)
+		}
+		total += scale * l.Function.Row(fs, y, ds)
+		for k, d := range ds {
+			delta[k*p] = dscale * d
+		}
+		return total
+	},
+	check: func(l Loss, what string, y *mat.Dense) error {
+		if named(l.Kind) != nil {
+			return fmt.Errorf("dmft: the loss of your own needs a name of its own, not %q", l.Kind)
+		}
+		if f, ok := l.Function.(interface {
+			Check(targets *mat.Dense) error
+		}); ok {
+			if err := f.Check(y); err != nil {
+				return fmt.Errorf("dmft: %s: %w", what, err)
+			}
+		}
+		return nil
+	},
+	quadratic: func(l Loss) bool {
+		f, ok := l.Function.(interface{ Quadratic() bool })
+		return ok && f.Quadratic()
+	},
+}
+
+// lossRows holds rows of predictions and of Δ.
+var lossRows = sync.Pool{New: func() any { return new([]float64) }}
 
 // A target is a set of points whose loss can be evaluated: P rows of C targets.
 type target struct {
@@ -26,58 +201,24 @@ func (t target) eval(f []float64, stride int, delta []float64, mask []bool, inBa
 			dscale = 1 / float64(inBatch)
 		}
 	}
+	row := t.loss.definition().row
 	total := 0.
 	for m := range t.p {
-		on := delta != nil
-		if on && mask != nil && !mask[m] {
+		var d []float64
+		if delta != nil && mask != nil && !mask[m] {
 			for k := range t.c {
 				delta[k*t.p+m] = 0
 			}
-			on = false
+		} else if delta != nil {
+			d = delta[m:]
 		}
-		y := t.y[m*t.c : (m+1)*t.c]
-		switch t.loss.Kind {
-		case Logistic:
-			for k, yk := range y {
-				v := yk * f[k*stride+m]
-				// log(1 + e^{−v}) without overflow.
-				total += scale * (math.Max(-v, 0) + math.Log1p(math.Exp(-math.Abs(v))))
-				if on {
-					delta[k*t.p+m] = dscale * yk / (1 + math.Exp(v))
-				}
-			}
-		case CrossEntropy:
-			top := math.Inf(-1)
-			for k := range y {
-				top = math.Max(top, f[k*stride+m])
-			}
-			z := 0.
-			sum := 0. // one, to the rounding of the targets
-			for k, yk := range y {
-				z += math.Exp(f[k*stride+m] - top)
-				sum += yk
-			}
-			logz := top + math.Log(z)
-			for k, yk := range y {
-				total += scale * yk * (logz - f[k*stride+m])
-				if on {
-					delta[k*t.p+m] = dscale * (yk - sum*math.Exp(f[k*stride+m]-logz))
-				}
-			}
-		default:
-			for k, yk := range y {
-				d := yk - f[k*stride+m]
-				total += scale * d * d / 2
-				if on {
-					delta[k*t.p+m] = dscale * d
-				}
-			}
-		}
+		total = row(t.loss, total, scale, dscale, f[m:], stride, t.y[m*t.c:(m+1)*t.c], d, t.p)
 	}
 	return total
 }
 
-// Of is the loss of predictions f, a row of C numbers for each row of the targets, such as one time of Trajectory.FTestReplicas.
+// Of is the loss of predictions f, a row of C numbers for each row of the targets, such as one time of
+// Trajectory.FTestReplicas.
 func (l Loss) Of(f []float64, targets *mat.Dense) float64 {
 	p, c := targets.Dims()
 	t := target{loss: l, y: flat(targets), p: p, c: c}
@@ -92,46 +233,6 @@ func (t target) rows(v, buf []float64) float64 {
 		}
 	}
 	return t.eval(buf, t.p, nil, nil, 0)
-}
-
-// single is the distance from one to the next number in float32, in which probabilities are often computed: C of them, each rounded and divided by a rounded sum, sum to one within about C + 4 of it.
-const single = 0x1p-23
-
-// check says whether the targets suit the loss.
-func (l Loss) check(what string, y *mat.Dense) error {
-	r, c := y.Dims()
-	switch l.Kind {
-	case MSE:
-		return nil
-	case Logistic:
-		for i := range r {
-			for j := range c {
-				if v := y.At(i, j); v != 1 && v != -1 {
-					return fmt.Errorf("dmft: %s row %d, column %d is %g; the logistic loss takes targets −1 and +1", what, i, j, v)
-				}
-			}
-		}
-	case CrossEntropy:
-		if c < 2 {
-			return fmt.Errorf("dmft: %s has %d column; cross-entropy takes one column per class (one-hot rows), or use the logistic loss with ±1", what, c)
-		}
-		for i := range r {
-			s := 0.
-			for j := range c {
-				v := y.At(i, j)
-				if v < 0 {
-					return fmt.Errorf("dmft: %s row %d, column %d is %g; cross-entropy takes probabilities (one-hot rows)", what, i, j, v)
-				}
-				s += v
-			}
-			if math.Abs(s-1) > float64(c+4)*single {
-				return fmt.Errorf("dmft: %s row %d sums to %.9g; cross-entropy takes rows that sum to one, to the rounding of float32 (one-hot rows, probabilities)", what, i, s)
-			}
-		}
-	default:
-		return fmt.Errorf("dmft: unknown loss %q; use %s, %s or %s", l.Kind, MSE, Logistic, CrossEntropy)
-	}
-	return nil
 }
 
 // A batcher yields the mini-batch of every step: samples are shuffled once an epoch, the last batch of an epoch may be

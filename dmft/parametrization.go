@@ -33,6 +33,7 @@ const (
 
 // AtWidth is the Problem that a network of a width trains, when networks of the base width train p itself. The empty Parametrization is MuP, which needs no base.
 func (a Parametrization) AtWidth(p *Problem, width, base int) (*Problem, error) {
+	p = p.WithDefaults()
 	switch a {
 	case "", MuP:
 		return p, nil

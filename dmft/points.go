@@ -116,8 +116,8 @@ func (n Network) validate() error {
 		return fmt.Errorf("dmft: network: %w", err)
 	}
 	switch n.Kind {
-	case TwoLayer:
-		if n.Depth != 1 {
+	case "", TwoLayer:
+		if n.Depth != 0 && n.Depth != 1 {
 			return fmt.Errorf("dmft: a two-layer network has depth 1, not %d; use kind mlp or resnet for more hidden layers", n.Depth)
 		}
 	case MLP, ResNet:

@@ -42,7 +42,7 @@ const (
 	ResNet   Kind = "resnet"    // L hidden layers, s = 1, b = β L^{−α}
 )
 
-// Network is an architecture: one of the kinds, or a list of blocks. Its zero value, with an activation, is a two-layer network.
+// Network is an architecture. Its zero value, with an activation, is a two-layer network.
 type Network struct {
 	Kind       Kind
 	Depth      int // number of hidden layers L; 0 is 1 for a two-layer network
@@ -71,22 +71,6 @@ const (
 	DataSpace  = arch.DataSpace
 	InputSpace = arch.InputSpace
 )
-
-// LossKind names a loss.
-type LossKind string
-
-// The losses, per sample. Logistic takes targets ±1, CrossEntropy rows that sum to one over C ≥ 2 classes, exactly or to the rounding of float32.
-const (
-	MSE          LossKind = "mse"           // ½ Σ_c (y − f)²,        Δ = y − f
-	Logistic     LossKind = "logistic"      // Σ_c log(1 + e^{−yf}),  Δ = y/(1 + e^{yf})
-	CrossEntropy LossKind = "cross-entropy" // −Σ_c y log softmax(f), Δ = y − softmax(f)
-)
-
-// Loss is a loss and its reduction over samples: Mean puts 1/P into every printed loss and into Δ.
-type Loss struct {
-	Kind LossKind
-	Mean bool // mean over samples instead of the sum
-}
 
 // Batch asks for mini-batches: a mask on Δ, the same one for theory and every finite network. Samples are
 // shuffled once an epoch by the stream Seed.

@@ -82,6 +82,7 @@ const (
 // partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
 // as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of their matrices fits over the distinct sites (package gaussian).
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
+	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -262,6 +263,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 
 // Estimate is about how many bytes Solve will use.
 func Estimate(p *Problem, s Settings) (int64, error) {
+	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return 0, err
 	}
@@ -287,6 +289,7 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 // Sites is how many sites Solve will use and in how many blocks, and what is to be said of them; none for the methods that sample nothing. Of infinite
 // depth they are those of the deepest network that is solved. Blocks of deep networks may still be grown when their ranks are known.
 func Sites(p *Problem, s Settings) (sites, blocks int, notes []string, err error) {
+	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return 0, 0, nil, err
 	}
@@ -306,6 +309,7 @@ func Sites(p *Problem, s Settings) (sites, blocks int, notes []string, err error
 
 // Flops is about how many floating-point operations Solve will take. The ranks of deep networks are guessed.
 func Flops(p *Problem, s Settings) float64 {
+	p = p.WithDefaults()
 	switch {
 	case p.Validate() != nil:
 		return 0

@@ -3,18 +3,19 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// Activation is a nonlinearity φ(h) = Gain·base(Scale·h), with Gain and Scale 1 when zero.
+// Activation is a nonlinearity φ(h) = Gain·base(Scale·h), with Gain and Scale 1 when zero. The base function is one of
+// [Bases] by its Name, or, with any other name, a Function of the caller's own; see [Custom].
 type Activation struct {
 	Name         string
 	Gain         float64   `json:",omitempty"`
 	Scale        float64   `json:",omitempty"`
 	Parameter    float64   `json:",omitempty"` // slope of leaky-relu, ε of quadratic-mix
 	Coefficients []float64 `json:",omitempty"` // of polynomial: c₀ + c₁h + c₂h² + …
+	Function     Function  `json:"-"`          // of an activation that has none of the names above
 }
 
 // The base functions.
@@ -30,14 +31,16 @@ const (
 	PolynomialName   = "polynomial"    // Σ_k c_k h^k
 )
 
-// Names lists the base functions.
-func Names() []string {
-	return []string{IdentityName, ReLUName, LeakyReLUName, ErfName, TanhName, GELUName, SoftplusName, QuadraticMixName, PolynomialName}
-}
-
 // Validate says what is wrong with an activation.
 func (a Activation) Validate() error {
-	if !slices.Contains(Names(), a.Name) {
+	d := find(a.Name)
+	if a.Function != nil {
+		if d != nil || a.Name == "" {
+			return fmt.Errorf("kernels: the function of your own needs a name of its own, not %q", a.Name)
+		}
+		d = &custom
+	}
+	if d == nil {
 		hint := ""
 		if n := nearest(a.Name, Names()); n != "" {
 			hint = fmt.Sprintf(" (did you mean %s?)", n)
@@ -54,25 +57,28 @@ func (a Activation) Validate() error {
 	}
 	for k, c := range a.Coefficients {
 		if !finite(c) {
-			return fmt.Errorf("kernels: coefficient %d of the polynomial activation is %g; it must be finite", k, c)
+			return fmt.Errorf("kernels: coefficient %d of the %s activation is %g; it must be finite", k, a.Name, c)
 		}
 	}
-	if a.Name == PolynomialName && len(a.Coefficients) == 0 {
-		return fmt.Errorf("kernels: a polynomial activation needs coefficients, lowest power first")
+	if d.Parameter.Many && len(a.Coefficients) == 0 {
+		return fmt.Errorf("kernels: a %s activation needs %s", a.Name, d.Parameter.Meaning)
 	}
-	if a.Name != PolynomialName && len(a.Coefficients) > 0 {
+	if !d.Parameter.Many && len(a.Coefficients) > 0 {
 		return fmt.Errorf("kernels: coefficients are for the activation polynomial, not %s", a.Name)
 	}
-	if a.Parameter != 0 && a.Name != LeakyReLUName && a.Name != QuadraticMixName {
+	if a.Parameter != 0 && (d.Parameter.Key == "" || d.Parameter.Many) {
 		return fmt.Errorf("kernels: the activation %s has no parameter", a.Name)
+	}
+	if a.Function != nil {
+		return checkFunction(a.Name, a.Function)
 	}
 	return nil
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// nearest returns the one of names with the smallest edit distance to s, letter case apart, or "" when none is within half the length
-// of s: a wild guess helps nobody.
+// nearest returns the one of names with the smallest edit distance to s, letter case apart, or "" when none is within
+// half the length of s: a wild guess helps nobody.
 func nearest(s string, names []string) string {
 	s = strings.ToLower(s)
 	best, at := len(s)/2+1, ""
@@ -108,7 +114,7 @@ func distance(s, t string) int {
 // String names the activation with the parameters that differ from their defaults.
 func (a Activation) String() string {
 	var s []string
-	if a.Name == LeakyReLUName || a.Name == QuadraticMixName {
+	if d := find(a.Name); d != nil && d.Parameter.Key != "" && !d.Parameter.Many {
 		s = append(s, strconv.FormatFloat(a.Parameter, 'g', -1, 64))
 	}
 	if len(a.Coefficients) > 0 {
@@ -142,20 +148,8 @@ func (a Activation) scale() float64 {
 
 // Homogeneous says whether φ(ch) = cφ(h) for every c > 0.
 func (a Activation) Homogeneous() bool {
-	switch a.Name {
-	case IdentityName, ReLUName, LeakyReLUName:
-		return true
-	case QuadraticMixName:
-		return a.Parameter == 0
-	case PolynomialName:
-		for i, c := range a.Coefficients {
-			if i != 1 && c != 0 {
-				return false
-			}
-		}
-		return true
-	}
-	return false
+	d, s := a.shape()
+	return d != nil && d.homogeneous != nil && d.homogeneous(s)
 }
 
 // Linear says whether φ(h) ∝ h.
@@ -163,20 +157,45 @@ func (a Activation) Linear() bool { return a.Odd() && a.Homogeneous() }
 
 // Odd says whether φ(−h) = −φ(h).
 func (a Activation) Odd() bool {
-	switch a.Name {
-	case IdentityName, ErfName, TanhName:
-		return true
-	case LeakyReLUName:
-		return a.Parameter == 1
-	case QuadraticMixName:
-		return a.Parameter == 0
-	case PolynomialName:
-		for i, c := range a.Coefficients {
-			if i%2 == 0 && c != 0 {
-				return false
-			}
-		}
-		return true
-	}
-	return false
+	d, s := a.shape()
+	return d != nil && d.odd != nil && d.odd(s)
 }
+
+// Kinks are the points h where φ or φ′ jumps, nil for none.
+func (a Activation) Kinks() []float64 {
+	d, s := a.shape()
+	if d == nil || d.kinks == nil {
+		return nil
+	}
+	at := d.kinks(s)
+	for i := range at {
+		at[i] /= s.scale
+	}
+	return at
+}
+
+// Polynomial returns the coefficients of φ, lowest power first and without zeros at the end, when its base function is
+// one of the polynomials.
+func (a Activation) Polynomial() (c []float64, ok bool) {
+	d, s := a.definition()
+	if d == nil || d.polynomial == nil {
+		return nil, false
+	}
+	if c, ok = d.polynomial(s); !ok {
+		return nil, false
+	}
+	power := s.gain
+	for k := range c {
+		c[k] *= power
+		power *= s.scale
+	}
+	return trim(c), true
+}
+
+// Quadratic says whether φ is a polynomial of at most the second degree, with which much has closed forms.
+func (a Activation) Quadratic() bool {
+	c, ok := a.Polynomial()
+	return ok && len(c) <= 3
+}
+
+func yes(shape) bool { return true }

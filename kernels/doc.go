@@ -7,6 +7,7 @@
 //	Φ = E φ(u)φ(v),   Φ̇ = E φ′(u)φ′(v).
 //
 // These are closed forms, or, for tanh and softplus, mixtures of closed forms that are exact to rounding at every variance and correlation.
+// A [Function] of the caller's own, made an Activation by [Custom], needs φ and φ′ only; its averages are quadratures unless it knows them.
 //
 // [NTK] iterates them through a network at infinite width,
 //

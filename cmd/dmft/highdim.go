@@ -292,9 +292,14 @@ func phaseOf(points []experiment.Point, results []report.HighDimensional) *repor
 	if len(d.Maps) == 0 {
 		return nil
 	}
-	if base := points[0].Experiment; base.Network.Activation.Name == "quadratic-mix" {
+	base := points[0].Experiment
+	epsilon, mix := highdim.Mix(base.Network.Activation)
+	if mix && slices.ContainsFunc(points, func(p experiment.Point) bool {
+		e, ok := highdim.Mix(p.Experiment.Network.Activation)
+		return ok && e != 0
+	}) {
 		d.At = func(x, y float64) report.PhaseThreshold {
-			t := report.PhaseThreshold{Ratio: base.Data.Ratio, Epsilon: base.Network.Activation.Parameter}
+			t := report.PhaseThreshold{Ratio: base.Data.Ratio, Epsilon: epsilon}
 			for _, v := range []struct {
 				key   string
 				value float64

@@ -203,7 +203,7 @@ func (j *job) fixedPoint() (*outcome, error) {
 	}
 	defer folder.Close()
 	np, pt, c := sizes(set)
-	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, Method: e.Theory.Method, LossName: string(problem.Training.Loss.Kind), Flow: problem.Training.Method.IsFlow()}
+	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, Method: e.Theory.Method, LossName: problem.Training.Loss.String(), Flow: problem.Training.Method.IsFlow()}
 	if folder.Complete {
 		m, err := run.ReadManifest(j.dir)
 		if err != nil {

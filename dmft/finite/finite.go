@@ -45,9 +45,9 @@ type Settings struct {
 func Train(ctx context.Context, p *dmft.Problem, s Settings) (*dmft.Trajectory, error) {
 	switch s.Precision {
 	case "", Float64:
-		return dmft.Train(ctx, p, ensemble[float64](p, s))
+		return dmft.Train(ctx, p, ensemble[float64](s))
 	case Float32:
-		return dmft.Train(ctx, p, ensemble[float32](p, s))
+		return dmft.Train(ctx, p, ensemble[float32](s))
 	}
 	return nil, fmt.Errorf("finite: unknown precision %q; use %s or %s", s.Precision, Float64, Float32)
 }
@@ -55,16 +55,16 @@ func Train(ctx context.Context, p *dmft.Problem, s Settings) (*dmft.Trajectory, 
 // Estimate is about how many bytes Train will use.
 func Estimate(p *dmft.Problem, s Settings) int64 {
 	if s.Precision == Float32 {
-		e := ensemble[float32](p, s)
+		e := ensemble[float32](s)
 		return e.MemoryEstimate(p)
 	}
-	e := ensemble[float64](p, s)
+	e := ensemble[float64](s)
 	return e.MemoryEstimate(p)
 }
 
 // Flops is about how many floating-point operations Train will take; those of float32 count half.
 func Flops(p *dmft.Problem, s Settings) float64 {
-	e := ensemble[float64](p, s)
+	e := ensemble[float64](s)
 	n := e.Flops(p)
 	if s.Precision == Float32 {
 		n /= 2
@@ -72,7 +72,7 @@ func Flops(p *dmft.Problem, s Settings) float64 {
 	return n
 }
 
-func ensemble[T field.Float](p *dmft.Problem, s Settings) dmft.Ensemble[T] {
+func ensemble[T field.Float](s Settings) dmft.Ensemble[T] {
 	return dmft.Ensemble[T]{
 		Name: fmt.Sprintf("simulation-N%d", s.Width), Width: s.Width, Replicas: max(s.Seeds, 1), Space: s.Space, Run: s.Run,
 		Init: func(seed int) (arch.Init[T], error) {

@@ -17,6 +17,7 @@ import (
 // are centred, those of the predictions at the start, of covariance Φ^L/(γ₀²N); then what is left out is of relative order γ₀². Mean corrections are not computed. Covariance,
 // Tolerance and Step have no meaning here.
 func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
+	p = p.WithDefaults()
 	x, err := newChaos(p, set)
 	if err != nil {
 		return nil, err

@@ -57,6 +57,7 @@ type chaos struct {
 }
 
 func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
+	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
-	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -47,10 +46,6 @@ const (
 	kinkStep       = 0.2
 )
 
-func kinked(a kernels.Activation) bool {
-	return (a.Name == kernels.ReLUName || a.Name == kernels.LeakyReLUName) && !a.Linear()
-}
-
 // block is what one block of sites gives. Matrices over outputs and points are c × points; kernels of one time follow each other.
 type block struct {
 	f, fVar, fBias               []float64 // T × c·P
@@ -67,6 +62,7 @@ type block struct {
 
 // TwoLayer predicts the fluctuations of a two-layer network in training, at any richness; see the package documentation.
 func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
+	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -77,7 +73,7 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		return nil, errors.New("fluctuation: settings must not be negative")
 	}
 	step := smoothStep
-	if kinked(p.Network.Activation) {
+	if p.Network.Activation.Kinks() != nil {
 		step = kinkStep
 	}
 	if set.Step == 0 {
@@ -251,6 +247,7 @@ func particleBytes(p *dmft.Problem, set Settings, sites, blocks int) int64 {
 
 // Cost is about how many floating-point operations and how much memory a prediction will take; see [TwoLayer] and [Lazy].
 func Cost(p *dmft.Problem, set Settings, lazy bool) (flops float64, bytes int64) {
+	p = p.WithDefaults()
 	if p.Validate() != nil {
 		return 0, 0
 	}

@@ -40,15 +40,7 @@ func (m *moments) loss() float64 { return m.parts[0] + m.parts[1] + m.parts[2] }
 
 // quadratic returns the coefficients of a polynomial of degree at most two.
 func quadratic(a kernels.Activation) (c [3]float64, ok bool) {
-	switch a.Name {
-	case kernels.IdentityName, kernels.QuadraticMixName:
-	case kernels.PolynomialName:
-		for i, x := range a.Coefficients {
-			if i > 2 && x != 0 {
-				return c, false
-			}
-		}
-	default:
+	if !a.Quadratic() {
 		return c, false
 	}
 	return [3]float64{a.Value(0), a.Derivative(0), a.Second(0) / 2}, true

@@ -275,6 +275,7 @@ func dimensionRate(dims []float64, errs [][]float64, theory float64) compare.Rat
 	half += math.Abs(slope(off)) + math.Abs(slope(next))
 	r.Exponent, r.Amplitude, r.Lo, r.Hi = b, math.Exp(a), b-half, b+half
 	r.Resolved = half <= 1
+	r.Judged = r.Resolved && len(spread) > 2
 	r.Consistent = r.Resolved && r.Lo <= r.Expected && r.Expected <= r.Hi
 	return r
 }

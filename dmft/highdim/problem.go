@@ -56,6 +56,18 @@ func (t *Target) link() kernels.Activation {
 	return t.Link
 }
 
+// Mix returns the ε of φ(h) = h + (ε/2)h², for which thresholds of learning are known.
+func Mix(phi kernels.Activation) (epsilon float64, ok bool) {
+	c, ok := phi.Polynomial()
+	if !ok || len(c) < 2 || len(c) > 3 || c[0] != 0 || c[1] != 1 {
+		return 0, false
+	}
+	if len(c) == 3 {
+		epsilon = 2 * c[2]
+	}
+	return epsilon, true
+}
+
 // directions is K.
 func (t *Target) directions() int {
 	if len(t.Overlaps) == 0 {

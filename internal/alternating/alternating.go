@@ -119,6 +119,7 @@ var ErrDiverged = errors.New("alternating: diverged")
 // Solve runs the rounds. It takes MLPs and two-layer networks of one output with a smooth activation, squared loss, plain gradient descent over full
 // batches, no test points. When the rounds diverge it returns the predictions before with the error.
 func Solve(p *dmft.Problem, s Settings) (*Result, error) {
+	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func Solve(p *dmft.Problem, s Settings) (*Result, error) {
 // supported says what a problem has that the published solver has not.
 func supported(p *dmft.Problem) error {
 	_, c := p.Data.Targets.Dims()
-	m, a := p.Training.Method, p.Network.Activation.Name
+	m := p.Training.Method
 	var what string
 	switch {
 	case p.Network.Kind == dmft.ResNet:
@@ -166,11 +167,11 @@ func supported(p *dmft.Problem) error {
 		what = "test points"
 	case !m.IsPlain() || m.WeightDecay != 0 || !m.Schedule.IsConstant():
 		what = "another method than gradient descent at a constant learning rate"
-	case p.Training.Loss.Kind != dmft.MSE:
+	case !p.Training.Loss.Quadratic():
 		what = "another loss than the squared one"
 	case p.Training.Batch.Size != 0:
 		what = "mini-batches"
-	case a == kernels.ReLUName || a == kernels.LeakyReLUName:
+	case p.Network.Activation.Kinks() != nil:
 		what = "activations with a kink, whose φ″ no sample sees"
 	default:
 		return nil

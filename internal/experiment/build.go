@@ -17,10 +17,16 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
+// What losses ask of targets, as a data source and a reader know it.
+var (
+	expected    = map[dmft.Targets]string{dmft.OneHotTargets: data.Distributions, dmft.SignTargets: data.Signs}
+	targetWords = map[dmft.Targets]string{dmft.OneHotTargets: "one-hot targets", dmft.SignTargets: "targets −1 and +1"}
+)
+
 // Load makes the points of the experiment; files are relative to base. They take at most so many bytes of memory; 0 is no limit.
 func (e Experiment) Load(base string, memory int64) (*data.Set, error) {
 	d := e.Data
-	expect := map[string]string{"cross-entropy": data.Distributions, "logistic": data.Signs}[e.Training.Loss]
+	expect := expected[(dmft.Loss{Kind: dmft.LossKind(e.Training.Loss)}).Targets()]
 	return data.Load(data.Spec{
 		Source: d.Source, Path: d.Path, Inputs: d.Inputs, Targets: d.Targets, TestInputs: d.TestInputs, TestTargets: d.TestTargets,
 		Classes: d.Classes, Train: d.Train, Test: d.Test, Seed: d.Seed, Normalize: d.Normalize, Encoding: d.Encoding,

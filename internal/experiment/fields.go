@@ -6,9 +6,36 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
+
+// lossNames are the losses.
+func lossNames() (names []string) {
+	for _, l := range dmft.Losses() {
+		names = append(names, string(l.Kind))
+	}
+	return names
+}
+
+func lossDoc() string {
+	var s []string
+	for _, l := range dmft.Losses() {
+		s = append(s, string(l.Kind)+" "+l.Formula)
+	}
+	return strings.Join(s, "; ") + "; `loss: mse` for short. High-dimensional data have the mean of (y−f)²"
+}
+
+func activationDoc() string {
+	s := "φ: one of " + strings.Join(kernels.Names(), ", ") + "; {relu: 1.4142} is a gain"
+	for _, b := range kernels.Bases() {
+		if b.Parameter.Key != "" {
+			s += ", " + exampleForm(b) + " its " + b.Parameter.Meaning
+		}
+	}
+	return s + "; {relu: [1, 1.4142]} is a list of two; long form {name: tanh, gain: 1.25, scale: 0.8} for gain·φ(scale·h)"
+}
 
 // A field is one key of the file.
 type field struct {
@@ -179,7 +206,7 @@ var fields = []field{
 		return nil
 	}, min: 1, max: 100000, doc: "number of hidden layers L, or infinite (resnet); 1 for two-layer"},
 	{path: "network.activation", at: func(e *Experiment) any { return &e.Network.Activation }, required: true,
-		doc: "φ: one of " + strings.Join(kernels.Names(), ", ") + "; {relu: 1.4142} is a gain, {quadratic-mix: 0.5} its ε ({quadratic-mix: [0.1, 0.5]} is a list of two), {leaky-relu: 0.1} its slope, {polynomial: [0, 1, 0.3]} its coefficients; long form {name: tanh, gain: 1.25, scale: 0.8} for gain·φ(scale·h)"},
+		doc: activationDoc()},
 	{path: "network.branch.beta", at: func(e *Experiment) any { return &e.Network.Beta }, def: 1., min: -inf, max: inf, when: resnetOnly, doc: "β of the residual branch β L^(−α)"},
 	{path: "network.branch.exponent", at: func(e *Experiment) any { return &e.Network.Exponent }, def: 0.5, min: -inf, max: inf, when: resnetOnly, doc: "α of the residual branch: 0.5 depth-μP, 1 mean field"},
 
@@ -215,7 +242,7 @@ var fields = []field{
 	{path: "training.batch.size", at: func(e *Experiment) any { return &e.Training.BatchSize }, def: 0, min: 0, max: 1e9, when: both(optimiserOnly, pointsOnly), doc: "samples per mini-batch; 0 is all"},
 	{path: "training.batch.seed", at: func(e *Experiment) any { return &e.Training.BatchSeed }, def: uint64(1), when: both(optimiserOnly, pointsOnly), doc: "seed of the batches, the same for theory and simulation"},
 	{path: "training.batch.count", at: func(e *Experiment) any { return &e.Training.BatchCount }, def: 1, min: 1, max: 1e6, when: both(optimiserOnly, highDimensional), doc: "mini-batches that every epoch is split into"},
-	{path: "training.loss.kind", at: func(e *Experiment) any { return &e.Training.Loss }, when: pointsOnly, def: "mse", enum: []string{"mse", "logistic", "cross-entropy"}, doc: "mse ½Σ(y−f)² (high-dimensional data have the mean of (y−f)²); logistic with targets ±1; cross-entropy with one-hot targets. `loss: mse` for short"},
+	{path: "training.loss.kind", at: func(e *Experiment) any { return &e.Training.Loss }, when: pointsOnly, def: "mse", enum: lossNames(), doc: lossDoc()},
 	{path: "training.loss.reduction", at: func(e *Experiment) any { return &e.Training.Reduction }, when: pointsOnly, def: "sum", enum: []string{"sum", "mean"}, doc: "over samples, in every loss printed and in the gradient"},
 	{path: "training.centred", at: func(e *Experiment) any { return &e.Training.Centred }, def: false, doc: "predict f(θ) − f(θ₀)"},
 

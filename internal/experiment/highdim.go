@@ -101,22 +101,6 @@ func (t Target) start(n int) ([][]float64, *mat.SymDense) {
 	return out, gram
 }
 
-// polynomial says whether an activation is a polynomial of at most the second degree.
-func polynomial(a kernels.Activation) bool {
-	switch a.Name {
-	case kernels.IdentityName, kernels.QuadraticMixName:
-		return true
-	case kernels.PolynomialName:
-		for k, c := range a.Coefficients {
-			if k > 2 && c != 0 {
-				return false
-			}
-		}
-		return true
-	}
-	return false
-}
-
 var highDimensionalRules = []rule{
 	{[]string{"converge.dimensions"}, func(e *Experiment) string { return rising("converge.dimensions", e.Converge.Dimensions) }},
 	{[]string{"network.kind", "data.source"}, func(e *Experiment) string {
@@ -195,7 +179,7 @@ var highDimensionalRules = []rule{
 	{[]string{"simulation.method", "network.activation", "network.readout", "target.kind", "target.activation", "training.optimizer", "data.source"}, func(e *Experiment) string {
 		switch {
 		case !e.HighDimensional() || e.Simulation.Method != "moments":
-		case !polynomial(e.Network.Activation) || e.Target.Kind == "link" && !polynomial(e.Target.Activation):
+		case !e.Network.Activation.Quadratic() || e.Target.Kind == "link" && !e.Target.Activation.Quadratic():
 			return "simulation.method is moments, which is for polynomials of the second degree as activation and target; use weights"
 		case e.Network.Readout == "trained":
 			return "simulation.method is moments, which is for a frozen readout; use weights"
@@ -292,7 +276,8 @@ func (p *Point) Number(key string) (x float64, ok bool) {
 	case depth:
 		return float64(v), v != Infinite
 	case kernels.Activation:
-		return v.Parameter, v.Name == kernels.QuadraticMixName || v.Name == kernels.LeakyReLUName
+		b := kernels.Describe(v.Name)
+		return v.Parameter, b.Parameter.Key != "" && !b.Parameter.Many
 	}
 	return 0, false
 }

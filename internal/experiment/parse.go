@@ -569,7 +569,7 @@ func (r *reader) read(f *field, kt *token.Token, n ast.Node) {
 // spread makes {quadratic-mix: [0.1, 0.2]} the list of {quadratic-mix: 0.1} and {quadratic-mix: 0.2}.
 func spread(n ast.Node) ast.Node {
 	entries := pairs(n)
-	if len(entries) != 1 || entries[0].Key.GetToken().Value == kernels.PolynomialName || !slices.Contains(kernels.Names(), entries[0].Key.GetToken().Value) {
+	if len(entries) != 1 || !spreads(entries[0].Key.GetToken().Value) {
 		return n
 	}
 	seq, ok := entries[0].Value.(*ast.SequenceNode)
@@ -584,6 +584,12 @@ func spread(n ast.Node) ast.Node {
 		many.Values[i] = &one
 	}
 	return &many
+}
+
+// spreads says whether a list is one of parameters or gains of a base function rather than one activation.
+func spreads(name string) bool {
+	b := kernels.Describe(name)
+	return b.Name != "" && !b.Parameter.Many
 }
 
 // scalar reads one value of the type of f.
@@ -834,17 +840,6 @@ func extreme(x float64) string {
 	return ""
 }
 
-// parameterKey is the name of the parameter of a base function, "" for those without.
-func parameterKey(name string) string {
-	switch name {
-	case kernels.LeakyReLUName:
-		return "slope"
-	case kernels.QuadraticMixName:
-		return "epsilon"
-	}
-	return ""
-}
-
 // activation reads the forms of an activation: a name, {name: number or coefficients}, or the long form with the key name.
 func (r *reader) activation(path string, n ast.Node) (any, bool) {
 	before := len(r.errs)
@@ -853,8 +848,8 @@ func (r *reader) activation(path string, n ast.Node) (any, bool) {
 	switch {
 	case entries == nil && isText(n):
 		a.Name = r.baseName(path, n)
-		if a.Name != "" && (parameterKey(a.Name) != "" || a.Name == kernels.PolynomialName) {
-			r.fail(start(n), "%s: %s needs its %s, such as %s", path, a.Name, parameterName(a.Name), exampleForm(a.Name))
+		if b := kernels.Describe(a.Name); b.Parameter.Key != "" {
+			r.fail(start(n), "%s: %s needs its %s, such as %s", path, a.Name, b.Parameter.Meaning, exampleForm(b))
 		}
 	case entries == nil:
 		r.fail(start(n), "%s is %s; expected an activation", path, describe(n))
@@ -865,14 +860,7 @@ func (r *reader) activation(path string, n ast.Node) (any, bool) {
 		if a.Name = r.baseName(path, p.Key); a.Name == "" {
 			break
 		}
-		key := parameterKey(a.Name)
-		switch {
-		case a.Name == kernels.PolynomialName:
-			key = "coefficients"
-		case key == "":
-			key = "gain"
-		}
-		r.parameter(path, key, p, &a)
+		r.parameter(path, cmp.Or(kernels.Describe(a.Name).Parameter.Key, "gain"), p, &a)
 	default:
 		r.longForm(path, n, entries, &a)
 	}
@@ -892,29 +880,17 @@ func (r *reader) activation(path string, n ast.Node) (any, bool) {
 	return a, true
 }
 
-func parameterName(name string) string {
-	switch name {
-	case kernels.LeakyReLUName:
-		return "slope below zero"
-	case kernels.QuadraticMixName:
-		return "ε"
-	}
-	return "coefficients, lowest power first"
-}
-
-func exampleForm(name string) string {
-	switch name {
-	case kernels.LeakyReLUName:
-		return "{leaky-relu: 0.1}"
-	case kernels.QuadraticMixName:
-		return "{quadratic-mix: 0.5}"
-	}
-	return "{polynomial: [0, 1, 0.3]}"
-}
+// exampleForm is the short form of an activation that takes a parameter.
+func exampleForm(b kernels.Base) string { return "{" + b.Name + ": " + b.Parameter.Example + "}" }
 
 // longForm reads {name: …, gain: …, scale: …} and so on.
 func (r *reader) longForm(path string, n ast.Node, entries []*ast.MappingValueNode, a *kernels.Activation) {
-	keys := []string{"name", "gain", "scale", "slope", "epsilon", "coefficients"}
+	keys := []string{"name", "gain", "scale"}
+	for _, b := range kernels.Bases() {
+		if key := b.Parameter.Key; key != "" && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
 	seen := map[string]*ast.MappingValueNode{}
 	named := false
 	for _, p := range entries {
@@ -946,13 +922,14 @@ func (r *reader) longForm(path string, n ast.Node, entries []*ast.MappingValueNo
 	if a.Name == "" {
 		return
 	}
+	own := kernels.Describe(a.Name).Parameter
 	for _, key := range keys[3:] {
-		needs := key == parameterKey(a.Name) || key == "coefficients" && a.Name == kernels.PolynomialName
+		needs := key == own.Key
 		switch p := seen[key]; {
 		case p != nil && !needs:
 			r.fail(p.Key.GetToken(), "%s: %s has no %s", path, a.Name, key)
 		case p == nil && needs:
-			r.fail(start(seen["name"].Value), "%s: %s needs %s, its %s", path, a.Name, key, parameterName(a.Name))
+			r.fail(start(seen["name"].Value), "%s: %s needs %s, its %s", path, a.Name, key, own.Meaning)
 		}
 	}
 }
@@ -971,13 +948,18 @@ func (r *reader) baseName(path string, n ast.Node) string {
 	return ""
 }
 
+// many says whether the parameter of a key is a list.
+func many(key string) bool {
+	return slices.ContainsFunc(kernels.Bases(), func(b kernels.Base) bool { return b.Parameter.Many && b.Parameter.Key == key })
+}
+
 // parameter reads one number, or the coefficients, of an activation.
 func (r *reader) parameter(path, key string, p *ast.MappingValueNode, a *kernels.Activation) {
 	n, ok := r.unwrap(p.Value)
 	if !ok {
 		return
 	}
-	if key == "coefficients" {
+	if many(key) {
 		seq, ok := n.(*ast.SequenceNode)
 		if !ok || len(seq.Values) == 0 {
 			r.fail(start(n), "%s: a polynomial takes a list of coefficients, lowest power first, not %s", path, describe(n))
@@ -1256,8 +1238,8 @@ func renderWith(v any, num func(float64) string) string {
 		}
 		return "[" + strings.Join(s, ", ") + "]"
 	case kernels.Activation:
-		key := parameterKey(v.Name)
-		if v.Gain == 0 && v.Scale == 0 && key == "" && v.Coefficients == nil {
+		own := kernels.Describe(v.Name).Parameter
+		if v.Gain == 0 && v.Scale == 0 && own.Key == "" {
 			return v.Name
 		}
 		s := "{name: " + v.Name
@@ -1267,11 +1249,11 @@ func renderWith(v any, num func(float64) string) string {
 		if v.Scale != 0 {
 			s += ", scale: " + num(v.Scale)
 		}
-		if key != "" {
-			s += ", " + key + ": " + num(v.Parameter)
-		}
-		if v.Coefficients != nil {
-			s += ", coefficients: " + renderWith(v.Coefficients, num)
+		switch {
+		case own.Many:
+			s += ", " + own.Key + ": " + renderWith(v.Coefficients, num)
+		case own.Key != "":
+			s += ", " + own.Key + ": " + num(v.Parameter)
 		}
 		return s + "}"
 	}

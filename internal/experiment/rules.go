@@ -8,6 +8,7 @@ import (
 
 	"github.com/kballard/go-shellquote"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 )
 
@@ -209,12 +210,11 @@ var generalRules = []rule{
 		case slices.Contains(generators, s):
 			targets = "real"
 		}
+		want := (dmft.Loss{Kind: dmft.LossKind(e.Training.Loss)}).Targets()
 		switch {
 		case targets == "":
-		case e.Training.Loss == "logistic" && targets != "sign":
-			return "the logistic loss takes targets −1 and +1; " + e.Data.targetText()
-		case e.Training.Loss == "cross-entropy" && targets != "one-hot":
-			return "the cross-entropy loss takes one-hot targets; " + e.Data.targetText()
+		case want != dmft.AnyTargets && targets != string(want):
+			return fmt.Sprintf("the %s loss takes %s; %s", e.Training.Loss, targetWords[want], e.Data.targetText())
 		}
 		return ""
 	}},

@@ -188,25 +188,27 @@ func activationSchema() map[string]any {
 	numbers := map[string]any{"type": "array", "items": number, "minItems": 1}
 	var bare []string
 	short, long := object(""), object("")
-	for _, n := range kernels.Names() {
+	properties := map[string]any{"name": map[string]any{"enum": kernels.Names()}, "gain": nonzero, "scale": nonzero}
+	for _, b := range kernels.Bases() {
+		n := b.Name
 		var v any = nonzero
 		switch {
-		case n == kernels.PolynomialName:
+		case b.Parameter.Many:
 			v = numbers
-		case parameterKey(n) != "": // swept over by a list
+			properties[b.Parameter.Key] = numbers
+		case b.Parameter.Key != "": // swept over by a list
 			v = map[string]any{"anyOf": []any{number, numbers}}
+			properties[b.Parameter.Key] = number
 		default:
 			bare = append(bare, n)
 		}
-		if n != kernels.PolynomialName { // several are one activation each
+		if !b.Parameter.Many { // several are one activation each
 			v = map[string]any{"anyOf": []any{v, map[string]any{"type": "array", "items": v, "minItems": 1}}}
 		}
 		short["properties"].(map[string]any)[n] = v
 	}
 	short["minProperties"], short["maxProperties"] = 1, 1
 	long["required"] = []string{"name"}
-	long["properties"] = map[string]any{
-		"name": map[string]any{"enum": kernels.Names()}, "gain": nonzero, "scale": nonzero, "slope": number, "epsilon": number, "coefficients": numbers,
-	}
+	long["properties"] = properties
 	return map[string]any{"description": lookup("network.activation").doc, "anyOf": []any{map[string]any{"enum": bare}, short, long}}
 }

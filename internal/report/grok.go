@@ -114,7 +114,7 @@ func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 
 // testLosses are the test losses of every replica, up to a factor, or nothing.
 func (r Result) testLosses(t *dmft.Trajectory, targets *mat.Dense) dmft.Array {
-	if targets == nil || t.FTestReplicas.Empty() || r.LossName != "mse" {
+	if targets == nil || t.FTestReplicas.Empty() || !(dmft.Loss{Kind: dmft.LossKind(r.LossName)}).Quadratic() {
 		return dmft.Array{}
 	}
 	y := targets.RawMatrix()

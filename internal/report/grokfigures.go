@@ -390,8 +390,8 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 		who = append(who, r.curves(&q, []curve{{"all units", figure.Color(0), func(t *highdim.Trajectory) ([]float64, []float64) {
 			return column(t.Moments, t.MomentsStderr, highdim.SecondOverlap)
 		}}})...)
-		if a := r.Problem.Activation; a.Name == "quadratic-mix" && a.Parameter > 0 && !r.Problem.Training.Centred && q.X.Max > 0 {
-			y, top := 1/(a.Parameter*r.Problem.OutputScale), 0.
+		if eps, ok := highdim.Mix(r.Problem.Activation); ok && eps > 0 && !r.Problem.Training.Centred && q.X.Max > 0 {
+			y, top := 1/(eps*r.Problem.OutputScale), 0.
 			for _, s := range q.Series {
 				for _, v := range s.Y {
 					top = math.Max(top, v)
