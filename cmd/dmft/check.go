@@ -284,7 +284,7 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 	}
 	if linear { // the NTK of many points costs more than a check should
 		pl.Lambda, pl.Limit = dmft.Stability(problem)
-		if !problem.Training.Method.IsFlow() && pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
+		if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
 			pl.Warning = fmt.Sprintf("learning_rate %g is above the stability limit %.3g of the NTK at the start: expect divergence", e.Training.LearningRate, pl.Limit)
 		}
 	}
@@ -322,8 +322,8 @@ func planOfHighDimensional(p experiment.Point, _ *sets, _ string, _ bool) (plan,
 		}
 		pl.networks = append(pl.networks, x)
 	}
-	if e.Training.Optimizer == "gd" && e.Training.LearningRate > pl.Limit {
-		pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where gradient descent of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
+	if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
+		pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where training of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
 	}
 	return pl, nil
 }
@@ -466,6 +466,8 @@ func (pl *plan) print(w io.Writer) {
 
 func (pl *plan) stability() string {
 	switch {
+	case pl.Experiment.HighDimensional() && pl.Limit == 0: // adaptive methods have none
+		return ""
 	case pl.Experiment.HighDimensional():
 		return fmt.Sprintf("learning rates below %.3g are stable for the linear part of the model, and for its quadratic part less", pl.Limit)
 	case pl.Lambda > 0 && pl.Limit > 0: // flows have none

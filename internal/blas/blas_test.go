@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"testing"
 
@@ -478,6 +479,10 @@ func checkTriangular[T real](t *testing.T, r routines[T], rng *rand.Rand, solve 
 }
 
 func TestTriangular(t *testing.T) {
+	rounds := 6 // of each of 48 kinds and every instruction set; 30 in the extended checks
+	if os.Getenv("DMFT_EXTENDED") != "" {
+		rounds = 30
+	}
 	sets(t, func(t *testing.T, b Float) {
 		rng := rand.New(rand.NewPCG(7, 1))
 		for _, solve := range []bool{true, false} {
@@ -485,7 +490,7 @@ func TestTriangular(t *testing.T) {
 				for _, ul := range []blas.Uplo{blas.Upper, blas.Lower} {
 					for _, tr := range transposes {
 						for _, d := range []blas.Diag{blas.Unit, blas.NonUnit} {
-							for range 30 {
+							for range rounds {
 								m, n, alpha := rng.IntN(45), rng.IntN(60), factors[rng.IntN(4)]
 								checkTriangular(t, of64(b), rng, solve, side, ul, tr, d, m, n, alpha)
 								checkTriangular(t, of32(b), rng, solve, side, ul, tr, d, m, n, float32(alpha))
