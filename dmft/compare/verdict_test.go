@@ -57,11 +57,9 @@ var designs = []design{
 
 var record = dmft.Run{Record: dmft.Record{AutoKernels: true, NTKReplicas: 5}}
 
-// TestMain makes long counts affordable.
+// TestMain has the products that the command has.
 func TestMain(m *testing.M) {
-	if os.Getenv("DMFT_EXTENDED") != "" {
-		dmft.UseSIMD()
-	}
+	dmft.UseSIMD()
 	os.Exit(m.Run())
 }
 
@@ -87,11 +85,11 @@ func theory(p *dmft.Problem, samples int, method dmft.Approximation, seed uint64
 // A tally is how often which verdict was reached.
 type tally struct{ n, agree, disagree, undecided, old int }
 
-// TestVerdicts counts verdicts on random problems with their right theory and with wrong ones: the right one is rejected no more often than Significance says. With DMFT_EXTENDED=1 it makes the table of
+// TestVerdicts counts verdicts on random problems with their right theory and with wrong ones: the right one is rejected no more often than Significance says. With DMFT_COUNT=1 it makes the table of
 // docs/verdicts.md.
 func TestVerdicts(t *testing.T) {
 	problems := 6
-	if os.Getenv("DMFT_EXTENDED") != "" {
+	if os.Getenv("DMFT_COUNT") != "" {
 		problems = 200
 	}
 	tallies := map[string]*tally{}
@@ -150,7 +148,7 @@ func TestVerdicts(t *testing.T) {
 			if kind == "right" {
 				detectable[d.name] = append(detectable[d.name], r.Detectable)
 			}
-			if kind == "right" && r.Verdict != compare.Agree || os.Getenv("DMFT_EXTENDED") != "" {
+			if kind == "right" && r.Verdict != compare.Agree || os.Getenv("DMFT_COUNT") != "" {
 				t.Logf("%s, problem %d, %s of depth %d, %s, γ₀ = %.2g: %s: %s", d.name, i, p.Network.Kind, p.Network.Depth, p.Network.Activation.Name, p.Richness, kind, r)
 			}
 		}
@@ -210,7 +208,7 @@ func threeSigma(theory *dmft.Trajectory, sims []*dmft.Trajectory) bool {
 // TestFiniteSizeBound: the bias of the mean of networks of random problems is below what tests allow for finite size.
 func TestFiniteSizeBound(t *testing.T) {
 	problems, width, seeds := 2, 64, 256
-	if os.Getenv("DMFT_EXTENDED") != "" {
+	if os.Getenv("DMFT_COUNT") != "" {
 		problems = 60
 	}
 	ratios := map[string][]float64{}
