@@ -138,7 +138,7 @@ func TestOldProducts(t *testing.T) {
 			repeat, adjoint := worst()
 			f, b, _ := ws[0].Ranks()
 			all, plain := om.Drawn()
-			t.Log(fmt.Sprintf("%s: ranks %d, %d; %d columns, %d unmatched; old products move by %.1e, adjoint within %.1e", name, f, b, all, plain, repeat, adjoint))
+			t.Logf("%s: ranks %d, %d; %d columns, %d unmatched; old products move by %.1e, adjoint within %.1e", name, f, b, all, plain, repeat, adjoint)
 			if repeat > 1e-12 || adjoint > 1e-12 {
 				t.Errorf("old products move by %g, W and Wᵀ are adjoint within %g", repeat, adjoint)
 			}
