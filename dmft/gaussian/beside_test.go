@@ -3,7 +3,6 @@ package gaussian
 import (
 	"bytes"
 	"encoding/gob"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
