@@ -612,7 +612,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		}
 	}
 	diverged := func(n int, err error) {
-		pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
+		pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error()} // which says what to do
 		j.fail(n + 1)
 	}
 	// stopped says whether an error of step is of the run rather than of the method.

@@ -524,7 +524,7 @@ func (j *job) keepData(folder *run.Folder, set *data.Set) error {
 		j.dataFile = dataName
 		return writeData(folder.Path(dataName), set)
 	}
-	if err := os.MkdirAll(j.dataDir, 0o777); err != nil {
+	if err := run.MakeFolder(j.dataDir); err != nil {
 		return err
 	}
 	path := filepath.Join(j.dataDir, experiment.DataHash(set)+".npz")

@@ -414,7 +414,7 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 			break
 		}
 		if err := st.Step(r.sys, n); err != nil {
-			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance of the method or shorten the run"}
+			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: n, Quantity: err.Error()} // which says what to do
 			j.fail(n + 1)
 			break
 		}

@@ -400,3 +400,23 @@ func TestChanged(t *testing.T) {
 		}
 	})
 }
+
+// TestDanglingLink: a run folder that is a link to nowhere, or below one, is said to be.
+func TestDanglingLink(t *testing.T) {
+	base := t.TempDir()
+	link := filepath.Join(base, "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Skip(err)
+	}
+	for _, dir := range []string{link, filepath.Join(link, "below")} {
+		if _, err := Open(dir, Claim{}); err == nil || !strings.Contains(err.Error(), link+" is a symbolic link to nowhere, which is not there") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(base, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(base, "file"), Claim{}); err == nil || strings.Contains(err.Error(), "symbolic") {
+		t.Errorf("a file: %v", err)
+	}
+}
