@@ -1048,7 +1048,8 @@ func largestEigenvalue(k []float64, n int) float64 {
 	return lambda
 }
 
-// MemoryEstimate is about how many bytes a Train call will use.
+// MemoryEstimate is about how many bytes a Train call will have in use at once. Left alone, the garbage collector lets a process grow to twice of that; a program that
+// must not tells it by runtime/debug.SetMemoryLimit. Of deep networks it is an upper bound for long runs (see guessRank), which short ones stay below by a factor of several.
 func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	points, tests, dim, outputs := p.Data.sizes()
 	// In floating point, since products of what a file may ask for do not fit into an int64.
