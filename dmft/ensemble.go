@@ -613,7 +613,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		}
 	}
 	diverged := func(n int, err error) {
-		pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
+		pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error()} // which says what to do
 		j.fail(n + 1)
 	}
 	// stopped says whether an error of step is of the run rather than of the method.
@@ -1049,7 +1049,8 @@ func largestEigenvalue(k []float64, n int) float64 {
 	return lambda
 }
 
-// MemoryEstimate is about how many bytes a Train call will use.
+// MemoryEstimate is about how many bytes a Train call will have in use at once. Left alone, the garbage collector lets a process grow to twice of that; a program that
+// must not tells it by runtime/debug.SetMemoryLimit. Of deep networks it is an upper bound for long runs (see guessRank), which short ones stay below by a factor of several.
 func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	p = p.WithDefaults()
 	points, tests, dim, outputs := p.Data.sizes()

@@ -154,7 +154,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 		}
 		if n < steps {
 			if err := st.Step(s, n); err != nil {
-				tr.Status = Status{Code: Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance or shorten the run"}
+				tr.Status = Status{Code: Diverged, Step: n, Quantity: err.Error()} // which says what to do
 				break
 			}
 		}

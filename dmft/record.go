@@ -306,7 +306,7 @@ func (tr *Trajectory) summarise(y target, pc, p int) {
 		return mat.NewDense(n, n, a.Data)
 	}
 	tr.PhiMovement, tr.GMovement, tr.PhiAlignment = NewArray(n, l), NewArray(n, l), NewArray(n, l)
-	tr.NTKSpectrum = NewArray(n, pc)
+	tr.SpectrumTime, tr.NTKSpectrum = nil, Array{}
 	for k := range n {
 		ntk := square(tr.NTK.At(k))
 		tr.Alignment = append(tr.Alignment, kernels.Alignment(ntk, yc))
@@ -318,9 +318,10 @@ func (tr *Trajectory) summarise(y target, pc, p int) {
 			tr.PhiAlignment.At(k).Data[i] = kernels.Alignment(phi, yp)
 		}
 		if all := n*pc*pc*pc <= spectrumWork; all || pc <= spectrumSize && (k == 0 || k == n-1) {
-			spectrum(tr.NTKSpectrum.At(k).Data, ntk)
-		} else {
-			fill(tr.NTKSpectrum.At(k).Data, math.NaN())
+			row := make([]float64, pc)
+			spectrum(row, ntk)
+			tr.SpectrumTime = append(tr.SpectrumTime, tr.KernelTime[k])
+			tr.NTKSpectrum = Array{Shape: []int{len(tr.SpectrumTime), pc}, Data: append(tr.NTKSpectrum.Data, row...)}
 		}
 	}
 }

@@ -254,6 +254,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	} else {
 		tr.NTK, tr.Phi, tr.G, tr.KernelStep, tr.KernelTime = Array{}, Array{}, Array{}, nil, nil
 		tr.PhiMovement, tr.GMovement, tr.PhiAlignment, tr.NTKSpectrum = Array{}, Array{}, Array{}, Array{}
+		tr.SpectrumTime = nil
 	}
 	tr.Diagnostics.Steps += high.Diagnostics.Steps
 	tr.Diagnostics.Evaluations += high.Diagnostics.Evaluations

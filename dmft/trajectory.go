@@ -72,7 +72,9 @@ type Trajectory struct {
 	PhiAlignment                          Array     // K×L: of Φ^ℓ with the targets
 	// K×L, or empty where the kernels are too large to keep those of the start of every replica.
 	PhiMovementStderr, GMovementStderr, PhiAlignmentStderr Array
-	NTKSpectrum                                            Array // K×PC: eigenvalues of the NTK, the largest first; NaN between first and last time when that is much work
+	// Eigenvalues of the NTK, the largest first, at S of the K times: all, or the first and the last where more would be much work, or none.
+	SpectrumTime []float64 // S
+	NTKSpectrum  Array     // S×PC
 
 	// Two-time kernels and responses, when asked for (Record.TwoTime). J is the number of times kept, TwoTimeStep their steps.
 	TwoTimeStep                  []int     // J
@@ -234,9 +236,15 @@ func (t *Trajectory) truncate(kept []int, step int) {
 			cutK(s)
 		}
 		for _, a := range []*Array{&t.NTK, &t.NTKStderr, &t.Phi, &t.PhiStderr, &t.G, &t.GStderr, &t.PhiMovement, &t.GMovement, &t.PhiAlignment,
-			&t.PhiMovementStderr, &t.GMovementStderr, &t.PhiAlignmentStderr, &t.NTKSpectrum} {
+			&t.PhiMovementStderr, &t.GMovementStderr, &t.PhiAlignmentStderr} {
 			first(a, k)
 		}
+		s := 0
+		for s < len(t.SpectrumTime) && k > 0 && t.SpectrumTime[s] <= t.KernelTime[k-1] {
+			s++
+		}
+		t.SpectrumTime = t.SpectrumTime[:s]
+		first(&t.NTKSpectrum, s)
 	}
 }
 

@@ -309,6 +309,11 @@ func planOfHighDimensional(p experiment.Point, _ *sets, _ string, _ bool) (plan,
 	}
 	for _, d := range e.Simulation.Dimensions {
 		x := work{what: fmt.Sprintf("D = %d", d), kind: "networks"}
+		var err error
+		if x.bytes, err = highdim.EstimateSimulation(problem, e.HighDimensionalSimulation(d, dmft.Run{}), e.Simulation.Method == "moments"); err != nil {
+			return pl, usageError{err}
+		}
+		pl.NetworkBytes[strconv.Itoa(d)] = x.bytes
 		if e.Simulation.Method != "moments" { // two products with the points for every unit
 			x.flops = 8 * e.Data.Ratio * float64(d) * float64(d) * float64(max(e.Network.Units, 1)*e.Training.Steps*max(e.Simulation.Seeds, 1))
 		}

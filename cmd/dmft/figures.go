@@ -56,7 +56,7 @@ func draw(make func() ([]report.Named, error), dir string) (err error) {
 	if err != nil || len(figs) == 0 {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil { // less the umask
+	if err := run.MakeFolder(dir); err != nil {
 		return err
 	}
 	for i := range figs {

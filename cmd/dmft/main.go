@@ -31,7 +31,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -66,7 +65,7 @@ func main() {
 
 func realMain(args []string, stdout, stderr io.Writer) int {
 	products()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	app := newApp(stdout, stderr)
 	args = normalise(args)
@@ -184,7 +183,9 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Description: "Trains networks of every simulation.widths, or of every depth of a list network.depth, over a grid of learning rates (transfer.parameter\n" +
 					"chooses another hyperparameter), solves the theory of the limit beside, finds the best value of each with its error bar and the exponent\n" +
 					"with which it drifts, and draws loss against learning rate. Other lists of FILE, such as simulation.parametrization: [mup, standard, ntk],\n" +
-					"make one panel each.\n\n   dmft transfer experiment.yaml --out transfer",
+					"make one panel each. In transfer.npz and transfer.csv the size inf is the limit, the loss inf is of a value at which some seed diverged\n" +
+					"(diverged of seeds did), and in loss_seeds, one column per seed, inf is a seed that diverged and NaN one that the row does not have;\n" +
+					"an optimum is NaN where there is none.\n\n   dmft transfer experiment.yaml --out transfer",
 				Flags: withFigures, Action: transferFile,
 			},
 			{

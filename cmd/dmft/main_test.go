@@ -159,8 +159,14 @@ func kill(t *testing.T, command string, files int, longer time.Duration) {
 	t.Logf("%d kills", kills)
 }
 
-// TestInterrupt: Ctrl-C saves, says so and exits with 130; the same command goes on.
+// TestInterrupt: Ctrl-C, the end of a batch job and a terminal that closes save, say so and exit with 130; the same command goes on.
 func TestInterrupt(t *testing.T) {
+	for _, s := range stopSignals() {
+		t.Run(s.String(), func(t *testing.T) { interrupt(t, s) })
+	}
+}
+
+func interrupt(t *testing.T, signal os.Signal) {
 	exe, err := exec.LookPath("dmft")
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +191,7 @@ func TestInterrupt(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	time.Sleep(200 * time.Millisecond)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()

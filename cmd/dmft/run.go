@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -67,6 +68,7 @@ func newSession(c *cli.Context, theory, sims bool, base string) (*session, error
 	if s.memory, err = memoryLimit(c.String("memory")); err != nil {
 		return nil, usageError{err}
 	}
+	holdMemory(s.memory)
 	w := c.App.ErrWriter
 	if c.Bool("quiet") {
 		w = io.Discard
@@ -524,7 +526,7 @@ func (j *job) keepData(folder *run.Folder, set *data.Set) error {
 		j.dataFile = dataName
 		return writeData(folder.Path(dataName), set)
 	}
-	if err := os.MkdirAll(j.dataDir, 0o777); err != nil {
+	if err := run.MakeFolder(j.dataDir); err != nil {
 		return err
 	}
 	path := filepath.Join(j.dataDir, experiment.DataHash(set)+".npz")
@@ -801,6 +803,15 @@ func memoryLimit(s string) (int64, error) {
 		return 0, nil
 	}
 	return bytesOf(s)
+}
+
+// holdMemory makes the garbage collector keep to a limit, which left alone lets the memory grow to twice of what is in use. A smaller limit of the environment
+// (GOMEMLIMIT) stays.
+func holdMemory(limit int64) {
+	const program = 24 << 20 // what the program itself takes beside what is collected
+	if limit -= min(limit/10, program); limit > 0 && limit < debug.SetMemoryLimit(-1) {
+		debug.SetMemoryLimit(limit)
+	}
 }
 
 func sizeText(n int64) string {

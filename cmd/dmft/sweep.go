@@ -463,6 +463,7 @@ func runWorker(c *cli.Context) error {
 	}
 	if m := slurmMemory(); m > 0 && !c.IsSet("memory") {
 		s.memory = m
+		holdMemory(m)
 	}
 	job := run.SlurmJob()
 	var todo []int

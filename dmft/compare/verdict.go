@@ -26,7 +26,7 @@ type Outcome struct {
 	Why     string  `json:"why"`              // in one sentence
 	Needed  string  `json:"needed,omitempty"` // what would decide, of a verdict that is undecided
 	// Detectable is the smallest relative difference of the first observable (predictions, or losses) from the theory that would have been rejected with a probability of [Power],
-	// whatever its direction. Zero when nothing was tested.
+	// whatever its direction. Zero when nothing was tested, and when sizes are too small for the expansion that the test rests on ([Limit.LeastSize]).
 	Detectable float64 `json:"detectable"`
 }
 
@@ -68,6 +68,8 @@ type Limit struct {
 	P          float64 `json:"p"`           // that sampling errors alone give so large a distance
 	// Without is p when finite size is allowed nothing: where this is small and P is not, networks differ from the theory, and whether that is finite size cannot be told.
 	Without float64 `json:"p_without_finite_size"`
+	// LeastSize is, of sizes that are too small for the expansion in 1/n, about what the smallest of them should be. FiniteSize, Upper and Detectable would say nothing then, and are zero.
+	LeastSize int `json:"least_size,omitempty"`
 	// Consistent says that the test is not rejected, for the number of tests.
 	Consistent bool `json:"consistent"`
 
@@ -118,6 +120,10 @@ func (l *Limit) detect(level float64) {
 	if len(l.estimates) == 0 {
 		l.Detectable = l.Upper
 	}
+	if l.LeastSize > 0 {
+		l.Detectable = 0
+		return
+	}
 	for i, e := range l.estimates {
 		if d := e.rest + e.free + e.finite + e.sampling*e.detectable(level); d < l.Detectable {
 			l.Detectable = d
@@ -158,7 +164,9 @@ func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scal
 	k := len(sizes)
 	if k < leastFit {
 		e, _ := of(k - 1)
-		return limitOfEstimates([]estimate{e}, normal)
+		l := limitOfEstimates([]estimate{e}, normal)
+		l.narrow(sizes, v, opt.Tolerance)
+		return l
 	}
 	full, a2 := of(2)
 	first, a1 := of(1)
@@ -174,7 +182,26 @@ func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scal
 	}
 	l := limitOfEstimates(es, normal)
 	l.twice()
+	l.narrow(sizes, v, opt.Tolerance)
 	return l
+}
+
+// narrow notes that sizes are too small: where v/n of the smallest makes the expansion in 1/n one in a number above one, a bound on its orders that is not small is no bound.
+func (l *Limit) narrow(sizes []int, v, tolerance float64) {
+	goal := max(weak, tolerance)
+	n := float64(slices.Min(sizes))
+	grow, least := finiteSize*v/n, math.Inf(1)
+	if !(grow > 1) {
+		return
+	}
+	for _, e := range l.estimates {
+		if e.finite <= goal {
+			return
+		}
+		least = min(least, max(grow, math.Pow(2*e.finite/goal, 1/float64(e.orders+1))))
+	}
+	l.FiniteSize, l.Upper = 0, 0
+	l.LeastSize = int(min(roundUp2(n*least), math.MaxInt32))
 }
 
 // scatter is n times the variance of one network of size n, mean over components.
@@ -307,6 +334,9 @@ func Conclude(parts []Part, more []Test, significance float64) (Outcome, []Test)
 			o.Detectable = max(o.Detectable, c.Observables[0].Limit.Detectable)
 		}
 	}
+	if _, l := weakest(parts); l != nil && l.LeastSize > 0 {
+		o.Detectable = 0
+	}
 	var diverged, untested []string
 	for _, c := range parts {
 		if len(c.Diverged) > 0 {
@@ -330,7 +360,11 @@ func Conclude(parts []Part, more []Test, significance float64) (Outcome, []Test)
 				break
 			}
 		}
-		if c, l := weakest(parts); l != nil && l.resolution() > max(weak, l.tolerance()) {
+		if c, l := weakest(parts); l != nil && l.LeastSize > 0 {
+			o.Why = fmt.Sprintf("%snothing is rejected, but %s = %s are too small for an expansion in 1/%[2]s of %[4]s, so that finite %[2]s may explain any difference", c.Name, c.size(), list(c.Sizes), c.Observables[0].Name)
+			o.Needed = fmt.Sprintf("sizes from about %d on", l.LeastSize)
+			break
+		} else if l != nil && l.resolution() > max(weak, l.tolerance()) {
 			o.Why = fmt.Sprintf("%snothing is rejected, but differences of %s below %.2g (relative) would not have been seen", c.Name, c.Observables[0].Name, l.Detectable)
 			o.Needed = c.needs(*l)
 			break
@@ -401,6 +435,10 @@ func finiteOrWrong(parts []Part, bare []Test) (why, needed string) {
 		for _, c := range parts {
 			for _, o := range c.Observables {
 				// Where finite size is well below the noise it is the noise that explains the difference.
+				if t.Name == c.Name+o.Name+limitTest && o.Limit.LeastSize > 0 {
+					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = %s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name, o.Name, c.where(), o.Limit.Distance,
+						o.Limit.Noise, c.size(), list(c.Sizes)), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
+				}
 				if t.Name != c.Name+o.Name+limitTest || o.Limit.FiniteSize < o.Limit.Noise/2 {
 					continue
 				}
@@ -423,7 +461,12 @@ func (l Limit) tolerance() float64 {
 }
 
 // resolution is what is detectable beyond the tolerance.
-func (l Limit) resolution() float64 { return l.Detectable - l.tolerance() }
+func (l Limit) resolution() float64 {
+	if l.LeastSize > 0 {
+		return math.Inf(1)
+	}
+	return l.Detectable - l.tolerance()
+}
 
 // weakest is the part whose first observable resolves least.
 func weakest(parts []Part) (part Part, l *Limit) {
@@ -463,20 +506,23 @@ func (c *Convergences) needs(l Limit) string {
 }
 
 // ceil2 rounds up to two figures.
-func ceil2(x float64) string {
+func ceil2(x float64) string { return fmt.Sprintf("%g", math.Round(roundUp2(x)*10)/10) }
+
+func roundUp2(x float64) float64 {
 	unit := math.Pow(10, math.Floor(math.Log10(x))-1)
-	return fmt.Sprintf("%g", math.Round(math.Ceil(x/unit)*unit*10)/10)
+	return math.Ceil(x/unit) * unit
 }
 
 // seen says what would have been seen.
 func seen(parts []Part) string {
 	var names []string
-	within := map[string]float64{}
+	within, narrow := map[string]float64{}, map[string]bool{}
 	for _, c := range parts {
 		for _, o := range c.Observables {
-			if within[o.Name] == 0 {
+			if !slices.Contains(names, o.Name) {
 				names = append(names, o.Name)
 			}
+			narrow[o.Name] = narrow[o.Name] || o.Limit.LeastSize > 0
 			within[o.Name] = max(within[o.Name], o.Limit.Detectable)
 		}
 	}
@@ -490,6 +536,10 @@ func seen(parts []Part) string {
 	s += fmt.Sprintf("differences above %.2g of %s would have been seen", within[names[0]], names[0])
 	var rest []string
 	for _, n := range names[1:] {
+		if narrow[n] {
+			rest = append(rest, n+" not tested, for which sizes are too small")
+			continue
+		}
 		rest = append(rest, fmt.Sprintf("%s %.2g", n, within[n]))
 	}
 	if rest != nil {

@@ -391,3 +391,61 @@ func TestDetectable(t *testing.T) {
 		}
 	}
 }
+
+// TestNarrow: widths whose networks scatter more than the theory is large are said to be too small, without numbers that would mean nothing; those that are said to do, do.
+func TestNarrow(t *testing.T) {
+	p := problem("tanh", 0.2)
+	th, err := dmft.Solve(context.Background(), p, dmft.Settings{Samples: 4000, Seed: 1, Run: record})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, widths := range [][]int{{1}, {1, 2}} {
+		seeds := slices.Repeat([]int{8}, len(widths))
+		r, err := compare.New(p, th, networks(p, design{widths: widths, seeds: seeds}, 1), compare.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != compare.Undecided || !strings.Contains(r.Why, "too small for an expansion in 1/N") || !strings.Contains(r.Needed, "sizes from about") || r.Detectable != 0 {
+			t.Errorf("widths %v: %s (detectable %g)", widths, r, r.Detectable)
+			continue
+		}
+		var least int
+		if _, err := fmt.Sscanf(r.Needed, "sizes from about %d on", &least); err != nil || least <= widths[0] {
+			t.Errorf("widths %v: %s", widths, r.Needed)
+			continue
+		}
+		for i := range widths {
+			widths[i] *= least // the smallest was one
+		}
+		if r, err = compare.New(p, th, networks(p, design{widths: widths, seeds: seeds}, 1), compare.Options{}); err != nil || strings.Contains(r.Why, "too small") {
+			t.Errorf("widths %v: %s, %v", widths, r, err)
+		}
+	}
+	// The same on ladders of three: numbers that scatter with a variance of 1000/n around the limit, one.
+	rng := rand.New(rand.NewPCG(1, 1))
+	sample := func(rows int, sigma float64) (s compare.Sample) {
+		for range rows {
+			s = append(s, []float64{1 + sigma*rng.NormFloat64(), 1 + sigma*rng.NormFloat64(), 1 + sigma*rng.NormFloat64()})
+		}
+		return s
+	}
+	converge := func(sizes []int) compare.Limit {
+		o := compare.Observable{Name: "f", Limit: sample(16, 1e-3)}
+		for _, n := range sizes {
+			o.Ensembles = append(o.Ensembles, sample(16, math.Sqrt(1000/float64(n))))
+		}
+		c, err := compare.Converge(sizes, []compare.Observable{o}, compare.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare.Conclude([]compare.Part{{Convergences: c}}, nil, 0.01)
+		return c.Observables[0].Limit
+	}
+	l := converge([]int{32, 64, 128})
+	if l.LeastSize < 5*1000/2 || l.FiniteSize != 0 || l.Upper != 0 || l.Detectable != 0 {
+		t.Errorf("three sizes that are too small: %+v", l)
+	}
+	if l = converge([]int{l.LeastSize, 2 * l.LeastSize, 4 * l.LeastSize}); l.LeastSize != 0 || !(l.FiniteSize > 0 && l.FiniteSize < 1) || !(l.Detectable > 0) {
+		t.Errorf("three sizes that are large enough: %+v", l)
+	}
+}

@@ -1,11 +1,13 @@
 package highdim
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 
 	"gonum.org/v1/gonum/blas/blas64"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
@@ -29,20 +31,43 @@ func conditionedData(sites, n int, ratio, tol float64, seed, stream uint64) (x *
 	return x, pool, noise.Data, nil
 }
 
-// drawData returns D×P independent N(0, 1) numbers: √D times the points, which are its columns.
-func drawData(points, dim int, rng *rand.Rand) la.Mat[float64] {
-	return gaussian.Plain(rng, dim, points)
+// drawData returns D×P independent N(0, 1) numbers: √D times the points, which are its columns. Drawing may take long, and ends with the error of ctx when that is done.
+func drawData(ctx context.Context, points, dim int, rng *rand.Rand) (la.Mat[float64], error) {
+	x := la.New[float64](dim, points)
+	return x, drawNormal(ctx, points, dim, rng, func(k, i int, v float64) { x.Data[k*points+i] = v })
 }
 
 // explicitData is the data matrix of a simulation.
-func explicitData(points, dim int, rng *rand.Rand) *gaussian.Matrix {
+func explicitData(ctx context.Context, points, dim int, rng *rand.Rand) (*gaussian.Matrix, error) {
 	x := la.New[float64](points, dim) // the transpose of drawData, without a second copy of what may be most of the memory
+	if err := drawNormal(ctx, points, dim, rng, func(k, i int, v float64) { x.Data[i*dim+k] = v }); err != nil {
+		return nil, err
+	}
+	return gaussian.NewExplicit(x), nil
+}
+
+// drawnAtOnce is how many numbers are drawn between looks at a context.
+const drawnAtOnce = 1 << 16
+
+// drawNormal puts N(0, 1) numbers in the order of drawData.
+func drawNormal(ctx context.Context, points, dim int, rng *rand.Rand, put func(k, i int, v float64)) error {
 	for k := range dim {
-		for i := range points {
-			x.Data[i*dim+k] = rng.NormFloat64()
+		for i := 0; i < points; {
+			if err := context.Cause(ctx); err != nil {
+				return interrupted(err)
+			}
+			for end := min(i+drawnAtOnce, points); i < end; i++ {
+				put(k, i, rng.NormFloat64())
+			}
 		}
 	}
-	return gaussian.NewExplicit(x)
+	return nil
+}
+
+// interrupted is the error of a replica that was stopped before its first step.
+func interrupted(cause error) error {
+	st := dmft.Status{Code: dmft.Interrupted, Step: -1, Quantity: cause.Error(), Advice: interruptedAdvice}
+	return st.Err()
 }
 
 // evenRows returns r rows of standard normal numbers over s sites, spread evenly, orthonormal over the sites and of mean zero.

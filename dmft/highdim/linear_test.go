@@ -22,7 +22,10 @@ func TestLinearised(t *testing.T) {
 			t.Fatal(err)
 		}
 		rng := rand.New(rand.NewPCG(5, stream(0, dataStream)))
-		x := drawData(points, d, rng)
+		x, err := drawData(t.Context(), points, d, rng)
+		if err != nil {
+			t.Fatal(err)
+		}
 		start, _ := p.start()
 		w := func(i, k int) float64 { // in units in which coordinates of points are N(0, 1)
 			if k < len(start[i]) {

@@ -52,17 +52,14 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	if s.Dimension < k || p.Target.Overlaps != nil && s.Dimension < k+p.Units {
 		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and %d target directions", s.Dimension, p.Units, k)
 	}
-	points, d := s.points(p), float64(s.Dimension)
+	points := s.points(p)
 	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
-		bytes: la.Bytes(float64(s.Run.Parallel(s.Seeds)) * 8 * (2*d*float64(points) + 6*d*d + 4*float64(points)))}
+		bytes: s.momentBytes(p)}
 	if s.Linearised { // its kernel does not move
 		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
 	}
-	if s.Alignments > 0 || s.Linearised && points <= regressionPoints {
-		j.bytes = la.Bytes(float64(j.bytes) + float64(s.Run.Parallel(s.Seeds))*16*float64(points)*float64(points))
-	}
 	j.train = func(ctx context.Context, b int) (*record, error) {
-		m, err := newMoment(p, s, b, phi, link)
+		m, err := newMoment(ctx, p, s, b, phi, link)
 		if err != nil {
 			return nil, err
 		}
@@ -73,6 +70,16 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 		t.Dimension, t.Samples = s.Dimension, points
 	}
 	return t, err
+}
+
+// momentBytes is about how much memory SimulateMoments takes.
+func (s Simulation) momentBytes(p *Problem) int64 {
+	points, d := float64(s.points(p)), float64(s.Dimension)
+	each := 8 * (2*d*points + 6*d*d + 4*points)
+	if s.Alignments > 0 && !s.Linearised || s.Linearised && points <= regressionPoints {
+		each += 16 * points * points
+	}
+	return la.Bytes(float64(s.Run.Parallel(s.Seeds)) * each)
 }
 
 // moment is one run. Vectors are in units of √D, matrices of D, so that coordinates of x are N(0, 1).
@@ -91,11 +98,14 @@ type moment struct {
 	lin       *linearised // or nil
 }
 
-func newMoment(p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, error) {
+func newMoment(ctx context.Context, p *Problem, s Simulation, b int, phi, link [3]float64) (*moment, error) {
 	d, points := s.Dimension, s.points(p)
 	q := &moment{p: p, d: d, k: p.Target.directions(), phi: phi, link: link}
 	rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
-	q.x = drawData(points, d, rng)
+	var err error
+	if q.x, err = drawData(ctx, points, d, rng); err != nil {
+		return nil, err
+	}
 	q.y, q.err, q.w, q.lw, q.s = make([]float64, points), make([]float64, points), make([]float64, d), make([]float64, d), make([]float64, d)
 	q.m, q.b, q.l, q.xt = la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, points)
 	h := make([]float64, q.k)

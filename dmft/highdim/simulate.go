@@ -76,20 +76,19 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 		whole.Training.Batches = 1 // what is drawn is the batch
 		p = &whole
 	}
-	live, copies := float64(s.Run.Parallel(s.Seeds)), 1.
-	if s.Fresh { // the points before are there until the new ones are drawn
-		copies = 2
-	}
 	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
-		bytes: la.Bytes(live * 8 * copies * float64(points) * float64(s.Dimension+3*p.Units+6))}
-	j.start = func(b int) (*replica, error) {
+		bytes: s.bytes(p, points)}
+	j.start = func(ctx context.Context, b int) (*replica, error) {
 		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
-		x := explicitData(points, s.Dimension, rng)
+		x, err := explicitData(ctx, points, s.Dimension, rng)
+		if err != nil {
+			return nil, err
+		}
 		label := gaussian.Plain(rng, points, 1).Data
 		src := newPoints(p, x, points, label, s.Seed^stream(b, batchStream))
 		r, err := newReplica(p, src, s.Dimension, testSamples, s.Seed, b)
 		if err == nil && s.Fresh {
-			r.sys.src = &freshPoints{points: src, dim: s.Dimension, rng: rng, start: r.first}
+			r.sys.src = &freshPoints{ctx: ctx, points: src, dim: s.Dimension, rng: rng, start: r.first}
 		}
 		return r, err
 	}
@@ -100,9 +99,33 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	return t, err
 }
 
+// EstimateSimulation is about how many bytes Simulate takes or, with moments, SimulateMoments.
+func EstimateSimulation(p *Problem, s Simulation, moments bool) (int64, error) {
+	s, err := s.check(p)
+	switch {
+	case err != nil:
+		return 0, err
+	case moments:
+		return s.momentBytes(p), nil
+	case s.Fresh:
+		return s.bytes(p, int(math.Round(float64(s.points(p))/float64(max(p.Training.Batches, 1))))), nil
+	}
+	return s.bytes(p, s.points(p)), nil
+}
+
+// bytes is about how much memory networks on so many points at a time take.
+func (s Simulation) bytes(p *Problem, points int) int64 {
+	live, copies := float64(s.Run.Parallel(s.Seeds)), 1.
+	if s.Fresh { // the points before are there until the new ones are drawn
+		copies = 2
+	}
+	return la.Bytes(live * 8 * copies * float64(points) * float64(s.Dimension+3*p.Units+6))
+}
+
 // freshPoints is a source of gradients with new points at every step.
 type freshPoints struct {
 	*points
+	ctx   context.Context // of the run, since a step may take long to draw
 	dim   int
 	rng   *rand.Rand
 	start register
@@ -113,7 +136,10 @@ type freshPoints struct {
 func (q *freshPoints) eval(sys *system, r register, t float64) error {
 	if q.used {
 		n := len(q.y)
-		x := explicitData(n, q.dim, q.rng)
+		x, err := explicitData(q.ctx, n, q.dim, q.rng)
+		if err != nil {
+			return err
+		}
 		fresh := newPoints(q.p, x, n, gaussian.Plain(q.rng, n, 1).Data, 0)
 		fresh.forward(q.start) // which predictions are centred by
 		*q.points = *fresh

@@ -1,6 +1,7 @@
 package highdim
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -11,6 +12,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
@@ -167,7 +169,10 @@ func TestSimulateIsNaive(t *testing.T) {
 		tr := simulate(t, p, Simulation{Dimension: d, Seed: 3})
 		// The same data in the basis of Simulate.
 		rng := rand.New(rand.NewPCG(3, stream(0, dataStream)))
-		x := drawData(points, d, rng)
+		x, err := drawData(t.Context(), points, d, rng)
+		if err != nil {
+			t.Fatal(err)
+		}
 		q := newNaive(p, d, points, 0, rand.New(rand.NewPCG(1, 1)))
 		start, _ := p.start()
 		for i := range q.w {
@@ -429,7 +434,7 @@ func TestInitialSpectrum(t *testing.T) {
 	p := &Problem{Ratio: points / d, OutputScale: 1, Activation: mix(eps), Training: Training{Method: gd(0.1), Steps: 0}}
 	phi, _ := quadratic(p.Activation)
 	link, _ := quadratic(p.Target.link())
-	q, err := newMoment(p, Simulation{Dimension: d, Seeds: 1, Seed: 1}, 0, phi, link)
+	q, err := newMoment(t.Context(), p, Simulation{Dimension: d, Seeds: 1, Seed: 1}, 0, phi, link)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -679,7 +684,10 @@ func TestAlignmentElements(t *testing.T) {
 	p := reference(80)
 	p.Activation, p.Readout = mix(1), Readout{Rate: 1, Initial: []float64{1.2, 0.8}}
 	p.Training.Method.LearningRate = 0.02
-	data := drawData(points, d, rand.New(rand.NewPCG(2, 2)))
+	data, err := drawData(t.Context(), points, d, rand.New(rand.NewPCG(2, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
 	src := newPoints(p, gaussian.NewExplicit(transpose(la.Mat[float64]{}, data)), points, nil, 1)
 	r, err := newReplica(p, src, d, 1, 1, 0)
 	if err != nil {
@@ -721,4 +729,39 @@ func TestAlignmentElements(t *testing.T) {
 		}
 	}
 	near(t, "alignment", got, math.Sqrt(points)*num/(math.Sqrt(frob)*power), 0.05*got)
+}
+
+// TestInterruptedDraw: drawing the points of a large ratio ends soon after its context, and says that the run was interrupted.
+func TestInterruptedDraw(t *testing.T) {
+	const points, dim, before = 10 * drawnAtOnce, 3, 1000
+	ctx, cancel := context.WithCancel(t.Context())
+	drawn := 0
+	err := drawNormal(ctx, points, dim, rand.New(rand.NewPCG(1, 1)), func(int, int, float64) {
+		if drawn++; drawn == before {
+			cancel()
+		}
+	})
+	if dmft.StopCode(err) != dmft.Interrupted || drawn > before+drawnAtOnce {
+		t.Errorf("%v after %d of %d numbers", err, drawn, points*dim)
+	}
+	for name, train := range map[string]func(context.Context, *Problem, Simulation) (*Trajectory, error){"weights": Simulate, "moments": SimulateMoments} {
+		if _, err := train(ctx, reference(1), Simulation{Dimension: 8, Seeds: 2, Seed: 1}); dmft.StopCode(err) != dmft.Interrupted {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Points that are new at every step are drawn in the middle of one.
+	p := reference(1)
+	src := &freshPoints{points: newPoints(p, mustExplicit(t, 8, 4), 8, make([]float64, 8), 0), dim: 4, rng: rand.New(rand.NewPCG(1, 1)), used: true}
+	src.ctx = ctx
+	if err := src.eval(nil, register{}, 0); dmft.StopCode(err) != dmft.Interrupted {
+		t.Errorf("fresh points: %v", err)
+	}
+}
+
+func mustExplicit(t *testing.T, points, dim int) *gaussian.Matrix {
+	x, err := explicitData(t.Context(), points, dim, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
 }

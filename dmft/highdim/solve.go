@@ -92,7 +92,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 		}
 	}
 	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run, bytes: estimate(p, s)}
-	j.start = func(b int) (*replica, error) {
+	j.start = func(_ context.Context, b int) (*replica, error) {
 		x, noise, label, err := conditionedData(sites, first, p.Ratio, s.Tolerance, s.Seed, stream(b, dataStream))
 		if err != nil {
 			return nil, err
@@ -165,7 +165,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 		sites, blocks = 0, 1 // nothing is sampled
 	}
 	j := job{p: p, name: fmt.Sprintf("risk-S%d", sites), replicas: blocks, run: s.Run}
-	j.start = func(b int) (*replica, error) {
+	j.start = func(_ context.Context, b int) (*replica, error) {
 		src := &risk{p: p, base: base, batch: batch}
 		dim := base
 		if batch > 0 {
@@ -265,8 +265,8 @@ type job struct {
 	aligned  int
 	run      dmft.Run
 	bytes    int64
-	start    func(replica int) (*replica, error)                     // of a network, or
-	train    func(ctx context.Context, replica int) (*record, error) // everything
+	start    func(ctx context.Context, replica int) (*replica, error) // of a network, or
+	train    func(ctx context.Context, replica int) (*record, error)  // everything
 
 	bad  atomic.Int64 // first step at which some replica went wrong
 	told atomic.Int64
@@ -293,8 +293,20 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	var failed []error
+	var stopped error
+	for _, err := range errs {
+		if dmft.StopCode(err) == dmft.Interrupted {
+			stopped = err
+		} else {
+			failed = append(failed, err)
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
 		return nil, err
+	}
+	if stopped != nil {
+		return nil, stopped
 	}
 	for b, r := range rec {
 		if !r.alike(rec[0]) {
@@ -304,10 +316,12 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	t := collect(j.p, rec, j.times())
 	t.Diagnostics.MemoryBytes = j.bytes
 	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= j.p.Training.Steps && (!t.Status.Early() || t.Status.Code == dmft.Interrupted) {
-		t.Status = dmft.Status{Code: dmft.Interrupted, Step: max(len(t.Time)-1, 0), Quantity: cause.Error(), Advice: "finished blocks are kept when there is a store; start the same run again to go on"}
+		t.Status = dmft.Status{Code: dmft.Interrupted, Step: max(len(t.Time)-1, 0), Quantity: cause.Error(), Advice: interruptedAdvice}
 	}
 	return t, t.Status.Err()
 }
+
+const interruptedAdvice = "finished blocks are kept when there is a store; start the same run again to go on"
 
 // times are η times the step, by its schedule.
 func (j *job) times() []float64 {
@@ -362,7 +376,7 @@ func (j *job) replica(ctx context.Context, b int) (*record, error) {
 // network trains the network of replica b.
 func (j *job) network(ctx context.Context, b int) (*record, error) {
 	steps := j.p.Training.Steps
-	r, err := j.start(b)
+	r, err := j.start(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -396,6 +410,9 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 			break
 		}
 		r.sys.Eval(0, j.p.Training.Method.Time(n))
+		if r.sys.err != nil && ctx.Err() != nil {
+			break // drawing points
+		}
 		if r.sys.err != nil {
 			return nil, fmt.Errorf("step %d: %w", n, r.sys.err)
 		}
@@ -414,7 +431,7 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 			break
 		}
 		if err := st.Step(r.sys, n); err != nil {
-			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: n, Quantity: err.Error(), Advice: "loosen the tolerance of the method or shorten the run"}
+			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: n, Quantity: err.Error()} // which says what to do
 			j.fail(n + 1)
 			break
 		}

@@ -132,6 +132,9 @@ func TestMistakes(t *testing.T) {
 		{rep("steps: 200", "steps: 2.5"), []string{`"2.5"; expected whole number`}},
 		{rep("steps: 200", "steps: 010"), []string{`"010"; expected whole number`}},
 		{rep("steps: 200", "steps: 0"), []string{"training.steps is 0; expected whole number, 1 or more"}},
+		{rep("steps: 200", "steps: 1e18"), []string{"training.steps is 1e18; expected whole number, 1 or more, at most 100000000"}},
+		{rep("widths: [256, 1024]", "widths: [256, 1e9]"), []string{"expected whole number, 1 or more, at most 10000000"}},
+		{rep("samples: 4000, seed: 1", "samples: 4000, seed: 18446744073709551616"), []string{"expected whole number, 0 or more, at most 18446744073709551615"}},
 		{rep("steps: 200", "steps: 0x10"), []string{"expected whole number"}},
 		{rep("steps: 200", "steps:"), []string{"training.steps has no value"}},
 		{rep("steps: 200", "steps: '200'"), []string{"expected whole number"}},
@@ -183,6 +186,16 @@ func TestMistakes(t *testing.T) {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("message\n%v\ndoes not say %q", err, w)
 			}
+		}
+	}
+	// A default is not to blame for the key that it follows from.
+	for _, src := range []string{
+		strings.Replace(rep("kind: two-layer", "kind: resnet, depth: infinite"), "samples: 4000", "samples: 4000, depths: [9, 5, 17]", 1),
+		rep("widths: [256, 1024]", "widths: [256, 256, 1024]"),
+	} {
+		_, err := Parse("x.yaml", []byte(src))
+		if all := (Errors)(nil); !errors.As(err, &all) || len(all) != 1 {
+			t.Errorf("one mistake, and the message is\n%v", err)
 		}
 	}
 	_, err := Parse("x.yaml", []byte(rep("richness: 1.0", "  richness: 1.0\n")))
@@ -427,5 +440,21 @@ func TestSlurmSettings(t *testing.T) {
 	f, err := Parse("/d/"+strings.Repeat("é", 125)+".yaml", []byte(base))
 	if err != nil || len(f.Points()[0].Experiment.Name) > 200 {
 		t.Errorf("a file with a long name: %v", err)
+	}
+}
+
+// TestConvergeDimensions: the default ladder leaves out dimensions that cannot hold the fields, and a ladder in the file that holds one is refused.
+func TestConvergeDimensions(t *testing.T) {
+	const src = "data: {source: high-dimensional, ratio: 2}\nnetwork: {kind: two-layer, activation: {quadratic-mix: 0.5}, units: 3}\n" +
+		"target: {directions: 3, overlaps: [0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1]}\ntraining: {learning_rate: 0.05, steps: 20}\nsimulation: {dimensions: [20, 40]}\n"
+	f, err := Parse("x.yaml", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Points()[0].Experiment.Converge.Dimensions; !slices.Equal(got, []int{10, 20, 40}) {
+		t.Errorf("default ladder %v", got)
+	}
+	if _, err := Parse("x.yaml", []byte(src+"converge: {dimensions: [5, 10, 20]}\n")); err == nil || !strings.Contains(err.Error(), "converge.dimensions holds 5; units and directions of the target with given overlaps need at least 6") {
+		t.Errorf("a dimension that is too small: %v", err)
 	}
 }

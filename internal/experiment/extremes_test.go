@@ -70,7 +70,7 @@ func smallHighDimensional(changes ...string) map[string]string {
 		"target.overlaps": "[0.3, -0.2]", "training.learning_rate": "0.1", "training.steps": "4", "theory.samples": "256", "simulation.dimensions": "[6]", "simulation.seeds": "2"}, changes...)
 }
 
-// numbersIn names the first number of a trajectory that is not finite. Eigenvalues that were not asked for are NaN.
+// numbersIn names the first number of a trajectory that is not finite.
 func numbersIn(v reflect.Value, name string) string {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -79,7 +79,7 @@ func numbersIn(v reflect.Value, name string) string {
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if n := v.Type().Field(i).Name; n != "NTKSpectrum" && !strings.HasSuffix(n, "Replicas") && n != "Preactivations" {
+			if n := v.Type().Field(i).Name; !strings.HasSuffix(n, "Replicas") && n != "Preactivations" {
 				if s := numbersIn(v.Field(i), n); s != "" {
 					return s
 				}

@@ -305,8 +305,10 @@ var fields = []field{
 
 	{path: "converge.widths", at: func(e *Experiment) any { return &e.Converge.Widths }, from: "simulation.widths", choose: func(e *Experiment) any { return ladder(e.Simulation.Widths) }, min: 1, max: 1e7, list: true, when: pointsOnly,
 		doc: "widths of converge, at least three. Default: simulation.widths if they are three or more, else five up to the largest of them, each twice the one before"},
-	{path: "converge.dimensions", at: func(e *Experiment) any { return &e.Converge.Dimensions }, from: "simulation.dimensions", choose: func(e *Experiment) any { return ladder(e.Simulation.Dimensions) }, min: 1, max: 1e6, list: true, when: highDimensional,
-		doc: "dimensions of converge, with a default like that of converge.widths"},
+	{path: "converge.dimensions", at: func(e *Experiment) any { return &e.Converge.Dimensions }, from: "simulation.dimensions", choose: func(e *Experiment) any {
+		return slices.DeleteFunc(ladder(e.Simulation.Dimensions), func(d int) bool { return e.dimensionWhy(d) != "" })
+	}, min: 1, max: 1e6, list: true, when: highDimensional,
+		doc: "dimensions of converge, with a default like that of converge.widths, less what is too small for the overlaps"},
 	{path: "converge.depths", at: func(e *Experiment) any { return &e.Converge.Depths }, from: "theory.depths", choose: func(e *Experiment) any { return slices.Clone(e.Theory.Depths) }, min: 2, max: 10000, list: true, when: infiniteOnly,
 		doc: "depths at which converge solves the theory and trains networks of every width, at least three; theory.depths when left out"},
 	{path: "converge.samples", at: func(e *Experiment) any { return &e.Converge.Samples }, from: "theory.samples", choose: func(e *Experiment) any { return fractions(e.Theory.Samples) }, min: 4, max: 1e9, list: true, empty: true, when: both(sampledOnly, pointsOnly),
@@ -421,6 +423,14 @@ func (f *field) itemName() string {
 		return "one of " + strings.Join(f.enum, ", ")
 	}
 	return "number"
+}
+
+// most says how large a number may be, of one that is larger and whose type in words does not say so.
+func (f *field) most(x float64) string {
+	if !(x > f.max) || f.below || math.IsInf(f.max, 0) || f.min == 0 && f.max == 0 || strings.Contains(f.rangeText(), "to ") {
+		return ""
+	}
+	return fmt.Sprintf(", at most %.0f", f.max)
 }
 
 func (f *field) rangeText() string {

@@ -102,7 +102,6 @@ func (t Target) start(n int) ([][]float64, *mat.SymDense) {
 }
 
 var highDimensionalRules = []rule{
-	{[]string{"converge.dimensions"}, func(e *Experiment) string { return rising("converge.dimensions", e.Converge.Dimensions) }},
 	{[]string{"network.kind", "data.source"}, func(e *Experiment) string {
 		if e.HighDimensional() && e.Network.Kind != "two-layer" {
 			return fmt.Sprintf("network.kind is %s; high-dimensional data are for two-layer networks", e.Network.Kind)
@@ -192,22 +191,43 @@ var highDimensionalRules = []rule{
 		if !e.HighDimensional() {
 			return ""
 		}
-		least := e.Target.Directions
-		if len(e.Target.Overlaps) > 0 {
-			least += e.Network.Units
-		}
 		for i, d := range e.Simulation.Dimensions {
 			switch {
 			case slices.Contains(e.Simulation.Dimensions[:i], d):
 				return fmt.Sprintf("simulation.dimensions lists a dimension twice: %d", d)
-			case d < least:
-				return fmt.Sprintf("simulation.dimensions holds %d; units and directions of the target with given overlaps need at least %d", d, least)
-			case e.Data.Ratio*float64(d) < 0.5:
-				return fmt.Sprintf("simulation.dimensions holds %d, which leaves no points at data.ratio %g", d, e.Data.Ratio)
+			}
+			if why := e.dimensionWhy(d); why != "" {
+				return fmt.Sprintf("simulation.dimensions holds %d%s", d, why)
 			}
 		}
 		return ""
 	}},
+	{[]string{"converge.dimensions", "data.ratio", "network.units", "target.directions", "target.overlaps", "data.source"}, func(e *Experiment) string {
+		if !e.HighDimensional() {
+			return ""
+		}
+		for _, d := range e.Converge.Dimensions {
+			if why := e.dimensionWhy(d); why != "" {
+				return fmt.Sprintf("converge.dimensions holds %d%s", d, why)
+			}
+		}
+		return rising("converge.dimensions", e.Converge.Dimensions)
+	}},
+}
+
+// dimensionWhy says why networks cannot be trained on data in d dimensions, or "".
+func (e *Experiment) dimensionWhy(d int) string {
+	least := e.Target.Directions
+	if len(e.Target.Overlaps) > 0 {
+		least += e.Network.Units
+	}
+	switch {
+	case d < least:
+		return fmt.Sprintf("; units and directions of the target with given overlaps need at least %d", least)
+	case e.Data.Ratio*float64(d) < 0.5:
+		return fmt.Sprintf(", which leaves no points at data.ratio %g", e.Data.Ratio)
+	}
+	return ""
 }
 
 // HighDimensionalProblem is the problem of an experiment on high-dimensional data.

@@ -658,6 +658,9 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 	case *uint64:
 		if v, err := strconv.ParseUint(strings.TrimPrefix(tok.Value, "+"), 10, 64); err == nil && isText(n) && plain(tok) && !leadingZero(tok.Value) {
 			return v, true
+		} else if errors.Is(err, strconv.ErrRange) {
+			r.fail(tok, "%s is %s; expected %s, at most %d", f.path, tok.Value, f.typeName(), uint64(math.MaxUint64))
+			return nil, false
 		}
 		return bad()
 	}
@@ -670,7 +673,7 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 		return nil, false
 	}
 	if !f.inRange(x) {
-		r.fail(tok, "%s is %s; expected %s", f.path, tok.Value, f.typeName())
+		r.fail(tok, "%s is %s; expected %s%s", f.path, tok.Value, f.typeName(), f.most(x))
 		return nil, false
 	}
 	if _, real := f.at(&Experiment{}).(*float64); real {
@@ -738,7 +741,7 @@ func (r *reader) numbers(f *field, n ast.Node, integers bool) ([]float64, bool) 
 		}
 		x, ok := number(item)
 		if hint := extreme(x); !ok || hint != "" || !f.inRange(x) || integers && !whole(x) {
-			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), cmp.Or(numberHint(item), hint))
+			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), cmp.Or(hint, f.most(x), numberHint(item)))
 			continue
 		}
 		out = append(out, x)
@@ -1094,12 +1097,15 @@ func (r *reader) fill(e *Experiment, choice map[string]int) {
 	if e.Name == "" && !unknown["name"] {
 		e.Name = baseName(r.name)
 	}
+	wrong := map[string]bool{} // what a rule has already found fault with; the defaults that follow from it are not to blame
 	for i := range rules {
 		ru := &rules[i]
-		if anyUnknown(ru.on...) {
+		key := ru.on[0]
+		if anyUnknown(ru.on...) || r.given[key] == nil && wrong[lookup(key).from] {
 			continue
 		}
 		if msg := ru.check(e); msg != "" {
+			wrong[key] = true
 			var at *token.Token
 			for _, k := range ru.on {
 				if v := r.given[k]; v != nil {

@@ -19,7 +19,7 @@ type rule struct {
 	check func(*Experiment) string // what is wrong, or ""
 }
 
-// rules are the mistakes that can be seen without opening a data file.
+// rules are the mistakes that can be seen without opening a data file. Those of a default come after those of the key that it follows from.
 var rules = slices.Concat(generalRules, highDimensionalRules)
 
 var generalRules = []rule{
@@ -267,7 +267,6 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"converge.widths"}, func(e *Experiment) string { return rising("converge.widths", e.Converge.Widths) }},
 	{[]string{"converge.depths"}, func(e *Experiment) string { return rising("converge.depths", e.Converge.Depths) }},
 	{[]string{"converge.samples", "theory.samples"}, func(e *Experiment) string {
 		c := e.Converge.Samples
@@ -289,6 +288,7 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
+	{[]string{"converge.widths"}, func(e *Experiment) string { return rising("converge.widths", e.Converge.Widths) }},
 }
 
 // maxName is the most bytes of a name, which leaves room for what a command adds to it.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"regexp"
 	"strconv"
 	"strings"
@@ -258,6 +259,10 @@ func (h Header) Read(r io.Reader) (Array, error) {
 		}
 		for j := range k {
 			a.Data[i] = conv(buf[j*h.width:])
+			if math.Abs(a.Data[i]) >= exactInteger && h.rounds(buf[j*h.width:]) {
+				return Array{}, fmt.Errorf("npy: element %d in the order of the file is an integer of type %s that double precision would round to %.0f; "+
+					"save .astype(np.float64) if it may be rounded, smaller numbers if not", i, h.Type, a.Data[i])
+			}
 			i++
 		}
 	}
@@ -265,6 +270,28 @@ func (h Header) Read(r io.Reader) (Array, error) {
 		a.Data = fromFortran(a.Data, a.Shape)
 	}
 	return a, nil
+}
+
+// exactInteger is the size up to which a float64 holds every integer.
+const exactInteger = 1 << 53
+
+// rounds says whether an element is an integer that no float64 is.
+func (h Header) rounds(b []byte) bool {
+	var bo binary.ByteOrder = binary.LittleEndian
+	if h.big {
+		bo = binary.BigEndian
+	}
+	var n big.Int
+	switch h.Type {
+	case "i8":
+		n.SetInt64(int64(bo.Uint64(b)))
+	case "u8":
+		n.SetUint64(bo.Uint64(b))
+	default:
+		return false
+	}
+	_, accuracy := new(big.Float).SetInt(&n).Float64()
+	return accuracy != big.Exact
 }
 
 var errTruncated = errors.New("npy: the file is truncated")

@@ -2,6 +2,7 @@ package npy
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"os"
 	"os/exec"
@@ -151,4 +152,33 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%d elements from %d bytes", len(a.Data), len(data))
 		}
 	})
+}
+
+// TestLargeIntegers: integers that no float64 is are refused, and those that one is are read.
+func TestLargeIntegers(t *testing.T) {
+	of := func(kind string, v uint64) []byte {
+		h := "{'descr': '<" + kind + "', 'fortran_order': False, 'shape': (2,), }"
+		h += strings.Repeat(" ", 118-1-len(h)) + "\n"
+		b := append([]byte("\x93NUMPY\x01\x00"), 118, 0)
+		b = append(b, h...)
+		return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, 3), v)
+	}
+	negative := func(n int64) uint64 { return uint64(n) }
+	for _, tc := range []struct {
+		kind string
+		v    uint64
+		want float64 // 0 is refused
+	}{
+		{"i8", 1<<53 - 1, 1<<53 - 1}, {"i8", 1 << 53, 1 << 53}, {"i8", 1<<53 + 1, 0}, {"i8", 1<<53 + 2, 1<<53 + 2}, {"i8", negative(-1<<53 - 1), 0}, {"i8", negative(-1 << 62), -1 << 62},
+		{"i8", 1<<63 - 1, 0}, {"u8", 1<<64 - 1, 0}, {"u8", 1 << 63, 1 << 63}, {"u8", 1<<63 + 1, 0}, {"f8", math.Float64bits(1e300), 1e300},
+	} {
+		b := of(tc.kind, tc.v)
+		a, err := Read(bytes.NewReader(b), int64(len(b)))
+		switch {
+		case tc.want == 0 && (err == nil || !strings.Contains(err.Error(), "element 1")):
+			t.Errorf("%s %d: %v, %v", tc.kind, tc.v, a, err)
+		case tc.want != 0 && (err != nil || a.Data[1] != tc.want):
+			t.Errorf("%s %d: %v, %v", tc.kind, tc.v, a, err)
+		}
+	}
 }

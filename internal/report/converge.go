@@ -168,8 +168,11 @@ func (l Ladder) table(w io.Writer, size string) error {
 		if o.Limit.Rest > 0 {
 			rest = fmt.Sprintf(" and %s from extrapolation in depth", sig(o.Limit.Rest))
 		}
-		fmt.Fprintf(w, "%s: at %s → ∞ %s from the theory, sampling errors explain %s%s: %s (p = %.2g); apart by less than %s, and a difference of %s would have been seen\n", name, size, sig(o.Limit.Distance), sig(o.Limit.Noise), rest, verdict, o.Limit.P,
-			sig(o.Limit.Upper), sig(o.Limit.Detectable))
+		seen := fmt.Sprintf("apart by less than %s, and a difference of %s would have been seen", sig(o.Limit.Upper), sig(o.Limit.Detectable))
+		if o.Limit.LeastSize > 0 {
+			verdict, seen = "not tested", fmt.Sprintf("these %s are too small for an expansion in 1/%[1]s, which needs about %d or more", size, o.Limit.LeastSize)
+		}
+		fmt.Fprintf(w, "%s: at %s → ∞ %s from the theory, sampling errors explain %s%s: %s (p = %.2g); %s\n", name, size, sig(o.Limit.Distance), sig(o.Limit.Noise), rest, verdict, o.Limit.P, seen)
 	}
 	fmt.Fprintln(w)
 	return nil

@@ -42,6 +42,7 @@ func trajectory(width, l, p, c int) *dmft.Trajectory {
 	for k := range kept {
 		t.KernelStep, t.KernelTime = append(t.KernelStep, 2*k), append(t.KernelTime, float64(2*k))
 		t.TwoTimeStep, t.TwoTimeTime = append(t.TwoTimeStep, 2*k), append(t.TwoTimeTime, float64(2*k))
+		t.SpectrumTime = append(t.SpectrumTime, float64(2*k))
 		t.Alignment, t.KernelMovement = append(t.Alignment, 0.5), append(t.KernelMovement, 0.1)
 	}
 	return t
@@ -197,12 +198,18 @@ func TestHardResults(t *testing.T) {
 				clear(a.Data)
 			}
 		},
-		"spectrum at the ends": func(x *dmft.Trajectory) { nan(x.NTKSpectrum.At(1)) },
+		"spectrum at the ends": func(x *dmft.Trajectory) {
+			a, last := x.NTKSpectrum, len(x.SpectrumTime)-1
+			x.SpectrumTime = []float64{x.SpectrumTime[0], x.SpectrumTime[last]}
+			x.NTKSpectrum = dmft.Array{Shape: []int{2, a.Shape[1]}, Data: slices.Concat(a.At(0).Data, a.At(last).Data)}
+		},
+		"spectrum of old files": func(x *dmft.Trajectory) { nan(x.NTKSpectrum.At(1)) },
 		"stopped at once": func(x *dmft.Trajectory) {
 			x.Time, x.Loss, x.LossStderr = x.Time[:1], x.Loss[:1], x.LossStderr[:1]
 			row := len(x.F.Data) / x.F.Shape[0]
 			x.F = dmft.Array{Shape: append([]int{1}, x.F.Shape[1:]...), Data: x.F.Data[:row]}
 			x.FStderr = dmft.Array{Shape: x.F.Shape, Data: x.FStderr.Data[:row]}
+			x.SpectrumTime = x.SpectrumTime[:1]
 			x.KernelStep, x.KernelTime, x.Alignment, x.KernelMovement = x.KernelStep[:1], x.KernelTime[:1], x.Alignment[:1], x.KernelMovement[:1]
 			for _, a := range []*dmft.Array{&x.NTK, &x.Phi, &x.G, &x.PhiMovement, &x.GMovement, &x.PhiAlignment, &x.NTKSpectrum} {
 				*a = dmft.Array{Shape: append([]int{1}, a.Shape[1:]...), Data: a.At(0).Data}

@@ -68,7 +68,7 @@ func layersFigure(results []Result) (figure.Figure, bool) {
 	keep := func(t *dmft.Trajectory) bool {
 		for _, q := range layerQuantities {
 			a := q.of(t)
-			if len(a.Shape) != 2 || a.Shape[0] != len(t.KernelTime) || a.Shape[0] < 2 || a.Shape[1] < 2 {
+			if len(a.Shape) != 2 || a.Shape[0] != len(t.SpectrumTime) || a.Shape[0] < 2 || a.Shape[1] < 2 {
 				return false
 			}
 		}
@@ -220,8 +220,7 @@ func spectrumFigure(results []Result) (figure.Figure, bool) {
 			n := min(v.NTKSpectrum.Shape[1], most)
 			for i := range n {
 				s := figure.Series{Label: "λ" + subscript(i+1), Color: figure.Sequence(i, n)}
-				for k, t := range v.KernelTime {
-					// Eigenvalues of large kernels are known at the first and the last time alone.
+				for k, t := range v.SpectrumTime {
 					if e := v.NTKSpectrum.At(k).Data[i]; !math.IsNaN(e) && !math.IsInf(e, 0) {
 						s.X, s.Y = append(s.X, t), append(s.Y, e)
 					}

@@ -274,10 +274,10 @@ func (t TransferLong) CSV(w io.Writer) error {
 	return nil
 }
 
-// Arrays are the columns of the table: panel, theory (0 networks, 1 theory), size (inf is the limit), value, loss, loss_stderr, and loss_seeds with one column per seed
-// (NaN beyond those of a row); and one row per curve: curve_panel, curve_theory, curve_size, optimum, optimum_lo, optimum_hi (NaN where there is none).
+// Arrays are the columns of the table: panel, theory (0 networks, 1 theory), size (inf is the limit), value, loss (inf where a seed diverged), loss_stderr (0 then), seeds, diverged (how many of
+// them), and loss_seeds with one column per seed (inf where it diverged, NaN beyond the seeds of a row); and one row per curve: curve_panel, curve_theory, curve_size, optimum, optimum_lo, optimum_hi (NaN where there is none).
 func (t TransferLong) Arrays() []npy.Named {
-	names := []string{"panel", "theory", "size", "value", "loss", "loss_stderr"}
+	names := []string{"panel", "theory", "size", "value", "loss", "loss_stderr", "seeds", "diverged"}
 	curve := []string{"curve_panel", "curve_theory", "curve_size", "optimum", "optimum_lo", "optimum_hi"}
 	columns := map[string][]float64{}
 	put := func(names []string, v ...float64) {
@@ -294,11 +294,13 @@ func (t TransferLong) Arrays() []npy.Named {
 		if r.size == 0 {
 			size = math.Inf(1)
 		}
-		put(names, float64(r.panel), theory, size, r.p.Value, r.p.Loss(), r.p.LossStderr())
+		put(names, float64(r.panel), theory, size, r.p.Value, r.p.Loss(), r.p.LossStderr(), float64(len(r.p.Losses)), float64(r.p.Diverged()))
 		for k := range t.seeds {
 			v := math.NaN()
 			if k < len(r.p.Losses) {
-				v = r.p.Losses[k]
+				if v = r.p.Losses[k]; math.IsNaN(v) {
+					v = math.Inf(1) // diverged; only what is not there is NaN
+				}
 			}
 			seeds = append(seeds, v)
 		}

@@ -93,7 +93,7 @@ func TestKind(t *testing.T) {
 
 // small is a trajectory with arrays of every kind.
 func small() *dmft.Trajectory {
-	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1, 2}, Loss: []float64{3, 2, 1}, LossStderr: []float64{0, 0, 0}, KernelStep: []int{0, 2}, KernelTime: []float64{0, 2}, Alignment: []float64{0, 1}, KernelMovement: []float64{0, 1}}
+	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1, 2}, Loss: []float64{3, 2, 1}, LossStderr: []float64{0, 0, 0}, KernelStep: []int{0, 2}, KernelTime: []float64{0, 2}, SpectrumTime: []float64{0, 2}, Alignment: []float64{0, 1}, KernelMovement: []float64{0, 1}}
 	for _, x := range []struct {
 		a     *dmft.Array
 		shape []int

@@ -155,9 +155,21 @@ type Failure struct {
 	Owner
 }
 
+// MakeFolder makes a folder and those above it, as far as they are not there yet.
+func MakeFolder(dir string) error {
+	err := os.MkdirAll(dir, 0o777) // less the umask
+	var at *fs.PathError
+	if errors.As(err, &at) && errors.Is(err, fs.ErrExist) { // a name that is taken by what cannot be opened
+		if to, link := os.Readlink(at.Path); link == nil {
+			return fmt.Errorf("%s is a symbolic link to %s, which is not there; make that folder, or remove the link", at.Path, to)
+		}
+	}
+	return err
+}
+
 // RecordFailure says in a run folder, which need not be there yet, why the run failed.
 func RecordFailure(dir string, cause error) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := MakeFolder(dir); err != nil {
 		return fmt.Errorf("run folder: %w", err)
 	}
 	return writeJSON(filepath.Join(dir, failureName), Failure{cause.Error(), time.Now().UTC(), self()})

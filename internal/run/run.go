@@ -120,7 +120,7 @@ func Open(dir string, c Claim) (*Folder, error) {
 }
 
 func open(dir string, c Claim) (*Folder, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := MakeFolder(dir); err != nil {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	f := &Folder{Dir: dir, claim: c, started: time.Now()}
@@ -266,7 +266,7 @@ func (f *Folder) prepare() error {
 	if err := f.writeHeader(f.header()); err != nil {
 		return err
 	}
-	return os.MkdirAll(filepath.Join(f.Dir, partsName), 0o777)
+	return MakeFolder(filepath.Join(f.Dir, partsName))
 }
 
 // clear removes what the folder held before. Killed at any instant, the folder is an unfinished run whose run.json says what is still to go, parts

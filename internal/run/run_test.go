@@ -202,7 +202,7 @@ func TestDamagedPart(t *testing.T) {
 // TestTrajectory: a trajectory survives the file.
 func TestTrajectory(t *testing.T) {
 	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1}, Loss: []float64{2, 1}, LossStderr: []float64{0, .1}, ReadoutNorm: []float64{1, 2},
-		KernelStep: []int{0, 1}, KernelTime: []float64{0, 1}, Alignment: []float64{.1, .2}, KernelMovement: []float64{0, 1},
+		KernelStep: []int{0, 1}, KernelTime: []float64{0, 1}, SpectrumTime: []float64{0, 1}, Alignment: []float64{.1, .2}, KernelMovement: []float64{0, 1},
 		Error: []float64{.5, .25}, ErrorStderr: []float64{0, .1}, TestError: []float64{.5, .3}, TestErrorStderr: []float64{0, .2},
 		LayerTime: []float64{0, 1}, Depths: []int{5, 9}, TwoTimeStep: []int{0, 1}, TwoTimeTime: []float64{0, 1}}
 	for i, x := range []struct {
@@ -399,4 +399,24 @@ func TestChanged(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 	})
+}
+
+// TestDanglingLink: a run folder that is a link to nowhere, or below one, is said to be.
+func TestDanglingLink(t *testing.T) {
+	base := t.TempDir()
+	link := filepath.Join(base, "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Skip(err)
+	}
+	for _, dir := range []string{link, filepath.Join(link, "below")} {
+		if _, err := Open(dir, Claim{}); err == nil || !strings.Contains(err.Error(), link+" is a symbolic link to nowhere, which is not there") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(base, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(base, "file"), Claim{}); err == nil || strings.Contains(err.Error(), "symbolic") {
+		t.Errorf("a file: %v", err)
+	}
 }

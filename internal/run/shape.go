@@ -92,6 +92,7 @@ func checkTrajectory(t *dmft.Trajectory) error {
 		return fmt.Errorf("it holds kernel_time, and of what was kept at these times not all")
 	}
 	s.axis("K", len(t.KernelTime))
+	s.axis("S", len(t.SpectrumTime))
 	s.axis("PC", len(t.F.Data)/len(t.Time))
 	if t.Width < 0 || t.Replicas < 0 {
 		return fmt.Errorf("width %d and %d replicas", t.Width, t.Replicas)
@@ -120,7 +121,7 @@ func checkTrajectory(t *dmft.Trajectory) error {
 		{"ntk", t.NTK, join(of("K"), p, p)}, {"ntk_stderr", t.NTKStderr, join(of("K"), p, p)}, {"replicas of ntk", t.NTKReplicas, of("R", "k", "q", "q")},
 		{"phi", t.Phi, of("K", "L", "P", "P")}, {"phi_stderr", t.PhiStderr, of("K", "L", "P", "P")},
 		{"g", t.G, join(of("K", "L"), p, p)}, {"g_stderr", t.GStderr, join(of("K", "L"), p, p)},
-		{"phi_movement", t.PhiMovement, of("K", "L")}, {"g_movement", t.GMovement, of("K", "L")}, {"phi_alignment", t.PhiAlignment, of("K", "L")}, {"ntk_spectrum", t.NTKSpectrum, of("K", "PC")},
+		{"phi_movement", t.PhiMovement, of("K", "L")}, {"g_movement", t.GMovement, of("K", "L")}, {"phi_alignment", t.PhiAlignment, of("K", "L")}, {"ntk_spectrum", t.NTKSpectrum, of("S", "PC")},
 		{"phi_two_time", t.PhiTwoTime, of("L", "J", "J", "P", "P")}, {"phi_two_time_stderr", t.PhiTwoTimeStderr, of("L", "J", "J", "P", "P")},
 		{"g_two_time", t.GTwoTime, join(of("L", "J", "J"), p, p)}, {"g_two_time_stderr", t.GTwoTimeStderr, join(of("L", "J", "J"), p, p)},
 		{"response_a", t.ResponseA, join(of("l", "J", "J", "P"), p)}, {"response_a_stderr", t.ResponseAStderr, join(of("l", "J", "J", "P"), p)},

@@ -61,6 +61,7 @@ func arrays(t *dmft.Trajectory, replicas string) []npy.Named {
 	put("g_movement_stderr", t.GMovementStderr)
 	put("phi_alignment", t.PhiAlignment)
 	put("phi_alignment_stderr", t.PhiAlignmentStderr)
+	series("spectrum_time", t.SpectrumTime)
 	put("ntk_spectrum", t.NTKSpectrum)
 	series("two_time_step", floats(t.TwoTimeStep))
 	series("two_time_time", t.TwoTimeTime)
@@ -109,6 +110,10 @@ func ReadTrajectory(path string) (*dmft.Trajectory, error) {
 			t.FReplicas, t.FTestReplicas, t.LossReplicas, t.NTKReplicas = get("f_"+r), get("f_test_"+r), get("loss_"+r), get("ntk_"+r)
 			t.ErrorReplicas, t.TestErrorReplicas = get("error_"+r), get("test_error_"+r)
 		}
+	}
+	t.SpectrumTime = m["spectrum_time"].Data
+	if _, ok := m["spectrum_time"]; !ok && !t.NTKSpectrum.Empty() { // written when there was a row, of NaN where need be, for every time of kernels
+		t.SpectrumTime = t.KernelTime
 	}
 	t.KernelStep, t.TwoTimeStep = ints(m["kernel_step"].Data), ints(m["two_time_step"].Data)
 	scalar := func(name string) int {

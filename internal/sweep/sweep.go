@@ -213,10 +213,10 @@ func New(dir string, ix Index, points []experiment.Point, hash func(experiment.E
 
 // Save writes the index and the experiment file that it was made of.
 func (s *Sweep) Save(source []byte) error {
-	err := os.MkdirAll(s.Dir, 0o777)
+	err := run.MakeFolder(s.Dir)
 	if err == nil { // both may be given as absolute paths, which are kept as seen from here
 		s.Base, s.Store = s.relative(s.Base), s.relative(s.Store)
-		err = os.MkdirAll(s.store(), 0o777)
+		err = run.MakeFolder(s.store())
 	}
 	// The file first: killed in between, a new folder is one without an index, which is made again.
 	if err == nil {
@@ -334,7 +334,7 @@ func Deal(points []int, n int) [][]int {
 func (s *Sweep) NewSubmission(command []string, tasks [][]int) (*Submission, error) {
 	for n := 1; ; n++ {
 		dir := filepath.Join(s.Dir, "slurm", strconv.Itoa(n))
-		if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+		if err := run.MakeFolder(filepath.Dir(dir)); err != nil {
 			return nil, err
 		}
 		switch err := os.Mkdir(dir, 0o777); {
