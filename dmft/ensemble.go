@@ -5,17 +5,14 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
@@ -35,13 +32,13 @@ type Run struct {
 	Workers int
 }
 
-// Parallel is how many of n independent pieces of work are done at the same time.
-func (r Run) Parallel(n int) int {
-	if r.Workers > 0 {
-		return min(r.Workers, n)
-	}
-	return min(runtime.GOMAXPROCS(0), n)
+// Settings are those of the runner of replicas.
+func (r Run) Settings() ensemble.Settings {
+	return ensemble.Settings{Store: r.Store, Progress: r.Progress, Checkpoint: r.Checkpoint, Workers: r.Workers}
 }
+
+// Parallel is how many of n independent pieces of work are done at the same time.
+func (r Run) Parallel(n int) int { return r.Settings().Parallel(n) }
 
 // Record says what a Trajectory keeps.
 type Record struct {
@@ -57,11 +54,7 @@ type Record struct {
 }
 
 // Store keeps the parts of an unfinished run: finished batches of replicas and checkpoints of unfinished ones.
-type Store interface {
-	Load(name string) (data []byte, ok bool, err error)
-	// Save keeps what write writes, all of it or nothing.
-	Save(name string, write func(io.Writer) error) error
-}
+type Store = ensemble.Store
 
 // Ensemble is a set of independent replicas of one network: seeds of a finite network, or blocks of sites of the theory.
 // [Train] trains them in batches, each a unit of parallel work and of resuming.
@@ -417,39 +410,22 @@ type job[T la.Float] struct {
 	ksteps  []int
 	tsteps  []int // of two-time kernels
 	preSite int   // sites per replica whose preactivations are kept
-	done    atomic.Int64
-	total   int64
-	bad     atomic.Int64 // earliest step known to have gone wrong
-	halt    atomic.Bool  // whatever is under way is to be given up
-
-	saving sync.RWMutex // held to read while something is saved, and to write by a run that is given up
-	over   bool         // nothing is saved any more
-
-	mu     sync.Mutex
-	parts  []*piece      // finished ones
-	merged int           // how many of them, from the first, are in stats
-	stats  []kernelStats // of all replicas, by recorded time
-	two    kernelStats
+	parts   []*piece
+	stats   []kernelStats // of all replicas, by recorded time
+	two     kernelStats
 }
 
-// finish takes a part and merges kernels in the order of the batches, whatever the order in which they finish.
-func (j *job[T]) finish(b int, p *piece) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.parts[b] = p
-	for j.merged < len(j.parts) && j.parts[j.merged] != nil {
-		q := j.parts[j.merged]
-		for k := range j.stats {
-			if q.kernels[k].N > 0 {
-				j.stats[k].merge(q.kernels[k])
-			}
+// merge takes the kernels of the next part.
+func (j *job[T]) merge(_ int, p *piece) {
+	for k := range j.stats {
+		if p.kernels[k].N > 0 {
+			j.stats[k].merge(p.kernels[k])
 		}
-		if q.two.N > 0 {
-			j.two.merge(q.two)
-		}
-		q.kernels, q.two = nil, kernelStats{}
-		j.merged++
 	}
+	if p.two.N > 0 {
+		j.two.merge(p.two)
+	}
+	p.kernels, p.two = nil, kernelStats{}
 }
 
 // Train trains every replica of an ensemble and collects their statistics. The result does not depend on GOMAXPROCS, nor on
@@ -466,9 +442,6 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	if e.Width < 1 || e.Replicas < 1 {
 		return nil, fmt.Errorf("dmft: %d replicas of width %d; both must be at least 1", e.Replicas, e.Width)
 	}
-	if e.Checkpoint == 0 {
-		e.Checkpoint = 20 * time.Second
-	}
 	mem := e.MemoryEstimate(p)
 	if e.Memory > 0 && mem > e.Memory {
 		return nil, &StopError{Status{Code: MemoryLimit, Quantity: fmt.Sprintf("the run needs about %s and the limit is %s", bytesText(mem), bytesText(e.Memory)),
@@ -481,48 +454,23 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	}
 	j := &job[T]{Ensemble: e, p: p, pts: pts, kept: e.Record.kept(p), ksteps: e.Record.kernelSteps(p), tsteps: e.Record.twoTimeSteps(p)}
 	j.preSite = min((e.Record.Preactivations+e.Replicas-1)/e.Replicas, e.Width)
-	j.total = int64(e.Replicas) * int64(p.Training.Steps+1)
-	j.bad.Store(math.MaxInt64)
-
 	size := e.batchSize()
-	batches := (e.Replicas + size - 1) / size
-	j.parts, j.stats = make([]*piece, batches), make([]kernelStats, len(j.ksteps))
-	errs := make([]error, batches)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	work, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	// Steps that end soon are saved when the run is interrupted; longer ones are given up, and their batches go on from their last checkpoints.
-	stop := context.AfterFunc(work, func() { time.AfterFunc(grace, func() { j.halt.Store(true) }) })
-	defer stop()
-	for range e.Parallel(batches) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for {
-				b := int(next.Add(1)) - 1
-				if b >= batches || work.Err() != nil {
-					return
-				}
-				p, err := j.batch(work, b, b*size, min((b+1)*size, e.Replicas))
-				if errs[b] = err; err != nil {
-					cancel(err)
-					continue
-				}
-				j.finish(b, p)
-			}
-		}()
-	}
-	if !j.wait(ctx, &wg) {
-		return nil, j.interrupted(ctx)
-	}
-	for _, err := range errs {
-		if err != nil && StopCode(err) != Interrupted {
-			return nil, err
+	j.stats = make([]kernelStats, len(j.ksteps))
+	r := ensemble.Runner[*piece]{Settings: e.Settings(), Name: e.Name, Batches: (e.Replicas + size - 1) / size, Steps: p.Training.Steps,
+		Size: func(b int) int { return min(size, e.Replicas-b*size) }, Encode: (*piece).save, Merge: j.merge}
+	r.Decode = func(b int, dec *gob.Decoder) (*piece, error) {
+		pt := &piece{}
+		err := pt.load(dec, len(j.ksteps), j.noise(), j.sizes(r.Size(b)))
+		if err == nil && pt.Next != p.Training.Steps+1 {
+			err = part.ErrMisfit
 		}
+		return pt, err
 	}
-	if ctx.Err() != nil {
-		return nil, j.interrupted(ctx)
+	r.Start = func(_ context.Context, b int, w *ensemble.Watch) (ensemble.Member[*piece], error) {
+		return j.start(b*size, b*size+r.Size(b), w)
+	}
+	if j.parts, err = r.Run(ctx); err != nil {
+		return nil, Stopped(err)
 	}
 	t := j.collect()
 	t.Diagnostics.MemoryBytes = mem
@@ -530,186 +478,31 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	return t, t.Status.Err()
 }
 
-// grace is how long an interrupted run waits for steps under way, and then for single products.
-const grace = time.Second
-
-// wait waits until all batches have come to an end. It gives up on a product that takes long after an interruption, and says so: the product ends in the background, and
-// nothing comes of it.
-func (j *job[T]) wait(ctx context.Context, wg *sync.WaitGroup) bool {
-	ended := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-		return true
-	case <-ctx.Done():
+// Stopped is the error of a run of replicas as a *StopError, if it was interrupted.
+func Stopped(err error) error {
+	var stop *ensemble.Interruption
+	if !errors.As(err, &stop) {
+		return err
 	}
-	select {
-	case <-ended:
-		return true
-	case <-time.After(grace * 3 / 2):
-	}
-	j.saving.Lock() // after what is being saved
-	j.over = true
-	j.saving.Unlock()
-	select {
-	case <-ended:
-		return true
-	default:
-		return false
-	}
-}
-
-func (j *job[T]) interrupted(ctx context.Context) error {
-	return &StopError{Status{Code: Interrupted, Step: int(j.done.Load() * int64(j.p.Training.Steps+1) / max(j.total, 1)), Quantity: context.Cause(ctx).Error(),
+	return &StopError{Status{Code: Interrupted, Step: stop.Step, Quantity: stop.Cause.Error(),
 		Advice: "finished and unfinished parts are kept when there is a run folder; start the same command again to go on"}}
 }
 
-// batch trains replicas [lo, hi).
-func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
-	name := fmt.Sprintf("%s-%03d", j.Name, b)
-	if pt, ok, err := j.loadPart(name, hi-lo); err != nil || ok {
-		if ok {
-			j.advance(int64(hi-lo) * int64(j.p.Training.Steps+1))
-		}
-		return pt, err
-	}
-	nw, pt, st, err := j.start(name, lo, hi)
-	if err != nil {
-		return nil, err
-	}
-	last := time.Now()
-	steps := j.p.Training.Steps
-	due := func() bool { return ctx.Err() != nil || j.Store != nil && time.Since(last) > j.Checkpoint }
-	nw.pause, nw.halt = due, j.halt.Load
-	// save keeps the state before step n and says whether to stop there.
-	save := func(n int) error {
-		if err := j.checkpoint(name, nw, pt, st); err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return &StopError{Status{Code: Interrupted, Step: n}}
-		}
-		last = time.Now()
-		return nil
-	}
-	// step goes from output n to the next.
-	step := func(n int) error {
-		for {
-			err := st.Step(nw, n)
-			switch {
-			case nw.lost:
-				return &StopError{Status{Code: Interrupted, Step: n}}
-			case !errors.Is(err, ode.ErrPaused):
-				pt.Midway = false
-				return err
-			}
-			pt.Midway = true
-			if err := save(n); err != nil {
-				return err
-			}
-		}
-	}
-	diverged := func(n int, err error) {
-		pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error()} // which says what to do
-		j.fail(n + 1)
-	}
-	// stopped says whether an error of step is of the run rather than of the method.
-	stopped := func(err error) bool {
-		if err == nil {
-			return false
-		}
-		var store *storeError
-		return StopCode(err) == Interrupted || errors.As(err, &store)
-	}
-	j.advance(int64(hi-lo) * int64(pt.Next))
-	if pt.Midway {
-		if err := step(pt.Next - 1); stopped(err) {
-			return nil, err
-		} else if err != nil {
-			diverged(pt.Next-1, err)
-		}
-	}
-	for n := pt.Next; n <= steps && pt.Bad == nil; n++ {
-		if int64(n) > j.bad.Load() {
-			break // another batch went wrong before this step: nothing later is used
-		}
-		if due() {
-			if err := save(n); err != nil {
-				return nil, err
-			}
-		}
-		nw.Eval(0, j.p.Training.Method.Time(n))
-		if nw.lost {
-			return nil, &StopError{Status{Code: Interrupted, Step: n}}
-		}
-		pt.Bad = j.trouble(nw, n)
-		if err := nw.Err(); err != nil && pt.Bad == nil {
-			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
-		}
-		if pt.Bad != nil {
-			j.fail(n)
-			break
-		}
-		j.record(nw, pt, n, lo == 0)
-		if nw.lost {
-			return nil, &StopError{Status{Code: Interrupted, Step: n}}
-		}
-		pt.Next = n + 1
-		j.advance(int64(hi - lo))
-		if n == steps {
-			break
-		}
-		if err := step(n); stopped(err) {
-			return nil, err
-		} else if err != nil {
-			diverged(n, err)
-		}
-	}
-	pt.Stats, pt.Stepper, pt.First, pt.FirstLayers = st.Stats(), nil, nil, nil
-	pt.Ranks, pt.Dropped = nw.ranks()
-	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
-		var hidden [][]*gaussian.Matrix
-		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() {
-			hidden = nw.conditioned()
-		}
-		for r := range nw.Replicas {
-			pt.two.add(pt.history.twoTime(nw.Width, r, j.pts.outputs, hidden))
-		}
-	}
-	pt.history = history{}
-	if j.Store != nil && pt.Bad == nil && pt.Next == steps+1 {
-		if err := j.save(name, pt.save); err != nil {
-			return nil, err
-		}
-	}
-	return pt, nil
+// batch are replicas that are trained together.
+type batch[T la.Float] struct {
+	*job[T]
+	nw    *network[T]
+	pt    *piece
+	st    ode.Stepper
+	first bool // of the ensemble
+	fresh bool // at its start, before anything was evaluated
 }
 
-// fail notes that step n went wrong in some batch.
-func (j *job[T]) fail(n int) {
-	for {
-		old := j.bad.Load()
-		if int64(n) >= old || j.bad.CompareAndSwap(old, int64(n)) {
-			return
-		}
-	}
-}
-
-func (j *job[T]) advance(n int64) {
-	d := j.done.Add(n)
-	if j.Progress != nil {
-		j.Progress(d, j.total)
-	}
-}
-
-// start makes the network of a batch, at its checkpoint if there is one.
-func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Stepper, error) {
+// start makes the batch of replicas [lo, hi) at its start.
+func (j *job[T]) start(lo, hi int, w *ensemble.Watch) (*batch[T], error) {
 	st, err := ode.NewStepper(j.p.Training.Method, j.p.Training.Steps)
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("dmft: training: %w", err)
+		return nil, fmt.Errorf("dmft: training: %w", err)
 	}
 	mode := summed
 	switch {
@@ -725,10 +518,11 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Steppe
 			err = nw.Draw(r, init)
 		}
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, err
 		}
 	}
 	nw.Reserve(st.Registers())
+	nw.pause, nw.halt = w.Due, w.Halted
 	t := len(j.kept)
 	pt := &piece{
 		Noise: j.noise(),
@@ -737,79 +531,88 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Steppe
 		kernels: make([]kernelStats, len(j.ksteps)),
 		Pre:     make([]float64, 2*len(nw.Hidden)*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
-	if j.Store != nil {
-		fresh := piece{}
-		ok, err := part.Load(j.Store, name+".checkpoint", func(dec *gob.Decoder) error {
-			err := fresh.load(dec, len(j.ksteps), j.noise(), j.sizes(hi-lo))
-			if err == nil {
-				err = nw.load(dec)
-			}
-			if err == nil {
-				err = st.SetState(fresh.Stepper)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("dmft: %w", err)
-		}
-		if ok {
-			return nw, &fresh, st, nil
-		}
-	}
-	if nw.centred {
+	return &batch[T]{j, nw, pt, st, lo == 0, true}, nil
+}
+
+// Observe implements ensemble.Member.
+func (b *batch[T]) Observe(n int) (ok bool, err error) {
+	nw, pt := b.nw, b.pt
+	if b.fresh && nw.centred {
 		nw.forward(0)
 		copy(nw.f0, nw.f)
 	}
-	return nw, pt, st, nil
+	b.fresh = false
+	nw.Eval(0, b.p.Training.Method.Time(n))
+	if nw.lost {
+		return false, ensemble.ErrInterrupted
+	}
+	if pt.Bad = b.trouble(nw, n); pt.Bad != nil {
+		return false, nil
+	}
+	if err := nw.Err(); err != nil {
+		return false, fmt.Errorf("dmft: step %d: %w", n, err)
+	}
+	if b.record(nw, pt, n, b.first); nw.lost {
+		return false, ensemble.ErrInterrupted
+	}
+	return true, nil
 }
 
-func (j *job[T]) checkpoint(name string, nw *network[T], pt *piece, st ode.Stepper) error {
-	if j.Store == nil {
-		return nil
+// Step implements ensemble.Member.
+func (b *batch[T]) Step(n int) (ok bool, err error) {
+	switch err := b.st.Step(b.nw, n); {
+	case b.nw.lost:
+		return false, ensemble.ErrInterrupted
+	case err == nil || errors.Is(err, ode.ErrPaused):
+		return true, err
+	default:
+		b.pt.Bad = &Status{Code: Diverged, Step: n, Quantity: err.Error()} // which says what to do
+		return false, nil
 	}
-	pt.Stepper = st.State()
-	return j.save(name+".checkpoint", func(enc *gob.Encoder) error {
-		if err := pt.save(enc); err != nil {
-			return err
+}
+
+// Result implements ensemble.Member.
+func (b *batch[T]) Result(at ensemble.Position) *piece {
+	pt, nw, steps := b.pt, b.nw, b.p.Training.Steps
+	pt.Next, pt.Midway = at.Next, false
+	pt.Stats, pt.Stepper, pt.First, pt.FirstLayers = b.st.Stats(), nil, nil, nil
+	pt.Ranks, pt.Dropped = nw.ranks()
+	if len(b.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
+		var hidden [][]*gaussian.Matrix
+		if len(b.tsteps) == steps+1 && !b.p.Training.Method.IsFlow() {
+			hidden = nw.conditioned()
 		}
-		return nw.save(enc)
-	})
-}
-
-// storeError is an error of the Store.
-type storeError struct{ error }
-
-func (e *storeError) Unwrap() error { return e.error }
-
-// save keeps a part in the store, unless the run was given up.
-func (j *job[T]) save(name string, encode func(*gob.Encoder) error) error {
-	j.saving.RLock()
-	defer j.saving.RUnlock()
-	if j.over {
-		return &StopError{Status{Code: Interrupted}}
-	}
-	if err := part.Save(j.Store, name, encode); err != nil {
-		return &storeError{err}
-	}
-	return nil
-}
-
-func (j *job[T]) loadPart(name string, replicas int) (*piece, bool, error) {
-	if j.Store == nil {
-		return nil, false, nil
-	}
-	pt := &piece{}
-	ok, err := part.Load(j.Store, name, func(dec *gob.Decoder) error {
-		err := pt.load(dec, len(j.ksteps), j.noise(), j.sizes(replicas))
-		if err == nil && pt.Next != j.p.Training.Steps+1 {
-			err = part.ErrMisfit
+		for r := range nw.Replicas {
+			pt.two.add(pt.history.twoTime(nw.Width, r, b.pts.outputs, hidden))
 		}
+	}
+	pt.history = history{}
+	return pt
+}
+
+// Save implements ensemble.Checkpointer.
+func (b *batch[T]) Save(enc *gob.Encoder, at ensemble.Position) error {
+	b.pt.Next, b.pt.Midway, b.pt.Stepper = at.Next, at.Midway, b.st.State()
+	if err := b.pt.save(enc); err != nil {
 		return err
-	})
-	if err != nil {
-		err = fmt.Errorf("dmft: %w", err)
 	}
-	return pt, ok, err
+	return b.nw.save(enc)
+}
+
+// Load implements ensemble.Checkpointer.
+func (b *batch[T]) Load(dec *gob.Decoder) (at ensemble.Position, err error) {
+	pt := &piece{}
+	if err := pt.load(dec, len(b.ksteps), b.noise(), b.sizes(b.nw.Replicas)); err != nil {
+		return at, err
+	}
+	if err := b.nw.load(dec); err != nil {
+		return at, err
+	}
+	if err := b.st.SetState(pt.Stepper); err != nil {
+		return at, err
+	}
+	b.pt, b.fresh = pt, false
+	return ensemble.Position{Next: pt.Next, Midway: pt.Midway}, nil
 }
 
 // record notes the state at step n.

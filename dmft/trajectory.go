@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 )
 
 // Array is a row-major n-dimensional array.
@@ -173,6 +175,11 @@ func (e *StopError) Error() string {
 		s += "; " + e.Status.Advice
 	}
 	return s
+}
+
+// Is says that an interruption is one of a run of replicas.
+func (e *StopError) Is(target error) bool {
+	return target == ensemble.ErrInterrupted && e.Status.Code == Interrupted
 }
 
 // StopCode returns the way of stopping that err reports, or "" if it is another kind of error.

@@ -3,11 +3,10 @@ package highdim
 import (
 	"encoding/gob"
 	"errors"
-	"fmt"
 
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
-	"github.com/seed39b58f2d/dmft/ode"
 )
 
 // saved is a replica between two steps, but for its data: those of a simulation are drawn again, and those of the theory keep themselves.
@@ -19,69 +18,56 @@ type saved struct {
 	F0      []float64 // predictions at the start
 }
 
-// checkpoints says whether a replica can go on from the middle: with fixed points, and without responses, which are as large as everything else.
-func (j *job) checkpoints(r *replica) bool {
-	return j.run.Store != nil && r.pts != nil && r.sys.src == source(r.pts) && r.pts.probe == nil
-}
+// kept is a network that can go on from the middle.
+type kept struct{ *network }
 
-// checkpoint keeps a replica.
-func (j *job) checkpoint(b int, r *replica, st ode.Stepper, rec *record) error {
-	if !j.checkpoints(r) {
-		return nil
-	}
-	s := saved{K: r.sys.k, Stepper: st.State(), F0: r.pts.f0}
-	for _, x := range append(r.sys.regs[:len(r.sys.regs):len(r.sys.regs)], r.sys.grad) {
+// Save implements ensemble.Checkpointer.
+func (w *kept) Save(enc *gob.Encoder, at ensemble.Position) error {
+	w.rec.Next = at.Next
+	s := saved{K: w.sys.k, Stepper: w.st.State(), F0: w.pts.f0}
+	for _, x := range append(w.sys.regs[:len(w.sys.regs):len(w.sys.regs)], w.sys.grad) {
 		s.W, s.A = append(s.W, x.w), append(s.A, x.a)
 	}
-	return part.Save(j.run.Store, j.part(b)+".checkpoint", func(enc *gob.Encoder) error {
-		if err := errors.Join(enc.Encode(rec), enc.Encode(s)); err != nil || r.pts.noise == nil {
-			return err
-		}
-		return errors.Join(r.pts.x.Save(enc), r.pts.noise.Save(enc))
-	})
+	if err := errors.Join(enc.Encode(w.rec), enc.Encode(s)); err != nil || w.pts.noise == nil {
+		return err
+	}
+	return errors.Join(w.pts.x.Save(enc), w.pts.noise.Save(enc))
 }
 
-// resume puts a replica where its checkpoint left it, if there is one, and returns what it has recorded by then.
-func (j *job) resume(b int, r *replica, st ode.Stepper, rec *record) (*record, error) {
-	if !j.checkpoints(r) {
-		return rec, nil
-	}
+// Load implements ensemble.Checkpointer.
+func (w *kept) Load(dec *gob.Decoder) (at ensemble.Position, err error) {
 	var s saved
 	old := &record{}
-	ok, err := part.Load(j.run.Store, j.part(b)+".checkpoint", func(dec *gob.Decoder) error {
-		if err := dec.Decode(old); err != nil {
-			return err
-		}
-		if err := dec.Decode(&s); err != nil {
-			return err
-		}
-		if old.Next < 1 || old.Next > j.p.Training.Steps+1 || !old.fits(j) || !old.alike(rec) || !s.fits(r) {
-			return part.ErrMisfit
-		}
-		if err := st.SetState(s.Stepper); err != nil || r.pts.noise == nil {
-			return err
-		}
-		if err := r.pts.x.Load(dec); err != nil {
-			return err
-		}
-		if axes, _, _ := r.pts.x.Ranks(); s.K > axes {
-			return part.ErrMisfit
-		}
-		return r.pts.noise.Load(dec)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("highdim: %w", err)
+	if err := dec.Decode(old); err != nil {
+		return at, err
 	}
-	if !ok {
-		return rec, nil
+	if err := dec.Decode(&s); err != nil {
+		return at, err
 	}
-	for i := range r.sys.regs {
-		r.sys.regs[i] = register{s.W[i], s.A[i]}
+	if old.Next < 1 || old.Next > w.p.Training.Steps+1 || !old.fits(w.job) || !old.alike(w.rec) || !s.fits(w.replica) {
+		return at, part.ErrMisfit
 	}
-	n := len(r.sys.regs)
-	r.sys.k, r.sys.grad, r.pts.f0 = s.K, register{s.W[n], s.A[n]}, s.F0
-	j.tell(int64(old.Next))
-	return old, nil
+	if err := w.st.SetState(s.Stepper); err != nil {
+		return at, err
+	}
+	if w.pts.noise != nil {
+		if err := w.pts.x.Load(dec); err != nil {
+			return at, err
+		}
+		if axes, _, _ := w.pts.x.Ranks(); s.K > axes {
+			return at, part.ErrMisfit
+		}
+		if err := w.pts.noise.Load(dec); err != nil {
+			return at, err
+		}
+	}
+	for i := range w.sys.regs {
+		w.sys.regs[i] = register{s.W[i], s.A[i]}
+	}
+	n := len(w.sys.regs)
+	w.sys.k, w.sys.grad, w.pts.f0 = s.K, register{s.W[n], s.A[n]}, s.F0
+	w.rec = old
+	return ensemble.Position{Next: old.Next}, nil
 }
 
 // fits says whether the weights are as many as those of r.

@@ -7,7 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas64"
 
-	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
@@ -54,7 +54,7 @@ func drawNormal(ctx context.Context, points, dim int, rng *rand.Rand, put func(k
 	for k := range dim {
 		for i := 0; i < points; {
 			if err := context.Cause(ctx); err != nil {
-				return interrupted(err)
+				return &ensemble.Interruption{Cause: err}
 			}
 			for end := min(i+drawnAtOnce, points); i < end; i++ {
 				put(k, i, rng.NormFloat64())
@@ -62,12 +62,6 @@ func drawNormal(ctx context.Context, points, dim int, rng *rand.Rand, put func(k
 		}
 	}
 	return nil
-}
-
-// interrupted is the error of a replica that was stopped before its first step.
-func interrupted(cause error) error {
-	st := dmft.Status{Code: dmft.Interrupted, Step: -1, Quantity: cause.Error(), Advice: interruptedAdvice}
-	return st.Err()
 }
 
 // evenRows returns r rows of standard normal numbers over s sites, spread evenly, orthonormal over the sites and of mean zero.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
@@ -58,12 +59,12 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	if s.Linearised { // its kernel does not move
 		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
 	}
-	j.train = func(ctx context.Context, b int) (*record, error) {
+	j.start = func(ctx context.Context, b int) (member, error) {
 		m, err := newMoment(ctx, p, s, b, phi, link)
 		if err != nil {
 			return nil, err
 		}
-		return m.train(ctx, j), nil
+		return newMoments(j, m), nil
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -168,41 +169,48 @@ func newMoment(ctx context.Context, p *Problem, s Simulation, b int, phi, link [
 	return q, nil
 }
 
-func (q *moment) train(ctx context.Context, j *job) *record {
-	steps := q.p.Training.Steps
-	t := steps + 1
+// momentRun is a moment in training.
+type momentRun struct {
+	*job
+	*moment
+	rec *record
+}
+
+func newMoments(j *job, q *moment) *momentRun {
+	t := j.p.Training.Steps + 1
 	rec := &record{Loss: make([]float64, t), Test: make([]float64, t), Parts: make([]float64, 3*t), Moments: make([]float64, momentCount*t),
 		Align: make([]float64, min(j.aligned, t)), ClosedForm: true}
-	align := alignmentSteps(len(rec.Align), t)
-	m := q.p.Training.Method
 	if q.lin != nil && len(q.y) <= regressionPoints {
 		rec.Regression = q.regression()
 	}
-	for n := range t {
-		if ctx.Err() != nil || int64(n) > j.bad.Load() {
-			break
-		}
-		q.note(rec, n)
-		if rec.Bad = j.trouble(rec, n); rec.Bad != nil {
-			j.fail(n)
-			break
-		}
-		if len(align) > 0 && align[0] == n {
-			rec.Align[len(rec.Align)-len(align)] = q.alignment()
-			align = align[1:]
-		}
-		rec.Next = n + 1
-		rec.Evaluations++
-		j.tell(1)
-		if n == steps {
-			break
-		}
-		if q.batch != nil {
-			q.batch.mask(q.err, n)
-		}
-		q.step(m.Rate(n, steps), m.WeightDecay)
+	return &momentRun{j, q, rec}
+}
+
+// Observe implements ensemble.Member.
+func (r *momentRun) Observe(n int) (ok bool, err error) {
+	r.moment.note(r.rec, n)
+	if r.rec.Bad = r.trouble(r.rec, n); r.rec.Bad != nil {
+		return false, nil
 	}
-	return rec
+	r.align(r.rec, n, r.alignment)
+	r.rec.Evaluations++
+	return true, nil
+}
+
+// Step implements ensemble.Member.
+func (r *momentRun) Step(n int) (ok bool, err error) {
+	if r.batch != nil {
+		r.batch.mask(r.moment.err, n)
+	}
+	m := r.job.p.Training.Method
+	r.step(m.Rate(n, r.job.p.Training.Steps), m.WeightDecay)
+	return true, nil
+}
+
+// Result implements ensemble.Member.
+func (r *momentRun) Result(at ensemble.Position) *record {
+	r.rec.Next = at.Next
+	return r.rec
 }
 
 // note records losses, and leaves the errors of all points.

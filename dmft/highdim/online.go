@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -36,7 +37,7 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 		sites, blocks = 0, 1 // nothing is sampled
 	}
 	j := &job{p: p, name: fmt.Sprintf("online-S%d", sites), replicas: blocks, run: s.Run}
-	j.train = func(ctx context.Context, b int) (*record, error) {
+	j.start = func(_ context.Context, b int) (member, error) {
 		o := &online{p: p, batch: batch, k: p.Target.directions()}
 		o.rows = o.k + p.Units
 		if p.Training.Centred {
@@ -45,7 +46,7 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 		if o.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), o.rows); err != nil {
 			return nil, err
 		}
-		return o.train(ctx, j)
+		return newOnline(j, o)
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -128,7 +129,16 @@ func (o *online) field(_ float64, dst, y []float64) {
 	}
 }
 
-func (o *online) train(ctx context.Context, j *job) (*record, error) {
+// onlineRun is an online in training.
+type onlineRun struct {
+	*job
+	*online
+	v   *ode.Vector
+	st  ode.Stepper
+	rec *record
+}
+
+func newOnline(j *job, o *online) (*onlineRun, error) {
 	n, k, w, steps := o.p.Units, o.k, o.rows-o.p.Units, o.p.Training.Steps
 	start, err := o.p.start()
 	if err != nil {
@@ -159,35 +169,32 @@ func (o *online) train(ctx context.Context, j *job) (*record, error) {
 	v.Reserve(st.Registers())
 	rec := j.newRecord()
 	rec.ClosedForm = o.avg.quad
-	for t := range steps + 1 {
-		if ctx.Err() != nil || int64(t) > j.bad.Load() {
-			break
-		}
-		o.step = t
-		v.Eval(0, float64(t))
-		o.set(v.Register(0)) // the last field may have been of a stage
-		j.note(rec, &replica{sys: &system{n: n, k: o.rows, regs: []register{o.now}}, avg: o.avg, first: o.start()}, t)
-		rec.Loss[t] = rec.Test[t] + o.p.Target.Noise*o.p.Target.Noise
-		if rec.Bad = j.trouble(rec, t); rec.Bad == nil && o.bad != nil {
-			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: t - 1, Quantity: o.bad.Error(), Advice: "use a smaller learning rate"}
-		}
-		if rec.Bad != nil {
-			j.fail(t)
-			break
-		}
-		rec.Next = t + 1
-		j.tell(1)
-		if t == steps {
-			break
-		}
-		if err := st.Step(v, t); err != nil {
-			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: t, Quantity: err.Error(), Advice: "use a smaller learning rate"}
-			j.fail(t + 1)
-			break
-		}
+	return &onlineRun{j, o, v, st, rec}, nil
+}
+
+// Observe implements ensemble.Member.
+func (r *onlineRun) Observe(t int) (ok bool, err error) {
+	o, rec := r.online, r.rec
+	o.step = t
+	r.v.Eval(0, float64(t))
+	o.set(r.v.Register(0)) // the last field may have been of a stage
+	r.note(rec, &replica{sys: &system{n: o.p.Units, k: o.rows, regs: []register{o.now}}, avg: o.avg, first: o.start()}, t)
+	rec.Loss[t] = rec.Test[t] + o.p.Target.Noise*o.p.Target.Noise
+	if rec.Bad = r.trouble(rec, t); rec.Bad == nil && o.bad != nil {
+		rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: t - 1, Quantity: o.bad.Error(), Advice: "use a smaller learning rate"}
 	}
-	rec.Evaluations = st.Stats().Evals
-	return rec, nil
+	return rec.Bad == nil, nil
+}
+
+// Step implements ensemble.Member.
+func (r *onlineRun) Step(t int) (ok bool, err error) {
+	return r.rec.step(t, r.st.Step(r.v, t), "use a smaller learning rate")
+}
+
+// Result implements ensemble.Member.
+func (r *onlineRun) Result(at ensemble.Position) *record {
+	r.rec.Next, r.rec.Evaluations = at.Next, r.st.Stats().Evals
+	return r.rec
 }
 
 // onlineTolerance is the error per step of the integration, far below that of samples and of finite D.

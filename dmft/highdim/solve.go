@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
-	"time"
+	"slices"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -92,7 +91,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 		}
 	}
 	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run, bytes: estimate(p, s)}
-	j.start = func(_ context.Context, b int) (*replica, error) {
+	j.start = func(_ context.Context, b int) (member, error) {
 		x, noise, label, err := conditionedData(sites, first, p.Ratio, s.Tolerance, s.Seed, stream(b, dataStream))
 		if err != nil {
 			return nil, err
@@ -102,7 +101,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 		if s.Responses {
 			src.probe = newProbe(p, sites, rand.NewPCG(s.Seed, stream(b, probeStream)))
 		}
-		return newReplica(p, src, first, sites, s.Seed, b)
+		return j.member(newReplica(p, src, first, sites, s.Seed, b))
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -165,7 +164,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 		sites, blocks = 0, 1 // nothing is sampled
 	}
 	j := job{p: p, name: fmt.Sprintf("risk-S%d", sites), replicas: blocks, run: s.Run}
-	j.start = func(_ context.Context, b int) (*replica, error) {
+	j.start = func(_ context.Context, b int) (member, error) {
 		src := &risk{p: p, base: base, batch: batch}
 		dim := base
 		if batch > 0 {
@@ -181,7 +180,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 			src.start = r.first
 			r.avg = src.avg
 		}
-		return r, err
+		return j.member(r, err)
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -263,65 +262,51 @@ type job struct {
 	name     string
 	replicas int
 	aligned  int
+	aligns   []int // the steps at which alignments are kept
 	run      dmft.Run
 	bytes    int64
-	start    func(ctx context.Context, replica int) (*replica, error) // of a network, or
-	train    func(ctx context.Context, replica int) (*record, error)  // everything
-
-	bad  atomic.Int64 // first step at which some replica went wrong
-	told atomic.Int64
+	start    func(ctx context.Context, replica int) (member, error)
 }
+
+type member = ensemble.Member[*record]
 
 func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	if j.run.Memory > 0 && j.bytes > j.run.Memory {
 		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %.3g MiB are needed, the limit is %.3g MiB", float64(j.bytes)/(1<<20), float64(j.run.Memory)/(1<<20)), Advice: "raise the limit or use fewer samples"}
 		return nil, st.Err()
 	}
-	rec, errs := make([]*record, j.replicas), make([]error, j.replicas)
-	j.bad.Store(math.MaxInt64)
-	var wg sync.WaitGroup
-	var next atomic.Int64
-	for range j.run.Parallel(j.replicas) {
-		wg.Go(func() {
-			for {
-				b := int(next.Add(1)) - 1
-				if b >= j.replicas {
-					return
-				}
-				rec[b], errs[b] = j.replica(ctx, b)
-			}
-		})
-	}
-	wg.Wait()
-	var failed []error
-	var stopped error
-	for _, err := range errs {
-		if dmft.StopCode(err) == dmft.Interrupted {
-			stopped = err
-		} else {
-			failed = append(failed, err)
+	steps := j.p.Training.Steps
+	j.aligns = alignmentSteps(j.aligned, steps+1)
+	r := ensemble.Runner[*record]{Settings: j.run.Settings(), Name: j.name, Batches: j.replicas, Steps: steps,
+		Encode: func(rec *record, enc *gob.Encoder) error { return enc.Encode(rec) }}
+	r.Decode = func(_ int, dec *gob.Decoder) (*record, error) {
+		rec := &record{}
+		err := dec.Decode(rec)
+		if err == nil && (rec.Next != steps+1 || !rec.fits(j)) {
+			err = part.ErrMisfit
 		}
+		return rec, err
 	}
-	if err := errors.Join(failed...); err != nil {
+	r.Start = func(ctx context.Context, b int, _ *ensemble.Watch) (member, error) { return j.start(ctx, b) }
+	rec, err := r.Run(ctx)
+	err = dmft.Stopped(err)
+	if rec == nil {
 		return nil, err
 	}
-	if stopped != nil {
-		return nil, stopped
-	}
-	for b, r := range rec {
-		if !r.alike(rec[0]) {
-			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again", j.part(b), part.ErrMisfit)
+	for b, x := range rec {
+		if !x.alike(rec[0]) {
+			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again", r.Part(b), part.ErrMisfit)
 		}
 	}
 	t := collect(j.p, rec, j.times())
 	t.Diagnostics.MemoryBytes = j.bytes
-	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= j.p.Training.Steps && (!t.Status.Early() || t.Status.Code == dmft.Interrupted) {
-		t.Status = dmft.Status{Code: dmft.Interrupted, Step: max(len(t.Time)-1, 0), Quantity: cause.Error(), Advice: interruptedAdvice}
+	var stop *dmft.StopError
+	if errors.As(err, &stop) && len(t.Time) <= steps && !t.Status.Early() {
+		t.Status = stop.Status
+		t.Status.Step = len(t.Time) - 1
 	}
 	return t, t.Status.Err()
 }
-
-const interruptedAdvice = "finished blocks are kept when there is a store; start the same run again to go on"
 
 // times are η times the step, by its schedule.
 func (j *job) times() []float64 {
@@ -333,130 +318,76 @@ func (j *job) times() []float64 {
 	return t
 }
 
-// part is the name that a replica has in the store.
-func (j *job) part(b int) string { return fmt.Sprintf("%s-%03d", j.name, b) }
-
-// replica trains replica b, unless the store has it.
-func (j *job) replica(ctx context.Context, b int) (*record, error) {
-	name := j.part(b)
-	steps := j.p.Training.Steps
-	if j.run.Store != nil {
-		rec := &record{}
-		ok, err := part.Load(j.run.Store, name, func(dec *gob.Decoder) error {
-			err := dec.Decode(rec)
-			if err == nil && (rec.Next != steps+1 || !rec.fits(j)) {
-				err = part.ErrMisfit
-			}
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("highdim: %w", err)
-		}
-		if ok {
-			j.tell(int64(steps + 1))
-			return rec, nil
-		}
-	}
-	train := j.train
-	if train == nil {
-		train = j.network
-	}
-	rec, err := train(ctx, b)
+// member makes a member of replica r.
+func (j *job) member(r *replica, err error) (member, error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.run.Store != nil && rec.Next == steps+1 {
-		if err := part.Save(j.run.Store, name, func(enc *gob.Encoder) error { return enc.Encode(rec) }); err != nil {
-			return nil, err
-		}
-	}
-	return rec, nil
-}
-
-// network trains the network of replica b.
-func (j *job) network(ctx context.Context, b int) (*record, error) {
-	steps := j.p.Training.Steps
-	r, err := j.start(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	st, err := ode.NewStepper(j.p.Training.Method, steps)
+	st, err := ode.NewStepper(j.p.Training.Method, j.p.Training.Steps)
 	if err != nil {
 		return nil, err
 	}
 	r.sys.Reserve(st.Registers())
-	rec := j.newRecord()
-	rec.ClosedForm = r.avg.quad
-	if rec, err = j.resume(b, r, st, rec); err != nil {
-		return nil, err
+	n := &network{j, r, st, j.newRecord()}
+	n.rec.ClosedForm = r.avg.quad
+	// With fixed points it can go on from the middle, and without responses, which are as large as everything else.
+	if r.pts != nil && r.sys.src == source(r.pts) && r.pts.probe == nil {
+		return &kept{n}, nil
 	}
-	every := j.run.Checkpoint
-	if every == 0 {
-		every = 20 * time.Second
-	}
-	first, last := rec.Next, time.Now()
-	align := alignmentSteps(len(rec.Align), steps+1)
-	for len(align) > 0 && align[0] < first {
-		align = align[1:]
-	}
-	for n := first; n <= steps; n++ {
-		if n > first && (ctx.Err() != nil || time.Since(last) > every) {
-			if err := j.checkpoint(b, r, st, rec); err != nil {
-				return nil, err
-			}
-			last = time.Now()
-		}
-		if ctx.Err() != nil || int64(n) > j.bad.Load() {
-			break
-		}
-		r.sys.Eval(0, j.p.Training.Method.Time(n))
-		if r.sys.err != nil && ctx.Err() != nil {
-			break // drawing points
-		}
-		if r.sys.err != nil {
-			return nil, fmt.Errorf("step %d: %w", n, r.sys.err)
-		}
-		j.note(rec, r, n)
-		if rec.Bad = j.trouble(rec, n); rec.Bad != nil {
-			j.fail(n)
-			break
-		}
-		rec.Next = n + 1
-		j.tell(1)
-		if len(align) > 0 && align[0] == n {
-			rec.Align[len(rec.Align)-len(align)] = r.pts.alignment(r.sys, r.sys.regs[0])
-			align = align[1:]
-		}
-		if n == steps {
-			break
-		}
-		if err := st.Step(r.sys, n); err != nil {
-			rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: n, Quantity: err.Error()} // which says what to do
-			j.fail(n + 1)
-			break
-		}
-	}
-	rec.Evaluations = st.Stats().Evals
-	if r.pts != nil {
-		if r.pts.noise != nil {
-			rec.Directions, _, rec.Dropped = r.pts.x.Ranks()
-			_, rec.Unmatched = r.pts.noise.Drawn()
-		}
-		if r.pts.probe != nil {
-			rec.RW, rec.RG = r.pts.probe.w.Data, r.pts.probe.g.Data
-		}
-	}
-	return rec, nil
+	return n, nil
 }
 
-func (j *job) fail(n int) {
-	for old := j.bad.Load(); int64(n) < old && !j.bad.CompareAndSwap(old, int64(n)); old = j.bad.Load() {
-	}
+// network is a replica in training.
+type network struct {
+	*job
+	*replica
+	st  ode.Stepper
+	rec *record
 }
 
-func (j *job) tell(n int64) {
-	if d := j.told.Add(n); j.run.Progress != nil {
-		j.run.Progress(d, int64(j.replicas)*int64(j.p.Training.Steps+1))
+// Observe implements ensemble.Member.
+func (w *network) Observe(n int) (ok bool, err error) {
+	w.sys.Eval(0, w.p.Training.Method.Time(n))
+	if w.sys.err != nil {
+		return false, fmt.Errorf("step %d: %w", n, w.sys.err)
+	}
+	w.note(w.rec, w.replica, n)
+	if w.rec.Bad = w.trouble(w.rec, n); w.rec.Bad != nil {
+		return false, nil
+	}
+	w.align(w.rec, n, func() float64 { return w.pts.alignment(w.sys, w.sys.regs[0]) })
+	return true, nil
+}
+
+// Step implements ensemble.Member.
+func (w *network) Step(n int) (ok bool, err error) { return w.rec.step(n, w.st.Step(w.sys, n), "") }
+
+// Result implements ensemble.Member.
+func (w *network) Result(at ensemble.Position) *record {
+	rec, pts := w.rec, w.pts
+	rec.Next, rec.Evaluations = at.Next, w.st.Stats().Evals
+	if pts != nil && pts.noise != nil {
+		rec.Directions, _, rec.Dropped = pts.x.Ranks()
+		_, rec.Unmatched = pts.noise.Drawn()
+	}
+	if pts != nil && pts.probe != nil {
+		rec.RW, rec.RG = pts.probe.w.Data, pts.probe.g.Data
+	}
+	return rec
+}
+
+// step notes how the step from n went, whose error says what to do, or the advice does.
+func (r *record) step(n int, err error, advice string) (ok bool, _ error) {
+	if err != nil {
+		r.Bad = &dmft.Status{Code: dmft.Diverged, Step: n, Quantity: err.Error(), Advice: advice}
+	}
+	return err == nil, nil
+}
+
+// align records the alignment at step n, if it is kept there.
+func (j *job) align(rec *record, n int, alignment func() float64) {
+	if i := slices.Index(j.aligns, n); i >= 0 {
+		rec.Align[i] = alignment()
 	}
 }
 
