@@ -177,16 +177,14 @@ func (e *StopError) Error() string {
 	return s
 }
 
-// Is says that an interruption is one of a run of replicas.
-func (e *StopError) Is(target error) bool {
-	return target == ensemble.ErrInterrupted && e.Status.Code == Interrupted
-}
-
 // StopCode returns the way of stopping that err reports, or "" if it is another kind of error.
 func StopCode(err error) StatusCode {
 	var s *StopError
 	if errors.As(err, &s) {
 		return s.Status.Code
+	}
+	if errors.Is(err, ensemble.ErrInterrupted) { // within a run of replicas
+		return Interrupted
 	}
 	return ""
 }

@@ -129,8 +129,8 @@ func (o *online) field(_ float64, dst, y []float64) {
 	}
 }
 
-// onlineRun is an online in training.
-type onlineRun struct {
+// integration is an online under way.
+type integration struct {
 	*job
 	*online
 	v   *ode.Vector
@@ -138,7 +138,7 @@ type onlineRun struct {
 	rec *record
 }
 
-func newOnline(j *job, o *online) (*onlineRun, error) {
+func newOnline(j *job, o *online) (*integration, error) {
 	n, k, w, steps := o.p.Units, o.k, o.rows-o.p.Units, o.p.Training.Steps
 	start, err := o.p.start()
 	if err != nil {
@@ -169,11 +169,11 @@ func newOnline(j *job, o *online) (*onlineRun, error) {
 	v.Reserve(st.Registers())
 	rec := j.newRecord()
 	rec.ClosedForm = o.avg.quad
-	return &onlineRun{j, o, v, st, rec}, nil
+	return &integration{j, o, v, st, rec}, nil
 }
 
 // Observe implements ensemble.Member.
-func (r *onlineRun) Observe(t int) (ok bool, err error) {
+func (r *integration) Observe(t int) (ok bool, err error) {
 	o, rec := r.online, r.rec
 	o.step = t
 	r.v.Eval(0, float64(t))
@@ -187,12 +187,12 @@ func (r *onlineRun) Observe(t int) (ok bool, err error) {
 }
 
 // Step implements ensemble.Member.
-func (r *onlineRun) Step(t int) (ok bool, err error) {
+func (r *integration) Step(t int) (ok bool, err error) {
 	return r.rec.step(t, r.st.Step(r.v, t), "use a smaller learning rate")
 }
 
 // Result implements ensemble.Member.
-func (r *onlineRun) Result(at ensemble.Position) *record {
+func (r *integration) Result(at ensemble.Position) *record {
 	r.rec.Next, r.rec.Evaluations = at.Next, r.st.Stats().Evals
 	return r.rec
 }

@@ -290,8 +290,13 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	r.Start = func(ctx context.Context, b int, _ *ensemble.Watch) (member, error) { return j.start(ctx, b) }
 	rec, err := r.Run(ctx)
 	err = dmft.Stopped(err)
-	if rec == nil {
+	var stop *dmft.StopError
+	interrupted := errors.As(err, &stop)
+	switch {
+	case err != nil && !interrupted:
 		return nil, err
+	case rec == nil: // there is no time that every replica has reached
+		return &Trajectory{Replicas: j.replicas, Status: stop.Status}, err
 	}
 	for b, x := range rec {
 		if !x.alike(rec[0]) {
@@ -300,8 +305,7 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	}
 	t := collect(j.p, rec, j.times())
 	t.Diagnostics.MemoryBytes = j.bytes
-	var stop *dmft.StopError
-	if errors.As(err, &stop) && len(t.Time) <= steps && !t.Status.Early() {
+	if interrupted && len(t.Time) <= steps && !t.Status.Early() {
 		t.Status = stop.Status
 		t.Status.Step = len(t.Time) - 1
 	}
