@@ -30,6 +30,8 @@ type Pool struct {
 	epoch  int             // how often matching or copies were given up
 	even   la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
 	r      []float64       // scratch
+	before []float64       // scratch
+	after  []float64       // scratch
 	strict bool
 }
 
@@ -241,13 +243,22 @@ func (p *Pool) admit(b *beside, q la.Mat[float64]) {
 			row[j] = v / float64(p.copies)
 		}
 		for c := 1; c < p.copies; c++ {
-			la.Axpy(p.sign(c)/float64(p.copies), q.Row(c*p.rows + i)[b.From:], row)
+			share := p.sign(c) / float64(p.copies)
+			for j, v := range q.Row(c*p.rows + i)[b.From:] {
+				row[j] += share * v
+			}
 		}
 	}
-	for range 2 {
+	// Once, and again where so much was cancelled that rounding has been amplified.
+	for again := true; again; {
+		before := columnSquares(grow(&p.before, 1, k).Data, add)
 		la.Deflate(add, noise)
 		la.Deflate(add, view(b.E, first))
 		la.Centre(add)
+		again = false
+		for j, m := range columnSquares(grow(&p.after, 1, k).Data, add) {
+			again = again || m > nothing && m < 0.01*before[j]
+		}
 	}
 	x := la.New[float64](p.rows, 1)
 	for j := range k {
@@ -285,14 +296,23 @@ func meanSquare(x []float64) float64 {
 	return blas64.Dot(v, v) / float64(len(x))
 }
 
-// normalise makes the mean squares of columns one, where they are not nothing.
-func normalise(z la.Mat[float64]) {
-	scale := make([]float64, z.Cols)
+// columnSquares sets dst to the mean squares of the columns of z.
+func columnSquares(dst []float64, z la.Mat[float64]) []float64 {
+	clear(dst)
 	for i := range z.Rows {
 		for j, v := range z.Row(i) {
-			scale[j] += v * v / float64(z.Rows)
+			dst[j] += v * v
 		}
 	}
+	for j := range dst {
+		dst[j] /= float64(z.Rows)
+	}
+	return dst
+}
+
+// normalise makes the mean squares of columns one, where they are not nothing.
+func normalise(z la.Mat[float64]) {
+	scale := columnSquares(make([]float64, z.Cols), z)
 	for j, m := range scale {
 		if m > nothing {
 			scale[j] = 1 / math.Sqrt(m)
