@@ -45,6 +45,19 @@ func (a Activation) Second(h float64) float64 {
 	return s
 }
 
+// Pointwise returns φ, φ′ and φ″ as a function of one point, for many points one by one: Value and Derivative look the base function up
+// at every call.
+func (a Activation) Pointwise() func(h float64) (phi, dphi, second float64) {
+	f, s := a.shape()
+	if f == nil {
+		return func(float64) (phi, dphi, second float64) { return }
+	}
+	return func(h float64) (phi, dphi, second float64) {
+		phi, dphi, second = f.at(s.scale*h, s)
+		return s.gain * phi, s.gain * s.scale * dphi, s.gain * s.scale * s.scale * second
+	}
+}
+
 // scalar returns φ, φ′ and φ″.
 func (a Activation) scalar(h float64) (v, d, second float64) {
 	f, s := a.shape()

@@ -187,11 +187,12 @@ func (e *average) split(m *moments, n int) {
 
 // errors fills q = f − y from the fields v.
 func (e *average) errors(s weights) {
+	label := e.p.Target.label()
 	for i := range e.q {
 		for k := range e.y {
 			e.y[k] = e.v.Row(k)[i]
 		}
-		e.q[i] = -e.p.Target.value(e.y)
+		e.q[i] = -label(e.y)
 	}
 	for b := e.k; b < e.fields; b++ {
 		r := e.p.OutputScale / float64(e.n)

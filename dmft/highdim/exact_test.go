@@ -113,9 +113,9 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	noise := p.Target.Noise * p.Target.Noise
 	hermite(d, 3*points/2, func(z []float64, weight float64) {
 		fields(start, z)
-		e := predict(h, a) - p.Target.value(z[:1])
+		e := predict(h, a) - p.Target.label()(z[:1])
 		if p.Training.Centred {
-			e = -p.Target.value(z[:1])
+			e = -p.Target.label()(z[:1])
 		}
 		train += weight * (e*e + noise)
 		for i := range g {
@@ -154,7 +154,7 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	}
 	hermite(d+n, points, func(z []float64, weight float64) {
 		fields(next, z)
-		e := predict(h, a1) - p.Target.value(z[:1])
+		e := predict(h, a1) - p.Target.label()(z[:1])
 		if p.Training.Centred {
 			fields(start, z)
 			e -= predict(h, a)

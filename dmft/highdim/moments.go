@@ -108,12 +108,12 @@ func newMoment(ctx context.Context, p *Problem, s Simulation, b int, phi, link [
 	}
 	q.y, q.err, q.w, q.lw, q.s = make([]float64, points), make([]float64, points), make([]float64, d), make([]float64, d), make([]float64, d)
 	q.m, q.b, q.l, q.xt = la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, points)
-	h := make([]float64, q.k)
+	h, label := make([]float64, q.k), p.Target.label()
 	for i := range q.y {
 		for k := range h {
 			h[k] = q.x.Row(k)[i]
 		}
-		q.y[i] = p.Target.value(h)
+		q.y[i] = label(h)
 	}
 	for i := range q.y { // the order in which Simulate draws them
 		q.y[i] += p.Target.Noise * rng.NormFloat64()

@@ -76,20 +76,23 @@ func (t *Target) directions() int {
 	return len(t.Overlaps[0])
 }
 
-// value is y without noise at the projections h.
-func (t *Target) value(h []float64) float64 {
+// label returns y without noise as a function of the projections h.
+func (t *Target) label() func(h []float64) float64 {
 	if t.Func != nil {
-		return t.Func(h)
+		return t.Func
 	}
-	link, y := t.link(), 0.
-	for k, x := range h {
-		c := 1.
-		if t.Weights != nil {
-			c = t.Weights[k]
+	link := t.link().Pointwise()
+	return func(h []float64) float64 {
+		y := 0.
+		for k, x := range h {
+			v, _, _ := link(x)
+			if t.Weights != nil {
+				v *= t.Weights[k]
+			}
+			y += v
 		}
-		y += c * link.Value(x)
+		return y
 	}
-	return y
 }
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 1) }

@@ -94,7 +94,7 @@ func newNaive(p *Problem, d, points, tests int, rng *rand.Rand) *naive {
 			for j := range h {
 				h[j] = dot(q.beta[j], x)
 			}
-			xs, ys = append(xs, x), append(ys, p.Target.value(h)+noise*rng.NormFloat64())
+			xs, ys = append(xs, x), append(ys, p.Target.label()(h)+noise*rng.NormFloat64())
 		}
 		return xs, ys
 	}
@@ -133,18 +133,18 @@ func (q *naive) losses() (train, test float64) {
 // step is gradient descent with momentum and decay on the mean squared error, of rate ηDN/α² for weights and ηN·rate/α² for readouts.
 func (q *naive) step() {
 	m, alpha, n := q.p.Training.Method, q.p.OutputScale, float64(q.n)
-	gw, ga := make([][]float64, q.n), make([]float64, q.n)
+	gw, ga, phi := make([][]float64, q.n), make([]float64, q.n), q.p.Activation.Pointwise()
 	for i := range gw {
 		gw[i] = make([]float64, q.d)
 	}
 	for mu, x := range q.x {
 		r := 2 * q.residual(x, q.y[mu]) / float64(len(q.x))
 		for i := range q.w {
-			h := dot(q.w[i], x)
+			v, d, _ := phi(dot(q.w[i], x))
 			for j := range x {
-				gw[i][j] += r * alpha / n * q.a[i] * q.p.Activation.Derivative(h) * x[j]
+				gw[i][j] += r * alpha / n * q.a[i] * d * x[j]
 			}
-			ga[i] += r * alpha / n * q.p.Activation.Value(h)
+			ga[i] += r * alpha / n * v
 		}
 	}
 	for i := range q.w {
@@ -193,7 +193,7 @@ func TestSimulateIsNaive(t *testing.T) {
 					h[j] = x.Row(j)[m]
 				}
 			}
-			q.y[m] = p.Target.value(h)
+			q.y[m] = p.Target.label()(h)
 		}
 		for m := range q.y {
 			q.y[m] += p.Target.Noise * rng.NormFloat64()

@@ -175,8 +175,9 @@ func newPoints(p *Problem, x *gaussian.Matrix, s int, label []float64, seed uint
 		one.Row(i)[i] = 1
 	}
 	x.Mul(0, h, one)
+	target := p.Target.label()
 	for i := range q.y {
-		q.y[i] = p.Target.value(h.Row(i))
+		q.y[i] = target(h.Row(i))
 		if p.Target.Noise > 0 {
 			q.y[i] += p.Target.Noise * label[i]
 		}

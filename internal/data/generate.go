@@ -167,10 +167,11 @@ func (s Spec) target() (func(x, y []float64), int, error) {
 				a[i][k] = rng.NormFloat64() / math.Sqrt(float64(s.Width))
 			}
 		}
+		phi := s.Activation.Pointwise()
 		return func(x, y []float64) {
 			clear(y)
 			for i := range w {
-				v := s.Activation.Value(dot(w[i], x) * root)
+				v, _, _ := phi(dot(w[i], x) * root)
 				for k := range y {
 					y[k] += a[i][k] * v
 				}
