@@ -211,7 +211,8 @@ type Point struct {
 // Fit is a fitted exponent with what was expected.
 type Fit struct {
 	Rate
-	// Next is the exponent when the next order, a factor 1 + c/n with c free, is fitted with it. The test is of this one.
+	// Next is the exponent when the next order, a factor 1 + c/n with c free, is fitted with it. The test is of this one, and of the error it rejects what the
+	// scatter of networks about their mean contradicts as well: bias adds further orders to the error, and has an exponent and a test of its own.
 	Next   float64 `json:"next_order_exponent"`
 	NextLo float64 `json:"next_order_lo"`
 	NextHi float64 `json:"next_order_hi"`
@@ -450,16 +451,19 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	shifts := deviations(o.Limit, inf)
 	k := len(sizes)
 	sq, proj := make([][]float64, k), make([][]float64, k)
-	cross := make([]*mat.Dense, k) // size; replicas × blocks: ⟨x − ȳ, y_b − ȳ⟩/dim
+	scattered := make([][]float64, k) // squared distances of single replicas from their mean
+	cross := make([]*mat.Dense, k)    // size; replicas × blocks: ⟨x − ȳ, y_b − ȳ⟩/dim
 	means := make([][]float64, k)
 	variances := make([]float64, k)
 	for i, e := range o.Ensembles {
 		m, v := moments(e)
 		means[i], variances[i] = m, mean(v)
-		sq[i], proj[i] = make([]float64, len(e)), make([]float64, len(e))
+		sq[i], proj[i], scattered[i] = make([]float64, len(e)), make([]float64, len(e)), make([]float64, len(e))
 		for s, x := range e {
 			d := rmsDiff(x, inf)
 			sq[i][s] = d * d
+			d = rmsDiff(x, m)
+			scattered[i][s] = d * d
 			for half, u := range dirs {
 				weight := 1 / float64(len(dirs))
 				if i == 0 { // a replica is never projected onto a direction it helped to find
@@ -482,22 +486,15 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 
 	// One network's squared error, by size; the relative variance of a replica's is about the same at all sizes and is pooled.
 	sqError := make([]float64, k)
-	kappa, dof := 0., 0.
+	kappa, dof := kurtosis(sq)
 	for i := range sizes {
-		m, se := meanStderr(sq[i])
-		sqError[i] = m - vy
-		n := float64(len(sq[i]))
-		if m > 0 {
-			kappa += (n - 1) * se * se * n / (m * m)
-		}
-		dof += n - 1
+		sqError[i] = mean(sq[i]) - vy
 	}
-	kappa /= max(dof, 1)
 	weights := make([]float64, k)
 	for i := range sizes {
 		weights[i] = float64(len(sq[i]))
 	}
-	logs := func(e []float64) []float64 {
+	logs := func(e []float64, kappa float64) []float64 {
 		y := make([]float64, k)
 		for i, v := range e {
 			y[i] = math.Log(v) + kappa/(2*weights[i]) // the logarithm of a mean is below the mean of logarithms
@@ -559,7 +556,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	off := opt.Tolerance * opt.Tolerance * unit
 	resolved := fits
 	for i := range sizes {
-		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 // below, the error of the theory hides that of one network
+		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 && variances[i] > 0 // below, the error of the theory hides that of one network
 	}
 	r.Error.Expected = opt.Error
 	if resolved {
@@ -569,7 +566,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		q := t.Quantile((1 + opt.Confidence) / 2)
 		for order := 1; order <= 2; order++ {
 			row, amplitude := slope(sizes, weights, order)
-			y := logs(sqError)
+			y := logs(sqError, kappa)
 			p := dot(row, y) / 2
 			var all []float64
 			for _, b := range boot {
@@ -578,7 +575,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 					ok = ok && v > 0
 				}
 				if ok {
-					all = append(all, dot(row, logs(b))/2)
+					all = append(all, dot(row, logs(b, kappa))/2)
 				}
 			}
 			_, se := meanStderr(all)
@@ -593,11 +590,18 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 			for i, v := range sqError {
 				less[i] = v - off
 			}
-			p2 := dot(row, logs(less)) / 2
+			p2 := dot(row, logs(less, kappa)) / 2
 			r.Error.P = 1
 			if (p-opt.Error)*(p2-opt.Error) > 0 { // else an error within the tolerance explains it
 				r.Error.P = 2 * t.Survival(min(math.Abs(p-opt.Error), math.Abs(p2-opt.Error))/se)
 			}
+			// The squared error is a variance and a squared bias, b²/n² + 2bc/n³ + …, so that with much bias it has more orders than a factor 1 + c/n. The variance alone has not.
+			kappa, _ := kurtosis(scattered)
+			p, se = dot(row, logs(variances, kappa))/2, 0
+			for i, w := range row {
+				se += w * w * kappa / max(weights[i]-1, 1)
+			}
+			r.Error.P = max(r.Error.P, 2*t.Survival(2*math.Abs(p-opt.Error)/math.Sqrt(se)))
 		}
 	}
 
@@ -644,6 +648,19 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	return r
 }
 
+// kurtosis is the relative variance of squares, which is about the same at all sizes and is pooled, and their degrees of freedom.
+func kurtosis(squares [][]float64) (kappa, dof float64) {
+	for _, sq := range squares {
+		m, se := meanStderr(sq)
+		n := float64(len(sq))
+		if m > 0 {
+			kappa += (n - 1) * se * se * n / (m * m)
+		}
+		dof += n - 1
+	}
+	return kappa / max(dof, 1), dof
+}
+
 // slope are the coefficients of the values in their weighted least-squares fit by a + p ln n [+ c/n]: of p and, for the bare power, of a.
 func slope(sizes []int, weights []float64, order int) (p, a []float64) {
 	k := len(sizes)
@@ -683,8 +700,13 @@ func hat(x *mat.Dense) *mat.Dense {
 	return &h
 }
 
-// intercept are the coefficients of the values in their least-squares fit by q + b/n + c/n² with a number of orders, with variances ∝ 1/(n·replicas), as they are in a limit.
+// intercept are the coefficients of the values in their least-squares fit by q + b/n + … with a number of orders: those of q.
 func intercept(sizes []int, ensembles []Sample, orders int) []float64 {
+	return coefficients(sizes, ensembles, orders)[0]
+}
+
+// coefficients are those of the values in the terms of their least-squares fit by q + b n₀/n + c (n₀/n)² + …, n₀ the smallest size, with variances ∝ 1/(n·replicas), as they are in a limit.
+func coefficients(sizes []int, ensembles []Sample, orders int) [][]float64 {
 	k := len(sizes)
 	x := mat.NewDense(k, orders+1, nil)
 	w := make([]float64, k)
@@ -695,9 +717,12 @@ func intercept(sizes []int, ensembles []Sample, orders int) []float64 {
 		}
 	}
 	h := hat(x)
-	a := make([]float64, k)
-	for i := range a {
-		a[i] = h.At(0, i) * w[i]
+	a := make([][]float64, orders+1)
+	for p := range a {
+		a[p] = make([]float64, k)
+		for i := range sizes {
+			a[p][i] = h.At(p, i) * w[i]
+		}
 	}
 	return a
 }
@@ -751,7 +776,7 @@ func noiseOf(pools ...pool) noise {
 	}
 	n.dof = n.trace * n.trace / uncertain
 	// The shape of the spectrum, for which some hundreds of replicas are enough.
-	const most, enough = 16, 600
+	const most, enough, least = 16, 600, 1e-4
 	step := 1
 	if len(rows[0]) > enough {
 		step = (len(rows) + enough - 1) / enough
@@ -763,7 +788,7 @@ func noiseOf(pools ...pool) noise {
 		kept += dot(rows[i], rows[i])
 	}
 	for i, l := range spectrum(some) {
-		if i < most {
+		if i < most && l > least*kept {
 			n.lambda = append(n.lambda, l/kept)
 		} else {
 			n.rest += l / kept
