@@ -417,7 +417,12 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	case s.grown:
 		d.Notes = append(d.Notes, fmt.Sprintf("blocks were grown to %d sites, %d in all, to match the noise of every direction", width, width*blocks))
 	case width*blocks > s.Samples+s.Samples/10 && s.Blocks == 0:
-		d.Notes = append(d.Notes, fmt.Sprintf("%d blocks of %d sites, %d in all, to match the noise of every direction", blocks, width, width*blocks))
+		note := fmt.Sprintf("%d blocks of %d sites, %d in all, to match the noise of every direction", blocks, width, width*blocks)
+		if more := width * blocks / s.Samples; more >= 2 && p.Network.Depth > 1 {
+			note = fmt.Sprintf("%d samples become %d, and the run takes at least %d times as long: %s, of which the fields of %d points, their gradients of %d outputs and %d steps make many"+
+				"; fewer points or outputs, or plain sampling, need fewer", s.Samples, width*blocks, more, note, np, c, p.Training.Steps)
+		}
+		d.Notes = append(d.Notes, note)
 	}
 	if blocks == 1 {
 		d.Notes = append(d.Notes, "a single block of sites gives no error bar")

@@ -80,7 +80,7 @@ func (w world) draw(rng *rand.Rand) compare.Observable {
 func TestConvergeCalibration(t *testing.T) {
 	runs := 24
 	if os.Getenv("DMFT_EXTENDED") != "" {
-		runs = 400
+		runs = 800
 	}
 	sizes := []int{32, 64, 128, 256, 512}
 	equal, many := []int{16, 16, 16, 16, 16}, []int{128, 64, 32, 16, 8}
