@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // Colours of train and test in the figures of grokking.
