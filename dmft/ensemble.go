@@ -33,6 +33,7 @@ type Run struct {
 	Checkpoint time.Duration
 	// Workers is how many batches of replicas are trained at the same time; 0 is GOMAXPROCS. Results do not depend on it.
 	Workers int
+	Observe Observer // is shown every replica at every recorded step and may stop the run; or nil
 }
 
 // Parallel is how many of n independent pieces of work are done at the same time.
@@ -207,6 +208,8 @@ type piece struct {
 	Stats            ode.Stats
 	Bad              *Status // set when the batch stopped early
 
+	shown   int           // times, of those that are kept, that the observer was shown
+	failed  error         // of step Next, of a run with an observer, which may stop it before
 	kernels []kernelStats // by recorded time; encoded one by one, since they may be large
 	history history       // fields kept so far
 	two     kernelStats   // two-time kernels, of a finished part
@@ -454,7 +457,7 @@ func (j *job[T]) finish(b int, p *piece) {
 
 // Train trains every replica of an ensemble and collects their statistics. The result does not depend on GOMAXPROCS, nor on
 // where a run with a Store was interrupted and resumed. A run that diverges returns the Trajectory up to there
-// and a *StopError.
+// and a *StopError; one that its observer stops the Trajectory and no error.
 func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -524,6 +527,9 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	if ctx.Err() != nil {
 		return nil, j.interrupted(ctx)
 	}
+	if err := j.failure(); err != nil {
+		return nil, err
+	}
 	t := j.collect()
 	t.Diagnostics.MemoryBytes = mem
 	t.Diagnostics.BatchReplicas = size
@@ -573,6 +579,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	if pt, ok, err := j.loadPart(name, hi-lo); err != nil || ok {
 		if ok {
 			j.advance(int64(hi-lo) * int64(j.p.Training.Steps+1))
+			j.observe(pt, lo)
 		}
 		return pt, err
 	}
@@ -625,7 +632,8 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		return StopCode(err) == Interrupted || errors.As(err, &store)
 	}
 	j.advance(int64(hi-lo) * int64(pt.Next))
-	if pt.Midway {
+	j.observe(pt, lo)
+	if pt.Midway && pt.Bad == nil {
 		if err := step(pt.Next - 1); stopped(err) {
 			return nil, err
 		} else if err != nil {
@@ -647,7 +655,13 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		}
 		pt.Bad = j.trouble(nw, n)
 		if err := nw.Err(); err != nil && pt.Bad == nil {
-			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
+			err = fmt.Errorf("dmft: step %d: %w", n, err)
+			if j.Observe == nil {
+				return nil, err
+			}
+			pt.failed = err
+			j.fail(n)
+			break
 		}
 		if pt.Bad != nil {
 			j.fail(n)
@@ -659,7 +673,8 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		}
 		pt.Next = n + 1
 		j.advance(int64(hi - lo))
-		if n == steps {
+		j.observe(pt, lo)
+		if n == steps || pt.Bad != nil {
 			break
 		}
 		if err := step(n); stopped(err) {

@@ -148,6 +148,10 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 				tr.TestLoss = append(tr.TestLoss, s.yt.eval(s.f[np:], all, nil, nil, 0))
 			}
 			tr.ReadoutNorm = append(tr.ReadoutNorm, s.regs[0][0]*s.regs[0][0])
+			if set.Observe != nil && set.Observe(tr.observation(i, n)) && n < steps {
+				tr.Status = *stoppedBy(0, n)
+				break
+			}
 		}
 		if set.Progress != nil {
 			set.Progress(int64(n+1), int64(steps+1))
@@ -178,7 +182,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 		}
 	}
 	if tr.Status.Early() {
-		if tr.Status.Advice == "" {
+		if tr.Status.Advice == "" && tr.Status.Code != Stopped {
 			j := job[float64]{p: p, pts: &points[float64]{Inputs: &arch.Inputs[float64]{Train: np}}}
 			tr.Status.Advice = j.diagnose(tr.Diagnostics.Lambda)
 		}

@@ -96,6 +96,9 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if s.Method == GradientIndependence && p.Training.Method.WeightDecay != 0 && p.Network.Depth != 1 {
 		return nil, errors.New("dmft: gradient independence follows the predictions by the NTK, which weight decay moves in other ways; use weight_decay 0 or another method")
 	}
+	if s.Observe != nil && s.Method != Lazy && s.Method != FrozenFeatures && (s.Method == LeadingOrder || p.Network.Depth == InfiniteDepth) {
+		return nil, errors.New("dmft: an observer is shown one network, and infinite depth and the leading order are extrapolated from several; observe those, or solve without")
+	}
 	switch {
 	case s.Error < 0 || math.IsNaN(s.Error):
 		return nil, fmt.Errorf("dmft: an error of f of %g to reach; it must be positive, or 0 to use the samples as they are", s.Error)
@@ -137,7 +140,7 @@ func solveToError(ctx context.Context, p *Problem, s Settings) (*Trajectory, err
 	var note string
 	for try := range tries {
 		tr, err := Solve(ctx, p, s)
-		if err != nil {
+		if err != nil || tr.Status.Code == Stopped {
 			return tr, err
 		}
 		got := tr.largestError()
