@@ -42,6 +42,7 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 		if p.Training.Centred {
 			o.rows += p.Units
 		}
+		var err error
 		if o.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), o.rows); err != nil {
 			return nil, err
 		}

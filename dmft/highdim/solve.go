@@ -173,6 +173,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 			src.m.gg = la.New[float64](p.Units, p.Units)
 		}
 		src.m.gphi = make([]float64, p.Units)
+		var err error
 		if src.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), dim); err != nil {
 			return nil, err
 		}
