@@ -297,17 +297,17 @@ func (p *piece) load(dec *gob.Decoder, n, noise int, sizes partSizes) error {
 
 // partSizes are the sizes that a part must have.
 type partSizes struct {
-	replicas, layers, rows, points, outputs int
-	steps, kept, kernelTimes                int // times: of the run, of f, of kernels,
-	twoTimes                                int // and of two-time kernels
-	f, pre, each, pairs                     int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
-	kernels, two, twoMost                   int // numbers: kernels of one time, two-time kernels without and with responses
+	replicas, layers, matrices, rows, points, outputs int
+	steps, kept, kernelTimes                          int // times: of the run, of f, of kernels,
+	twoTimes                                          int // and of two-time kernels
+	f, pre, each, pairs                               int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
+	kernels, two, twoMost                             int // numbers: kernels of one time, two-time kernels without and with responses
 }
 
 func (j *job[T]) sizes(replicas int) partSizes {
 	p, c, l := j.pts.Train, j.pts.outputs, j.p.Network.Depth
 	pc, t, n := p*c, len(j.kept), len(j.tsteps)
-	s := partSizes{replicas: replicas, layers: l, rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
+	s := partSizes{replicas: replicas, layers: l, matrices: j.p.Network.matrices(), rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
 		f: replicas * t * j.pts.All * c, pre: 2 * l * replicas * j.preSite * min(p, preactColumns), kernels: pc*pc + l*(p*p+pc*pc)}
 	q := min(pc, replicaRows)
 	s.each = replicas * len(evenly(j.Record.NTKReplicas, len(j.ksteps))) * q * q
@@ -336,7 +336,7 @@ func (p *piece) fits(s partSizes) bool {
 			return false
 		}
 	}
-	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.layers && p.Bad == nil && len(p.Align) == len(p.Move)
+	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.matrices && p.Bad == nil && len(p.Align) == len(p.Move)
 }
 
 // fits says whether the statistics are of at most so many replicas, and of numbers as many as one of the two sizes.
@@ -361,7 +361,7 @@ func (h *history) fits(s partSizes) bool {
 		}
 	}
 	for _, layers := range h.Known {
-		if len(layers) != s.layers-1 {
+		if len(layers) != s.matrices {
 			return false
 		}
 		for _, ranks := range layers {
@@ -687,7 +687,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	pt.Ranks, pt.Dropped = nw.ranks()
 	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
 		var hidden [][]*gaussian.Matrix
-		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() {
+		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() && j.p.Network.Blocks == nil { // whose matrices stand between one layer and the next
 			hidden = nw.conditioned()
 		}
 		for r := range nw.Replicas {
@@ -730,7 +730,7 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Steppe
 	switch {
 	case j.TangentKernel:
 		mode = byTangentKernel
-	case j.Conditioned && j.p.Network.Depth > 1:
+	case j.Conditioned && j.p.Network.matrices() > 0:
 		mode = perOutput
 	}
 	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, mode, j.Conditioned)
@@ -1072,6 +1072,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	// In floating point, since products of what a file may ask for do not fit into an int64.
 	np, c, d, all := float64(points), float64(outputs), float64(dim), float64(points+tests)
 	t, l, width, replicas := float64(e.Record.times(p)), float64(p.Network.Depth), float64(e.Width), float64(e.Replicas)
+	matrices := float64(p.Network.matrices())
 	var one T
 	word := 8.
 	if _, ok := any(one).(float32); ok {
@@ -1088,30 +1089,30 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	}
 	bias := 0.
 	if p.Network.Bias > 0 {
-		bias = l - 1
+		bias = matrices
 	}
 	back := np // columns of the gradient fields of every output by itself, where they are kept
 	switch {
 	case e.TangentKernel:
 		back = all
-	case !e.Conditioned || l == 1:
+	case !e.Conditioned || matrices == 0:
 		back = 0
 	}
 	state := rows * word * (regs*(cols+c+bias) + l*(3*all+np+c*back))
 	message := rows * word * (cols + c + bias) // the largest that a checkpoint encodes at once
 	if e.Conditioned {
 		rank := float64(guessRank(points, outputs, p.Training.Steps, e.Width)) * 3 / 2 // with room to grow
-		state += (l - 1) * rows * word * (regs + 5) * rank                             // two bases, their noise and what they have beside that of their sites, and what is learned in every register
+		state += matrices * rows * word * (regs + 5) * rank                            // two bases, their noise and what they have beside that of their sites, and what is learned in every register
 		pools := l                                                                     // of noise, forward and backward, over half of the sites
 		if p.Network.Kind == ResNet {
 			pools = 1
 		}
-		state += 2 * rows / 2 * 8 * min(width/2, max(pools, l-1)*rank+pools*(min(d, all)+16))
-		if l > 1 {
+		state += 2 * rows / 2 * 8 * min(width/2, max(pools, matrices)*rank+pools*(min(d, all)+16))
+		if matrices > 0 {
 			message = max(message, 4*width*8*rank)
 		}
-	} else if l > 1 {
-		state += (l - 1) * size * regs * width * width * word
+	} else if matrices > 0 {
+		state += matrices * size * regs * width * width * word
 		message = max(message, width*width*word)
 	}
 	fields, two := e.Record.twoTimeBytes(p, int64(rows))
@@ -1171,7 +1172,7 @@ func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	// Kernels of every layer, for every pair of outputs.
 	pc := points * outputs
 	kernels := float64(len(e.Record.kernelSteps(p))) * l * 2 * (points*points + pc*(pc+points)/2)
-	return float64(e.Replicas) * n * (evals*(perSite+(l-1)*hidden) + kernels)
+	return float64(e.Replicas) * n * (evals*(perSite+float64(p.Network.matrices())*hidden) + kernels)
 }
 
 const (
