@@ -225,15 +225,19 @@ func TestHuber(t *testing.T) {
 	}
 }
 
-// TestZeroValues: a network of which only the activation is given is a two-layer network, and a loss that is not given the squared loss, summed.
+// TestZeroValues: a network of which only the activation is given is a two-layer network, a loss that is not given the squared loss, summed, and a method of which only the learning rate is
+// given gradient descent on the full batch.
 func TestZeroValues(t *testing.T) {
 	p := ownProblem(dmft.TwoLayer, 1, 1, 1)
 	p.Training.Loss = dmft.Loss{Kind: dmft.MSE}
+	if p.Training.Method.Kind != ode.GD {
+		t.Fatal("another method")
+	}
 	theory, lazy, network := solveAndTrain(t, p)
 	for _, net := range []dmft.Network{{}, {Depth: 1}, {Kind: dmft.TwoLayer}} {
 		q := *p
 		net.Activation = p.Network.Activation
-		q.Network, q.Training.Loss = net, dmft.Loss{}
+		q.Network, q.Training.Loss, q.Training.Method.Kind = net, dmft.Loss{}, ""
 		zeroTheory, zeroLazy, zeroNetwork := solveAndTrain(t, &q)
 		if distanceOf(theory, zeroTheory) != 0 || distanceOf(lazy, zeroLazy) != 0 || distanceOf(network, zeroNetwork) != 0 {
 			t.Errorf("%+v differs", net)
@@ -263,6 +267,8 @@ func TestOwnRefused(t *testing.T) {
 		"use mse, logistic or":           func(p *dmft.Problem) { p.Training.Loss.Kind = "hinge" },
 		"depth 1, not 2":                 func(p *dmft.Problem) { p.Network.Kind, p.Network.Depth = "", 2 },
 		"at least one hidden layer":      func(p *dmft.Problem) { p.Network.Kind, p.Network.Depth = dmft.MLP, 0 },
+		"unknown activation \"\"":        func(p *dmft.Problem) { p.Network = dmft.Network{} },
+		"learning rate":                  func(p *dmft.Problem) { p.Training.Method = ode.Method{} },
 		"the activation mine has no param": func(p *dmft.Problem) {
 			p.Network.Activation = kernels.Custom("mine", ownTanh{})
 			p.Network.Activation.Parameter = 1
