@@ -54,6 +54,9 @@ type Settings struct {
 	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is dropped; 0 chooses it
 	// from Samples, so that what is dropped matters less than the sampling error.
 	Tolerance float64
+	// Matrix, if it is set, is given every hidden weight matrix of every replica when it is drawn and returns the one to train with: the same, one that wraps it, or another. It is called by
+	// several goroutines at once. Of matrices that are not of package gaussian, Diagnostics.Ranks and responses are not known.
+	Matrix func(replica int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error)
 	Run
 
 	prefix string // of the names of stored parts
@@ -451,7 +454,12 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		Init: func(block int) (arch.Init[float64], error) {
 			x := &conditioned{seed: s.Seed, block: block, sites: width, copies: copies, limit: limit, tol: tol, noResponse: s.Method == GradientIndependence}
 			x.strict = deep && limit < 0 && !s.last && s.Blocks == 0
-			return x, nil
+			if s.Matrix == nil {
+				return x, nil
+			}
+			return arch.WithMatrix(x, func(m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
+				return s.Matrix(block, m, w)
+			}), nil
 		},
 	}
 	return e, d, nil

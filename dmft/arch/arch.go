@@ -179,6 +179,32 @@ type Init[T field.Float] interface {
 	Kept() []field.Keeper
 }
 
+// WithMatrix is an Init that draws as another one does, but for its weight matrices, which are what f makes of those: f may return them, wrap them or make its own. An f that is nil
+// changes nothing.
+func WithMatrix[T field.Float](init Init[T], f func(m Spec, w field.Matrix[T]) (field.Matrix[T], error)) Init[T] {
+	if f == nil {
+		return init
+	}
+	return withMatrix[T]{init, f}
+}
+
+type withMatrix[T field.Float] struct {
+	Init[T]
+	f func(m Spec, w field.Matrix[T]) (field.Matrix[T], error)
+}
+
+// Matrix implements Init.
+func (x withMatrix[T]) Matrix(m Spec) (field.Matrix[T], error) {
+	w, err := x.Init.Matrix(m)
+	if err != nil {
+		return nil, err
+	}
+	if w, err = x.f(m, w); err == nil && w == nil {
+		err = fmt.Errorf("arch: no weight matrix %d was made", m.Index)
+	}
+	return w, err
+}
+
 // A Spec says which weight matrix an Init is to make.
 type Spec struct {
 	Index      int // in the order of the blocks, from 1
