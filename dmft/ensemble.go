@@ -16,6 +16,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
@@ -66,7 +67,7 @@ type Store interface {
 
 // Ensemble is a set of independent replicas of one network: seeds of a finite network, or blocks of sites of the theory.
 // [Train] trains them in batches, each a unit of parallel work and of resuming.
-type Ensemble[T la.Float] struct {
+type Ensemble[T field.Float] struct {
 	Name     string // of its parts in the store
 	Width    int    // neurons or sites of a replica
 	Replicas int
@@ -458,7 +459,7 @@ func (j *job[T]) finish(b int, p *piece) {
 // Train trains every replica of an ensemble and collects their statistics. The result does not depend on GOMAXPROCS, nor on
 // where a run with a Store was interrupted and resumed. A run that diverges returns the Trajectory up to there
 // and a *StopError; one that its observer stops the Trajectory and no error.
-func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
+func Train[T field.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err

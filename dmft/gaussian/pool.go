@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas64"
 
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/random"
 )
@@ -22,24 +23,24 @@ type Pool struct {
 	rows   int // distinct sites
 	copies int
 	period int
-	limit  int             // columns that are matched at most, with the fields beside them; none at all when it is zero
-	z      la.Mat[float64] // matched columns, orthonormal to each other and of mean zero, rows × capacity
-	n      int             // of them
-	all    int             // columns drawn
-	plain  int             // of them, those that are not orthogonal to all that were drawn before
-	epoch  int             // how often matching or copies were given up
-	even   la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
-	r      []float64       // scratch
+	limit  int                // columns that are matched at most, with the fields beside them; none at all when it is zero
+	z      field.Mat[float64] // matched columns, orthonormal to each other and of mean zero, rows × capacity
+	n      int                // of them
+	all    int                // columns drawn
+	plain  int                // of them, those that are not orthogonal to all that were drawn before
+	epoch  int                // how often matching or copies were given up
+	even   field.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
+	r      []float64          // scratch
 	strict bool
 }
 
 // beside is what fields have beyond the noise of a pool: together they span what new noise must be orthogonal to. Several can share a pool.
 type beside struct {
-	E     la.Mat[float64] // orthonormal columns, orthogonal to the noise and of mean zero, distinct sites × capacity
-	N     int             // of them
-	From  int             // fields that they came from
-	Seen  int             // columns of noise that they are orthogonal to
-	Epoch int             // of the pool
+	E     field.Mat[float64] // orthonormal columns, orthogonal to the noise and of mean zero, distinct sites × capacity
+	N     int                // of them
+	From  int                // fields that they came from
+	Seen  int                // columns of noise that they are orthogonal to
+	Epoch int                // of the pool
 }
 
 // ErrFull is the error of a strict pool that is asked for more columns than it can match.
@@ -70,7 +71,7 @@ func (p *Pool) Even(k int) {
 }
 
 // Draw returns k more columns over all sites.
-func (p *Pool) Draw(k int) (la.Mat[float64], error) {
+func (p *Pool) Draw(k int) (field.Mat[float64], error) {
 	dst := la.New[float64](p.copies*p.rows, k)
 	m := max(min(k, p.limit-p.n), 0)
 	if m < k && p.strict {
@@ -90,7 +91,7 @@ func (p *Pool) Draw(k int) (la.Mat[float64], error) {
 // the noise have an error.
 //
 // In a pool that matches nothing columns are normal numbers less their part along q: conditioned as the elements of a matrix of as many rows as sites are. In others their mean square is one.
-func (p *Pool) drawBeside(dst la.Mat[float64], b *beside, q la.Mat[float64]) error {
+func (p *Pool) drawBeside(dst field.Mat[float64], b *beside, q field.Mat[float64]) error {
 	k, fits := dst.Cols, false
 	for p.limit > 0 {
 		p.admit(b, q)
@@ -149,7 +150,7 @@ func (p *Pool) unfold() {
 }
 
 // numbers fills the distinct sites of new columns with independent normal numbers.
-func (p *Pool) numbers(dst la.Mat[float64]) {
+func (p *Pool) numbers(dst field.Mat[float64]) {
 	for i := range p.rows {
 		row, n := dst.Row(i), 0
 		if p.even.Cols > 0 {
@@ -164,7 +165,7 @@ func (p *Pool) numbers(dst la.Mat[float64]) {
 }
 
 // mirror fills the copies of the distinct sites.
-func (p *Pool) mirror(dst la.Mat[float64]) {
+func (p *Pool) mirror(dst field.Mat[float64]) {
 	for c := 1; c < p.copies; c++ {
 		sign := p.sign(c)
 		for i := range p.rows {
@@ -180,7 +181,7 @@ func (p *Pool) mirror(dst la.Mat[float64]) {
 func (p *Pool) sign(c int) float64 { return float64(1 - 2*(c/p.period%2)) }
 
 // match makes columns over the distinct sites orthonormal, and orthogonal to the noise, to what is beside it and to the constant, and takes them into the noise.
-func (p *Pool) match(add la.Mat[float64], b *beside) error {
+func (p *Pool) match(add field.Mat[float64], b *beside) error {
 	if add.Cols == 0 {
 		return nil
 	}
@@ -208,7 +209,7 @@ func (p *Pool) match(add la.Mat[float64], b *beside) error {
 // admit takes the fields q into b that were not there yet, and what noise has been drawn for others out of it.
 //
 // Noise that is the same in all copies up to signs has ⟨z q⟩ = ⟨z q̄⟩ with the average q̄ of q over copies with those signs, over distinct sites.
-func (p *Pool) admit(b *beside, q la.Mat[float64]) {
+func (p *Pool) admit(b *beside, q field.Mat[float64]) {
 	if b.Epoch != p.epoch {
 		b.N, b.From, b.Epoch = 0, 0, p.epoch
 	}
@@ -231,7 +232,7 @@ func (p *Pool) admit(b *beside, q la.Mat[float64]) {
 	}
 	k, first := q.Cols-b.From, b.N
 	if b.E.Rows != p.rows {
-		b.E = la.Mat[float64]{}
+		b.E = field.Mat[float64]{}
 	}
 	b.E = widen(b.E, p.rows, b.N, b.N+k)
 	add := b.E.Slice(0, p.rows, b.N, b.N+k)
@@ -286,7 +287,7 @@ func meanSquare(x []float64) float64 {
 }
 
 // normalise makes the mean squares of columns one, where they are not nothing.
-func normalise(z la.Mat[float64]) {
+func normalise(z field.Mat[float64]) {
 	scale := make([]float64, z.Cols)
 	for i := range z.Rows {
 		for j, v := range z.Row(i) {
@@ -330,7 +331,7 @@ func (p *Pool) Save(enc *gob.Encoder) error {
 func (p *Pool) Load(dec *gob.Decoder) error {
 	var state []byte
 	var n []int
-	var even, z la.Mat[float64]
+	var even, z field.Mat[float64]
 	for _, v := range []any{&state, &n, &even, &z} {
 		if err := dec.Decode(v); err != nil {
 			return err
