@@ -16,7 +16,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// TestBlocksOfKinds: a list of the blocks that a kind of network is made of is that network, bit for bit, in every method.
+// TestBlocksOfKinds: a list of the blocks that a kind of network is made of is that network, bit for bit, in every
+// method.
 func TestBlocksOfKinds(t *testing.T) {
 	tanh := kernels.Activation{Name: "tanh"}
 	relu := kernels.Activation{Name: "relu"}
@@ -62,7 +63,8 @@ func TestBlocksOfKinds(t *testing.T) {
 	}
 }
 
-// mixed is an architecture that no kind is: two products in a row, a branch of two layers, different activations, a matrix before the readout.
+// mixed is an architecture that no kind is: two products in a row, a branch of two layers, different activations, a
+// matrix before the readout.
 func mixed() []arch.Block {
 	act := func(name string) arch.Block { return arch.Activation{Function: kernels.Activation{Name: name}} }
 	return []arch.Block{
@@ -70,8 +72,9 @@ func mixed() []arch.Block {
 	}
 }
 
-// TestMixedBlocks: theory and wide networks of a mixed architecture agree within six standard errors and a bias of order 1/N, in predictions and in the kernels of its four layers; with
-// learning so slow that nothing but the start matters the theory is the lazy one.
+// TestMixedBlocks: theory and wide networks of a mixed architecture agree within six standard errors and a bias of
+// order 1/N, in predictions and in the kernels of its four layers; with learning so slow that nothing but the start
+// matters the theory is the lazy one.
 func TestMixedBlocks(t *testing.T) {
 	p := deep(dmft.MLP, 3, "tanh", 1, gaussianData(5, 3, 1, 3, 1), ode.Method{LearningRate: 0.02}, 12)
 	p.Network = dmft.Network{Blocks: mixed(), Bias: 0.2}
@@ -119,7 +122,8 @@ func TestMixedBlocks(t *testing.T) {
 	}
 }
 
-// TestBlocksResume: a list of blocks, whose matrices are more than its layers, goes on from a checkpoint with the same bits, two-time kernels included.
+// TestBlocksResume: a list of blocks, whose matrices are more than its layers, goes on from a checkpoint with the same
+// bits, two-time kernels included.
 func TestBlocksResume(t *testing.T) {
 	p := deep(dmft.MLP, 3, "tanh", 1, gaussianData(5, 2, 1, 3, 1), ode.Method{LearningRate: 0.02}, 6)
 	p.Network = dmft.Network{Blocks: mixed()}

@@ -229,8 +229,8 @@ func TestHuber(t *testing.T) {
 	}
 }
 
-// TestZeroValues: a network of which only the activation is given is a two-layer network, a loss that is not given the squared loss, summed, and a method of which only the learning rate is
-// given gradient descent on the full batch.
+// TestZeroValues: a network of which only the activation is given is a two-layer network, a loss that is not given the
+// squared loss, summed, and a method of which only the learning rate is given gradient descent on the full batch.
 func TestZeroValues(t *testing.T) {
 	p := ownProblem(dmft.TwoLayer, 1, 1, 1)
 	p.Training.Loss = dmft.Loss{Kind: dmft.MSE}
@@ -319,7 +319,8 @@ func (m counted) Mul(r int, dst, x field.Mat[float64]) {
 	m.Matrix.Mul(r, dst, x)
 }
 
-// TestOwnMatrix: a matrix that wraps another changes no bit of theory and networks, every product goes through it; one that is not made is an error.
+// TestOwnMatrix: a matrix that wraps another changes no bit of theory and networks, every product goes through it; one
+// that is not made is an error.
 func TestOwnMatrix(t *testing.T) {
 	p := ownProblem(dmft.MLP, 3, 1, 1)
 	theory, _, networks := solveAndTrain(t, p)

@@ -242,8 +242,8 @@ func TestDeepDeterminism(t *testing.T) {
 	}
 }
 
-// TestDeepCoverage: the stated error bars cover: over 100 seeds, 95 % intervals of f contain the reference between 90 and 99 times, at every one of a few
-// times and points. Errors fall as S^{−1/2}.
+// TestDeepCoverage: the stated error bars cover: over 100 seeds, 95 % intervals of f contain the reference between 90
+// and 99 times, at every one of a few times and points. Errors fall as S^{−1/2}.
 func TestDeepCoverage(t *testing.T) {
 	if !extended {
 		t.Skip("set DMFT_EXTENDED=1")

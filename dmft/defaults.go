@@ -3,8 +3,8 @@ package dmft
 import "github.com/seed39b58f2d/dmft/dmft/arch"
 
 // WithDefaults returns the problem with what its zero values mean spelled out: a network without a kind is a two-layer
-// network, of depth 1, or what its blocks say, of as many layers as they have, and a loss without one the squared loss. It returns the problem itself when there is nothing to
-// spell out.
+// network, of depth 1, or what its blocks say, of as many layers as they have, and a loss without one the squared loss.
+// It returns the problem itself when there is nothing to spell out.
 func (p *Problem) WithDefaults() *Problem {
 	q := *p
 	n := &q.Network

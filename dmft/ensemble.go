@@ -688,7 +688,8 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	pt.Ranks, pt.Dropped = nw.ranks()
 	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
 		var hidden [][]*gaussian.Matrix
-		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() && j.p.Network.Blocks == nil { // whose matrices stand between one layer and the next
+		// Matrices of a list of blocks need not stand between one layer and the next.
+		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() && j.p.Network.Blocks == nil {
 			hidden = nw.conditioned()
 		}
 		for r := range nw.Replicas {

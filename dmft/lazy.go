@@ -79,7 +79,8 @@ func (s *lazyState) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, error) {
 	m := p.Training.Method
 	if m.WeightDecay != 0 && p.Network.Blocks != nil {
-		return nil, errors.New("dmft: with weight decay the lazy kernel of a network given by blocks changes in time in a way that is not known; use weight_decay 0, a kind of network or the full method")
+		return nil, errors.New("dmft: with weight decay the lazy kernel of a network given by blocks changes in time in a way " +
+			"that is not known; use weight_decay 0, a kind of network or the full method")
 	}
 	if m.WeightDecay != 0 && !p.Network.Activation.Homogeneous() {
 		return nil, fmt.Errorf("dmft: with weight decay the lazy kernel of %s changes in time (the preactivations shrink); use the full method, or weight_decay 0, or an activation homogeneous of degree one", p.Network.Activation)

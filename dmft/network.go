@@ -81,7 +81,8 @@ func newNetwork[T field.Float](p *Problem, pts *points[T], replicas, width int, 
 	return nw
 }
 
-// ranked is a matrix that knows how many directions it has seen, forward and backward, and the largest mean square that was dropped.
+// ranked is a matrix that knows how many directions it has seen, forward and backward, and the largest mean square that
+// was dropped.
 type ranked interface {
 	Ranks() (forward, backward int, dropped float64)
 }

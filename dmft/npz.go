@@ -15,8 +15,9 @@ const (
 	Seeds  ReplicaKind = "seeds"  // of finite networks
 )
 
-// WriteNPZ writes a trajectory as numpy's .npz, in the format of theory.npz and simulation-N<width>.npz in the run folders of the command: arrays time, loss, f, … as far as they
-// were recorded, and f_blocks or f_seeds, … of single replicas. The file is complete or not there. It does not hold Status and Diagnostics.
+// WriteNPZ writes a trajectory as numpy's .npz, in the format of theory.npz and simulation-N<width>.npz in the run
+// folders of the command: arrays time, loss, f, … as far as they were recorded, and f_blocks or f_seeds, … of single
+// replicas. The file is complete or not there. It does not hold Status and Diagnostics.
 func (t *Trajectory) WriteNPZ(path string, replicas ReplicaKind) error {
 	if replicas != Blocks && replicas != Seeds {
 		return fmt.Errorf("dmft: replicas of a file are %s or %s, not %q", Blocks, Seeds, replicas)
@@ -98,7 +99,8 @@ func (t *Trajectory) arrays(replicas string) []npy.Named {
 	return out
 }
 
-// ReadNPZ reads a trajectory that [Trajectory.WriteNPZ] or the command wrote. A file that is damaged, or is something else, is an error; an error of the file system is wrapped.
+// ReadNPZ reads a trajectory that [Trajectory.WriteNPZ] or the command wrote. A file that is damaged, or is something
+// else, is an error; an error of the file system is wrapped.
 func ReadNPZ(path string) (*Trajectory, error) {
 	m, err := npy.ReadNPZ(path)
 	if err != nil {

@@ -7,8 +7,10 @@ type Observation struct {
 	Replica int     // number of the block of sites or of the network, from 0
 	Step    int     // number of the step, from 0
 	Time    float64 // as in Trajectory.Time
-	// Quantities are those recorded at this step, under the names that arrays have in a file (see [Trajectory.WriteNPZ]): loss, f (P×C), readout_norm and, with test points, test_loss
-	// and f_test (Pt×C); of high-dimensional data loss, test_loss, test_loss_parts, overlaps, gram, readout and moments, of one step each. They must not be changed or kept.
+	// Quantities are those recorded at this step, under the names that arrays have in a file (see
+	// [Trajectory.WriteNPZ]): loss, f (P×C), readout_norm and, with test points, test_loss and f_test (Pt×C); of
+	// high-dimensional data loss, test_loss, test_loss_parts, overlaps, gram, readout and moments, of one step each.
+	// They must not be changed or kept.
 	Quantities map[string][]float64
 }
 
@@ -28,13 +30,17 @@ func (o *Observation) F() []float64 { return o.Quantities["f"] }
 
 // An Observer is shown every replica at every recorded step (see Record.Every) and says whether to stop.
 //
-// A stop at step n of any replica ends the run there for all of them: every replica is trained to step n, the Trajectory has the recorded times up to n, its Status is [Stopped], and
-// there is no error. When several replicas are stopped, the earliest step counts; at the last step there is nothing to stop. So the result depends on the answers alone and not on
-// the number of workers, provided that what is answered of a replica depends on observations of this replica.
+// A stop at step n of any replica ends the run there for all of them: every replica is trained to step n, the
+// Trajectory has the recorded times up to n, its Status is [Stopped], and there is no error. When several replicas are
+// stopped, the earliest step counts; at the last step there is nothing to stop. So the result depends on the answers
+// alone and not on the number of workers, provided that what is answered of a replica depends on observations of this
+// replica.
 //
-// The steps of one replica are shown in order, one after the other. Different replicas may be shown at the same time by several goroutines, and some of them at steps later than the
-// one at which another is stopped. A run that goes on from a Store shows what it had recorded before, too, so that observers need not be kept. A run that begins again, with more
-// sites, begins at step 0. Observers change nothing of what is computed. Methods that extrapolate from several networks (infinite depth, leading order) refuse them.
+// The steps of one replica are shown in order, one after the other. Different replicas may be shown at the same time by
+// several goroutines, and some of them at steps later than the one at which another is stopped. A run that goes on from
+// a Store shows what it had recorded before, too, so that observers need not be kept. A run that begins again, with
+// more sites, begins at step 0. Observers change nothing of what is computed. Methods that extrapolate from several
+// networks (infinite depth, leading order) refuse them.
 type Observer func(o *Observation) (stop bool)
 
 // stoppedBy is the status of a run that its observer stopped.
@@ -59,11 +65,13 @@ func (j *job[T]) observe(pt *piece, lo int) {
 		for r := range len(pt.Loss) / t {
 			o.Replica = lo + r
 			f := pt.F[(r*t+i)*all*c : (r*t+i+1)*all*c]
-			o.Quantities["loss"], o.Quantities["f"], o.Quantities["readout_norm"] = pt.Loss[r*t+i:][:1], f[:p*c], pt.Norm[r*t+i:][:1]
+			o.Quantities["f"] = f[:p*c]
+			o.Quantities["loss"], o.Quantities["readout_norm"] = pt.Loss[r*t+i:][:1], pt.Norm[r*t+i:][:1]
 			if all > p {
 				o.Quantities["test_loss"], o.Quantities["f_test"] = pt.Test[r*t+i:][:1], f[p*c:]
 			}
-			if j.Observe(&o) && o.Step < j.p.Training.Steps && pt.Bad == nil { // the others of the part are shown the step as well
+			stop := j.Observe(&o) && o.Step < j.p.Training.Steps
+			if stop && pt.Bad == nil { // the others of the part are shown the step as well
 				pt.Bad = stoppedBy(o.Replica, o.Step)
 				j.fail(o.Step)
 			}
@@ -73,15 +81,17 @@ func (j *job[T]) observe(pt *piece, lo int) {
 
 // observation shows a trajectory that has no replicas at a time that was recorded last.
 func (t *Trajectory) observation(i, step int) *Observation {
-	o := &Observation{Step: step, Time: t.Time[i], Quantities: map[string][]float64{"loss": t.Loss[i : i+1], "f": t.F.At(i).Data, "readout_norm": t.ReadoutNorm[i : i+1]}}
+	o := &Observation{Step: step, Time: t.Time[i], Quantities: map[string][]float64{
+		"loss": t.Loss[i : i+1], "f": t.F.At(i).Data, "readout_norm": t.ReadoutNorm[i : i+1],
+	}}
 	if !t.FTest.Empty() {
 		o.Quantities["test_loss"], o.Quantities["f_test"] = t.TestLoss[i:i+1], t.FTest.At(i).Data
 	}
 	return o
 }
 
-// Sooner says whether a replica that ended with status s ends a run before one that ended with t: by the earlier step, at the same step by its observer, which was asked before
-// anything could go wrong at the next.
+// Sooner says whether a replica that ended with status s ends a run before one that ended with t: by the earlier step,
+// at the same step by its observer, which was asked before anything could go wrong at the next.
 func (s Status) Sooner(t Status) bool {
 	return !t.Early() || s.Step < t.Step || s.Step == t.Step && s.Code == Stopped && t.Code != Stopped
 }

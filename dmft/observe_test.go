@@ -52,7 +52,8 @@ func replicas(t *dmft.Trajectory, of, mean dmft.Array) dmft.Array {
 	return of
 }
 
-// TestObserverSees: an observer that never stops changes no bit, and sees of every replica what the trajectory holds of it, at every recorded step, once and in order.
+// TestObserverSees: an observer that never stops changes no bit, and sees of every replica what the trajectory holds of
+// it, at every recorded step, once and in order.
 func TestObserverSees(t *testing.T) {
 	for name, run := range observed() {
 		t.Run(name, func(t *testing.T) {
@@ -138,8 +139,8 @@ func prefix(t *testing.T, short, long *dmft.Trajectory, times int) {
 	}
 }
 
-// TestObserverStops: a stop ends the run for all replicas at the first step at which one is stopped, with the bits of the whole run by then, for any number of workers, and
-// wherever it was interrupted before.
+// TestObserverStops: a stop ends the run for all replicas at the first step at which one is stopped, with the bits of
+// the whole run by then, for any number of workers, and wherever it was interrupted before.
 func TestObserverStops(t *testing.T) {
 	for name, run := range observed() {
 		t.Run(name, func(t *testing.T) {
@@ -283,8 +284,8 @@ func (b *brittle) Matrix(m arch.Spec) (field.Matrix[float64], error) {
 	return &brittleMatrix{arch.NewDense(b.fill(field.New[float64](m.Rows, m.Cols))), b.after, b.replica == b.bad}, nil
 }
 
-// TestObserverBeforeFailure: an error at a step after the one at which another replica is stopped never happened, whatever the number of workers and the order of replicas, and one at that step
-// or before is an error.
+// TestObserverBeforeFailure: an error at a step after the one at which another replica is stopped never happened,
+// whatever the number of workers and the order of replicas, and one at that step or before is an error.
 func TestObserverBeforeFailure(t *testing.T) {
 	p := deep(dmft.MLP, 2, "tanh", 1, gaussianData(4, 3, 0, 3, 1), ode.Method{LearningRate: 0.01}, 12)
 	const failing = 6 // of one product a step: gradient descent takes the fields that are recorded

@@ -156,11 +156,13 @@ func (n Network) validateBlocks() error {
 		return fmt.Errorf("dmft: network: %w", err)
 	}
 	if n.Activation.Name != "" || n.Branch != (Branch{}) {
-		return errors.New("dmft: activations and branches of a list of blocks are blocks of it; leave out those of the network")
+		return errors.New("dmft: activations and branches of a list of blocks are blocks of it; " +
+			"leave out those of the network")
 	}
 	layers := arch.Layers(n.Blocks)
 	if layers == 0 {
-		return errors.New("dmft: blocks without an activation make no hidden layer; for a linear network give the activation linear")
+		return errors.New("dmft: blocks without an activation make no hidden layer; " +
+			"for a linear network give the activation linear")
 	}
 	if n.Depth != 0 && n.Depth != layers {
 		return fmt.Errorf("dmft: a depth of %d and blocks of %d layers; leave out the depth", n.Depth, layers)
@@ -176,7 +178,8 @@ func (n Network) matrices() int {
 	return max(n.Depth, 1) - 1
 }
 
-// every says whether all activations have a property. Of blocks that do not say which they have, that is not known, and so false.
+// every says whether all activations have a property. Of blocks that do not say which they have, that is not known, and
+// so false.
 func (n Network) every(has func(kernels.Activation) bool) bool {
 	if n.Blocks == nil {
 		return has(n.Activation)

@@ -45,15 +45,17 @@ const (
 
 // Network is an architecture. Its zero value, with an activation, is a two-layer network.
 type Network struct {
-	Kind       Kind
-	Depth      int // number of hidden layers L; 0 is 1 for a two-layer network, and for a list of blocks the number of its layers
+	Kind Kind
+	// Depth is the number of hidden layers L; 0 is 1 for a two-layer network, and what they have for a list of blocks.
+	Depth      int
 	Activation kernels.Activation
 	Branch     Branch  // of a ResNet
 	Bias       float64 // σ_b, the scale of trained biases in every hidden layer; 0 is none
 
-	// Blocks are any architecture between the input layer, whose biases are those of Bias, and the readout, in place of Depth, Activation and Branch: blocks of package arch, or of one's own.
-	// Layer ℓ of a Trajectory is the ℓ-th activation: Φ^ℓ and G^ℓ are of its output and its input. Solve with all its methods and finite.Train take them; without them are the lazy limit
-	// with weight decay, responses between two times, and package fluctuation.
+	// Blocks are any architecture between the input layer, whose biases are those of Bias, and the readout, in place of
+	// Depth, Activation and Branch: blocks of package arch, or of one's own. Layer ℓ of a Trajectory is the ℓ-th
+	// activation: Φ^ℓ and G^ℓ are of its output and its input. Solve with all its methods and finite.Train take them;
+	// without them are the lazy limit with weight decay, responses between two times, and package fluctuation.
 	Blocks []arch.Block
 }
 

@@ -54,8 +54,9 @@ type Settings struct {
 	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is dropped; 0 chooses it
 	// from Samples, so that what is dropped matters less than the sampling error.
 	Tolerance float64
-	// Matrix, if it is set, is given every hidden weight matrix of every replica when it is drawn and returns the one to train with: the same, one that wraps it, or another. It is called by
-	// several goroutines at once. Of matrices that are not of package gaussian, Diagnostics.Ranks and responses are not known.
+	// Matrix, if it is set, is given every hidden weight matrix of every replica when it is drawn and returns the one
+	// to train with: the same, one that wraps it, or another. It is called by several goroutines at once. Of matrices
+	// that are not of package gaussian, Diagnostics.Ranks and responses are not known.
 	Matrix func(replica int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error)
 	Run
 
@@ -100,8 +101,9 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if s.Method == GradientIndependence && p.Training.Method.WeightDecay != 0 && (p.Network.Depth == InfiniteDepth || p.Network.matrices() > 0) {
 		return nil, errors.New("dmft: gradient independence follows the predictions by the NTK, which weight decay moves in other ways; use weight_decay 0 or another method")
 	}
-	if s.Observe != nil && s.Method != Lazy && s.Method != FrozenFeatures && (s.Method == LeadingOrder || p.Network.Depth == InfiniteDepth) {
-		return nil, errors.New("dmft: an observer is shown one network, and infinite depth and the leading order are extrapolated from several; observe those, or solve without")
+	if s.Observe != nil && (s.Method == LeadingOrder || p.Network.Depth == InfiniteDepth) {
+		return nil, errors.New("dmft: an observer is shown one network, and infinite depth and the leading order are " +
+			"extrapolated from several; observe those, or solve without")
 	}
 	switch {
 	case s.Error < 0 || math.IsNaN(s.Error):

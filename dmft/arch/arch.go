@@ -120,7 +120,8 @@ func Validate(blocks []Block) error {
 // nonlinear is a block that says which activations are in it.
 type nonlinear interface{ Activations() []kernels.Activation }
 
-// Activations are those of a list of blocks, in order; ok is false when a block does not say, by a method Activations() []kernels.Activation, which it has.
+// Activations are those of a list of blocks, in order; ok is false when a block does not say, by a method Activations()
+// []kernels.Activation, which it has.
 func Activations(blocks []Block) (phi []kernels.Activation, ok bool) {
 	for _, b := range blocks {
 		if r, is := b.(Residual); is {
@@ -140,7 +141,8 @@ func Activations(blocks []Block) (phi []kernels.Activation, ok bool) {
 	return phi, true
 }
 
-// Layers are how many layers of a list of valid blocks are recorded: one for every activation, those of branches included.
+// Layers are how many layers of a list of valid blocks are recorded: one for every activation, those of branches
+// included.
 func Layers(blocks []Block) int {
 	one := mat.NewDense(1, 1, []float64{1})
 	in, err := NewInputs[float64](one, nil, InputSpace)
@@ -179,8 +181,8 @@ type Init[T field.Float] interface {
 	Kept() []field.Keeper
 }
 
-// WithMatrix is an Init that draws as another one does, but for its weight matrices, which are what f makes of those: f may return them, wrap them or make its own. An f that is nil
-// changes nothing.
+// WithMatrix is an Init that draws as another one does, but for its weight matrices, which are what f makes of those: f
+// may return them, wrap them or make its own. An f that is nil changes nothing.
 func WithMatrix[T field.Float](init Init[T], f func(m Spec, w field.Matrix[T]) (field.Matrix[T], error)) Init[T] {
 	if f == nil {
 		return init

@@ -3,8 +3,9 @@
 //
 //	set, err := data.Load(data.Spec{Source: "digits", Classes: []int{0, 1}, Train: 16, Test: 64, Seed: 1}, ".")
 //
-// A description gives the same points on every machine; the training set does not depend on the size of the test set. [Set.Data] are the points
-// as a dmft.Problem takes them. Points of one's own need none of this; [Normalize] and [Encode] prepare them in the same ways.
+// A description gives the same points on every machine; the training set does not depend on the size of the test set.
+// [Set.Data] are the points as a dmft.Problem takes them. Points of one's own need none of this; [Normalize] and
+// [Encode] prepare them in the same ways.
 package data
 
 import (
@@ -396,8 +397,8 @@ func checkNormalize(how string) error {
 	return fail("normalize", "unknown normalisation %q; use none, sphere or standard", how)
 }
 
-// Normalize changes inputs, one point a row, in place, each a *mat.Dense or a *sparse.CSR; test inputs, of which nil is none, by the statistics of the
-// training inputs:
+// Normalize changes inputs, one point a row, in place, each a *mat.Dense or a *sparse.CSR; test inputs, of which nil is
+// none, by the statistics of the training inputs:
 //
 //	sphere    every point has |x|² = D
 //	standard  every column has mean zero, and all together variance one

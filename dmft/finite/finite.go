@@ -37,8 +37,9 @@ type Settings struct {
 	Seed      uint64     // of their random streams
 	Precision Precision  // Float64
 	Space     dmft.Space // the cheaper one
-	// Matrix, if it is set, is given every hidden weight matrix of every network when it is drawn and returns the one to train with: the same, one that wraps it, or another. It is called
-	// by several goroutines at once. In float64 only.
+	// Matrix, if it is set, is given every hidden weight matrix of every network when it is drawn and returns the one
+	// to train with: the same, one that wraps it, or another. It is called by several goroutines at once. In float64
+	// only.
 	Matrix func(seed int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error)
 	dmft.Run
 }
@@ -53,7 +54,9 @@ func Train(ctx context.Context, p *dmft.Problem, s Settings) (*dmft.Trajectory, 
 			init := e.Init
 			e.Init = func(seed int) (arch.Init[float64], error) {
 				x, err := init(seed)
-				return arch.WithMatrix(x, func(m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) { return s.Matrix(seed, m, w) }), err
+				return arch.WithMatrix(x, func(m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
+					return s.Matrix(seed, m, w)
+				}), err
 			}
 		}
 		return dmft.Train(ctx, p, e)

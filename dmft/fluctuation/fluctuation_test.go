@@ -251,8 +251,9 @@ func BenchmarkTwoLayer(b *testing.B) {
 	}
 }
 
-// TestLateDirections: late in training, when the variance of f is a hundredth of its largest, the default tolerance still keeps all directions that matter, for a kink as for smooth activations: a tolerance a hundred
-// times smaller, on the same sites, changes it by less than three per cent (1e-4 by twelve for relu).
+// TestLateDirections: late in training, when the variance of f is a hundredth of its largest, the default tolerance
+// still keeps all directions that matter, for a kink as for smooth activations: a tolerance a hundred times smaller, on
+// the same sites, changes it by less than three per cent (1e-4 by twelve for relu).
 func TestLateDirections(t *testing.T) {
 	const steps = 60
 	for _, a := range []string{kernels.TanhName, kernels.ReLUName} {

@@ -28,8 +28,9 @@ type Settings struct {
 	// Step is the size of the perturbations whose effects are measured, in standard deviations of a network of width one: a width of Step⁻² has fluctuations of this
 	// size. 0 is 1e-3 for smooth activations and 0.2 for those with a kink, which enough sites must cross.
 	Step float64
-	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0 is 1e-5. What is dropped is not forgotten as f is learned, and so counts for more
-	// late in training, when the variance has fallen to a small part of its largest value.
+	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0
+	// is 1e-5. What is dropped is not forgotten as f is learned, and so counts for more late in training, when the
+	// variance has fallen to a small part of its largest value.
 	Tolerance float64
 	// Kernels and Covariance are at how many times, evenly spaced from first to last, fluctuations of kernels and covariances of predictions between times are kept.
 	Kernels, Covariance int

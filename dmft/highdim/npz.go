@@ -36,8 +36,8 @@ func counts(t *Trajectory) []numbered {
 	return []numbered{{"dimension", &t.Dimension}, {"samples", &t.Samples}, {"replicas", &t.Replicas}}
 }
 
-// WriteNPZ writes a trajectory as numpy's .npz, in the format of theory.npz and simulation-D<dimension>.npz in the run folders of the command. The file is
-// complete or not there. It does not hold Status, Diagnostics and AlignmentStep.
+// WriteNPZ writes a trajectory as numpy's .npz, in the format of theory.npz and simulation-D<dimension>.npz in the run
+// folders of the command. The file is complete or not there. It does not hold Status, Diagnostics and AlignmentStep.
 func (t *Trajectory) WriteNPZ(path string, replicas dmft.ReplicaKind) error {
 	if replicas != dmft.Blocks && replicas != dmft.Seeds {
 		return fmt.Errorf("highdim: replicas of a file are %s or %s, not %q", dmft.Blocks, dmft.Seeds, replicas)
@@ -61,7 +61,8 @@ func (t *Trajectory) WriteNPZ(path string, replicas dmft.ReplicaKind) error {
 	return nil
 }
 
-// ReadNPZ reads a trajectory that [Trajectory.WriteNPZ] or the command wrote. A file that is damaged, or is something else, is an error; an error of the file system is wrapped.
+// ReadNPZ reads a trajectory that [Trajectory.WriteNPZ] or the command wrote. A file that is damaged, or is something
+// else, is an error; an error of the file system is wrapped.
 func ReadNPZ(path string) (*Trajectory, error) {
 	m, err := npy.ReadNPZ(path)
 	if err != nil {

@@ -21,14 +21,18 @@ func (j *job) observe(rec *record, b int) {
 		for _, q := range []struct {
 			name string
 			data []float64
-		}{{"loss", rec.Loss}, {"test_loss", rec.Test}, {"test_loss_parts", rec.Parts}, {"overlaps", rec.Overlaps}, {"gram", rec.Gram}, {"readout", rec.Readout}, {"moments", rec.Moments}} {
+		}{
+			{"loss", rec.Loss}, {"test_loss", rec.Test}, {"test_loss_parts", rec.Parts}, {"overlaps", rec.Overlaps},
+			{"gram", rec.Gram}, {"readout", rec.Readout}, {"moments", rec.Moments},
+		} {
 			if per := len(q.data) / (steps + 1); per > 0 {
 				o.Quantities[q.name] = q.data[n*per : (n+1)*per]
 			}
 		}
 		o.Step, o.Time = n, j.clock[n]
 		if j.run.Observe(&o) && n < steps {
-			rec.Bad = &dmft.Status{Code: dmft.Stopped, Step: n, Quantity: fmt.Sprintf("by the observer, at replica %d", b)}
+			rec.Bad = &dmft.Status{Code: dmft.Stopped, Step: n,
+				Quantity: fmt.Sprintf("by the observer, at replica %d", b)}
 			j.fail(n)
 		}
 	}

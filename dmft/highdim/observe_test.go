@@ -47,8 +47,9 @@ func observed() map[string]func(context.Context, dmft.Run) (*highdim.Trajectory,
 	}
 }
 
-// TestObserver: an observer that never stops changes no bit and sees every replica at every step; a stop ends the run for all replicas at the first step at which one is stopped, with the
-// bits of the whole run by then, for any number of workers and wherever it was interrupted before.
+// TestObserver: an observer that never stops changes no bit and sees every replica at every step; a stop ends the run
+// for all replicas at the first step at which one is stopped, with the bits of the whole run by then, for any number of
+// workers and wherever it was interrupted before.
 func TestObserver(t *testing.T) {
 	for name, run := range observed() {
 		t.Run(name, func(t *testing.T) {

@@ -26,8 +26,9 @@ type Settings struct {
 	Alignments int     // number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed
 	Responses  bool    // also compute response functions, in memory and time of order steps²
 
-	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps of all blocks; Memory is a limit in bytes; Observe
-	// is shown every step of every block. Record is not used. Runs with responses, and those that follow moments, have no checkpoints inside a block.
+	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps
+	// of all blocks; Memory is a limit in bytes; Observe is shown every step of every block. Record is not used. Runs
+	// with responses, and those that follow moments, have no checkpoints inside a block.
 	dmft.Run
 }
 

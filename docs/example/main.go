@@ -1,5 +1,6 @@
-// Command example uses dmft from another module with everything of its own: data, activation, loss, observer and weight matrix. It solves and trains the same problem, keeps the
-// trajectories as npz files, reads one back, and draws the figures into a folder:
+// Command example uses dmft from another module with everything of its own: data, activation, loss, observer and weight
+// matrix. It solves and trains the same problem, keeps the trajectories as npz files, reads one back, and draws the
+// figures into a folder:
 //
 //	go run . FOLDER
 package main
@@ -84,7 +85,9 @@ func run(ctx context.Context, dir string) error {
 		Data:     dmft.Data{Inputs: x, Targets: y},
 		Network:  dmft.Network{Kind: dmft.MLP, Depth: 2, Activation: kernels.Custom("softsign", softsign{}), Bias: 0.5},
 		Richness: 2,
-		Training: dmft.Training{Method: ode.Method{LearningRate: 0.03}, Steps: 1000, Loss: dmft.CustomLoss("log-cosh", logCosh{})},
+		Training: dmft.Training{
+			Method: ode.Method{LearningRate: 0.03}, Steps: 1000, Loss: dmft.CustomLoss("log-cosh", logCosh{}),
+		},
 	}
 	var products atomic.Int64
 	count := func(_ int, _ arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
@@ -112,14 +115,17 @@ func run(ctx context.Context, dir string) error {
 	if theory, err = dmft.ReadNPZ(name); err != nil { // a file of the command is read in the same way
 		return err
 	}
-	figures, err := standard.Figures(standard.Comparison{Title: "a wave on a circle", Problem: p, Theory: theory, Networks: []*dmft.Trajectory{networks}})
+	figures, err := standard.Figures(standard.Comparison{
+		Title: "a wave on a circle", Problem: p, Theory: theory, Networks: []*dmft.Trajectory{networks},
+	})
 	if err != nil {
 		return err
 	}
 	files, err := standard.Save(filepath.Join(dir, "figures"), figures, "pdf", "svg")
-	fmt.Printf("theory: loss %.3f → %.3f in %d steps\n", theory.Loss[0], theory.Loss[theory.Steps()-1], theory.Steps()-1)
-	fmt.Printf("networks of width %d: %s %s, at step %d with loss %.3f ± %.3f\n", networks.Width, networks.Status.Code, networks.Status.Quantity, networks.Status.Step,
-		networks.Loss[networks.Steps()-1], networks.LossStderr[networks.Steps()-1])
+	last := func(t *dmft.Trajectory) float64 { return t.Loss[t.Steps()-1] }
+	fmt.Printf("theory: loss %.3f → %.3f in %d steps\n", theory.Loss[0], last(theory), theory.Steps()-1)
+	fmt.Printf("networks: %s %s, at step %d, loss %.3f\n", networks.Status.Code, networks.Status.Quantity,
+		networks.Status.Step, last(networks))
 	fmt.Printf("%d products with hidden matrices; %d files of figures\n", products.Load(), len(files))
 	return err
 }

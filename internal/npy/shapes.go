@@ -5,8 +5,9 @@ import (
 	"math"
 )
 
-// Shapes checks that the arrays of a file fit together, so that what reads them need not: a file that somebody else has written, or that is damaged, becomes an error
-// in place of a panic somewhere in a figure. Axes have names; an axis has one length in all arrays.
+// Shapes checks that the arrays of a file fit together, so that what reads them need not: a file that somebody else has
+// written, or that is damaged, becomes an error in place of a panic somewhere in a figure. Axes have names; an axis has
+// one length in all arrays.
 type Shapes struct {
 	length map[string]int
 	err    error

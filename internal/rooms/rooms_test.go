@@ -1,4 +1,5 @@
-// Package rooms checks that the packages of this module import each other in the direction that docs/architecture.md says.
+// Package rooms checks that the packages of this module import each other in the direction that docs/architecture.md
+// says, that the documents for developers name files that are there, and that the public packages are public throughout.
 package rooms
 
 import (
@@ -110,7 +111,8 @@ func TestArrows(t *testing.T) {
 	}
 }
 
-// TestPaths: the files that the documents for developers name are there. Names in capitals stand for what is to be added.
+// TestPaths: the files that the documents for developers name are there. Names in capitals stand for what is to be
+// added.
 func TestPaths(t *testing.T) {
 	root := filepath.Join("..", "..")
 	path, found := regexp.MustCompile("`([a-z_/0-9]+\\.(?:go|md))`"), 0
@@ -131,7 +133,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// TestSignatures: no exported name of a public package has a type of an internal package in its signature, its fields or its methods.
+// TestSignatures: no exported name of a public package has a type of an internal package in its signature, its fields
+// or its methods.
 func TestSignatures(t *testing.T) {
 	root := filepath.Join("..", "..")
 	seen := 0

@@ -1,5 +1,6 @@
-// Package standard draws the figures of trajectories that the command draws: losses, predictions' errors against width, kernels over time, samples and layers, preactivations, spectra, and
-// those of high-dimensional data; each when the trajectories hold what it shows.
+// Package standard draws the figures of trajectories that the command draws: losses, predictions' errors against width,
+// kernels over time, samples and layers, preactivations, spectra, and those of high-dimensional data; each when the
+// trajectories hold what it shows.
 //
 //	figures, err := standard.Figures(standard.Comparison{Problem: p, Theory: theory, Networks: networks})
 //	files, err := standard.Save("figures", figures)
@@ -53,7 +54,8 @@ func Figures(c ...Comparison) ([]Figure, error) {
 			return nil, fmt.Errorf("standard: comparison %d has no trajectory, or one that is nil", i+1)
 		}
 		t := x.Problem.Training
-		r := report.Result{Title: x.Title, Theory: x.Theory, Sims: slices.Clone(x.Networks), Method: string(x.Method), Mean: t.Loss.Mean, LossName: t.Loss.String(), Flow: t.Method.IsFlow()}
+		r := report.Result{Title: x.Title, Theory: x.Theory, Sims: slices.Clone(x.Networks), Method: string(x.Method),
+			Mean: t.Loss.Mean, LossName: t.Loss.String(), Flow: t.Method.IsFlow()}
 		slices.SortStableFunc(r.Sims, func(a, b *dmft.Trajectory) int { return a.Width - b.Width })
 		if x.Theory != nil && len(x.Networks) > 0 && x.Theory.Steps() > 1 {
 			var err error
@@ -66,7 +68,8 @@ func Figures(c ...Comparison) ([]Figure, error) {
 	return named(report.Figures(results)), nil
 }
 
-// HighDimensional is one column of figures of high-dimensional data: the theory of a problem, simulations of it, or both.
+// HighDimensional is one column of figures of high-dimensional data: the theory of a problem, simulations of it, or
+// both.
 type HighDimensional struct {
 	Title       string // above the column; "" is none
 	Problem     *highdim.Problem
@@ -88,7 +91,8 @@ func HighDimensionalFigures(h ...HighDimensional) ([]Figure, error) {
 		if x.Theory == nil && len(x.Simulations) == 0 || slices.Contains(x.Simulations, nil) {
 			return nil, fmt.Errorf("standard: result %d has no trajectory, or one that is nil", i+1)
 		}
-		r := report.HighDimensional{Title: x.Title, Problem: x.Problem, Fraction: x.Fraction, Theory: x.Theory, Sims: slices.Clone(x.Simulations)}
+		r := report.HighDimensional{Title: x.Title, Problem: x.Problem, Fraction: x.Fraction, Theory: x.Theory,
+			Sims: slices.Clone(x.Simulations)}
 		if r.Fraction == 0 {
 			r.Fraction = 0.5
 		}
@@ -112,7 +116,8 @@ func named(list []report.Named) []Figure {
 	return out
 }
 
-// Save draws figures into a folder, which it makes, in the formats named (png, svg, pdf; all of them when none is), and returns the names of the files. It draws as many as it can.
+// Save draws figures into a folder, which it makes, in the formats named (png, svg, pdf; all of them when none is), and
+// returns the names of the files. It draws as many as it can.
 func Save(dir string, figures []Figure, formats ...string) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("standard: %w", err)

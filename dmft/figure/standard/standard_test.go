@@ -35,7 +35,8 @@ func names(f []standard.Figure) (out []string) {
 	return out
 }
 
-// TestFigures: the figures are those of what the trajectories hold, titles are as they are given, networks in any order, and every one is drawn in every format.
+// TestFigures: the figures are those of what the trajectories hold, titles are as they are given, networks in any
+// order, and every one is drawn in every format.
 func TestFigures(t *testing.T) {
 	p := problem()
 	p.Network.Kind, p.Network.Depth = dmft.MLP, 2
