@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,7 +120,9 @@ func TestDeepEnsembles(t *testing.T) {
 	// With more seeds wider networks: what is left of the bias after extrapolation falls as 1/N².
 	seeds, width, samples := 256, 64, 8000
 	if extended {
-		seeds, width, samples = 512, 128, 16000
+		// Half of these networks are not enough: those of the erf network are a draw of 4.3 standard errors at the first point, alone in 25 such ensembles
+		// (the next largest is 2.8), while 4096 of width 256 and 2048 of width 512 extrapolate to the theory within one.
+		seeds, width, samples = 1024, 128, 64000
 	}
 	data := gaussianData(32, 4, 2, 8, 1)
 	for _, tc := range []struct {
@@ -242,8 +245,8 @@ func TestDeepDeterminism(t *testing.T) {
 	}
 }
 
-// TestDeepCoverage: the stated error bars cover: over 100 seeds, 95 % intervals of f contain the reference between 90
-// and 99 times, at every one of a few times and points. Errors fall as S^{−1/2}.
+// TestDeepCoverage: the stated error bars cover: over 400 seeds, 95 % intervals of f contain the reference 380 times up to what is binomial, at every one of a
+// few times and points. Errors fall as S^{−1/2}.
 func TestDeepCoverage(t *testing.T) {
 	if !extended {
 		t.Skip("set DMFT_EXTENDED=1")
@@ -252,26 +255,26 @@ func TestDeepCoverage(t *testing.T) {
 	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
 		p := deep(kind, 3, "tanh", 1, data, gd(0.06), 10)
 		// One tolerance for all: the interval is that of the sampling error.
-		set := dmft.Settings{Samples: 8000, Blocks: 16, Tolerance: 1e-4}
+		set := dmft.Settings{Samples: 4000, Blocks: 8, Tolerance: 1e-4}
 		ref := solve(t, p, dmft.Settings{Samples: 512000, Blocks: 512, Tolerance: 1e-4, Seed: 1 << 40})
-		const seeds, student = 100, 2.131 // 97.5 % point of the t distribution with 15 degrees of freedom
+		const seeds, student = 400, 2.365 // 97.5 % point of the t distribution with 7 degrees of freedom
+		// One count of right intervals in 5,000 is outside; of intervals that hold in 90 % two in three are, in 88 % nineteen in twenty.
+		const least, most = 363, 393
 		at := []int{3 * 3, 6*3 + 1, 10*3 + 2}
 		in := make([]int, len(at))
 		for seed := range seeds {
 			set.Seed = uint64(seed)
 			tr := solve(t, p, set)
 			for k, i := range at {
-				if math.Abs(tr.F.Data[i]-ref.F.Data[i]) < student*tr.FStderr.Data[i] {
+				// The reference has a standard error of its own, 9 % of the interval's.
+				if math.Abs(tr.F.Data[i]-ref.F.Data[i]) < student*math.Hypot(tr.FStderr.Data[i], ref.FStderr.Data[i]) {
 					in[k]++
 				}
 			}
 		}
 		t.Logf("%s: %v of %d intervals contain the reference", kind, in, seeds)
-		for _, n := range in {
-			if n < 90 || n > 99 {
-				t.Errorf("%s: %v of %d intervals contain the reference", kind, in, seeds)
-				break
-			}
+		if slices.Min(in) < least || slices.Max(in) > most {
+			t.Errorf("%s: %v of %d intervals contain the reference", kind, in, seeds)
 		}
 		var x, y []float64
 		for _, s := range []int{8000, 32000, 128000} {

@@ -28,9 +28,8 @@ type Settings struct {
 	// Step is the size of the perturbations whose effects are measured, in standard deviations of a network of width one: a width of Step⁻² has fluctuations of this
 	// size. 0 is 1e-3 for smooth activations and 0.2 for those with a kink, which enough sites must cross.
 	Step float64
-	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0
-	// is 1e-5. What is dropped is not forgotten as f is learned, and so counts for more late in training, when the
-	// variance has fallen to a small part of its largest value.
+	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0 is 1e-6. What is dropped is not forgotten as f is learned: it stays in N Var f,
+	// as the tolerance times a number of order one, and so counts for more late in training, when the variance has fallen to a small part of its largest value.
 	Tolerance float64
 	// Kernels and Covariance are at how many times, evenly spaced from first to last, fluctuations of kernels and covariances of predictions between times are kept.
 	Kernels, Covariance int
@@ -84,7 +83,7 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		set.Step = step
 	}
 	if set.Tolerance == 0 {
-		set.Tolerance = 1e-5
+		set.Tolerance = 1e-6
 	}
 	gram := p.Gram()
 	factor, err := gaussian.NewFactor(gram.SymmetricDim(), gram.At)

@@ -45,9 +45,9 @@ type Matrix struct {
 	forward  basis   // Qφ and ω; with exact coordinates their number, and where ω comes from
 	backward basis   // Qg and ζ
 	d        []float64
-	v        []field.Mat[float64] // by register: sites × capacity of forward
-	data     [][]float64          // of v
-	a        []float64            // scratch: coordinates of the other term of a product
+	v        []la.Mat[float64] // by register: sites × capacity of forward
+	data     [][]float64       // of v
+	a        []float64         // scratch: coordinates of the other term of a product
 	err      error
 
 	// NoResponse leaves out the responses ⟨ζ x⟩ and ⟨ω y⟩, as if W and Wᵀ were independent at the start: the gradient-independence
@@ -57,14 +57,14 @@ type Matrix struct {
 
 // basis is one of the two bases with its noise.
 type basis struct {
-	q, noise field.Mat[float64] // sites × capacity, n columns in use
+	q, noise la.Mat[float64] // sites × capacity, n columns in use
 	n        int
-	present  bool               // directions are measured against the vectors at hand, not against the largest ever seen
-	scale    float64            // mean square that directions are measured against
-	pool     *Pool              // of noise, nil if it is not kept
-	beside   beside             // what the directions of the other basis have beyond the noise of the pool
-	dropped  float64            // largest relative mean square that was dropped
-	coords   field.Mat[float64] // Qᵀx/S of the last x, n × its columns
+	present  bool            // directions are measured against the vectors at hand, not against the largest ever seen
+	scale    float64         // mean square that directions are measured against
+	pool     *Pool           // of noise, nil if it is not kept
+	beside   beside          // what the directions of the other basis have beyond the noise of the pool
+	dropped  float64         // largest relative mean square that was dropped
+	coords   la.Mat[float64] // Qᵀx/S of the last x, n × its columns
 
 	// Scratch, which grows as needed.
 	r, again, res, gram, vec, work []float64
@@ -98,7 +98,7 @@ func NewExplicit(v field.Mat[float64]) *Matrix {
 }
 
 func newMatrix(sites int, tol, ratio float64) *Matrix {
-	return &Matrix{sites: sites, tol: tol, c: 1 / math.Sqrt(ratio), d: []float64{1}, v: []field.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
+	return &Matrix{sites: sites, tol: tol, c: 1 / math.Sqrt(ratio), d: []float64{1}, v: []la.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
 }
 
 // Ranks are the numbers of directions of x and y that the matrix has been multiplied with, and the largest relative mean square dropped. With exact coordinates, the first is the
@@ -125,18 +125,18 @@ func (w *Matrix) Reserve(n int) {
 }
 
 // view is the used part of a matrix with spare columns.
-func view(m field.Mat[float64], n int) field.Mat[float64] { return m.Slice(0, m.Rows, 0, n) }
+func view(m la.Mat[float64], n int) la.Mat[float64] { return m.Slice(0, m.Rows, 0, n) }
 
 // grow returns an r×c matrix in buf, which is made larger if need be. Its content is arbitrary.
-func grow(buf *[]float64, r, c int) field.Mat[float64] {
+func grow(buf *[]float64, r, c int) la.Mat[float64] {
 	if cap(*buf) < r*c {
 		*buf = make([]float64, r*c+r*c/2)
 	}
-	return field.Mat[float64]{Rows: r, Cols: c, Stride: c, Data: (*buf)[:r*c]}
+	return la.Mat[float64]{Rows: r, Cols: c, Stride: c, Data: (*buf)[:r*c]}
 }
 
 // widen returns m with at least n columns of room, the first used columns kept.
-func widen(m field.Mat[float64], rows, used, n int) field.Mat[float64] {
+func widen(m la.Mat[float64], rows, used, n int) la.Mat[float64] {
 	if n <= m.Cols {
 		return m
 	}
@@ -152,7 +152,7 @@ func widen(m field.Mat[float64], rows, used, n int) field.Mat[float64] {
 // extend makes the span of b hold the columns of x, up to tol, sets coords, and reports how many directions were added; their noise is orthogonal to the directions of the other
 // basis. One pass resolves directions whose
 // mean squares span resolution; smaller ones that still matter are found by the next.
-func (b *basis) extend(x field.Mat[float64], tol float64, other field.Mat[float64]) (int, error) {
+func (b *basis) extend(x la.Mat[float64], tol float64, other la.Mat[float64]) (int, error) {
 	total := 0
 	for {
 		k, more, err := b.pass(x, tol, other)
@@ -173,7 +173,7 @@ const (
 )
 
 // pass is one pass of extend; more says that directions below the resolution were left.
-func (b *basis) pass(x field.Mat[float64], tol float64, other field.Mat[float64]) (added int, more bool, err error) {
+func (b *basis) pass(x la.Mat[float64], tol float64, other la.Mat[float64]) (added int, more bool, err error) {
 	s, p := float64(x.Rows), x.Cols
 	if p == 0 {
 		return 0, false, nil
@@ -259,7 +259,7 @@ func (b *basis) pass(x field.Mat[float64], tol float64, other field.Mat[float64]
 // principal finds the principal directions of residuals with covariance res, P×P, which is overwritten: those above tol and the resolution, largest first, as the
 // P×k matrix v that makes them of unit mean square, and the largest eigenvalue that was left out. A pivoted Cholesky factor leaves the
 // many columns with nothing new to it out of the eigenvalue problem.
-func (b *basis) principal(res field.Mat[float64], tol float64) (k int, left float64, v field.Mat[float64], err error) {
+func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64, v la.Mat[float64], err error) {
 	p := res.Rows
 	if cap(b.piv) < p {
 		b.piv = make([]int, p)
@@ -280,7 +280,7 @@ func (b *basis) principal(res field.Mat[float64], tol float64) (k int, left floa
 	for i := range rank {
 		clear(u.Data[i*p : i*p+i])
 	}
-	um := field.Mat[float64]{Rows: rank, Cols: p, Stride: p, Data: u.Data[:rank*p]}
+	um := la.Mat[float64]{Rows: rank, Cols: p, Stride: p, Data: u.Data[:rank*p]}
 	g := grow(&b.gram, rank, rank)
 	la.Gemm(la.N, la.T, 1, um, um, 0, g)
 	val := work[:rank]
@@ -333,9 +333,9 @@ func (w *Matrix) Extend(y field.Mat[float64]) (axes int, err error) {
 }
 
 // known are the directions of a basis that noise of the other side is drawn orthogonal to: what is known of the matrix says nothing about the rest of it.
-func (w *Matrix) known(b *basis) field.Mat[float64] {
+func (w *Matrix) known(b *basis) la.Mat[float64] {
 	if w.NoResponse || w.exact && b == &w.forward {
-		return field.Mat[float64]{}
+		return la.Mat[float64]{}
 	}
 	return view(b.q, b.n)
 }
@@ -343,7 +343,7 @@ func (w *Matrix) known(b *basis) field.Mat[float64] {
 // axes adds k axes of exact coordinates. Those of the start nothing has met; later ones are what the last k directions of y meet.
 func (w *Matrix) axes(k int) error {
 	n, g := w.forward.n, w.backward.n
-	var q field.Mat[float64]
+	var q la.Mat[float64]
 	if g > 0 {
 		q = w.backward.q.Slice(0, w.sites, g-k, g)
 	}
@@ -451,7 +451,7 @@ func (w *Matrix) Backward(y field.Mat[float64]) (r, b field.Mat[float64]) {
 	return correlate(view(w.backward.q, w.backward.n), y), correlate(view(other, w.forward.n), y)
 }
 
-func correlate(q, x field.Mat[float64]) field.Mat[float64] {
+func correlate(q, x la.Mat[float64]) la.Mat[float64] {
 	c := la.New[float64](q.Cols, x.Cols)
 	la.Gemm(la.T, la.N, 1/float64(x.Rows), q, x, 0, c)
 	return c
@@ -511,11 +511,11 @@ func (w *Matrix) Error(e, a, b int, atol, rtol float64) (float64, int) {
 
 type saved struct {
 	D              []float64
-	V              []field.Mat[float64] // encoded before, not here
-	Q, Noise       [2]field.Mat[float64]
+	V              []la.Mat[float64] // encoded before, not here
+	Q, Noise       [2]la.Mat[float64]
 	N              [2]int
 	Scale, Dropped [2]float64
-	Forward        field.Mat[float64]
+	Forward        la.Mat[float64]
 	Beside         [2]beside
 	Exact          bool
 }
@@ -566,13 +566,13 @@ func (w *Matrix) Save(enc *gob.Encoder) error {
 			return err
 		}
 	}
-	return enc.Encode(saved{D: w.d, Q: [2]field.Mat[float64]{f.q, b.q}, Noise: [2]field.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
+	return enc.Encode(saved{D: w.d, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
 		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords, Beside: [2]beside{f.beside, b.beside}, Exact: w.exact})
 }
 
 // Load implements the other half of Save.
 func (w *Matrix) Load(dec *gob.Decoder) error {
-	vs := make([]field.Mat[float64], len(w.v))
+	vs := make([]la.Mat[float64], len(w.v))
 	for i := range vs {
 		if err := dec.Decode(&vs[i]); err != nil {
 			return err

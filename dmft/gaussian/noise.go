@@ -82,11 +82,11 @@ func Capacity(rows int) int { return max(rows-1, 0) }
 // same law for any orthogonal O on either side that keeps the constant. It needs cols ≤ Capacity(rows).
 func Matched(rng Source, rows, cols int) (field.Mat[float64], error) {
 	if cols > Capacity(rows) {
-		return field.Mat[float64]{}, fmt.Errorf("gaussian: %d orthonormal columns of mean zero do not fit over %d sites; use at least %d sites", cols, rows, cols+1)
+		return la.Mat[float64]{}, fmt.Errorf("gaussian: %d orthonormal columns of mean zero do not fit over %d sites; use at least %d sites", cols, rows, cols+1)
 	}
 	z := Plain(rng, rows, cols)
-	if !la.Orthonormalise(z, field.Mat[float64]{}, true) {
-		return field.Mat[float64]{}, errSingular(cols, rows)
+	if !la.Orthonormalise(z, la.Mat[float64]{}, true) {
+		return la.Mat[float64]{}, errSingular(cols, rows)
 	}
 	return z, nil
 }

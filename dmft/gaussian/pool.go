@@ -23,24 +23,26 @@ type Pool struct {
 	rows   int // distinct sites
 	copies int
 	period int
-	limit  int                // columns that are matched at most, with the fields beside them; none at all when it is zero
-	z      field.Mat[float64] // matched columns, orthonormal to each other and of mean zero, rows × capacity
-	n      int                // of them
-	all    int                // columns drawn
-	plain  int                // of them, those that are not orthogonal to all that were drawn before
-	epoch  int                // how often matching or copies were given up
-	even   field.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
-	r      []float64          // scratch
+	limit  int             // columns that are matched at most, with the fields beside them; none at all when it is zero
+	z      la.Mat[float64] // matched columns, orthonormal to each other and of mean zero, rows × capacity
+	n      int             // of them
+	all    int             // columns drawn
+	plain  int             // of them, those that are not orthogonal to all that were drawn before
+	epoch  int             // how often matching or copies were given up
+	even   la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
+	r      []float64       // scratch
+	before []float64       // scratch
+	after  []float64       // scratch
 	strict bool
 }
 
 // beside is what fields have beyond the noise of a pool: together they span what new noise must be orthogonal to. Several can share a pool.
 type beside struct {
-	E     field.Mat[float64] // orthonormal columns, orthogonal to the noise and of mean zero, distinct sites × capacity
-	N     int                // of them
-	From  int                // fields that they came from
-	Seen  int                // columns of noise that they are orthogonal to
-	Epoch int                // of the pool
+	E     la.Mat[float64] // orthonormal columns, orthogonal to the noise and of mean zero, distinct sites × capacity
+	N     int             // of them
+	From  int             // fields that they came from
+	Seen  int             // columns of noise that they are orthogonal to
+	Epoch int             // of the pool
 }
 
 // ErrFull is the error of a strict pool that is asked for more columns than it can match.
@@ -91,7 +93,7 @@ func (p *Pool) Draw(k int) (field.Mat[float64], error) {
 // the noise have an error.
 //
 // In a pool that matches nothing columns are normal numbers less their part along q: conditioned as the elements of a matrix of as many rows as sites are. In others their mean square is one.
-func (p *Pool) drawBeside(dst field.Mat[float64], b *beside, q field.Mat[float64]) error {
+func (p *Pool) drawBeside(dst la.Mat[float64], b *beside, q la.Mat[float64]) error {
 	k, fits := dst.Cols, false
 	for p.limit > 0 {
 		p.admit(b, q)
@@ -150,7 +152,7 @@ func (p *Pool) unfold() {
 }
 
 // numbers fills the distinct sites of new columns with independent normal numbers.
-func (p *Pool) numbers(dst field.Mat[float64]) {
+func (p *Pool) numbers(dst la.Mat[float64]) {
 	for i := range p.rows {
 		row, n := dst.Row(i), 0
 		if p.even.Cols > 0 {
@@ -165,7 +167,7 @@ func (p *Pool) numbers(dst field.Mat[float64]) {
 }
 
 // mirror fills the copies of the distinct sites.
-func (p *Pool) mirror(dst field.Mat[float64]) {
+func (p *Pool) mirror(dst la.Mat[float64]) {
 	for c := 1; c < p.copies; c++ {
 		sign := p.sign(c)
 		for i := range p.rows {
@@ -181,7 +183,7 @@ func (p *Pool) mirror(dst field.Mat[float64]) {
 func (p *Pool) sign(c int) float64 { return float64(1 - 2*(c/p.period%2)) }
 
 // match makes columns over the distinct sites orthonormal, and orthogonal to the noise, to what is beside it and to the constant, and takes them into the noise.
-func (p *Pool) match(add field.Mat[float64], b *beside) error {
+func (p *Pool) match(add la.Mat[float64], b *beside) error {
 	if add.Cols == 0 {
 		return nil
 	}
@@ -209,7 +211,7 @@ func (p *Pool) match(add field.Mat[float64], b *beside) error {
 // admit takes the fields q into b that were not there yet, and what noise has been drawn for others out of it.
 //
 // Noise that is the same in all copies up to signs has ⟨z q⟩ = ⟨z q̄⟩ with the average q̄ of q over copies with those signs, over distinct sites.
-func (p *Pool) admit(b *beside, q field.Mat[float64]) {
+func (p *Pool) admit(b *beside, q la.Mat[float64]) {
 	if b.Epoch != p.epoch {
 		b.N, b.From, b.Epoch = 0, 0, p.epoch
 	}
@@ -232,7 +234,7 @@ func (p *Pool) admit(b *beside, q field.Mat[float64]) {
 	}
 	k, first := q.Cols-b.From, b.N
 	if b.E.Rows != p.rows {
-		b.E = field.Mat[float64]{}
+		b.E = la.Mat[float64]{}
 	}
 	b.E = widen(b.E, p.rows, b.N, b.N+k)
 	add := b.E.Slice(0, p.rows, b.N, b.N+k)
@@ -242,13 +244,22 @@ func (p *Pool) admit(b *beside, q field.Mat[float64]) {
 			row[j] = v / float64(p.copies)
 		}
 		for c := 1; c < p.copies; c++ {
-			la.Axpy(p.sign(c)/float64(p.copies), q.Row(c*p.rows + i)[b.From:], row)
+			share := p.sign(c) / float64(p.copies)
+			for j, v := range q.Row(c*p.rows + i)[b.From:] {
+				row[j] += share * v
+			}
 		}
 	}
-	for range 2 {
+	// Once, and again where so much was cancelled that rounding has been amplified.
+	for again := true; again; {
+		before := columnSquares(grow(&p.before, 1, k).Data, add)
 		la.Deflate(add, noise)
 		la.Deflate(add, view(b.E, first))
 		la.Centre(add)
+		again = false
+		for j, m := range columnSquares(grow(&p.after, 1, k).Data, add) {
+			again = again || m > nothing && m < 0.01*before[j]
+		}
 	}
 	x := la.New[float64](p.rows, 1)
 	for j := range k {
@@ -286,14 +297,23 @@ func meanSquare(x []float64) float64 {
 	return blas64.Dot(v, v) / float64(len(x))
 }
 
-// normalise makes the mean squares of columns one, where they are not nothing.
-func normalise(z field.Mat[float64]) {
-	scale := make([]float64, z.Cols)
+// columnSquares sets dst to the mean squares of the columns of z.
+func columnSquares(dst []float64, z la.Mat[float64]) []float64 {
+	clear(dst)
 	for i := range z.Rows {
 		for j, v := range z.Row(i) {
-			scale[j] += v * v / float64(z.Rows)
+			dst[j] += v * v
 		}
 	}
+	for j := range dst {
+		dst[j] /= float64(z.Rows)
+	}
+	return dst
+}
+
+// normalise makes the mean squares of columns one, where they are not nothing.
+func normalise(z la.Mat[float64]) {
+	scale := columnSquares(make([]float64, z.Cols), z)
 	for j, m := range scale {
 		if m > nothing {
 			scale[j] = 1 / math.Sqrt(m)
@@ -331,7 +351,7 @@ func (p *Pool) Save(enc *gob.Encoder) error {
 func (p *Pool) Load(dec *gob.Decoder) error {
 	var state []byte
 	var n []int
-	var even, z field.Mat[float64]
+	var even, z la.Mat[float64]
 	for _, v := range []any{&state, &n, &even, &z} {
 		if err := dec.Decode(v); err != nil {
 			return err

@@ -145,11 +145,20 @@ func Centre(z Mat[float64]) {
 	w := scratch.Get().(*[]float64)
 	mean := extend(w, z.Cols)
 	clear(mean)
+	// Most often there are a few columns, too few for a call per row.
 	for i := range z.Rows {
-		Axpy(1/float64(z.Rows), z.Row(i), mean)
+		for j, v := range z.Row(i) {
+			mean[j] += v
+		}
+	}
+	for j := range mean {
+		mean[j] /= float64(z.Rows)
 	}
 	for i := range z.Rows {
-		Axpy(-1, mean, z.Row(i))
+		row := z.Row(i)
+		for j, m := range mean {
+			row[j] -= m
+		}
 	}
 	scratch.Put(w)
 }
