@@ -8,11 +8,15 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -225,15 +229,19 @@ func TestHuber(t *testing.T) {
 	}
 }
 
-// TestZeroValues: a network of which only the activation is given is a two-layer network, and a loss that is not given the squared loss, summed.
+// TestZeroValues: a network of which only the activation is given is a two-layer network, a loss that is not given the
+// squared loss, summed, and a method of which only the learning rate is given gradient descent on the full batch.
 func TestZeroValues(t *testing.T) {
 	p := ownProblem(dmft.TwoLayer, 1, 1, 1)
 	p.Training.Loss = dmft.Loss{Kind: dmft.MSE}
+	if p.Training.Method.Kind != ode.GD {
+		t.Fatal("another method")
+	}
 	theory, lazy, network := solveAndTrain(t, p)
 	for _, net := range []dmft.Network{{}, {Depth: 1}, {Kind: dmft.TwoLayer}} {
 		q := *p
 		net.Activation = p.Network.Activation
-		q.Network, q.Training.Loss = net, dmft.Loss{}
+		q.Network, q.Training.Loss, q.Training.Method.Kind = net, dmft.Loss{}, ""
 		zeroTheory, zeroLazy, zeroNetwork := solveAndTrain(t, &q)
 		if distanceOf(theory, zeroTheory) != 0 || distanceOf(lazy, zeroLazy) != 0 || distanceOf(network, zeroNetwork) != 0 {
 			t.Errorf("%+v differs", net)
@@ -263,6 +271,8 @@ func TestOwnRefused(t *testing.T) {
 		"use mse, logistic or":           func(p *dmft.Problem) { p.Training.Loss.Kind = "hinge" },
 		"depth 1, not 2":                 func(p *dmft.Problem) { p.Network.Kind, p.Network.Depth = "", 2 },
 		"at least one hidden layer":      func(p *dmft.Problem) { p.Network.Kind, p.Network.Depth = dmft.MLP, 0 },
+		"unknown activation \"\"":        func(p *dmft.Problem) { p.Network = dmft.Network{} },
+		"learning rate":                  func(p *dmft.Problem) { p.Training.Method = ode.Method{} },
 		"the activation mine has no param": func(p *dmft.Problem) {
 			p.Network.Activation = kernels.Custom("mine", ownTanh{})
 			p.Network.Activation.Parameter = 1
@@ -296,4 +306,52 @@ func ExampleCustomLoss() {
 	}
 	fmt.Printf("%s: %.3f → %.3f\n", p.Training.Loss, tr.Loss[0], tr.Loss[10])
 	// Output: huber: 4.000 → 1.142
+}
+
+// counted is a matrix that counts its products.
+type counted struct {
+	field.Matrix[float64]
+	products *atomic.Int64
+}
+
+func (m counted) Mul(r int, dst, x field.Mat[float64]) {
+	m.products.Add(1)
+	m.Matrix.Mul(r, dst, x)
+}
+
+// TestOwnMatrix: a matrix that wraps another changes no bit of theory and networks, every product goes through it; one
+// that is not made is an error.
+func TestOwnMatrix(t *testing.T) {
+	p := ownProblem(dmft.MLP, 3, 1, 1)
+	theory, _, networks := solveAndTrain(t, p)
+	var products atomic.Int64
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	wrap := func(r int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[fmt.Sprint(r, m.Index)] = true
+		return counted{w, &products}, nil
+	}
+	own, err := dmft.Solve(t.Context(), p, dmft.Settings{Samples: 400, Seed: 3, Matrix: wrap, Run: dmft.Run{Record: dmft.Record{Kernels: 3}}})
+	if err != nil || distanceOf(own, theory) != 0 {
+		t.Errorf("theory: %v", err)
+	}
+	// Every one of 13 forward passes multiplies with two matrices of every block.
+	if n := int64(13 * 2 * own.Replicas); products.Load() != n || len(seen) != 2*own.Replicas {
+		t.Errorf("%d products in place of %d; matrices %v", products.Load(), n, seen)
+	}
+	products.Store(0)
+	clear(seen)
+	own, err = finite.Train(t.Context(), p, finite.Settings{Width: 32, Seeds: 2, Seed: 5, Matrix: wrap})
+	if err != nil || distanceOf(own, networks) != 0 || len(seen) != 4 || products.Load() == 0 {
+		t.Errorf("networks: %v, %d products of %v", err, products.Load(), seen)
+	}
+	none := func(int, arch.Spec, field.Matrix[float64]) (field.Matrix[float64], error) { return nil, nil }
+	if _, err := finite.Train(t.Context(), p, finite.Settings{Width: 32, Matrix: none}); err == nil || !strings.Contains(err.Error(), "weight matrix 1") {
+		t.Errorf("no matrix: %v", err)
+	}
+	if _, err := finite.Train(t.Context(), p, finite.Settings{Width: 32, Matrix: wrap, Precision: finite.Float32}); err == nil {
+		t.Error("matrices of another precision are accepted")
+	}
 }

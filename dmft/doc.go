@@ -13,4 +13,9 @@
 // conditioned Gaussian matrices (package gaussian), known only through the products already made with them; they carry the response functions of the theory, so
 // one sweep in time solves it. A residual network may have [InfiniteDepth]. Averages ⟨·⟩ are over sites, drawn in independent blocks whose scatter is the error bar of every
 // result.
+//
+// A program may bring its own activation (kernels.Custom), loss ([CustomLoss]), architecture (Network.Blocks), weight
+// matrices (Settings.Matrix) and [Observer], which is shown every replica at every step and may stop the run. Trajectories
+// are kept as numpy's files ([Trajectory.WriteNPZ], [ReadNPZ]), the same as the command's; packages data and
+// figure/standard read data and draw. All of it is in docs/example, a module of its own.
 package dmft

@@ -16,6 +16,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
@@ -33,6 +34,7 @@ type Run struct {
 	Checkpoint time.Duration
 	// Workers is how many batches of replicas are trained at the same time; 0 is GOMAXPROCS. Results do not depend on it.
 	Workers int
+	Observe Observer // is shown every replica at every recorded step and may stop the run; or nil
 }
 
 // Parallel is how many of n independent pieces of work are done at the same time.
@@ -65,7 +67,7 @@ type Store interface {
 
 // Ensemble is a set of independent replicas of one network: seeds of a finite network, or blocks of sites of the theory.
 // [Train] trains them in batches, each a unit of parallel work and of resuming.
-type Ensemble[T la.Float] struct {
+type Ensemble[T field.Float] struct {
 	Name     string // of its parts in the store
 	Width    int    // neurons or sites of a replica
 	Replicas int
@@ -207,6 +209,8 @@ type piece struct {
 	Stats            ode.Stats
 	Bad              *Status // set when the batch stopped early
 
+	shown   int           // times, of those that are kept, that the observer was shown
+	failed  error         // of step Next, of a run with an observer, which may stop it before
 	kernels []kernelStats // by recorded time; encoded one by one, since they may be large
 	history history       // fields kept so far
 	two     kernelStats   // two-time kernels, of a finished part
@@ -294,17 +298,17 @@ func (p *piece) load(dec *gob.Decoder, n, noise int, sizes partSizes) error {
 
 // partSizes are the sizes that a part must have.
 type partSizes struct {
-	replicas, layers, rows, points, outputs int
-	steps, kept, kernelTimes                int // times: of the run, of f, of kernels,
-	twoTimes                                int // and of two-time kernels
-	f, pre, each, pairs                     int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
-	kernels, two, twoMost                   int // numbers: kernels of one time, two-time kernels without and with responses
+	replicas, layers, matrices, rows, points, outputs int
+	steps, kept, kernelTimes                          int // times: of the run, of f, of kernels,
+	twoTimes                                          int // and of two-time kernels
+	f, pre, each, pairs                               int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
+	kernels, two, twoMost                             int // numbers: kernels of one time, two-time kernels without and with responses
 }
 
 func (j *job[T]) sizes(replicas int) partSizes {
 	p, c, l := j.pts.Train, j.pts.outputs, j.p.Network.Depth
 	pc, t, n := p*c, len(j.kept), len(j.tsteps)
-	s := partSizes{replicas: replicas, layers: l, rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
+	s := partSizes{replicas: replicas, layers: l, matrices: j.p.Network.matrices(), rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
 		f: replicas * t * j.pts.All * c, pre: 2 * l * replicas * j.preSite * min(p, preactColumns), kernels: pc*pc + l*(p*p+pc*pc)}
 	q := min(pc, replicaRows)
 	s.each = replicas * len(evenly(j.Record.NTKReplicas, len(j.ksteps))) * q * q
@@ -333,7 +337,7 @@ func (p *piece) fits(s partSizes) bool {
 			return false
 		}
 	}
-	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.layers && p.Bad == nil && len(p.Align) == len(p.Move)
+	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.matrices && p.Bad == nil && len(p.Align) == len(p.Move)
 }
 
 // fits says whether the statistics are of at most so many replicas, and of numbers as many as one of the two sizes.
@@ -358,7 +362,7 @@ func (h *history) fits(s partSizes) bool {
 		}
 	}
 	for _, layers := range h.Known {
-		if len(layers) != s.layers-1 {
+		if len(layers) != s.matrices {
 			return false
 		}
 		for _, ranks := range layers {
@@ -454,8 +458,8 @@ func (j *job[T]) finish(b int, p *piece) {
 
 // Train trains every replica of an ensemble and collects their statistics. The result does not depend on GOMAXPROCS, nor on
 // where a run with a Store was interrupted and resumed. A run that diverges returns the Trajectory up to there
-// and a *StopError.
-func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
+// and a *StopError; one that its observer stops the Trajectory and no error.
+func Train[T field.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -524,6 +528,9 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	if ctx.Err() != nil {
 		return nil, j.interrupted(ctx)
 	}
+	if err := j.failure(); err != nil {
+		return nil, err
+	}
 	t := j.collect()
 	t.Diagnostics.MemoryBytes = mem
 	t.Diagnostics.BatchReplicas = size
@@ -573,6 +580,7 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	if pt, ok, err := j.loadPart(name, hi-lo); err != nil || ok {
 		if ok {
 			j.advance(int64(hi-lo) * int64(j.p.Training.Steps+1))
+			j.observe(pt, lo)
 		}
 		return pt, err
 	}
@@ -625,7 +633,8 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		return StopCode(err) == Interrupted || errors.As(err, &store)
 	}
 	j.advance(int64(hi-lo) * int64(pt.Next))
-	if pt.Midway {
+	j.observe(pt, lo)
+	if pt.Midway && pt.Bad == nil {
 		if err := step(pt.Next - 1); stopped(err) {
 			return nil, err
 		} else if err != nil {
@@ -647,7 +656,13 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		}
 		pt.Bad = j.trouble(nw, n)
 		if err := nw.Err(); err != nil && pt.Bad == nil {
-			return nil, fmt.Errorf("dmft: step %d: %w", n, err)
+			err = fmt.Errorf("dmft: step %d: %w", n, err)
+			if j.Observe == nil {
+				return nil, err
+			}
+			pt.failed = err
+			j.fail(n)
+			break
 		}
 		if pt.Bad != nil {
 			j.fail(n)
@@ -659,7 +674,8 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 		}
 		pt.Next = n + 1
 		j.advance(int64(hi - lo))
-		if n == steps {
+		j.observe(pt, lo)
+		if n == steps || pt.Bad != nil {
 			break
 		}
 		if err := step(n); stopped(err) {
@@ -672,7 +688,8 @@ func (j *job[T]) batch(ctx context.Context, b, lo, hi int) (*piece, error) {
 	pt.Ranks, pt.Dropped = nw.ranks()
 	if len(j.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
 		var hidden [][]*gaussian.Matrix
-		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() {
+		// Matrices of a list of blocks need not stand between one layer and the next.
+		if len(j.tsteps) == steps+1 && !j.p.Training.Method.IsFlow() && j.p.Network.Blocks == nil {
 			hidden = nw.conditioned()
 		}
 		for r := range nw.Replicas {
@@ -715,7 +732,7 @@ func (j *job[T]) start(name string, lo, hi int) (*network[T], *piece, ode.Steppe
 	switch {
 	case j.TangentKernel:
 		mode = byTangentKernel
-	case j.Conditioned && j.p.Network.Depth > 1:
+	case j.Conditioned && j.p.Network.matrices() > 0:
 		mode = perOutput
 	}
 	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, mode, j.Conditioned)
@@ -1057,6 +1074,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	// In floating point, since products of what a file may ask for do not fit into an int64.
 	np, c, d, all := float64(points), float64(outputs), float64(dim), float64(points+tests)
 	t, l, width, replicas := float64(e.Record.times(p)), float64(p.Network.Depth), float64(e.Width), float64(e.Replicas)
+	matrices := float64(p.Network.matrices())
 	var one T
 	word := 8.
 	if _, ok := any(one).(float32); ok {
@@ -1073,30 +1091,30 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	}
 	bias := 0.
 	if p.Network.Bias > 0 {
-		bias = l - 1
+		bias = matrices
 	}
 	back := np // columns of the gradient fields of every output by itself, where they are kept
 	switch {
 	case e.TangentKernel:
 		back = all
-	case !e.Conditioned || l == 1:
+	case !e.Conditioned || matrices == 0:
 		back = 0
 	}
 	state := rows * word * (regs*(cols+c+bias) + l*(3*all+np+c*back))
 	message := rows * word * (cols + c + bias) // the largest that a checkpoint encodes at once
 	if e.Conditioned {
 		rank := float64(guessRank(points, outputs, p.Training.Steps, e.Width)) * 3 / 2 // with room to grow
-		state += (l - 1) * rows * word * (regs + 5) * rank                             // two bases, their noise and what they have beside that of their sites, and what is learned in every register
+		state += matrices * rows * word * (regs + 5) * rank                            // two bases, their noise and what they have beside that of their sites, and what is learned in every register
 		pools := l                                                                     // of noise, forward and backward, over half of the sites
 		if p.Network.Kind == ResNet {
 			pools = 1
 		}
-		state += 2 * rows / 2 * 8 * min(width/2, max(pools, l-1)*rank+pools*(min(d, all)+16))
-		if l > 1 {
+		state += 2 * rows / 2 * 8 * min(width/2, max(pools, matrices)*rank+pools*(min(d, all)+16))
+		if matrices > 0 {
 			message = max(message, 4*width*8*rank)
 		}
-	} else if l > 1 {
-		state += (l - 1) * size * regs * width * width * word
+	} else if matrices > 0 {
+		state += matrices * size * regs * width * width * word
 		message = max(message, width*width*word)
 	}
 	fields, two := e.Record.twoTimeBytes(p, int64(rows))
@@ -1156,7 +1174,7 @@ func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	// Kernels of every layer, for every pair of outputs.
 	pc := points * outputs
 	kernels := float64(len(e.Record.kernelSteps(p))) * l * 2 * (points*points + pc*(pc+points)/2)
-	return float64(e.Replicas) * n * (evals*(perSite+(l-1)*hidden) + kernels)
+	return float64(e.Replicas) * n * (evals*(perSite+float64(p.Network.matrices())*hidden) + kernels)
 }
 
 const (

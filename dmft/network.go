@@ -6,7 +6,6 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/field"
-	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -82,12 +81,18 @@ func newNetwork[T field.Float](p *Problem, pts *points[T], replicas, width int, 
 	return nw
 }
 
+// ranked is a matrix that knows how many directions it has seen, forward and backward, and the largest mean square that
+// was dropped.
+type ranked interface {
+	Ranks() (forward, backward int, dropped float64)
+}
+
 // ranks are the directions that each hidden matrix has seen, the most over replicas; nil for dense ones.
 func (nw *network[T]) ranks() (ranks [][2]int, dropped float64) {
 	for _, layer := range nw.Matrices() {
 		var most [2]int
 		for _, w := range layer {
-			if g, ok := any(w).(*gaussian.Matrix); ok {
+			if g, ok := any(w).(ranked); ok {
 				f, b, d := g.Ranks()
 				most, dropped = [2]int{max(most[0], f), max(most[1], b)}, max(dropped, d)
 			}

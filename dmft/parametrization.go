@@ -3,6 +3,8 @@ package dmft
 import (
 	"fmt"
 	"math"
+
+	"github.com/seed39b58f2d/dmft/dmft/arch"
 )
 
 // A Parametrization says how scales and learning rates change with the width of a network. In the convention of [Problem] each is a choice of the richness γ₀
@@ -38,7 +40,7 @@ func (a Parametrization) AtWidth(p *Problem, width, base int) (*Problem, error) 
 	case "", MuP:
 		return p, nil
 	case MeanField:
-		if p.Network.Depth != 1 {
+		if p.Network.Depth != 1 || p.Network.matrices() > 0 {
 			return nil, fmt.Errorf("dmft: the mean-field parametrisation is for one hidden layer, where it is %s; use %[1]s for depth %d", MuP, p.Network.Depth)
 		}
 		return p, nil
@@ -52,7 +54,7 @@ func (a Parametrization) AtWidth(p *Problem, width, base int) (*Problem, error) 
 	q := *p
 	q.Richness *= math.Sqrt(float64(base) / float64(width))
 	if a == StandardParametrization {
-		if p.Network.Bias > 0 && p.Network.Depth != 1 {
+		if p.Network.Bias > 0 && p.Network.Depth != 1 || p.Network.Blocks != nil && arch.CostOf(p.Network.Blocks).Leaves > 0 {
 			return nil, fmt.Errorf("dmft: in the parametrisation %s biases of hidden layers learn at a constant rate and their weights at one ∝ N, and both have one rate here; use no biases, or %s", a, MuP)
 		}
 		r := &q.Training.Rates

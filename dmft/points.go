@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/james-bowman/sparse"
 	"gonum.org/v1/gonum/mat"
@@ -11,6 +12,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // points are the inputs and targets of a Problem prepared for a precision: training points first, then test points.
@@ -112,6 +114,9 @@ func (p *Problem) Validate() error {
 }
 
 func (n Network) validate() error {
+	if n.Blocks != nil || n.Kind == Listed {
+		return n.validateBlocks()
+	}
 	if err := n.Activation.Validate(); err != nil {
 		return fmt.Errorf("dmft: network: %w", err)
 	}
@@ -133,10 +138,54 @@ func (n Network) validate() error {
 	default:
 		return fmt.Errorf("dmft: unknown network kind %q; use %s, %s or %s", n.Kind, TwoLayer, MLP, ResNet)
 	}
+	return n.validateBias()
+}
+
+func (n Network) validateBias() error {
 	if !(n.Bias >= 0) || math.IsInf(n.Bias, 0) {
 		return fmt.Errorf("dmft: the scale %g of the biases must be finite and not negative", n.Bias)
 	}
 	return nil
+}
+
+func (n Network) validateBlocks() error {
+	if n.Kind != "" && n.Kind != Listed {
+		return fmt.Errorf("dmft: a network of kind %s and a list of blocks; leave out one of the two", n.Kind)
+	}
+	if err := arch.Validate(n.Blocks); err != nil {
+		return fmt.Errorf("dmft: network: %w", err)
+	}
+	if n.Activation.Name != "" || n.Branch != (Branch{}) {
+		return errors.New("dmft: activations and branches of a list of blocks are blocks of it; " +
+			"leave out those of the network")
+	}
+	layers := arch.Layers(n.Blocks)
+	if layers == 0 {
+		return errors.New("dmft: blocks without an activation make no hidden layer; " +
+			"for a linear network give the activation linear")
+	}
+	if n.Depth != 0 && n.Depth != layers {
+		return fmt.Errorf("dmft: a depth of %d and blocks of %d layers; leave out the depth", n.Depth, layers)
+	}
+	return n.validateBias()
+}
+
+// matrices is how many wide weight matrices there are between the input layer and the readout, at finite depth.
+func (n Network) matrices() int {
+	if n.Blocks != nil {
+		return arch.CostOf(n.Blocks).Matrices
+	}
+	return max(n.Depth, 1) - 1
+}
+
+// every says whether all activations have a property. Of blocks that do not say which they have, that is not known, and
+// so false.
+func (n Network) every(has func(kernels.Activation) bool) bool {
+	if n.Blocks == nil {
+		return has(n.Activation)
+	}
+	phi, ok := arch.Activations(n.Blocks)
+	return ok && !slices.ContainsFunc(phi, func(a kernels.Activation) bool { return !has(a) })
 }
 
 // withBias returns the problem with the biases of the first layer as one more input, of value σ_b√D in the normalisation 1/√D.
@@ -188,6 +237,9 @@ func (n Network) Coefficients() (s, b float64) {
 
 // blocks are those of the network at finite depth.
 func (n Network) blocks() []arch.Block {
+	if n.Blocks != nil {
+		return n.Blocks
+	}
 	if n.Kind != ResNet {
 		return arch.MLP(max(n.Depth, 1), n.Activation, n.Bias)
 	}

@@ -40,15 +40,23 @@ const (
 	TwoLayer Kind = "two-layer" // one hidden layer; the zero Kind at depth 0 or 1
 	MLP      Kind = "mlp"       // L hidden layers, s = 0, b = 1
 	ResNet   Kind = "resnet"    // L hidden layers, s = 1, b = β L^{−α}
+	Listed   Kind = "blocks"    // what Network.Blocks says; the zero Kind where they are given
 )
 
 // Network is an architecture. Its zero value, with an activation, is a two-layer network.
 type Network struct {
-	Kind       Kind
-	Depth      int // number of hidden layers L; 0 is 1 for a two-layer network
+	Kind Kind
+	// Depth is the number of hidden layers L; 0 is 1 for a two-layer network, and what they have for a list of blocks.
+	Depth      int
 	Activation kernels.Activation
 	Branch     Branch  // of a ResNet
 	Bias       float64 // σ_b, the scale of trained biases in every hidden layer; 0 is none
+
+	// Blocks are any architecture between the input layer, whose biases are those of Bias, and the readout, in place of
+	// Depth, Activation and Branch: blocks of package arch, or of one's own. Layer ℓ of a Trajectory is the ℓ-th
+	// activation: Φ^ℓ and G^ℓ are of its output and its input. Solve with all its methods and finite.Train take them;
+	// without them are the lazy limit with weight decay, responses between two times, and package fluctuation.
+	Blocks []arch.Block
 }
 
 // Branch is the scale β L^{−α} of a residual branch and the factor L^ρ in the learning rate of its weights. With 2α − ρ = 1 what the branches learn stays of order

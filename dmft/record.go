@@ -161,7 +161,7 @@ func (j *job[T]) collect() *Trajectory {
 		tr.Diagnostics.Steps += q.Stats.Steps
 		tr.Diagnostics.Rejected += q.Stats.Rejected
 		tr.Diagnostics.Evaluations += q.Stats.Evals
-		if q.Bad != nil && (!tr.Status.Early() || q.Bad.Step < tr.Status.Step) {
+		if q.Bad != nil && q.Bad.Sooner(tr.Status) {
 			tr.Status = *q.Bad
 		}
 		r += n
@@ -196,7 +196,7 @@ func (j *job[T]) collect() *Trajectory {
 	j.collectTwoTime(tr)
 	tr.judge(j.kept)
 	if tr.Status.Early() {
-		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
+		if tr.Status.Code != Interrupted && tr.Status.Code != Stopped && tr.Status.Advice == "" {
 			tr.Status.Advice = j.diagnose(parts[0].Lambda)
 		}
 		tr.truncate(j.kept, tr.Status.Step)

@@ -9,6 +9,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // Approximation is a method of solving the theory.
@@ -53,6 +54,10 @@ type Settings struct {
 	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is dropped; 0 chooses it
 	// from Samples, so that what is dropped matters less than the sampling error.
 	Tolerance float64
+	// Matrix, if it is set, is given every hidden weight matrix of every replica when it is drawn and returns the one
+	// to train with: the same, one that wraps it, or another. It is called by several goroutines at once. Of matrices
+	// that are not of package gaussian, Diagnostics.Ranks and responses are not known.
+	Matrix func(replica int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error)
 	Run
 
 	prefix string // of the names of stored parts
@@ -93,8 +98,12 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	default:
 		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s, %s, %s, %s or %s", s.Method, Full, Lazy, FrozenFeatures, LeadingOrder, GradientIndependence)
 	}
-	if s.Method == GradientIndependence && p.Training.Method.WeightDecay != 0 && p.Network.Depth != 1 {
+	if s.Method == GradientIndependence && p.Training.Method.WeightDecay != 0 && (p.Network.Depth == InfiniteDepth || p.Network.matrices() > 0) {
 		return nil, errors.New("dmft: gradient independence follows the predictions by the NTK, which weight decay moves in other ways; use weight_decay 0 or another method")
+	}
+	if s.Observe != nil && (s.Method == LeadingOrder || p.Network.Depth == InfiniteDepth) {
+		return nil, errors.New("dmft: an observer is shown one network, and infinite depth and the leading order are " +
+			"extrapolated from several; observe those, or solve without")
 	}
 	switch {
 	case s.Error < 0 || math.IsNaN(s.Error):
@@ -137,7 +146,7 @@ func solveToError(ctx context.Context, p *Problem, s Settings) (*Trajectory, err
 	var note string
 	for try := range tries {
 		tr, err := Solve(ctx, p, s)
-		if err != nil {
+		if err != nil || tr.Status.Code == Stopped {
 			return tr, err
 		}
 		got := tr.largestError()
@@ -193,9 +202,10 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	if err != nil {
 		return nil, fmt.Errorf("dmft: the order zero of the expansion: %w", err)
 	}
-	linear := p.Network.Activation.Linear()
+	linear := p.Network.every(kernels.Activation.Linear)
+	shallow := p.Network.Depth != InfiniteDepth && p.Network.matrices() == 0
 	a, b := 0.05, 0.1
-	if p.Network.Depth != 1 && !linear {
+	if !shallow && !linear {
 		a, b = 0.3, 0.6
 	}
 	s.Method = Full
@@ -220,7 +230,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	}
 	d := b*b - a*a
 	wa, wb := b*b/(a*a)/d, -a*a/(b*b)/d
-	if p.Network.Depth == 1 {
+	if shallow {
 		wa, wb = -1/d, 1/d
 	}
 	g2 := p.Richness * p.Richness
@@ -366,7 +376,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		rank = min(dim, np+pt)
 	}
 	copies := 4 // of every independent site, by the signs of h and w
-	if p.Network.Activation.Odd() {
+	if p.Network.every(kernels.Activation.Odd) {
 		copies = 2
 	}
 	if s.Sampling == Plain {
@@ -379,7 +389,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		blocks = max(s.Samples/max(blockSites, need), min(leastBlocks, s.Samples/2))
 	}
 	width := s.Samples / blocks
-	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.Depth > 1 && !p.Network.Activation.Linear() {
+	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.matrices() > 0 && !p.Network.every(kernels.Activation.Linear) {
 		// Start from what the noise of all directions will probably need, with the directions of one matrix on the other side, which it is orthogonal to: in a residual network all layers share their sites.
 		guess := int(guessRank(np, c, p.Training.Steps, mostSites))
 		if p.Network.Kind == ResNet {
@@ -429,11 +439,11 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	tol := s.Tolerance
 	if tol == 0 {
-		if tol = min(max(8/float64(s.Samples), 1e-6), 1e-2); p.Network.Activation.Linear() {
+		if tol = min(max(8/float64(s.Samples), 1e-6), 1e-2); p.Network.every(kernels.Activation.Linear) {
 			tol = 1e-20 // few directions, and nothing but rounding to lose
 		}
 	}
-	depth := p.Network.Depth
+	depth, deep := p.Network.Depth, p.Network.matrices() > 0
 	name := s.prefix
 	if s.Method == GradientIndependence {
 		name += string(s.Method) + "-"
@@ -447,11 +457,16 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	e := Ensemble[float64]{
 		Name: fmt.Sprintf("%stheory-L%d-S%d-N%d", name, depth, width, blocks), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
-		TangentKernel: s.Method == GradientIndependence && depth > 1,
+		TangentKernel: s.Method == GradientIndependence && deep,
 		Init: func(block int) (arch.Init[float64], error) {
 			x := &conditioned{seed: s.Seed, block: block, sites: width, copies: copies, limit: limit, tol: tol, noResponse: s.Method == GradientIndependence}
-			x.strict = depth > 1 && limit < 0 && !s.last && s.Blocks == 0
-			return x, nil
+			x.strict = deep && limit < 0 && !s.last && s.Blocks == 0
+			if s.Matrix == nil {
+				return x, nil
+			}
+			return arch.WithMatrix(x, func(m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
+				return s.Matrix(block, m, w)
+			}), nil
 		},
 	}
 	return e, d, nil

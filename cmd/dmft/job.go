@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/progress"

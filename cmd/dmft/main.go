@@ -36,7 +36,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/run"
 )

@@ -19,9 +19,9 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -280,12 +280,12 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 		d.Progress, done = j.phase(what)
 		return done
 	}
-	save := func(name, replicas string, t *dmft.Trajectory, err error, began time.Time) error {
+	save := func(name string, replicas dmft.ReplicaKind, t *dmft.Trajectory, err error, began time.Time) error {
 		if t == nil {
 			return err
 		}
 		j.timing[name] = time.Since(began).Seconds()
-		return run.WriteTrajectory(folder.Path(name), t, replicas)
+		return t.WriteNPZ(folder.Path(name), replicas)
 	}
 	methods, widths := j.trajectories()
 	if j.theory {
@@ -302,7 +302,7 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			began := time.Now()
 			t, err := dmft.Solve(ctx, problem, set)
 			done()
-			if err := save(file, "blocks", t, err, began); err != nil {
+			if err := save(file, dmft.Blocks, t, err, began); err != nil {
 				return nil, fmt.Errorf("%s: %w", what, err)
 			}
 			for _, n := range t.Diagnostics.Notes {
@@ -340,7 +340,7 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			began := time.Now()
 			t, err := finite.Train(ctx, networks, set)
 			done()
-			if err := save(fmt.Sprintf("simulation-N%d.npz", n), "seeds", t, err, began); err != nil {
+			if err := save(fmt.Sprintf("simulation-N%d.npz", n), dmft.Seeds, t, err, began); err != nil {
 				return fmt.Errorf("width %d: %w", n, err)
 			}
 			r.Sims = append(r.Sims, t)

@@ -21,10 +21,12 @@ package arch
 
 import (
 	"errors"
+	"fmt"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft/field"
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // A Block describes a part of a network, whatever its size and precision. Its values are immutable.
@@ -104,12 +106,50 @@ func Validate(blocks []Block) error {
 	if len(blocks) == 0 {
 		return errors.New("arch: a network without blocks; it needs at least an activation")
 	}
-	for _, b := range blocks {
+	for i, b := range blocks {
+		if b == nil {
+			return fmt.Errorf("arch: block %d is nil", i+1)
+		}
 		if err := b.Validate(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// nonlinear is a block that says which activations are in it.
+type nonlinear interface{ Activations() []kernels.Activation }
+
+// Activations are those of a list of blocks, in order; ok is false when a block does not say, by a method Activations()
+// []kernels.Activation, which it has.
+func Activations(blocks []Block) (phi []kernels.Activation, ok bool) {
+	for _, b := range blocks {
+		if r, is := b.(Residual); is {
+			inner, ok := Activations(r.Branch)
+			if !ok {
+				return nil, false
+			}
+			phi = append(phi, inner...)
+			continue
+		}
+		n, is := b.(nonlinear)
+		if !is {
+			return nil, false
+		}
+		phi = append(phi, n.Activations()...)
+	}
+	return phi, true
+}
+
+// Layers are how many layers of a list of valid blocks are recorded: one for every activation, those of branches
+// included.
+func Layers(blocks []Block) int {
+	one := mat.NewDense(1, 1, []float64{1})
+	in, err := NewInputs[float64](one, nil, InputSpace)
+	if err != nil {
+		return 0
+	}
+	return len(NewNet(Config{Replicas: 1, Width: 1, Outputs: 1, Richness: 1, Rates: Rates{}.OrOne()}, blocks, in).Hidden)
 }
 
 // Rates are learning rates of groups of layers relative to the learning rate; zero freezes. As a whole the zero value means 1, 1, 1.
@@ -139,6 +179,32 @@ type Init[T field.Float] interface {
 	Leaf(kind int, dst field.Mat[T]) error
 	// Kept is what its matrices share that must be kept with them.
 	Kept() []field.Keeper
+}
+
+// WithMatrix is an Init that draws as another one does, but for its weight matrices, which are what f makes of those: f
+// may return them, wrap them or make its own. An f that is nil changes nothing.
+func WithMatrix[T field.Float](init Init[T], f func(m Spec, w field.Matrix[T]) (field.Matrix[T], error)) Init[T] {
+	if f == nil {
+		return init
+	}
+	return withMatrix[T]{init, f}
+}
+
+type withMatrix[T field.Float] struct {
+	Init[T]
+	f func(m Spec, w field.Matrix[T]) (field.Matrix[T], error)
+}
+
+// Matrix implements Init.
+func (x withMatrix[T]) Matrix(m Spec) (field.Matrix[T], error) {
+	w, err := x.Init.Matrix(m)
+	if err != nil {
+		return nil, err
+	}
+	if w, err = x.f(m, w); err == nil && w == nil {
+		err = fmt.Errorf("arch: no weight matrix %d was made", m.Index)
+	}
+	return w, err
 }
 
 // A Spec says which weight matrix an Init is to make.

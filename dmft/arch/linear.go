@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // Linear is a wide weight matrix with its biases, W x/√N + σ_b b, all elements N(0,1) at the start.
@@ -22,6 +23,9 @@ func (l Linear) Validate() error {
 	}
 	return nil
 }
+
+// Activations says that there is no nonlinearity in the block.
+func (l Linear) Activations() []kernels.Activation { return nil }
 
 // Cost implements Block.
 func (l Linear) Cost() Cost {

@@ -56,6 +56,8 @@ type chaos struct {
 	forward, up int               // directions of the fields, and of z and the readout
 }
 
+var errBlocks = errors.New("fluctuation: fluctuations are known of networks of a kind, not of a list of blocks")
+
 func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -63,6 +65,9 @@ func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	}
 	if bytes := startBytes(p); set.Memory > 0 && bytes > set.Memory {
 		return nil, memoryError(bytes, set.Memory, "raise the limit or use fewer points")
+	}
+	if p.Network.Blocks != nil {
+		return nil, errBlocks
 	}
 	if p.Network.Depth == dmft.InfiniteDepth {
 		return nil, errors.New("fluctuation: a network of infinite depth; give a finite one")

@@ -66,6 +66,9 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	if p.Network.Blocks != nil {
+		return nil, errBlocks
+	}
 	if p.Network.Depth != 1 {
 		return nil, fmt.Errorf("fluctuation: the network has depth %d; fluctuations in training are known for one hidden layer, and for deeper networks in the lazy limit (Lazy)", p.Network.Depth)
 	}

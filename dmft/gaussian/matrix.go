@@ -11,6 +11,7 @@ import (
 	"gonum.org/v1/gonum/lapack"
 	"gonum.org/v1/gonum/lapack/lapack64"
 
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
@@ -89,7 +90,7 @@ func NewData(sites, n int, ratio, tol float64, omega *Pool) (*Matrix, error) {
 }
 
 // NewExplicit returns a matrix all of whose products with the axes of exact coordinates are given, the columns of v, which it keeps: ordinary data.
-func NewExplicit(v la.Mat[float64]) *Matrix {
+func NewExplicit(v field.Mat[float64]) *Matrix {
 	w := newMatrix(v.Rows, 0, 1)
 	w.exact, w.complete = true, true
 	w.v[0], w.data[0], w.forward.n = v, v.Data, v.Cols
@@ -317,7 +318,7 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 }
 
 // Extend makes the matrix know the directions of y and returns the rank of the other side, with exact coordinates the number of axes there are then. Without, MulT does it by itself.
-func (w *Matrix) Extend(y la.Mat[float64]) (axes int, err error) {
+func (w *Matrix) Extend(y field.Mat[float64]) (axes int, err error) {
 	if w.complete || w.exact && w.c == 0 { // a direction of infinitely many rows has nothing to do with any column
 		return w.forward.n, w.err
 	}
@@ -376,7 +377,7 @@ func (w *Matrix) widen(used, n int) {
 }
 
 // Mul sets dst ← W_r x/√N. Exact coordinates may be of the first axes alone, and must be of axes that exist.
-func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
+func (w *Matrix) Mul(r int, dst, x field.Mat[float64]) {
 	if w.exact {
 		if x.Rows > w.forward.n {
 			panic("gaussian: coordinates of more axes than the matrix has")
@@ -413,7 +414,7 @@ func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
 }
 
 // MulT sets dst ← W_r* y, which is W_rᵀy/√N for δ = 1. Exact coordinates are those of the first axes, as many as dst has rows: Extend comes first, and says how many there are.
-func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
+func (w *Matrix) MulT(r int, dst, y field.Mat[float64]) {
 	s := float64(w.sites)
 	if w.exact {
 		la.Gemm(la.T, la.N, 1/s, view(w.v[r], dst.Rows), y, 0, dst)
@@ -437,12 +438,12 @@ func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
 
 // Forward returns the coordinates ⟨Qφ x⟩ of fields that W has been multiplied with, and their correlations ⟨ζ x⟩ with the noise of Wᵀ: responses in whitened
 // coordinates. It is for matrices without exact coordinates.
-func (w *Matrix) Forward(x la.Mat[float64]) (r, a la.Mat[float64]) {
+func (w *Matrix) Forward(x field.Mat[float64]) (r, a field.Mat[float64]) {
 	return correlate(view(w.forward.q, w.forward.n), x), correlate(view(w.backward.noise, w.backward.n), x)
 }
 
 // Backward returns ⟨Qg y⟩ and ⟨ω y⟩, or with exact coordinates ⟨V y⟩. It does not extend the bases.
-func (w *Matrix) Backward(y la.Mat[float64]) (r, b la.Mat[float64]) {
+func (w *Matrix) Backward(y field.Mat[float64]) (r, b field.Mat[float64]) {
 	other := w.forward.noise
 	if w.exact {
 		other = w.v[0]
@@ -460,7 +461,7 @@ func correlate(q, x la.Mat[float64]) la.Mat[float64] {
 func (w *Matrix) Err() error { return w.err }
 
 // AddOuter sets W_r/√N ← beta·W_r/√N + a·y xᵀ/N, where x is the first columns of what Mul was last given.
-func (w *Matrix) AddOuter(r int, beta, a float64, y, x la.Mat[float64]) {
+func (w *Matrix) AddOuter(r int, beta, a float64, y, x field.Mat[float64]) {
 	if beta == 0 {
 		w.d[r] = 0
 	}

@@ -54,6 +54,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/lapack/lapack64"
 
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
@@ -61,7 +62,7 @@ import (
 type Source interface{ NormFloat64() float64 }
 
 // Plain returns rows×cols independent standard normal numbers.
-func Plain(rng Source, rows, cols int) la.Mat[float64] {
+func Plain(rng Source, rows, cols int) field.Mat[float64] {
 	z := la.New[float64](rows, cols)
 	if s, ok := rng.(interface{ Normal([]float64) }); ok {
 		s.Normal(z.Data)
@@ -79,7 +80,7 @@ func Capacity(rows int) int { return max(rows-1, 0) }
 // Matched returns rows×cols standard normal numbers whose columns are exactly orthogonal to each other and to the
 // constant, each of mean square one (to rounding). Apart from that they are uniformly distributed: Matched(…)·O has the
 // same law for any orthogonal O on either side that keeps the constant. It needs cols ≤ Capacity(rows).
-func Matched(rng Source, rows, cols int) (la.Mat[float64], error) {
+func Matched(rng Source, rows, cols int) (field.Mat[float64], error) {
 	if cols > Capacity(rows) {
 		return la.Mat[float64]{}, fmt.Errorf("gaussian: %d orthonormal columns of mean zero do not fit over %d sites; use at least %d sites", cols, rows, cols+1)
 	}
@@ -99,7 +100,7 @@ func errSingular(cols, rows int) error {
 
 // Factor is a P×r matrix F with F Fᵀ = K for a positive semi-definite K, and its numerical rank.
 type Factor struct {
-	F    la.Mat[float64]
+	F    field.Mat[float64]
 	Rank int
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas64"
 
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/random"
 )
@@ -72,7 +73,7 @@ func (p *Pool) Even(k int) {
 }
 
 // Draw returns k more columns over all sites.
-func (p *Pool) Draw(k int) (la.Mat[float64], error) {
+func (p *Pool) Draw(k int) (field.Mat[float64], error) {
 	dst := la.New[float64](p.copies*p.rows, k)
 	m := max(min(k, p.limit-p.n), 0)
 	if m < k && p.strict {

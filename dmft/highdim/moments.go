@@ -63,7 +63,7 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 		if err != nil {
 			return nil, err
 		}
-		return m.train(ctx, j), nil
+		return m.train(ctx, j, b), nil
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -168,7 +168,7 @@ func newMoment(ctx context.Context, p *Problem, s Simulation, b int, phi, link [
 	return q, nil
 }
 
-func (q *moment) train(ctx context.Context, j *job) *record {
+func (q *moment) train(ctx context.Context, j *job, b int) *record {
 	steps := q.p.Training.Steps
 	t := steps + 1
 	rec := &record{Loss: make([]float64, t), Test: make([]float64, t), Parts: make([]float64, 3*t), Moments: make([]float64, momentCount*t),
@@ -194,7 +194,7 @@ func (q *moment) train(ctx context.Context, j *job) *record {
 		rec.Next = n + 1
 		rec.Evaluations++
 		j.tell(1)
-		if n == steps {
+		if j.observe(rec, b); n == steps || rec.Bad != nil {
 			break
 		}
 		if q.batch != nil {

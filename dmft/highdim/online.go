@@ -42,10 +42,11 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 		if p.Training.Centred {
 			o.rows += p.Units
 		}
+		var err error
 		if o.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), o.rows); err != nil {
 			return nil, err
 		}
-		return o.train(ctx, j)
+		return o.train(ctx, j, b)
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -128,7 +129,7 @@ func (o *online) field(_ float64, dst, y []float64) {
 	}
 }
 
-func (o *online) train(ctx context.Context, j *job) (*record, error) {
+func (o *online) train(ctx context.Context, j *job, b int) (*record, error) {
 	n, k, w, steps := o.p.Units, o.k, o.rows-o.p.Units, o.p.Training.Steps
 	start, err := o.p.start()
 	if err != nil {
@@ -177,7 +178,7 @@ func (o *online) train(ctx context.Context, j *job) (*record, error) {
 		}
 		rec.Next = t + 1
 		j.tell(1)
-		if t == steps {
+		if j.observe(rec, b); t == steps || rec.Bad != nil {
 			break
 		}
 		if err := st.Step(v, t); err != nil {

@@ -26,8 +26,9 @@ type Settings struct {
 	Alignments int     // number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed
 	Responses  bool    // also compute response functions, in memory and time of order steps²
 
-	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps of all blocks; Memory is a limit in bytes. Record is
-	// not used. Runs with responses, and those that follow moments, have no checkpoints inside a block.
+	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps
+	// of all blocks; Memory is a limit in bytes; Observe is shown every step of every block. Record is not used. Runs
+	// with responses, and those that follow moments, have no checkpoints inside a block.
 	dmft.Run
 }
 
@@ -173,6 +174,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 			src.m.gg = la.New[float64](p.Units, p.Units)
 		}
 		src.m.gphi = make([]float64, p.Units)
+		var err error
 		if src.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), dim); err != nil {
 			return nil, err
 		}
@@ -270,6 +272,8 @@ type job struct {
 
 	bad  atomic.Int64 // first step at which some replica went wrong
 	told atomic.Int64
+
+	clock []float64 // of all steps
 }
 
 func (j *job) do(ctx context.Context) (*Trajectory, error) {
@@ -277,6 +281,7 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %.3g MiB are needed, the limit is %.3g MiB", float64(j.bytes)/(1<<20), float64(j.run.Memory)/(1<<20)), Advice: "raise the limit or use fewer samples"}
 		return nil, st.Err()
 	}
+	j.clock = j.times()
 	rec, errs := make([]*record, j.replicas), make([]error, j.replicas)
 	j.bad.Store(math.MaxInt64)
 	var wg sync.WaitGroup
@@ -308,14 +313,17 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	if stopped != nil {
 		return nil, stopped
 	}
+	if err := j.failure(rec); err != nil {
+		return nil, err
+	}
 	for b, r := range rec {
 		if !r.alike(rec[0]) {
 			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again", j.part(b), part.ErrMisfit)
 		}
 	}
-	t := collect(j.p, rec, j.times())
+	t := collect(j.p, rec, j.clock)
 	t.Diagnostics.MemoryBytes = j.bytes
-	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= j.p.Training.Steps && (!t.Status.Early() || t.Status.Code == dmft.Interrupted) {
+	if cause := context.Cause(ctx); cause != nil && len(t.Time) <= t.Status.Step {
 		t.Status = dmft.Status{Code: dmft.Interrupted, Step: max(len(t.Time)-1, 0), Quantity: cause.Error(), Advice: interruptedAdvice}
 	}
 	return t, t.Status.Err()
@@ -354,6 +362,7 @@ func (j *job) replica(ctx context.Context, b int) (*record, error) {
 		}
 		if ok {
 			j.tell(int64(steps + 1))
+			j.observe(rec, b)
 			return rec, nil
 		}
 	}
@@ -390,6 +399,7 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 	if rec, err = j.resume(b, r, st, rec); err != nil {
 		return nil, err
 	}
+	j.observe(rec, b)
 	every := j.run.Checkpoint
 	if every == 0 {
 		every = 20 * time.Second
@@ -399,7 +409,7 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 	for len(align) > 0 && align[0] < first {
 		align = align[1:]
 	}
-	for n := first; n <= steps; n++ {
+	for n := first; n <= steps && rec.Bad == nil; n++ {
 		if n > first && (ctx.Err() != nil || time.Since(last) > every) {
 			if err := j.checkpoint(b, r, st, rec); err != nil {
 				return nil, err
@@ -414,7 +424,13 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 			break // drawing points
 		}
 		if r.sys.err != nil {
-			return nil, fmt.Errorf("step %d: %w", n, r.sys.err)
+			err := fmt.Errorf("step %d: %w", n, r.sys.err)
+			if j.run.Observe == nil {
+				return nil, err
+			}
+			rec.failed = err
+			j.fail(n)
+			break
 		}
 		j.note(rec, r, n)
 		if rec.Bad = j.trouble(rec, n); rec.Bad != nil {
@@ -427,7 +443,7 @@ func (j *job) network(ctx context.Context, b int) (*record, error) {
 			rec.Align[len(rec.Align)-len(align)] = r.pts.alignment(r.sys, r.sys.regs[0])
 			align = align[1:]
 		}
-		if n == steps {
+		if j.observe(rec, b); n == steps || rec.Bad != nil {
 			break
 		}
 		if err := st.Step(r.sys, n); err != nil {

@@ -84,6 +84,9 @@ type record struct {
 	Interrupted   bool
 	Regression    []float64
 	PointsPerSeed int
+
+	shown  int   // steps that the observer was shown
+	failed error // of step Next, of a run with an observer, which may stop it before
 }
 
 // collect averages replicas. Times that not every replica has reached are left out.
@@ -93,7 +96,7 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 	tr.Diagnostics.Method = "samples"
 	for _, r := range rec {
 		t = min(t, r.Next)
-		if r.Bad != nil && (!tr.Status.Early() || r.Bad.Step < tr.Status.Step) {
+		if r.Bad != nil && r.Bad.Sooner(tr.Status) {
 			tr.Status = *r.Bad
 		}
 		d := &tr.Diagnostics
@@ -103,6 +106,7 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 			d.Method = "closed form"
 		}
 	}
+	t = min(t, tr.Status.Step+1) // parts that were kept went further than an observer lets them
 	tr.Time = time[:t]
 	series := func(of func(*record) []float64, shape ...int) (mean, se dmft.Array) {
 		mean, se = dmft.NewArray(shape...), dmft.NewArray(shape...)
@@ -145,6 +149,13 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 		whole := len(time)
 		tr.ResponseW, _ = series(func(r *record) []float64 { return r.RW }, whole, whole, n, n)
 		tr.ResponseG, _ = series(func(r *record) []float64 { return r.RG }, whole, whole, n, n)
+		for _, a := range []*dmft.Array{&tr.ResponseW, &tr.ResponseG} { // some replicas went further than others
+			b := dmft.NewArray(t, t, n, n)
+			for i := range t {
+				copy(b.At(i).Data, a.At(i).Data)
+			}
+			*a = b
+		}
 	}
 	for i, s := range alignmentSteps(len(rec[0].Align), len(time)) {
 		if s >= t {

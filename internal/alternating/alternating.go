@@ -159,6 +159,8 @@ func supported(p *dmft.Problem) error {
 	m := p.Training.Method
 	var what string
 	switch {
+	case p.Network.Blocks != nil:
+		what = "a list of blocks"
 	case p.Network.Kind == dmft.ResNet:
 		what = "residual networks"
 	case c > 1:

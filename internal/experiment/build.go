@@ -11,9 +11,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -40,7 +40,7 @@ func (e Experiment) Load(base string, memory int64) (*data.Set, error) {
 func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 	t, m := e.Training, e.Method()
 	return &dmft.Problem{
-		Data: dmft.Data{Inputs: set.Inputs, Targets: set.Targets, TestInputs: set.TestInputs, TestTargets: set.TestTargets},
+		Data: set.Data(),
 		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
 			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent, Rate: e.Network.Rate}, Bias: e.Network.Bias},
 		Richness: e.Richness,

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // approximationFigure shows every approximation beside the theory, and how far from it each one is.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // depthFigure shows how a network of infinite depth is reached.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // Named is a figure and the base name of its files.
@@ -16,14 +16,14 @@ type Named struct {
 	figure.Figure
 }
 
-// maxPanels is how many points of a product share a figure.
-const maxPanels = 6
+// MaxPanels is how many points of a product share a figure.
+const MaxPanels = 6
 
 // Figures draws results side by side, as far as they hold what a figure shows: losses, classification errors, kernels, preactivations, the error against width, fluctuations
 // over initialisations, kernels as heat maps over samples and over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More
 // than six points are too many for one figure.
 func Figures(results []Result) []Named {
-	if len(results) == 0 || len(results) > maxPanels {
+	if len(results) == 0 || len(results) > MaxPanels {
 		return nil
 	}
 	var out []Named
@@ -48,7 +48,12 @@ func (r Result) timeAxis() figure.Axis {
 	return figure.Axis{Label: "step"}
 }
 
-func (r Result) title() string { return pretty(r.Label) }
+func (r Result) title() string {
+	if r.Title != "" {
+		return r.Title
+	}
+	return pretty(r.Label)
+}
 
 // band is a curve of an ensemble with ± two standard errors.
 func band(t, y, se []float64, label string, i, n int) figure.Series {

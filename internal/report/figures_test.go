@@ -149,8 +149,8 @@ func TestWhichFigures(t *testing.T) {
 	if got := names(Figures([]Result{r})); !slices.Equal(got, full) {
 		t.Errorf("theory alone: %v", got)
 	}
-	if got := Figures(make([]Result, maxPanels+1)); got != nil {
-		t.Errorf("%d results: %v", maxPanels+1, names(got))
+	if got := Figures(make([]Result, MaxPanels+1)); got != nil {
+		t.Errorf("%d results: %v", MaxPanels+1, names(got))
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // shownTimes is at how many times the scatter of an ensemble is drawn.

@@ -18,6 +18,7 @@ import (
 // HighDimensional is the outcome of one experiment on high-dimensional data.
 type HighDimensional struct {
 	Label      string
+	Title      string // in place of what the label says
 	Caption    string // what the experiment is, for its figures
 	Problem    *highdim.Problem
 	Fraction   float64 // of the initial losses, at which the grokking gap is taken

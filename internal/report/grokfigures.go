@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // Colours of train and test in the figures of grokking.
@@ -23,7 +23,7 @@ const TimeLabel = "time τ = ηt"
 // HighDimensionalFigures draws results side by side: losses of theory and simulations in every dimension, both losses together, the parts of the test loss, overlaps,
 // the error against dimension, alignment. More than six points are too many for one figure.
 func HighDimensionalFigures(results []HighDimensional) []Named {
-	if len(results) == 0 || len(results) > maxPanels {
+	if len(results) == 0 || len(results) > MaxPanels {
 		return nil
 	}
 	var out []Named
@@ -53,6 +53,9 @@ var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "da
 var limitNames = map[string]string{"data": "points used again", "one-pass": "fresh points", "online": "one fresh point at a time", "population": "all points"}
 
 func (r HighDimensional) title() string {
+	if r.Title != "" {
+		return r.Title
+	}
 	out := ""
 	for _, kv := range splitLabel(r.Label) {
 		key, value := kv[0], kv[1]
@@ -485,7 +488,7 @@ func scaled(x []float64, s float64) []float64 {
 // GrokkingFigure shows train and test loss of experiments on fixed data on the same axes, each relative to its start.
 func GrokkingFigure(results []Result, fraction float64, caption string) (Named, bool) {
 	f := figure.Figure{Columns: min(len(results), 3), SameY: true}
-	if len(results) == 0 || len(results) > maxPanels {
+	if len(results) == 0 || len(results) > MaxPanels {
 		return Named{}, false
 	}
 	points := ""

@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // PhaseFigure draws a phase diagram: colours are the grokking gap, grey is never, and the thresholds of data are marked.

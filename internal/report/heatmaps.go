@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // A view is a trajectory that is drawn beside another.

@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // grid arranges the panels of every result: beside each other for one result, one column each for several.

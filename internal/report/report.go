@@ -16,6 +16,7 @@ import (
 // Result is one experiment's outcome.
 type Result struct {
 	Label   string             `json:"label,omitempty"` // which point of a product
+	Title   string             `json:"-"`               // in place of what the label says
 	Theory  *dmft.Trajectory   `json:"-"`
 	Sims    []*dmft.Trajectory `json:"-"` // smallest width first
 	Methods []Method           `json:"-"` // approximations beside the theory

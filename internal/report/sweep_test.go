@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // TestSummary: numbers of curves that are known: a loss that halves every step, and a test loss that rises again.

@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/transfer"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/transfer"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 

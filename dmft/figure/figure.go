@@ -4,6 +4,8 @@
 // by taking logarithms (so that values at or below zero are gaps, not panics), and turns text in vector formats into outlines, so that
 // mathematical symbols survive every viewer.
 //
+// The figures of trajectories that the command draws are in package figure/standard.
+//
 //	fig := figure.Figure{Panels: []figure.Panel{{X: figure.Axis{Label: "step"}, Series: []figure.Series{{X: t, Y: loss}}}}}
 //	files, err := fig.Save("loss")
 package figure

@@ -289,11 +289,11 @@ func (s Spec) modular() (*Set, error) {
 			ptr = append(ptr, len(ind))
 			labels[i] = (a + b) % p
 		}
-		spec := s
-		if spec.Encoding == "" {
-			spec.Encoding = "one-hot"
+		encoding := s.Encoding
+		if encoding == "" {
+			encoding = "one-hot"
 		}
-		y, err := spec.encode(labels, p)
+		y, err := encode(labels, p, encoding)
 		return sparse.NewCSR(len(pairs), 2*p, ptr, ind, val), y, labels, err
 	}
 	var err error

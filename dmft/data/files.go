@@ -491,7 +491,7 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 		if err := r.room("encoding", r.taken, fmt.Sprintf("%d points of %d classes are asked for", len(keep), len(names)), "use fewer points or classes, or encoding label"); err != nil {
 			return nil, nil, err
 		}
-		if p.y, err = r.encode(lists[i], len(names)); err != nil {
+		if p.y, err = encode(lists[i], len(names), r.Encoding); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -40,7 +40,7 @@ func sample() *Figure {
 	}}
 }
 
-// TestGolden compares an SVG with the one that was looked at; regenerate with go test ./internal/figure -update.
+// TestGolden compares an SVG with the one that was looked at; regenerate with go test ./dmft/figure -update.
 func TestGolden(t *testing.T) {
 	got, err := sample().Render("svg")
 	if err != nil {
@@ -57,7 +57,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("the figure changed; look at it and run go test ./internal/figure -update")
+		t.Error("the figure changed; look at it and run go test ./dmft/figure -update")
 	}
 }
 
