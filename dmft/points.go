@@ -80,7 +80,7 @@ func (p *Problem) Validate() error {
 		m    mat.Matrix
 	}{{"inputs", p.Data.Inputs}, {"test inputs", p.Data.TestInputs}} {
 		if i := beyond(m.m); i >= 0 {
-			return fmt.Errorf("dmft: %s row %d has a square |x|² beyond the range of float64; divide the inputs (normalize: sphere or standard in an experiment file)", m.name, i)
+			return fmt.Errorf("dmft: %s row %d has a square |x|² beyond the range of float64; multiply or divide the inputs by a number (normalize: sphere or standard in an experiment file)", m.name, i)
 		}
 	}
 	if !(p.Richness > 0) || math.IsInf(p.Richness, 0) {
@@ -317,18 +317,21 @@ func denseView(m mat.Matrix) la.Mat[float64] {
 	return la.Mat[float64]{Rows: r.Rows, Cols: r.Cols, Stride: r.Stride, Data: r.Data}
 }
 
-// beyond is the first row whose square overflows, -1 when none does.
+// leastSquare is the least |x|² that fields are computed of to all digits.
+const leastSquare = 1e-280
+
+// beyond is the first row whose square overflows, or vanishes although the row does not; -1 when there is none.
 func beyond(m mat.Matrix) int {
 	switch m := m.(type) {
 	case nil:
 	case *sparse.CSR:
 		raw := m.RawMatrix()
 		for i, end := range raw.Indptr[1:] {
-			s := 0.
+			s, zero := 0., true
 			for _, v := range raw.Data[raw.Indptr[i]:end] {
-				s += v * v
+				s, zero = s+v*v, zero && v == 0
 			}
-			if math.IsInf(s, 1) {
+			if math.IsInf(s, 1) || s < leastSquare && !zero {
 				return i
 			}
 		}
@@ -338,11 +341,12 @@ func beyond(m mat.Matrix) int {
 		}
 		r, c := m.Dims()
 		for i := range r {
-			s := 0.
+			s, zero := 0., true
 			for j := range c {
-				s += m.At(i, j) * m.At(i, j)
+				v := m.At(i, j)
+				s, zero = s+v*v, zero && v == 0
 			}
-			if math.IsInf(s, 1) {
+			if math.IsInf(s, 1) || s < leastSquare && !zero {
 				return i
 			}
 		}

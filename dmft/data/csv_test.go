@@ -115,6 +115,10 @@ func TestCSVMistakes(t *testing.T) {
 		"1,2\n3,inf\n":             "line 2, field 2 is inf",
 		"1,2\n3,-Infinity\n":       "line 2, field 2 is -Infinity",
 		"1,2\n3,1e400\n":           "line 2, field 2: 1e400 is beyond the range",
+		"1.2,1_000,0.1\n1,2,3\n":   `line 1, field 2: "1_000" is not a number; numbers are written as 1234.5`,
+		"1,2\n3,0x1p4\n":           `line 2, field 2: "0x1p4" is not a number`,
+		"a,b,2020,y\n1,2,3,4\n":    "replace words by numbers, or remove the column; fields are separated by commas (the line is no header, since its field 3 is 2020)",
+		"a,,c,y\n1,2,3,4\n":        "(the line is no header, since its field 2 is empty)",
 		"1,2\n3\n":                 "line 2 has 1 fields, the lines before have 2; fields are separated by commas",
 		"a,b,c\n1,2\n":             "line 2 has 2 fields and the header 3 names",
 		"1,\"2\n3,4\n":             "line 1: a quote is not closed",
@@ -444,6 +448,20 @@ func TestIDXClasses(t *testing.T) {
 		t.Errorf("two classes with a gap: %v", s.Targets)
 	}
 	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 2, Classes: []int{0, 1}}, dir, "no class 0", "1 to 26")
+	// Without a number of test points every image of their own file is one, in its order.
+	write(t, dir, "few-labels", idx([]int{3}, []byte{17, 17, 3}))
+	write(t, dir, "few", idx([]int{3, 2, 2}, pixels(3, 4)))
+	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 4, TestInputs: "few", TestTargets: "few-labels"}, dir)
+	if n, _ := s.TestInputs.Dims(); n != 3 || !slices.Equal(s.TestLabels, []int{1, 1, 0}) || s.TestTargets.At(2, 0) != -s.TestTargets.At(0, 0) {
+		t.Errorf("%d test images of classes %v, targets %v", n, s.TestLabels, s.TestTargets)
+	}
+	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 4, Classes: []int{3, 4}, TestInputs: "few", TestTargets: "few-labels"}, dir)
+	if n, _ := s.TestInputs.Dims(); n != 1 {
+		t.Errorf("%d test images of classes 3 and 4", n)
+	}
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "few-labels", Train: 2, TestInputs: "images", TestTargets: "letters"}, dir, "has 52 images", "3 labels")
+	write(t, dir, "other-labels", idx([]int{3}, []byte{17, 9, 3}))
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, TestInputs: "few", TestTargets: "other-labels"}, dir, "class 9", "does not occur among the training images")
 	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, Classes: []int{3, 4}}, dir, "no class 4", "3, 17")
 }
 
@@ -462,6 +480,7 @@ func TestArraysByKey(t *testing.T) {
 	put("run.npz", "x", "y")
 	put("one.npz", "arr_0")
 	put("a#b.npz", "x", "y")
+	put("key.npz", "x#1", "y")
 	s := loaded(t, Spec{Source: "npy", Inputs: "run.npz#x", Targets: "run.npz#y"}, dir)
 	if s.Inputs.At(0, 0) != 0 || s.Targets.At(0, 0) != 1 {
 		t.Errorf("by key: %v %v", s.Inputs, s.Targets)
@@ -469,6 +488,9 @@ func TestArraysByKey(t *testing.T) {
 	s = loaded(t, Spec{Source: "npy", Inputs: "one.npz", Targets: "a#b.npz#y"}, dir)
 	if s.Inputs.At(0, 0) != 0 || s.Targets.At(0, 0) != 1 {
 		t.Errorf("one array, and a name with #: %v %v", s.Inputs, s.Targets)
+	}
+	if s = loaded(t, Spec{Source: "npy", Inputs: "key.npz#x#1", Targets: "a#b.npz#y"}, dir); s.Inputs.At(0, 0) != 0 {
+		t.Errorf("a key with #: %v", s.Inputs)
 	}
 	refused(t, Spec{Source: "npy", Inputs: "run.npz", Targets: "one.npz"}, dir, "several arrays, x, y", "#x")
 	refused(t, Spec{Source: "npy", Inputs: "run.npz#z", Targets: "one.npz"}, dir, "no array z", "x, y")

@@ -222,8 +222,21 @@ func (s Spec) images(base string) (*Set, error) {
 	if s.Encoding == "label" || s.Encoding != "one-hot" && s.Encoding != "centred-one-hot" && outputs == 2 {
 		outputs = 1
 	}
-	row := 8 * float64(train.d+outputs+1)
-	if err := s.room("train", row*(float64(s.Train)+float64(s.Test)), fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs are asked for", s.Train, s.Test, train.d, outputs), s.fitting(row, 0)); err != nil {
+	var every []int // the test images of a file of their own when no number is given
+	if test != nil && s.Test == 0 {
+		for i, l := range test.labels {
+			if slices.Contains(classes, l) {
+				every = append(every, i)
+			} else if len(s.Classes) == 0 {
+				return nil, fail("test_targets", "class %d of %s does not occur among the training images; name the classes to use (data.classes)", l, test.name)
+			}
+		}
+		if every == nil {
+			return nil, fail("test_targets", "%s has no image of the classes %s", test.name, ranges(classes))
+		}
+	}
+	row, tests := 8*float64(train.d+outputs+1), max(s.Test, len(every))
+	if err := s.room("train", row*(float64(s.Train)+float64(tests)), fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs are asked for", s.Train, tests, train.d, outputs), s.fitting(row, 0)); err != nil {
 		return nil, err
 	}
 	pick, rest, err := choose(train, classes, s.Train, s.rng(streamTrain))
@@ -231,7 +244,9 @@ func (s Spec) images(base string) (*Set, error) {
 		return nil, err
 	}
 	set := &Set{}
-	if set.Inputs, set.Labels = gather(train, pick, classes); s.Test > 0 {
+	if set.Inputs, set.Labels = gather(train, pick, classes); every != nil {
+		set.TestInputs, set.TestLabels = gather(test, every, classes)
+	} else if s.Test > 0 {
 		from := rest
 		if test != nil {
 			from = nil

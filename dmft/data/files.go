@@ -394,7 +394,7 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 	numbers := true
 	for _, p := range all {
 		for _, l := range p.classes {
-			if _, err := strconv.ParseFloat(l, 64); err != nil {
+			if _, err := number(l); err != nil {
 				numbers = false
 			}
 		}
@@ -408,7 +408,7 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 			if !ok {
 				n = l
 				if numbers {
-					v, _ := strconv.ParseFloat(l, 64)
+					v, _ := number(l)
 					if v != math.Trunc(v) || math.Abs(v) > 1e15 {
 						return nil, nil, fail("encoding", "%s: row %d is %s, which is no class; encoding turns whole numbers or words into targets, leave it out for targets as they are", p.yname, i, l)
 					}

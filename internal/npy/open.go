@@ -24,9 +24,18 @@ func Load(path string, allow func(Header) error) (a Array, h Header, err error) 
 		return allow(x)
 	}
 	file, key := path, ""
-	if i := strings.LastIndexByte(path, '#'); i >= 0 {
-		if _, err := os.Stat(path); err != nil { // a file may be called so
-			file, key = path[:i], path[i+1:]
+	if _, err := os.Stat(path); err != nil { // a file may be called so, and both names may have the sign in them
+		for i := len(path) - 1; i >= 0; i-- {
+			if path[i] != '#' {
+				continue
+			}
+			if file == path {
+				file, key = path[:i], path[i+1:]
+			}
+			if _, err := os.Stat(path[:i]); err == nil {
+				file, key = path[:i], path[i+1:]
+				break
+			}
 		}
 	}
 	f, err := os.Open(file)
