@@ -103,6 +103,14 @@ func (e estimate) p(finite float64) float64 {
 	return e.tail(beyond * beyond / (e.sampling * e.sampling))
 }
 
+// all is what the estimate with all orders says; of a Limit that was not made here it is what it tells.
+func (l *Limit) all() (distance, noise, finite float64) {
+	if len(l.estimates) == 0 {
+		return l.Distance, l.Noise, l.FiniteSize
+	}
+	return l.full.distance, l.full.sampling, l.full.finite
+}
+
 // limitOfEstimates is the test by one estimate or, when there are several, by the best. The last has all orders that were fitted. What is told is the one that knows the limit best.
 func limitOfEstimates(es []estimate, normal float64) Limit {
 	full := es[len(es)-1]
@@ -477,15 +485,16 @@ func finiteOrWrong(parts []Part, bare []Test) (why, needed string) {
 		}
 		for _, c := range parts {
 			for _, o := range c.Observables {
+				distance, noise, finite := o.Limit.all()
 				// Where finite size is well below the noise it is the noise that explains the difference.
 				if t.Name == c.Name+o.Name+limitTest && o.Limit.LeastSize > 0 {
-					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = %s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name, o.Name, c.where(), o.Limit.full.distance,
-						o.Limit.full.sampling, c.size(), list(c.Sizes)), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
+					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = %s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name, o.Name, c.where(), distance,
+						noise, c.size(), list(c.Sizes)), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
 				}
-				if t.Name != c.Name+o.Name+limitTest || o.Limit.full.finite < o.Limit.full.sampling/2 {
+				if t.Name != c.Name+o.Name+limitTest || finite < noise/2 {
 					continue
 				}
-				why = fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and finite %s may add %.2g", c.Name, o.Name, c.where(), o.Limit.full.distance, o.Limit.full.sampling, c.size(), o.Limit.full.finite)
+				why = fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and finite %s may add %.2g", c.Name, o.Name, c.where(), distance, noise, c.size(), finite)
 				if len(c.Sizes) < leastFit {
 					return why, fmt.Sprintf("%d sizes, or larger ones", leastFit)
 				}

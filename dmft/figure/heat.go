@@ -131,13 +131,21 @@ func (h *HeatMap) image() image.Image {
 	}
 	xs, ys := cells(h.X), cells(h.Y)
 	img := image.NewNRGBA(image.Rect(0, 0, len(xs), len(ys)))
+	colours := make([]color.NRGBA, len(h.X))
 	for k, j := range ys {
-		for l, i := range xs {
-			c := blank
-			if v := h.Z[j][i]; !math.IsNaN(v) && !math.IsInf(v, 0) {
-				c = of(v)
+		row := img.Pix[(len(ys)-1-k)*img.Stride:][:img.Stride]
+		if k > 0 && j == ys[k-1] {
+			copy(row, img.Pix[(len(ys)-k)*img.Stride:])
+			continue
+		}
+		for i, v := range h.Z[j] {
+			if colours[i] = blank; !math.IsNaN(v) && !math.IsInf(v, 0) {
+				colours[i] = of(v)
 			}
-			img.SetNRGBA(l, len(ys)-1-k, c)
+		}
+		for l, i := range xs {
+			c := colours[i]
+			row[4*l], row[4*l+1], row[4*l+2], row[4*l+3] = c.R, c.G, c.B, c.A
 		}
 	}
 	return img
