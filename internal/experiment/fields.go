@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -140,7 +141,7 @@ var (
 	tableSources = []string{"npy", "csv"}
 	fileSources  = append(slices.Clone(tableSources), "idx")
 	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector"}
-	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition", HighDimensional}
+	allSources   = append(data.Sources(), HighDimensional)
 	labelled     = append([]string{"modular-addition"}, imageSources...)
 )
 
