@@ -174,7 +174,7 @@ func interrupt(t *testing.T, signal os.Signal) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
 	src := "data: {source: gaussian, dimension: 30, train: 20}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\n" +
-		"training: {learning_rate: 0.001, steps: 5000}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
+		"training: {learning_rate: 0.001, steps: 2500}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
