@@ -75,7 +75,11 @@ func realMain(args []string, stdout, stderr io.Writer) int {
 	}
 	code := exitCode(err)
 	if err != nil {
-		fmt.Fprintf(stderr, "dmft: %s\n", strings.TrimPrefix(err.Error(), "dmft: "))
+		text := strings.TrimPrefix(err.Error(), "dmft: ")
+		if text == context.Canceled.Error() { // where there was nothing to keep
+			text = "interrupted"
+		}
+		fmt.Fprintf(stderr, "dmft: %s\n", text)
 	}
 	return code
 }

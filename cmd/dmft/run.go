@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"io"
 	"math"
 	"os"
@@ -188,7 +189,7 @@ func (s *session) conclude(out string, results []report.Result, stopped error) e
 // fixedPoint runs an experiment on fixed data. A run that diverged has both a result and an error.
 func (j *job) fixedPoint() (*outcome, error) {
 	e := j.point.Experiment
-	set, hash, err := j.sets.load(e, j.base)
+	set, hash, err := j.points()
 	if err != nil {
 		return nil, err
 	}
@@ -579,6 +580,52 @@ func writeData(path string, set *data.Set) error {
 	}
 	slices.SortFunc(out, func(a, b npy.Named) int { return strings.Compare(a.Name, b.Name) })
 	return npy.WriteNPZ(path, out)
+}
+
+// readData reads what writeData has kept.
+func readData(path string) (*data.Set, error) {
+	z, err := npy.ReadNPZ(path)
+	if err != nil {
+		return nil, err
+	}
+	set := &data.Set{}
+	for name, m := range map[string]*mat.Matrix{"inputs": &set.Inputs, "test_inputs": &set.TestInputs} {
+		if a, ok := z[name]; ok && len(a.Shape) == 2 && len(a.Data) > 0 {
+			*m = mat.NewDense(a.Shape[0], a.Shape[1], a.Data)
+		}
+	}
+	for name, m := range map[string]**mat.Dense{"targets": &set.Targets, "test_targets": &set.TestTargets} {
+		if a, ok := z[name]; ok && len(a.Shape) == 2 && len(a.Data) > 0 {
+			*m = mat.NewDense(a.Shape[0], a.Shape[1], a.Data)
+		}
+	}
+	for name, l := range map[string]*[]int{"labels": &set.Labels, "test_labels": &set.TestLabels} {
+		for _, v := range z[name].Data {
+			*l = append(*l, int(v))
+		}
+	}
+	return set, nil
+}
+
+// points loads the points of the experiment. Where their files are gone, as from a sweep that was moved to another machine, it is the copy that the sweep keeps for its runs: the
+// one that gives the run folder its name.
+func (j *job) points() (*data.Set, string, error) {
+	set, hash, err := j.sets.load(j.point.Experiment, j.base)
+	if err == nil || j.key == "" || j.dataDir == "" || !errors.Is(err, fs.ErrNotExist) {
+		return set, hash, err
+	}
+	files, _ := os.ReadDir(j.dataDir)
+	for _, f := range files {
+		hash, ok := strings.CutSuffix(f.Name(), ".npz")
+		if !ok || sweep.Key(sweep.Hash(j.kind, j.point.Experiment, hash)) != j.key {
+			continue
+		}
+		if kept, lost := readData(filepath.Join(j.dataDir, f.Name())); lost == nil && experiment.DataHash(kept) == hash {
+			j.show.Line("the files of the points are gone; their copy in the sweep is used")
+			return kept, hash, nil
+		}
+	}
+	return nil, "", err
 }
 
 // figuresOf are the figures of results.
