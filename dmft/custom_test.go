@@ -116,8 +116,9 @@ func distanceOf(a, b *dmft.Trajectory) (d float64) {
 	return d
 }
 
-// TestOwnActivation: a wrapped tanh follows the named one, in theory (whose sites are not paired with −h, since nobody said that it is odd) within the error of the sampling
-// and otherwise to rounding, in finite networks to rounding, and in the lazy limit within the error of the quadrature, which training does not enlarge.
+// TestOwnActivation: a wrapped tanh follows the named one, in theory (whose sites are not paired with −h, since nobody
+// said that it is odd) within the error of the sampling and otherwise to rounding, in finite networks to rounding, and
+// in the lazy limit within the error of the quadrature, which training does not enlarge.
 func TestOwnActivation(t *testing.T) {
 	for _, kind := range []dmft.Kind{dmft.TwoLayer, dmft.MLP, dmft.ResNet} {
 		p := ownProblem(kind, map[dmft.Kind]int{dmft.TwoLayer: 1}[kind], 1, 1)
@@ -161,8 +162,8 @@ type oddTanh struct{ ownTanh }
 
 func (oddTanh) Odd() bool { return true }
 
-// TestOwnLoss: the squared loss as a function of the caller's own is the named one, bit for bit for one output and to the rounding of sums over outputs for
-// several.
+// TestOwnLoss: the squared loss as a function of the caller's own is the named one, bit for bit for one output and to
+// the rounding of sums over outputs for several.
 func TestOwnLoss(t *testing.T) {
 	for _, c := range []int{1, 3} {
 		p := ownProblem(dmft.MLP, 2, c, 1)
@@ -182,8 +183,8 @@ func TestOwnLoss(t *testing.T) {
 	}
 }
 
-// TestHuber: Δ is −∂loss/∂f by central differences, and wide networks follow the theory of the Huber loss within six standard errors and a bias of order 1/N; those
-// of the squared loss are far away, so that something is tested.
+// TestHuber: Δ is −∂loss/∂f by central differences, and wide networks follow the theory of the Huber loss within six
+// standard errors and a bias of order 1/N; those of the squared loss are far away, so that something is tested.
 func TestHuber(t *testing.T) {
 	y, f, delta := []float64{0.3, -2, 4}, []float64{0.1, 1.4, 3.5}, make([]float64, 3)
 	huber{}.Row(f, y, delta)

@@ -14,8 +14,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// lazyState is the limit γ₀ → 0 of a network, a model linear in its parameters with the static kernel K of initialisation:
-// every output k obeys, for any method linear in gradients,
+// lazyState is the limit γ₀ → 0 of a network, a model linear in its parameters with the static kernel K of
+// initialisation: every output k obeys, for any method linear in gradients,
 //
 //	f = d·q,   ∇d = 0,   ∇q = d·K Δ(f)
 //
@@ -248,9 +248,9 @@ func lazyMemory(p *Problem, r Record) int64 {
 	return la.Bytes(all*all*8*(3*l+3) + all*float64(np)*8 + float64(r.times(p))*all*float64(c)*16 + float64(steps)*float64(kernelBytes(np, c, p.Network.Depth)))
 }
 
-// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides
-// by their number), and the largest stable learning rate of the method there, for the squared loss. It returns zeros for
-// more than 4096 points, and for adaptive methods no limit, which is zero as well.
+// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples
+// divides by their number), and the largest stable learning rate of the method there, for the squared loss. It returns
+// zeros for more than 4096 points, and for adaptive methods no limit, which is zero as well.
 func Stability(p *Problem) (lambda, limit float64) {
 	p = p.WithDefaults()
 	np, _, _, _ := p.Data.sizes()

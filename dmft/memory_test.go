@@ -14,7 +14,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// gauge keeps nothing: it measures the live memory at every checkpoint, when the encoder holds what it has encoded, too.
+// gauge keeps nothing: it measures the live memory at every checkpoint, when the encoder holds what it has encoded,
+// too.
 type gauge struct {
 	most, largest uint64
 	saves         int
@@ -69,8 +70,9 @@ func memoryRun(row string, g *gauge) (estimate int64, run func() error) {
 	return finite.Estimate(p, s), func() error { _, err := finite.Train(context.Background(), p, s); return err }
 }
 
-// TestMemoryEstimate: what a run holds at its checkpoints is within what was estimated before it, and not far below, for every kind of network, method and side. Garbage is not looked at: it comes
-// on top, and is little where states are large.
+// TestMemoryEstimate: what a run holds at its checkpoints is within what was estimated before it, and not far below,
+// for every kind of network, method and side. Garbage is not looked at: it comes on top, and is little where states are
+// large.
 func TestMemoryEstimate(t *testing.T) {
 	for _, side := range []string{"theory", "float64", "float32"} {
 		for _, kind := range []dmft.Kind{dmft.TwoLayer, dmft.MLP, dmft.ResNet} {

@@ -17,7 +17,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// overflowed names the first number of a trajectory that is not finite, and its index; whatever fields trajectories have or will have.
+// overflowed names the first number of a trajectory that is not finite, and its index; whatever fields trajectories
+// have or will have.
 func overflowed(v any) string {
 	var look func(name string, x reflect.Value) string
 	look = func(name string, x reflect.Value) string {
@@ -48,8 +49,9 @@ func overflowed(v any) string {
 	return look("", reflect.ValueOf(v))
 }
 
-// TestNotFinite: numbers so large that their squares overflow, and so small that they vanish, end in a result that is finite throughout, or in a status that says at
-// which step what went wrong, why and what to do, with what was computed by then, which is finite.
+// TestNotFinite: numbers so large that their squares overflow, and so small that they vanish, end in a result that is
+// finite throughout, or in a status that says at which step what went wrong, why and what to do, with what was computed
+// by then, which is finite.
 func TestNotFinite(t *testing.T) {
 	type extreme struct {
 		name  string
@@ -146,7 +148,8 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
-// TestTinyInputs: inputs whose squares vanish are refused with what to do, as those are whose squares overflow; zeros and what float64 squares are not.
+// TestTinyInputs: inputs whose squares vanish are refused with what to do, as those are whose squares overflow; zeros
+// and what float64 squares are not.
 func TestTinyInputs(t *testing.T) {
 	for _, tc := range []struct {
 		x  float64

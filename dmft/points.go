@@ -38,7 +38,8 @@ func newPoints[T field.Float](p *Problem, space Space) (*points[T], error) {
 	return pts, nil
 }
 
-// Validate says what is wrong with a problem: shapes, numbers that are not finite, targets that do not suit the loss, settings out of range.
+// Validate says what is wrong with a problem: shapes, numbers that are not finite, targets that do not suit the loss,
+// settings out of range.
 func (p *Problem) Validate() error {
 	if p.Data.Inputs == nil || p.Data.Targets == nil {
 		return errors.New("dmft: the problem has no inputs or no targets")
@@ -188,7 +189,8 @@ func (n Network) every(has func(kernels.Activation) bool) bool {
 	return ok && !slices.ContainsFunc(phi, func(a kernels.Activation) bool { return !has(a) })
 }
 
-// withBias returns the problem with the biases of the first layer as one more input, of value σ_b√D in the normalisation 1/√D.
+// withBias returns the problem with the biases of the first layer as one more input, of value σ_b√D in the
+// normalisation 1/√D.
 func (p *Problem) withBias() *Problem {
 	sigma := p.Network.Bias
 	if sigma == 0 {
@@ -247,7 +249,8 @@ func (n Network) blocks() []arch.Block {
 	return arch.ResNet(n.Depth, n.Activation, n.Bias, b, math.Pow(float64(n.Depth), n.Branch.Rate))
 }
 
-// rates are the factors κ of the learning rates of input weights, hidden weights and readout, but for that of residual branches.
+// rates are the factors κ of the learning rates of input weights, hidden weights and readout, but for that of residual
+// branches.
 func (p *Problem) rates() Rates { return p.Training.Rates.OrOne() }
 
 func notFinite(m mat.Matrix) (i, j int, v float64) {

@@ -16,7 +16,8 @@ import (
 //	f_μ       = w·φ(h^L_μ) / (γ₀ N)
 //	θ         ← θ + κ η γ₀² N Σ_μ Δ_μ ∂f_μ/∂θ           Δ_μ = −∂(loss)/∂f_μ
 //
-// with κ = 1 unless Training.Rates or Branch.Rate say otherwise, and every weight and bias N(0,1) at the start (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 1–4).
+// with κ = 1 unless Training.Rates or Branch.Rate say otherwise, and every weight and bias N(0,1) at the start
+// (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 1–4).
 type Problem struct {
 	Data     Data
 	Network  Network
@@ -59,15 +60,17 @@ type Network struct {
 	Blocks []arch.Block
 }
 
-// Branch is the scale β L^{−α} of a residual branch and the factor L^ρ in the learning rate of its weights. With 2α − ρ = 1 what the branches learn stays of order
-// one as L → ∞: α = ½, ρ = 0 is the depth-μP limit, α = 1, ρ = 1 the mean-field one (a neural ODE without noise). With α = 1, ρ = 0 branches learn nothing there.
+// Branch is the scale β L^{−α} of a residual branch and the factor L^ρ in the learning rate of its weights. With 2α − ρ
+// = 1 what the branches learn stays of order one as L → ∞: α = ½, ρ = 0 is the depth-μP limit, α = 1, ρ = 1 the
+// mean-field one (a neural ODE without noise). With α = 1, ρ = 0 branches learn nothing there.
 type Branch struct {
 	Beta     float64 // β
 	Exponent float64 // α
 	Rate     float64 // ρ
 }
 
-// Rates are learning rates of groups of layers relative to the learning rate; zero freezes. As a whole the zero value means 1, 1, 1.
+// Rates are learning rates of groups of layers relative to the learning rate; zero freezes. As a whole the zero value
+// means 1, 1, 1.
 type Rates = arch.Rates
 
 // Space is a way of holding a site of the first layer.

@@ -10,7 +10,8 @@ import (
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// kernelScratch computes the kernels of the replicas of a network at its present state, for which the gradients of every output must be at hand.
+// kernelScratch computes the kernels of the replicas of a network at its present state, for which the gradients of
+// every output must be at hand.
 type kernelScratch[T la.Float] struct {
 	nw       *network[T]
 	features [][]float64 // Φ of nw.Features, P×P
@@ -291,7 +292,8 @@ func (j *job[T]) collectLayers(tr *Trajectory, n int) {
 	}
 }
 
-// Eigenvalues are computed at every kept time when times × rows³ of the NTK are at most spectrumWork, else at the first and the last, of at most spectrumSize rows.
+// Eigenvalues are computed at every kept time when times × rows³ of the NTK are at most spectrumWork, else at the first
+// and the last, of at most spectrumSize rows.
 const (
 	spectrumWork = 4e8
 	spectrumSize = 1024
@@ -359,8 +361,9 @@ func outputShape(c int, lead ...int) []int {
 	return s
 }
 
-// LossPseudoValues are the jackknife's pseudo-values B·L(f̄) − (B−1)·L(f̄ without block b) of the training loss of the theory's mean prediction, blocks×T. Their mean is
-// the loss without its bias of order 1/B, and their scatter its error, as of independent replicas.
+// LossPseudoValues are the jackknife's pseudo-values B·L(f̄) − (B−1)·L(f̄ without block b) of the training loss of the
+// theory's mean prediction, blocks×T. Their mean is the loss without its bias of order 1/B, and their scatter its
+// error, as of independent replicas.
 func (p *Problem) LossPseudoValues(t *Trajectory) Array {
 	np, _, _, c := p.Data.sizes()
 	reps := t.FReplicas

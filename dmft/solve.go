@@ -21,18 +21,21 @@ const (
 	Lazy Approximation = "lazy" // its limit γ₀ → 0: the static NTK
 	// FrozenFeatures trains the readout alone: the static kernel Φ^L (NNGP) of random features.
 	FrozenFeatures Approximation = "frozen-features"
-	// LeadingOrder is the expansion f₀ + γ₀² f₁ around the lazy limit, f₁ by extrapolation from two small richness values.
+	// LeadingOrder is the expansion f₀ + γ₀² f₁ around the lazy limit, f₁ by extrapolation from two small richness
+	// values.
 	LeadingOrder Approximation = "leading-order"
-	// GradientIndependence leaves out the response functions A and B of deep networks, as if forward and backward weights were
-	// independent at the start, and lets predictions follow the NTK, df/dt = KΔ (arXiv 2205.09653, section 5). It is exact with one hidden layer and as
-	// γ₀ → 0 (to order η in discrete steps), and wrong by tens of per cent beyond.
+	// GradientIndependence leaves out the response functions A and B of deep networks, as if forward and backward
+	// weights were independent at the start, and lets predictions follow the NTK, df/dt = KΔ (arXiv 2205.09653, section
+	// 5). It is exact with one hidden layer and as γ₀ → 0 (to order η in discrete steps), and wrong by tens of per cent
+	// beyond.
 	GradientIndependence Approximation = "gradient-independence"
 )
 
 // Sampling is a way of drawing the sites of the theory.
 type Sampling string
 
-// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers: a block of S sites then has the law of a network of width S.
+// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers: a block of S sites
+// then has the law of a network of width S.
 const (
 	Matched Sampling = "matched"
 	Plain   Sampling = "plain"
@@ -42,8 +45,8 @@ const (
 type Settings struct {
 	Method  Approximation // Full
 	Samples int           // sites in all, 4000; with Error, of the first try
-	// Error, if positive, is the standard error of f to reach: the largest over time of the root mean square over training points and outputs. Samples
-	// are raised until it is.
+	// Error, if positive, is the standard error of f to reach: the largest over time of the root mean square over
+	// training points and outputs. Samples are raised until it is.
 	Error float64
 	// Depths are extrapolated to a network of InfiniteDepth; nil means 5, 9, 17.
 	Depths   []int
@@ -51,8 +54,8 @@ type Settings struct {
 	Seed     uint64
 	Sampling Sampling // Matched
 	Space    Space    // the cheaper one
-	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is dropped; 0 chooses it
-	// from Samples, so that what is dropped matters less than the sampling error.
+	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is
+	// dropped; 0 chooses it from Samples, so that what is dropped matters less than the sampling error.
 	Tolerance float64
 	// Matrix, if it is set, is given every hidden weight matrix of every replica when it is drawn and returns the one
 	// to train with: the same, one that wraps it, or another. It is called by several goroutines at once. Of matrices
@@ -73,19 +76,21 @@ const (
 	mostSites      = 8000 // sites up to which blocks of deep networks are doubled to fit their noise
 )
 
-// Solve computes the infinite-width limit of a Problem: sites ("representative neurons") that see each other only through
-// their averages, drawn in independent blocks whose scatter is the error bar. With one hidden layer the limit is the
-// Markov system (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 9–10 without A and B, in discrete time)
+// Solve computes the infinite-width limit of a Problem: sites ("representative neurons") that see each other only
+// through their averages, drawn in independent blocks whose scatter is the error bar. With one hidden layer the limit
+// is the Markov system (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 9–10 without A and B, in discrete time)
 //
 //	h(t+1) = h(t) + ηγ₀ Kx[Δ(t)∘g(t)],  w(t+1) = w(t) + ηγ₀ Σ_μ Δ_μ(t) φ(h_μ(t)),  f = ⟨w φ(h)⟩/γ₀,  g = w φ′(h)
 //
-// with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser. In deep networks the hidden matrices are conditioned Gaussian matrices
-// (gaussian.Matrix), which carry the response functions of the theory: one sweep in time, linear in the number of steps, no fixed point.
+// with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser. In deep networks the hidden matrices are
+// conditioned Gaussian matrices (gaussian.Matrix), which carry the response functions of the theory: one sweep in time,
+// linear in the number of steps, no fixed point.
 //
-// Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds to
-// each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons again), the
-// partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
-// as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of their matrices fits over the distinct sites (package gaussian).
+// Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds
+// to each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons
+// again), the partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block
+// exactly even in γ₀, as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of
+// their matrices fits over the distinct sites (package gaussian).
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -189,12 +194,14 @@ func (tr *Trajectory) largestError() float64 {
 	return worst
 }
 
-// solveLeadingOrder extrapolates f(γ₀) = f₀ + γ₀² f₁ (f is even in γ₀), block by block. f₀ is the static NTK, which has no sampling error, and f₁ comes from
-// two runs at small values a and b. With one hidden layer both have the same sites and the difference
+// solveLeadingOrder extrapolates f(γ₀) = f₀ + γ₀² f₁ (f is even in γ₀), block by block. f₀ is the static NTK, which has
+// no sampling error, and f₁ comes from two runs at small values a and b. With one hidden layer both have the same sites
+// and the difference
 //
 //	f₁ = (f(b) − f(a))/(b² − a²)
 //
-// is as smooth as f. In deep networks the runs meet different directions and so different noise; the values are larger there, and the next order is removed:
+// is as smooth as f. In deep networks the runs meet different directions and so different noise; the values are larger
+// there, and the next order is removed:
 //
 //	f₁ = (b²(f(a) − f₀)/a² − a²(f(b) − f₀)/b²)/(b² − a²)
 func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
@@ -297,8 +304,9 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 	return e.MemoryEstimate(p), nil
 }
 
-// Sites is how many sites Solve will use and in how many blocks, and what is to be said of them; none for the methods that sample nothing. Of infinite
-// depth they are those of the deepest network that is solved. Blocks of deep networks may still be grown when their ranks are known.
+// Sites is how many sites Solve will use and in how many blocks, and what is to be said of them; none for the methods
+// that sample nothing. Of infinite depth they are those of the deepest network that is solved. Blocks of deep networks
+// may still be grown when their ranks are known.
 func Sites(p *Problem, s Settings) (sites, blocks int, notes []string, err error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -390,7 +398,8 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	width := s.Samples / blocks
 	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.matrices() > 0 && !p.Network.every(kernels.Activation.Linear) {
-		// Start from what the noise of all directions will probably need, with the directions of one matrix on the other side, which it is orthogonal to: in a residual network all layers share their sites.
+		// Start from what the noise of all directions will probably need, with the directions of one matrix on the
+		// other side, which it is orthogonal to: in a residual network all layers share their sites.
 		guess := int(guessRank(np, c, p.Training.Steps, mostSites))
 		if p.Network.Kind == ResNet {
 			guess *= p.Network.Depth
@@ -472,8 +481,9 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	return e, d, nil
 }
 
-// conditioned draws the sites of one block of the theory, and makes conditioned Gaussian matrices. There is one pool of forward and one of backward noise for
-// every kind of site: a layer's in an MLP, that of all layers in a residual network.
+// conditioned draws the sites of one block of the theory, and makes conditioned Gaussian matrices. There is one pool of
+// forward and one of backward noise for every kind of site: a layer's in an MLP, that of all layers in a residual
+// network.
 type conditioned struct {
 	seed                 uint64
 	block, sites, copies int

@@ -255,7 +255,8 @@ func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 		for _, depth := range c.Depths {
 			q := *l.problem
 			q.Network.Depth = depth
-			// As many blocks at every depth as the limit has, with noise of their own: depths share it, the limit does not.
+			// As many blocks at every depth as the limit has, with noise of their own: depths share it, the limit does
+			// not.
 			t, err := l.solve(&q, fmt.Sprintf("theory of depth %d", depth), fmt.Sprintf("theory-L%d.npz", depth), fmt.Sprintf("L%d-", depth), func(s *dmft.Settings) {
 				s.Depths, s.Error, s.Seed = nil, 0, s.Seed+1
 				if theory.Replicas > 1 {
@@ -348,7 +349,8 @@ func (l *ladders) widths(r *report.Convergence, theory *dmft.Trajectory, p *dmft
 	return nil
 }
 
-// seedsOf is how many networks of a size there are, seeds of the largest: the same number of neurons at every size, for bias is largest and noise dearest where networks are small.
+// seedsOf is how many networks of a size there are, seeds of the largest: the same number of neurons at every size, for
+// bias is largest and noise dearest where networks are small.
 func seedsOf(seeds, n, largest int) int {
 	return max(min(int(math.Round(float64(seeds)*float64(largest)/float64(n))), max(mostSeeds, seeds)), 2)
 }
@@ -384,7 +386,8 @@ func (l *ladders) samples(r *report.Convergence, theory *dmft.Trajectory, opt co
 	return err
 }
 
-// highDimensional computes the ladder of dimensions of an experiment on high-dimensional data: train and test loss of networks on δD points.
+// highDimensional computes the ladder of dimensions of an experiment on high-dimensional data: train and test loss of
+// networks on δD points.
 func (l *ladders) highDimensional() (*report.Convergence, error) {
 	e, c := &l.e, l.e.Converge
 	res := &report.HighDimensional{Problem: e.HighDimensionalProblem()}

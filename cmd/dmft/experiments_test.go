@@ -13,8 +13,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 )
 
-// TestShippedCommands: line 1 of every shipped experiment file is its command, which takes the file and can run it on its data. With DMFT_EXTENDED=1
-// those that take less than quick seconds are run.
+// TestShippedCommands: line 1 of every shipped experiment file is its command, which takes the file and can run it on
+// its data. With DMFT_EXTENDED=1 those that take less than quick seconds are run.
 func TestShippedCommands(t *testing.T) {
 	const quick = 20
 	dir, err := filepath.Abs("../../testdata/experiments")

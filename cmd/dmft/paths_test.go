@@ -29,8 +29,8 @@ record: {kernels: 2, preactivations: 0}
 compare: {tolerance: 10}
 `
 
-// TestOddFolders: whatever the folder is called, a finished run is read back as it was computed, approximations and networks included, by the same command and by
-// figure.
+// TestOddFolders: whatever the folder is called, a finished run is read back as it was computed, approximations and
+// networks included, by the same command and by figure.
 func TestOddFolders(t *testing.T) {
 	c := here(t)
 	c.write("e.yaml", tiny)
@@ -98,7 +98,8 @@ func TestLostResult(t *testing.T) {
 	}
 }
 
-// TestProductFolders: points of a product whose values differ by what folder names cannot hold have folders of their own, short ones, and are drawn with their labels.
+// TestProductFolders: points of a product whose values differ by what folder names cannot hold have folders of their
+// own, short ones, and are drawn with their labels.
 func TestProductFolders(t *testing.T) {
 	c := here(t)
 	if err := os.MkdirAll(filepath.Join(c.dir, "d", "s"), 0o777); err != nil {

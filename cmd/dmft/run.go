@@ -152,7 +152,8 @@ func (s *session) run(f *experiment.File) error {
 	return s.conclude(out, results, stopped)
 }
 
-// points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has results.
+// points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has
+// results.
 func (s *session) points(out string, f *experiment.File) (results []report.Result, stopped, err error) {
 	outcomes, stopped, err := s.product(out, f)
 	if outcomes == nil {
@@ -406,8 +407,8 @@ func (j *job) announce(what string, bytes int64, flops float64) {
 	}
 }
 
-// duration is about how long flops take on this machine: its rate is that of one matrix product, measured once, less what products that are
-// not square and everything between them cost.
+// duration is about how long flops take on this machine: its rate is that of one matrix product, measured once, less
+// what products that are not square and everything between them cost.
 func duration(flops float64) time.Duration {
 	return time.Duration(flops / speed() * float64(time.Second))
 }
@@ -521,7 +522,8 @@ func sizes(set *data.Set) (p, pt, c int) {
 // dataName is the file of the points in the folder of a run that shares them with no other.
 const dataName = "data.npz"
 
-// keepData keeps the points beside the results: in the folder of a run that is alone, and once for all the runs of several that have the same.
+// keepData keeps the points beside the results: in the folder of a run that is alone, and once for all the runs of
+// several that have the same.
 func (j *job) keepData(folder *run.Folder, set *data.Set) error {
 	if j.dataDir == "" {
 		j.dataFile = dataName
@@ -607,8 +609,8 @@ func readData(path string) (*data.Set, error) {
 	return set, nil
 }
 
-// points loads the points of the experiment. Where their files are gone, as from a sweep that was moved to another machine, it is the copy that the sweep keeps for its runs: the
-// one that gives the run folder its name.
+// points loads the points of the experiment. Where their files are gone, as from a sweep that was moved to another
+// machine, it is the copy that the sweep keeps for its runs: the one that gives the run folder its name.
 func (j *job) points() (*data.Set, string, error) {
 	set, hash, err := j.sets.load(j.point.Experiment, j.base)
 	if err == nil || j.key == "" || j.dataDir == "" || !errors.Is(err, fs.ErrNotExist) {
@@ -852,8 +854,8 @@ func memoryLimit(s string) (int64, error) {
 	return bytesOf(s)
 }
 
-// holdMemory makes the garbage collector keep to a limit, which left alone lets the memory grow to twice of what is in use. A smaller limit of the environment
-// (GOMEMLIMIT) stays.
+// holdMemory makes the garbage collector keep to a limit, which left alone lets the memory grow to twice of what is in
+// use. A smaller limit of the environment (GOMEMLIMIT) stays.
 func holdMemory(limit int64) {
 	const program = 24 << 20 // what the program itself takes beside what is collected
 	if limit -= min(limit/10, program); limit > 0 && limit < debug.SetMemoryLimit(-1) {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestKillTransfer kills a transfer study again and again, by SIGKILL and by Ctrl-C in turn, and resumes it with other numbers of processors: the results are the bytes of one that was left alone.
+// TestKillTransfer kills a transfer study again and again, by SIGKILL and by Ctrl-C in turn, and resumes it with other
+// numbers of processors: the results are the bytes of one that was left alone.
 func TestKillTransfer(t *testing.T) {
 	exe, err := exec.LookPath("dmft")
 	if err != nil {

@@ -120,8 +120,8 @@ func namesOf(cmd *cli.Command) map[string]bool {
 	return names
 }
 
-// mistaken says what is wrong with the flags of a command line: one that is not known, or one whose value was forgotten, so that what follows would be
-// taken for it: another flag, or FILE.
+// mistaken says what is wrong with the flags of a command line: one that is not known, or one whose value was
+// forgotten, so that what follows would be taken for it: another flag, or FILE.
 func mistaken(app *cli.App, args []string) error {
 	if len(args) < 2 {
 		return nil

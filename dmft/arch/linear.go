@@ -102,7 +102,8 @@ func (l *linear[T]) Backward(r, pass int) {
 	}
 }
 
-// Accumulate implements Layer: ∇W/√N = γ₀ s e xᵀ/N and ∇b = γ₀ s σ_b Σ_μ e_μ with the product s of the scales of all branches around.
+// Accumulate implements Layer: ∇W/√N = γ₀ s e xᵀ/N and ∇b = γ₀ s σ_b Σ_μ e_μ with the product s of the scales of all
+// branches around.
 func (l *linear[T]) Accumulate(dst int, beta, a float64) {
 	e := l.out.Grad(0)
 	for i, w := range l.w {

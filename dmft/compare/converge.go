@@ -14,7 +14,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// Sample is a number of independent replicas of one vector: an observable in the seeds of an ensemble or the blocks of the theory.
+// Sample is a number of independent replicas of one vector: an observable in the seeds of an ensemble or the blocks of
+// the theory.
 type Sample [][]float64
 
 // Observable is one quantity in ensembles of rising size and in their limit.
@@ -27,18 +28,21 @@ type Observable struct {
 	OneBlock bool
 }
 
-// Times is the largest number of times at which trajectories are compared, and components the largest number of predictions at one of them, evenly spaced; neighbouring ones say nearly the same.
+// Times is the largest number of times at which trajectories are compared, and components the largest number of
+// predictions at one of them, evenly spaced; neighbouring ones say nearly the same.
 const (
 	Times      = 24
 	components = 256
 )
 
-// Observables are what trajectories of p are compared by: predictions on training and test points, the loss, and the NTK where every replica kept its own (Record.NTKReplicas).
+// Observables are what trajectories of p are compared by: predictions on training and test points, the loss, and the
+// NTK where every replica kept its own (Record.NTKReplicas).
 func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory) ([]Observable, error) {
 	return observables(p, theory, ensembles, func(t *dmft.Trajectory) dmft.Array { return t.LossReplicas })
 }
 
-// TheoryObservables are the same of theories, of other depths or numbers of samples, in place of ensembles: their loss is that of the mean prediction.
+// TheoryObservables are the same of theories, of other depths or numbers of samples, in place of ensembles: their loss
+// is that of the mean prediction.
 func TheoryObservables(p *dmft.Problem, theory *dmft.Trajectory, others []*dmft.Trajectory) ([]Observable, error) {
 	return observables(p, theory, others, p.LossPseudoValues)
 }
@@ -177,7 +181,8 @@ func rest(limit Sample, stderr []float64) []float64 {
 type Options struct {
 	Confidence   float64 // of the intervals printed; 0 is 0.95
 	Significance float64 // chance that a right limit is rejected, all tests together; 0 is 0.01
-	// What falls off with the size n of an ensemble: a network misses the limit by n^Error and the mean of networks by n^Bias, with corrections in further powers of 1/n. Zero is −1/2 and −1.
+	// What falls off with the size n of an ensemble: a network misses the limit by n^Error and the mean of networks by
+	// n^Bias, with corrections in further powers of 1/n. Zero is −1/2 and −1.
 	Error, Bias float64
 	Tolerance   float64 // relative distance from the limit that is no deviation
 	Size        string  // what sizes are called in sentences; "" is N
@@ -194,13 +199,15 @@ func (o *Options) defaults() {
 	}
 }
 
-// Point is one observable in the ensemble of one size. Distances are root mean squares over components, relative to that of the limit.
+// Point is one observable in the ensemble of one size. Distances are root mean squares over components, relative to
+// that of the limit.
 type Point struct {
 	Size        int     `json:"size"` // width, dimension …
 	Replicas    int     `json:"replicas"`
 	Error       float64 `json:"error"`        // √E‖q − q_∞‖² of one network, without the noise of the theory
 	ErrorStderr float64 `json:"error_stderr"` // by the bootstrap
-	// Mean is ‖E q − q_∞‖, the variances of both means subtracted from its square: zero when noise is larger. MeanUpper bounds it from above.
+	// Mean is ‖E q − q_∞‖, the variances of both means subtracted from its square: zero when noise is larger. MeanUpper
+	// bounds it from above.
 	Mean       float64 `json:"mean_error"`
 	MeanUpper  float64 `json:"mean_error_upper"`
 	Noise      float64 `json:"mean_error_noise"` // what ‖mean q − q_∞‖ would be from sampling errors alone
@@ -211,8 +218,9 @@ type Point struct {
 // Fit is a fitted exponent with what was expected.
 type Fit struct {
 	Rate
-	// Next is the exponent when the next order, a factor 1 + c/n with c free, is fitted with it. The test is of this one, and of the error it rejects what the
-	// scatter of networks about their mean contradicts as well: bias adds further orders to the error, and has an exponent and a test of its own.
+	// Next is the exponent when the next order, a factor 1 + c/n with c free, is fitted with it. The test is of this
+	// one, and of the error it rejects what the scatter of networks about their mean contradicts as well: bias adds
+	// further orders to the error, and has an exponent and a test of its own.
 	Next   float64 `json:"next_order_exponent"`
 	NextLo float64 `json:"next_order_lo"`
 	NextHi float64 `json:"next_order_hi"`
@@ -264,12 +272,15 @@ const (
 
 // Converge fits how observables of ensembles of sizes n approach their limits, and tests it.
 //
-// The error of one network and the bias of their mean are fitted by powers of n, alone and with the next order in 1/n, which is what is tested: a correction 1 + c/n is there in truth, and a
-// test of the bare power would reject a right limit when networks are many. Error bars come from the bootstrap over the replicas of every size and over the blocks of the
-// theory, whose error all sizes share. The limit is tested as [Limit] says. A right limit is rejected with a probability of at most Significance.
+// The error of one network and the bias of their mean are fitted by powers of n, alone and with the next order in 1/n,
+// which is what is tested: a correction 1 + c/n is there in truth, and a test of the bare power would reject a right
+// limit when networks are many. Error bars come from the bootstrap over the replicas of every size and over the blocks
+// of the theory, whose error all sizes share. The limit is tested as [Limit] says. A right limit is rejected with a
+// probability of at most Significance.
 //
-// Powers are fitted and judged from three sizes on, with two replicas or more of each. With fewer sizes the limit alone is tested. Where no ensemble has two replicas, or the
-// theory was sampled in a single block, there is no error bar, and the verdict is undecided.
+// Powers are fitted and judged from three sizes on, with two replicas or more of each. With fewer sizes the limit alone
+// is tested. Where no ensemble has two replicas, or the theory was sampled in a single block, there is no error bar,
+// and the verdict is undecided.
 func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error) {
 	opt.defaults()
 	if len(sizes) == 0 {
@@ -316,8 +327,8 @@ func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error)
 	return c, nil
 }
 
-// inRange is an observable in units of a power of two in which fourth powers of it, which the tests have, neither overflow nor vanish. Distances are relative,
-// and do not depend on it.
+// inRange is an observable in units of a power of two in which fourth powers of it, which the tests have, neither
+// overflow nor vanish. Distances are relative, and do not depend on it.
 func inRange(o Observable) (Observable, int) {
 	most := 0.
 	every := func(f func(Sample)) {
@@ -364,7 +375,8 @@ func inRange(o Observable) (Observable, int) {
 	return o, e
 }
 
-// Judge makes the tests of all observables and the verdict, controlling the chance of any false rejection by Holm's method.
+// Judge makes the tests of all observables and the verdict, controlling the chance of any false rejection by Holm's
+// method.
 func (c *Convergences) Judge() {
 	c.Outcome, c.Tests = Conclude([]Part{{"", c}}, nil, c.Significance)
 }
@@ -411,7 +423,8 @@ const (
 	biasTest  = ": bias exponent"
 )
 
-// Holm adjusts the p of tests for their number and says whether none is rejected: with a chance of at most significance one is that should not be (Holm 1979).
+// Holm adjusts the p of tests for their number and says whether none is rejected: with a chance of at most significance
+// one is that should not be (Holm 1979).
 func Holm(tests []Test, significance float64) bool {
 	order := make([]int, len(tests))
 	for i := range order {
@@ -484,7 +497,8 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	gram.Mul(shifts, shifts.T())
 	gram.Scale(1/dim, &gram)
 
-	// One network's squared error, by size; the relative variance of a replica's is about the same at all sizes and is pooled.
+	// One network's squared error, by size; the relative variance of a replica's is about the same at all sizes and is
+	// pooled.
 	sqError := make([]float64, k)
 	kappa, dof := kurtosis(sq)
 	for i := range sizes {
@@ -595,7 +609,8 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 			if (p-opt.Error)*(p2-opt.Error) > 0 { // else an error within the tolerance explains it
 				r.Error.P = 2 * t.Survival(min(math.Abs(p-opt.Error), math.Abs(p2-opt.Error))/se)
 			}
-			// The squared error is a variance and a squared bias, b²/n² + 2bc/n³ + …, so that with much bias it has more orders than a factor 1 + c/n. The variance alone has not.
+			// The squared error is a variance and a squared bias, b²/n² + 2bc/n³ + …, so that with much bias it has
+			// more orders than a factor 1 + c/n. The variance alone has not.
 			kappa, _ := kurtosis(scattered)
 			p, se = dot(row, logs(variances, kappa))/2, 0
 			for i, w := range row {
@@ -610,7 +625,8 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	for i := range sizes {
 		bias[i], biasErr[i] = meanStderr(proj[i])
 	}
-	// The theory's error shifts all sizes alike. Where there is little bias the directions follow it, so its norm bounds its part, not its projection.
+	// The theory's error shifts all sizes alike. Where there is little bias the directions follow it, so its norm
+	// bounds its part, not its projection.
 	common := 0.
 	if len(dirs) > 0 {
 		common = math.Hypot(math.Hypot(math.Sqrt(vy)*studentRatio(blocks-1), rms(o.Rest)), math.Sqrt(off))
@@ -648,7 +664,8 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	return r
 }
 
-// kurtosis is the relative variance of squares, which is about the same at all sizes and is pooled, and their degrees of freedom.
+// kurtosis is the relative variance of squares, which is about the same at all sizes and is pooled, and their degrees
+// of freedom.
 func kurtosis(squares [][]float64) (kappa, dof float64) {
 	for _, sq := range squares {
 		m, se := meanStderr(sq)
@@ -661,7 +678,8 @@ func kurtosis(squares [][]float64) (kappa, dof float64) {
 	return kappa / max(dof, 1), dof
 }
 
-// slope are the coefficients of the values in their weighted least-squares fit by a + p ln n [+ c/n]: of p and, for the bare power, of a.
+// slope are the coefficients of the values in their weighted least-squares fit by a + p ln n [+ c/n]: of p and, for the
+// bare power, of a.
 func slope(sizes []int, weights []float64, order int) (p, a []float64) {
 	k := len(sizes)
 	cols := order + 1
@@ -700,12 +718,14 @@ func hat(x *mat.Dense) *mat.Dense {
 	return &h
 }
 
-// intercept are the coefficients of the values in their least-squares fit by q + b/n + … with a number of orders: those of q.
+// intercept are the coefficients of the values in their least-squares fit by q + b/n + … with a number of orders: those
+// of q.
 func intercept(sizes []int, ensembles []Sample, orders int) []float64 {
 	return coefficients(sizes, ensembles, orders)[0]
 }
 
-// coefficients are those of the values in the terms of their least-squares fit by q + b n₀/n + c (n₀/n)² + …, n₀ the smallest size, with variances ∝ 1/(n·replicas), as they are in a limit.
+// coefficients are those of the values in the terms of their least-squares fit by q + b n₀/n + c (n₀/n)² + …, n₀ the
+// smallest size, with variances ∝ 1/(n·replicas), as they are in a limit.
 func coefficients(sizes []int, ensembles []Sample, orders int) [][]float64 {
 	k := len(sizes)
 	x := mat.NewDense(k, orders+1, nil)
@@ -733,7 +753,8 @@ func limitOf(d []float64, n noise, other []float64, scale, normal float64) Limit
 	return limitOfEstimates([]estimate{e}, normal)
 }
 
-// noise is the distribution of the squared norm of a sum of means around its expectation: Σ λ_i z_i² over the eigenvalues of their covariance.
+// noise is the distribution of the squared norm of a sum of means around its expectation: Σ λ_i z_i² over the
+// eigenvalues of their covariance.
 type noise struct {
 	trace  float64   // Σ λ
 	lambda []float64 // the largest ones, relative to the trace
@@ -748,8 +769,8 @@ type pool struct {
 	dof     float64
 }
 
-// noiseOf estimates the covariance Σ_pools Σ factor (x − mean)(x − mean)ᵀ. The degrees of freedom of the trace are those of a single mode, which is cautious: trajectories
-// have few.
+// noiseOf estimates the covariance Σ_pools Σ factor (x − mean)(x − mean)ᵀ. The degrees of freedom of the trace are
+// those of a single mode, which is cautious: trajectories have few.
 func noiseOf(pools ...pool) noise {
 	var rows [][]float64
 	var n noise
@@ -853,7 +874,8 @@ func spectrum(rows [][]float64) []float64 {
 	return v
 }
 
-// tail is the probability that Σ λ z² exceeds x times the trace as it was estimated, by drawing: a trace known with ν degrees of freedom is a χ²_ν/ν.
+// tail is the probability that Σ λ z² exceeds x times the trace as it was estimated, by drawing: a trace known with ν
+// degrees of freedom is a χ²_ν/ν.
 func (n noise) tail(x float64) float64 {
 	if !(n.trace > 0) {
 		return 0
@@ -879,8 +901,9 @@ func (n noise) tail(x float64) float64 {
 	}
 }
 
-// directions are two unit vectors along the bias of the smallest ensemble, each from half of its replicas. Projections of its replicas onto the
-// direction of the other half are unbiased; using both for every ensemble keeps them comparable.
+// directions are two unit vectors along the bias of the smallest ensemble, each from half of its replicas. Projections
+// of its replicas onto the direction of the other half are unbiased; using both for every ensemble keeps them
+// comparable.
 func directions(s Sample, inf []float64) [][]float64 {
 	var dirs [][]float64
 	for half := range 2 {

@@ -16,8 +16,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 )
 
-// A world is a Gaussian model of ensembles and their limit: E q_n = q_∞ + offset + b/n + c/n², a covariance of a few modes that falls as (1 + d/n)/n, and blocks of the
-// theory that scatter in the same modes.
+// A world is a Gaussian model of ensembles and their limit: E q_n = q_∞ + offset + b/n + c/n², a covariance of a few
+// modes that falls as (1 + d/n)/n, and blocks of the theory that scatter in the same modes.
 type world struct {
 	dim, blocks     int
 	sizes, seeds    []int
@@ -75,8 +75,9 @@ func (w world) draw(rng *rand.Rand) compare.Observable {
 	return o
 }
 
-// TestConvergeCalibration: a right limit is rejected no more often than Significance says, for ensembles and theories of several sizes, with and without bias, corrections and noise of the
-// theory; wrong limits and wrong exponents are rejected; intervals hold the truth as often as they should.
+// TestConvergeCalibration: a right limit is rejected no more often than Significance says, for ensembles and theories
+// of several sizes, with and without bias, corrections and noise of the theory; wrong limits and wrong exponents are
+// rejected; intervals hold the truth as often as they should.
 func TestConvergeCalibration(t *testing.T) {
 	runs := 24
 	if os.Getenv("DMFT_EXTENDED") != "" {
@@ -138,8 +139,9 @@ func TestConvergeCalibration(t *testing.T) {
 	}
 }
 
-// TestConvergeNetworks: with networks and theories of many seeds a right limit is rejected in about one of a hundred runs at most; the NTK parametrisation, a theory at another richness and one without response
-// functions are rejected every time.
+// TestConvergeNetworks: with networks and theories of many seeds a right limit is rejected in about one of a hundred
+// runs at most; the NTK parametrisation, a theory at another richness and one without response functions are rejected
+// every time.
 func TestConvergeNetworks(t *testing.T) {
 	ctx := context.Background()
 	runs, widths, seeds := 2, []int{16, 32, 64, 128}, 16
@@ -218,7 +220,8 @@ func TestConvergeNetworks(t *testing.T) {
 	}
 }
 
-// TestDepthsAndSamples: theories whose depths and samples scatter as they should are accepted, with exponents that cover the truth; a limit that is off, or samples with a bias, are not.
+// TestDepthsAndSamples: theories whose depths and samples scatter as they should are accepted, with exponents that
+// cover the truth; a limit that is off, or samples with a bias, are not.
 func TestDepthsAndSamples(t *testing.T) {
 	depths := []int{4, 8, 16, 32}
 	rng := rand.New(rand.NewPCG(5, 5))
@@ -315,7 +318,8 @@ func TestConvergeErrors(t *testing.T) {
 	}
 }
 
-// TestLimitOrders: two orders in 1/n are extrapolated away, however large they are; and p is not too small where the limit is right.
+// TestLimitOrders: two orders in 1/n are extrapolated away, however large they are; and p is not too small where the
+// limit is right.
 func TestLimitOrders(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 9))
 	w := world{dim: 40, blocks: 6, sizes: []int{32, 64, 128, 256, 512}, seeds: []int{128, 64, 32, 16, 8}, bias: 20, next: 2000, power: -1, theory: 0.02}

@@ -25,8 +25,9 @@ type Outcome struct {
 	Verdict Verdict `json:"verdict"`
 	Why     string  `json:"why"`              // in one sentence
 	Needed  string  `json:"needed,omitempty"` // what would decide, of a verdict that is undecided
-	// Detectable is the smallest relative difference of the first observable (predictions, or losses) from the theory that would have been rejected with a probability of [Power],
-	// whatever its direction. Zero when nothing was tested, and when sizes are too small for the expansion that the test rests on ([Limit.LeastSize]).
+	// Detectable is the smallest relative difference of the first observable (predictions, or losses) from the theory
+	// that would have been rejected with a probability of [Power], whatever its direction. Zero when nothing was
+	// tested, and when sizes are too small for the expansion that the test rests on ([Limit.LeastSize]).
 	Detectable float64 `json:"detectable"`
 }
 
@@ -45,13 +46,15 @@ func (o Outcome) String() string {
 // Power is the probability with which a difference of the detectable size is rejected.
 const Power = 0.9
 
-// weak is the relative difference that must be seen, or twice the tolerance if that is larger: a comparison that would miss it says too little to call it agreement.
+// weak is the relative difference that must be seen, or twice the tolerance if that is larger: a comparison that would
+// miss it says too little to call it agreement.
 const weak = 0.25
 
-// finiteSize bounds what a power of 1/n that was not fitted contributes. With v/n the variance of one network of size n over its seeds, relative to the square of the theory, the expansion in 1/n
-// is one in v/n: a term of order p is at most (finiteSize·v/n)^p. An estimate that leaves out an order which the sizes could determine must not rest on that where the data show a first order b/n
-// above v/n, and has the larger of the two in the place of v. TestFiniteSizeBound measures ‖E f_N − f_∞‖·N/v of
-// random problems, and docs/verdicts.md has the numbers.
+// finiteSize bounds what a power of 1/n that was not fitted contributes. With v/n the variance of one network of size n
+// over its seeds, relative to the square of the theory, the expansion in 1/n is one in v/n: a term of order p is at
+// most (finiteSize·v/n)^p. An estimate that leaves out an order which the sizes could determine must not rest on that
+// where the data show a first order b/n above v/n, and has the larger of the two in the place of v. TestFiniteSizeBound
+// measures ‖E f_N − f_∞‖·N/v of random problems, and docs/verdicts.md has the numbers.
 const finiteSize = 5
 
 const (
@@ -59,11 +62,14 @@ const (
 	refuted    = 0.05 // p of the orders that an estimate leaves out below which it does not count
 )
 
-// Limit is the test that ensembles are the theory in the limit of infinite size. Their means are extrapolated by least squares, E q_n = q_∞ + b/n + c/n² + d/n³ with as many orders as sizes
-// allow, three at most; what the first order left out contributes is bounded by the scatter of networks, and by b where more orders could be fitted ([Limit.FiniteSize]). If the theory is right, ‖q̂_∞ − q_∞‖ exceeds that bound, the
-// tolerance and Rest by sampling errors alone, whose square is a sum of squares of Gaussian numbers with the covariance of all seeds and blocks, as well as it is known. From three sizes on
-// there is an estimate with every number of orders: fewer have less noise, and count unless what they leave out is allowed more than that
-// saves, or the data show that more are needed; p is the smallest one times the number of estimates that had a chance.
+// Limit is the test that ensembles are the theory in the limit of infinite size. Their means are extrapolated by least
+// squares, E q_n = q_∞ + b/n + c/n² + d/n³ with as many orders as sizes allow, three at most; what the first order left
+// out contributes is bounded by the scatter of networks, and by b where more orders could be fitted
+// ([Limit.FiniteSize]). If the theory is right, ‖q̂_∞ − q_∞‖ exceeds that bound, the tolerance and Rest by sampling
+// errors alone, whose square is a sum of squares of Gaussian numbers with the covariance of all seeds and blocks, as
+// well as it is known. From three sizes on there is an estimate with every number of orders: fewer have less noise, and
+// count unless what they leave out is allowed more than that saves, or the data show that more are needed; p is the
+// smallest one times the number of estimates that had a chance.
 type Limit struct {
 	Orders     int     `json:"orders"`      // of 1/n that were fitted, for Distance and what follows
 	Distance   float64 `json:"distance"`    // ‖q̂_∞ − q_∞‖, relative
@@ -73,10 +79,12 @@ type Limit struct {
 	Upper      float64 `json:"upper"`       // the true distance is below this, at the confidence asked for
 	Detectable float64 `json:"detectable"`  // true distance that is rejected with a probability of Power
 	P          float64 `json:"p"`           // that sampling errors alone give so large a distance
-	// Without is p of the estimate with all orders when finite size is allowed nothing beyond them: where this is small and P is not, networks differ from the theory, and whether that
-	// is finite size cannot be told. A difference of an estimate with fewer orders that this one does not see is finite size that was fitted.
+	// Without is p of the estimate with all orders when finite size is allowed nothing beyond them: where this is small
+	// and P is not, networks differ from the theory, and whether that is finite size cannot be told. A difference of an
+	// estimate with fewer orders that this one does not see is finite size that was fitted.
 	Without float64 `json:"p_without_finite_size"`
-	// LeastSize is, of sizes that are too small for the expansion in 1/n, about what the smallest of them should be. FiniteSize, Upper and Detectable would say nothing then, and are zero.
+	// LeastSize is, of sizes that are too small for the expansion in 1/n, about what the smallest of them should be.
+	// FiniteSize, Upper and Detectable would say nothing then, and are zero.
 	LeastSize int `json:"least_size,omitempty"`
 	// Consistent says that the test is not rejected, for the number of tests.
 	Consistent bool `json:"consistent"`
@@ -111,7 +119,8 @@ func (l *Limit) all() (distance, noise, finite float64) {
 	return l.full.distance, l.full.sampling, l.full.finite
 }
 
-// limitOfEstimates is the test by one estimate or, when there are several, by the best. The last has all orders that were fitted. What is told is the one that knows the limit best.
+// limitOfEstimates is the test by one estimate or, when there are several, by the best. The last has all orders that
+// were fitted. What is told is the one that knows the limit best.
 func limitOfEstimates(es []estimate, normal float64) Limit {
 	full := es[len(es)-1]
 	e := full
@@ -204,7 +213,8 @@ func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scal
 			continue
 		}
 		chances++
-		// What the orders left out move is noise and no more than the bound of this estimate, or that bound does not hold here.
+		// What the orders left out move is noise and no more than the bound of this estimate, or that bound does not
+		// hold here.
 		for i := range fewer {
 			fewer[i] = a[i] - fewer[i]
 		}
@@ -237,7 +247,8 @@ func slopeOf(sizes []int, ensembles []Sample, means [][]float64) float64 {
 	return size * float64(sizes[0])
 }
 
-// narrow notes that sizes are too small: where v/n of the smallest makes the expansion in 1/n one in a number above one, a bound on its orders that is not small is no bound.
+// narrow notes that sizes are too small: where v/n of the smallest makes the expansion in 1/n one in a number above
+// one, a bound on its orders that is not small is no bound.
 func (l *Limit) narrow(sizes []int, v, tolerance float64) {
 	goal := max(weak, tolerance)
 	n := float64(slices.Min(sizes))
@@ -277,7 +288,8 @@ func combine(a []float64, x [][]float64) []float64 {
 	return out
 }
 
-// detectable is the size of a difference, in units of the root mean square of the noise, that is rejected at a level with a probability of Power when it points where the noise is largest.
+// detectable is the size of a difference, in units of the root mean square of the noise, that is rejected at a level
+// with a probability of Power when it points where the noise is largest.
 func (n noise) detectable(level float64) float64 {
 	if !(n.trace > 0) {
 		return 0
@@ -302,8 +314,9 @@ func (n noise) detectable(level float64) float64 {
 	return max(need[int(Power*draws)], 0)
 }
 
-// critical is the multiple of the estimated trace that a squared norm exceeds with a probability of level. A sum of squares is taken for a shifted χ² with its first three moments (Pearson 1959), and the
-// average is over the χ² of the trace, the finer the smaller that is.
+// critical is the multiple of the estimated trace that a squared norm exceeds with a probability of level. A sum of
+// squares is taken for a shifted χ² with its first three moments (Pearson 1959), and the average is over the χ² of the
+// trace, the finer the smaller that is.
 func (n noise) critical(level float64) float64 {
 	var c1, c2, c3 float64
 	for _, l := range n.lambda {
@@ -355,7 +368,8 @@ type Part struct {
 	*Convergences
 }
 
-// Conclude is the verdict on parts and more tests together: the chance of any false rejection is at most significance (Holm 1979). It marks in the parts what is rejected.
+// Conclude is the verdict on parts and more tests together: the chance of any false rejection is at most significance
+// (Holm 1979). It marks in the parts what is rejected.
 func Conclude(parts []Part, more []Test, significance float64) (Outcome, []Test) {
 	var tests []Test
 	for _, c := range parts {

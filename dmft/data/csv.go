@@ -31,7 +31,8 @@ type csvOptions struct {
 	memory  int64 // most bytes to take; 0 is no limit
 }
 
-// The separators, in the order in which they are looked for: a comma beside a semicolon is a decimal comma, a blank beside a comma is only layout.
+// The separators, in the order in which they are looked for: a comma beside a semicolon is a decimal comma, a blank
+// beside a comma is only layout.
 var separators = []struct {
 	c    byte
 	name string
@@ -43,7 +44,8 @@ var missing = map[string]bool{"": true, "na": true, "n/a": true, "#n/a": true, "
 
 func isMissing(f string) bool { return len(f) <= 7 && missing[strings.ToLower(f)] }
 
-// number reads a number as programs write it into files: Go's own underscores between digits and hexadecimal digits are none.
+// number reads a number as programs write it into files: Go's own underscores between digits and hexadecimal digits are
+// none.
 func number(f string) (float64, error) {
 	if strings.ContainsAny(f, "_xXpP") {
 		return 0, strconv.ErrSyntax
@@ -51,7 +53,8 @@ func number(f string) (float64, error) {
 	return strconv.ParseFloat(f, 64)
 }
 
-// isNumber says whether a field is a number, or meant as one: digits with decimal commas, separators of thousands, signs of currencies, dates.
+// isNumber says whether a field is a number, or meant as one: digits with decimal commas, separators of thousands,
+// signs of currencies, dates.
 func isNumber(f string) bool {
 	if _, err := number(f); err == nil || errors.Is(err, strconv.ErrRange) {
 		return !isMissing(f)
@@ -254,7 +257,8 @@ func (c *csvReader) next() ([]string, int, error) {
 	}
 }
 
-// splitQuoted splits a line in which fields may be between quotes, a doubled quote standing for one; closed says whether the last one ends.
+// splitQuoted splits a line in which fields may be between quotes, a doubled quote standing for one; closed says
+// whether the last one ends.
 func (c *csvReader) splitQuoted(s string) (closed bool, err error) {
 	c.fields = c.fields[:0]
 	skip := func() { // the blanks around a field
@@ -335,7 +339,8 @@ func allEmpty(f []string) bool {
 	return true
 }
 
-// isHeader says whether a line names columns: none of its fields is a number or empty. That of an index may have no name, and a separator may end the line.
+// isHeader says whether a line names columns: none of its fields is a number or empty. That of an index may have no
+// name, and a separator may end the line.
 func isHeader(f []string) bool {
 	if len(f) > 1 && f[len(f)-1] == "" {
 		f = f[:len(f)-1]
@@ -363,7 +368,8 @@ func counts(f []string) bool {
 	return len(f) > 0
 }
 
-// indexName says whether a column is called as pandas and R call that of an index, which has no name, and pandas when it has read one back.
+// indexName says whether a column is called as pandas and R call that of an index, which has no name, and pandas when
+// it has read one back.
 func indexName(s string) bool { return s == "" || strings.HasPrefix(s, "Unnamed: ") }
 
 // csvParser makes a table of lines.
@@ -385,7 +391,8 @@ type csvParser struct {
 	firstOne int // of them
 }
 
-// parseCSV reads rows of numbers from a text: separated by commas, semicolons, tabs or blanks, after an optional header, with or without an index column in front. What it skips, it notes.
+// parseCSV reads rows of numbers from a text: separated by commas, semicolons, tabs or blanks, after an optional
+// header, with or without an index column in front. What it skips, it notes.
 func parseCSV(r io.Reader, o csvOptions) (*table, error) {
 	p := &csvParser{csvOptions: o}
 	note := func(format string, args ...any) { p.notes = append(p.notes, fmt.Sprintf(format, args...)) }
@@ -671,8 +678,9 @@ func (p *csvParser) finish(note func(string, ...any)) (*table, error) {
 	return &p.table, nil
 }
 
-// numberHeader says whether the first row is the numbers of columns that pandas writes as a header. Three or more columns 0, 1, 2 … above one in which every number is written as a fraction are;
-// fewer, or above whole numbers, may as well be a point.
+// numberHeader says whether the first row is the numbers of columns that pandas writes as a header. Three or more
+// columns 0, 1, 2 … above one in which every number is written as a fraction are; fewer, or above whole numbers, may as
+// well be a point.
 func (p *csvParser) numberHeader(width int, note func(string, ...any)) bool {
 	for k := range width {
 		if p.data[k] != float64(k) || math.Signbit(p.data[k]) {

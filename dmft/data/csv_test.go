@@ -90,7 +90,8 @@ func TestCSVForms(t *testing.T) {
 	}
 }
 
-// TestCSVMistakes: what is wrong with a file is said with line, field and content, and nothing is taken for a header that holds a value.
+// TestCSVMistakes: what is wrong with a file is said with line, field and content, and nothing is taken for a header
+// that holds a value.
 func TestCSVMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"1,,3\n4,5,6\n":            "line 1, field 2 is empty: a missing value",
@@ -208,7 +209,8 @@ func TestCSVDialects(t *testing.T) {
 	})
 }
 
-// TestCSVLimit: what does not fit into the limit is refused where it stops fitting, without a line, a table or an archive of any size being held.
+// TestCSVLimit: what does not fit into the limit is refused where it stops fitting, without a line, a table or an
+// archive of any size being held.
 func TestCSVLimit(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, want string
@@ -251,7 +253,8 @@ func refused(t *testing.T, s Spec, dir string, words ...string) {
 	}
 }
 
-// TestClassesOfFiles: classes in npy and csv files, numbers and words, become targets of every encoding; which is which is said.
+// TestClassesOfFiles: classes in npy and csv files, numbers and words, become targets of every encoding; which is which
+// is said.
 func TestClassesOfFiles(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "iris.csv", []byte("sl,sw,species\n1,2,virginica\n3,4,setosa\n5,6,versicolor\n7,8,setosa\n"))
@@ -308,7 +311,8 @@ func TestClassesOfFiles(t *testing.T) {
 	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Expect: Signs}, dir, "−1 and +1", "sign")
 }
 
-// softmaxFile writes rows of a softmax as numpy would in a type of numbers, and returns how far their sums are from one.
+// softmaxFile writes rows of a softmax as numpy would in a type of numbers, and returns how far their sums are from
+// one.
 func softmaxFile(t *testing.T, dir, name, descr string, bits func(float64) []byte, value func(float64) float64) (off float64) {
 	const n, c = 20, 10
 	var b []byte
@@ -334,7 +338,8 @@ func rawNPY(header string, elements []byte) []byte {
 	return append([]byte("\x93NUMPY\x01\x00"+string([]byte{byte(len(h)), byte(len(h) >> 8)})+h), elements...)
 }
 
-// TestSoftTargets: rows of a softmax in any type of numbers sum to one exactly after reading, where the loss takes that; others are left alone.
+// TestSoftTargets: rows of a softmax in any type of numbers sum to one exactly after reading, where the loss takes
+// that; others are left alone.
 func TestSoftTargets(t *testing.T) {
 	dir := t.TempDir()
 	x := make([]float64, 20)
@@ -393,7 +398,8 @@ func TestSoftTargets(t *testing.T) {
 	}
 }
 
-// TestNormaliseExtremes: constant inputs are refused whatever their mean rounds to, and neither size nor smallness of inputs changes what they become.
+// TestNormaliseExtremes: constant inputs are refused whatever their mean rounds to, and neither size nor smallness of
+// inputs changes what they become.
 func TestNormaliseExtremes(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, rows ...string) Spec {

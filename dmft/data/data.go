@@ -1,5 +1,5 @@
-// Package data makes the points of a problem from a description: small real images carried by the program, image files in the IDX
-// and CIFAR-10 formats, arrays in npy and csv files, and generators.
+// Package data makes the points of a problem from a description: small real images carried by the program, image files
+// in the IDX and CIFAR-10 formats, arrays in npy and csv files, and generators.
 //
 //	set, err := data.Load(data.Spec{Source: "digits", Classes: []int{0, 1}, Train: 16, Test: 64, Seed: 1}, ".")
 //
@@ -501,7 +501,8 @@ func shift(row []float64) {
 	}
 }
 
-// standardise subtracts the mean of every column of x and divides by one overall deviation, in x and in t, unless that is nil.
+// standardise subtracts the mean of every column of x and divides by one overall deviation, in x and in t, unless that
+// is nil.
 func standardise(x, t *mat.Dense) error {
 	p, d := x.Dims()
 	all := []*mat.Dense{x}

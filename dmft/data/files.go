@@ -108,7 +108,8 @@ func (r *fileReader) suit(train *pair) error {
 	return nil
 }
 
-// choose replaces the points of a set by a seeded choice of them: training rows from the front of a permutation, test rows from its back, so that neither size moves the other.
+// choose replaces the points of a set by a seeded choice of them: training rows from the front of a permutation, test
+// rows from its back, so that neither size moves the other.
 func (r *fileReader) choose(set *Set, from, testFrom *pair) error {
 	s := r.Spec
 	p, _ := from.x.Dims()
@@ -268,7 +269,8 @@ func (r *fileReader) left() int64 {
 	return max(r.Memory-int64(r.taken), 1)
 }
 
-// table reads a matrix from a file of the source's format; an array of one dimension is a column. With classes its last column is read as that.
+// table reads a matrix from a file of the source's format; an array of one dimension is a column. With classes its last
+// column is read as that.
 func (r *fileReader) table(key, name string, classes, rounding bool) (*table, error) {
 	path := r.path(name)
 	read := r.npy
@@ -384,7 +386,8 @@ func (r *fileReader) npy(path, name string, classes, rounding bool) (*table, err
 // mostClasses is far above what a class is told apart from a number by.
 const mostClasses = 10000
 
-// encodeClasses turns classes into targets: whole numbers in their order, or words in that of the alphabet, unless Classes says which and in what order. Points of other classes are left out.
+// encodeClasses turns classes into targets: whole numbers in their order, or words in that of the alphabet, unless
+// Classes says which and in what order. Points of other classes are left out.
 func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int, err error) {
 	all := []*pair{train}
 	if test != nil {

@@ -189,9 +189,10 @@ func (s Spec) target() (func(x, y []float64), int, error) {
 	}, s.Outputs, nil
 }
 
-// eigenvector makes x ~ N(0, 1_D) with labels that are an eigenvector, of mean square one, of the tangent kernel that infinitely many units with frozen readouts have at the start on
-// training and test points together, K = ⟨φ′φ′⟩∘XXᵀ/D less its mean: labels as well or as badly aligned with the kernel as Index says, whatever the points (arXiv 2310.06110, Fig. 5). Of the two
-// signs it is that with a positive largest element.
+// eigenvector makes x ~ N(0, 1_D) with labels that are an eigenvector, of mean square one, of the tangent kernel that
+// infinitely many units with frozen readouts have at the start on training and test points together, K = ⟨φ′φ′⟩∘XXᵀ/D
+// less its mean: labels as well or as badly aligned with the kernel as Index says, whatever the points (arXiv
+// 2310.06110, Fig. 5). Of the two signs it is that with a positive largest element.
 func (s Spec) eigenvector() (*Set, error) {
 	if s.Dimension < 1 {
 		return nil, fail("dimension", "the source %s needs dimension, the number of inputs", s.Source)

@@ -191,7 +191,8 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; they diverge from zero where both signs can be.
+// TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; they diverge from zero
+// where both signs can be.
 func TestHeatMap(t *testing.T) {
 	h := &HeatMap{X: []float64{0, 1, 2, 3}, Y: []float64{0, 1, 10}, Z: [][]float64{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, math.NaN()}}, Bar: "K"}
 	img := h.image()

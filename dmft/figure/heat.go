@@ -12,8 +12,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// HeatMap is a matrix of colours, Z[j][i] at (X[i], Y[j]), drawn in a square; a value that is not finite is grey. X and Y rise. Maps to be compared share Min and Max;
-// both zero choose the range from Z.
+// HeatMap is a matrix of colours, Z[j][i] at (X[i], Y[j]), drawn in a square; a value that is not finite is grey. X and
+// Y rise. Maps to be compared share Min and Max; both zero choose the range from Z.
 type HeatMap struct {
 	X, Y     []float64
 	Z        [][]float64
@@ -108,8 +108,8 @@ func edges(x []float64) []float64 {
 	return e
 }
 
-// image is the picture of the map. Every cell is many pixels, since viewers blur the pixels that they enlarge; cells beyond the
-// resolution of print are skipped.
+// image is the picture of the map. Every cell is many pixels, since viewers blur the pixels that they enlarge; cells
+// beyond the resolution of print are skipped.
 func (h *HeatMap) image() image.Image {
 	_, _, of := h.scale()
 	const least, most = 480, 1024

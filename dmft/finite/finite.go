@@ -1,5 +1,5 @@
-// Package finite trains explicit networks of finite width on the Problem that package dmft solves at infinite width, with
-// the same training loop, the same parametrisation and the same Trajectory as a result:
+// Package finite trains explicit networks of finite width on the Problem that package dmft solves at infinite width,
+// with the same training loop, the same parametrisation and the same Trajectory as a result:
 //
 //	t, err := finite.Train(ctx, problem, finite.Settings{Width: 1024, Seeds: 8, Seed: 1})
 //

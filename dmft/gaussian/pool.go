@@ -12,8 +12,9 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
-// Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is orthonormal to the columns
-// drawn before, so the sample second moments of everything linear in the noise are exact, and orthogonal to the fields that it is independent of (see drawBeside).
+// Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is
+// orthonormal to the columns drawn before, so the sample second moments of everything linear in the noise are exact,
+// and orthogonal to the fields that it is independent of (see drawBeside).
 //
 // Sites come in groups of copies with the same distinct noise up to signs: copy k carries the sign (−1)^⌊k/period⌋.
 type Pool struct {
@@ -36,7 +37,8 @@ type Pool struct {
 	strict bool
 }
 
-// beside is what fields have beyond the noise of a pool: together they span what new noise must be orthogonal to. Several can share a pool.
+// beside is what fields have beyond the noise of a pool: together they span what new noise must be orthogonal to.
+// Several can share a pool.
 type beside struct {
 	E     la.Mat[float64] // orthonormal columns, orthogonal to the noise and of mean zero, distinct sites × capacity
 	N     int             // of them
@@ -51,8 +53,8 @@ var ErrFull = errors.New("gaussian: more independent noise columns are needed th
 // Strict makes draws fail with ErrFull rather than give columns that are not matched.
 func (p *Pool) Strict() { p.strict = true }
 
-// NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit columns are matched, all that fit when limit is
-// negative; none when it is zero.
+// NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit
+// columns are matched, all that fit when limit is negative; none when it is zero.
 func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
 	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies, period: period}
 	p.limit = Capacity(p.rows)
@@ -65,8 +67,9 @@ func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
 // Drawn is how many columns were drawn, and how many of them without matching.
 func (p *Pool) Drawn() (all, unmatched int) { return p.all, p.plain }
 
-// Even makes the next k columns of points that are spread evenly over the sites, a scrambled Sobol sequence: averages of high powers of few fields then have a fraction of
-// the error. In many dimensions it is no better than independent numbers.
+// Even makes the next k columns of points that are spread evenly over the sites, a scrambled Sobol sequence: averages
+// of high powers of few fields then have a fraction of the error. In many dimensions it is no better than independent
+// numbers.
 func (p *Pool) Even(k int) {
 	p.even = la.New[float64](p.rows, k)
 	random.NewSobol(p.seed, ^p.stream, k).NormalPoints(p.even.Data) // ^: not the numbers that other columns are made of
@@ -88,11 +91,13 @@ func (p *Pool) Draw(k int) (field.Mat[float64], error) {
 	return dst, nil
 }
 
-// drawBeside fills dst with columns that are orthogonal to the noise before and to the orthonormal fields q over all sites, which begin with those of the call before; b is what they have
-// beyond the noise. Where not all of it fits over the distinct sites, all sites become distinct, then the columns before are let go: what the fields say stays respected, while second moments of
-// the noise have an error.
+// drawBeside fills dst with columns that are orthogonal to the noise before and to the orthonormal fields q over all
+// sites, which begin with those of the call before; b is what they have beyond the noise. Where not all of it fits over
+// the distinct sites, all sites become distinct, then the columns before are let go: what the fields say stays
+// respected, while second moments of the noise have an error.
 //
-// In a pool that matches nothing columns are normal numbers less their part along q: conditioned as the elements of a matrix of as many rows as sites are. In others their mean square is one.
+// In a pool that matches nothing columns are normal numbers less their part along q: conditioned as the elements of a
+// matrix of as many rows as sites are. In others their mean square is one.
 func (p *Pool) drawBeside(dst la.Mat[float64], b *beside, q la.Mat[float64]) error {
 	k, fits := dst.Cols, false
 	for p.limit > 0 {
@@ -182,7 +187,8 @@ func (p *Pool) mirror(dst la.Mat[float64]) {
 // sign is that of the noise of copy c: it changes with every period-th.
 func (p *Pool) sign(c int) float64 { return float64(1 - 2*(c/p.period%2)) }
 
-// match makes columns over the distinct sites orthonormal, and orthogonal to the noise, to what is beside it and to the constant, and takes them into the noise.
+// match makes columns over the distinct sites orthonormal, and orthogonal to the noise, to what is beside it and to the
+// constant, and takes them into the noise.
 func (p *Pool) match(add la.Mat[float64], b *beside) error {
 	if add.Cols == 0 {
 		return nil
@@ -210,7 +216,8 @@ func (p *Pool) match(add la.Mat[float64], b *beside) error {
 
 // admit takes the fields q into b that were not there yet, and what noise has been drawn for others out of it.
 //
-// Noise that is the same in all copies up to signs has ⟨z q⟩ = ⟨z q̄⟩ with the average q̄ of q over copies with those signs, over distinct sites.
+// Noise that is the same in all copies up to signs has ⟨z q⟩ = ⟨z q̄⟩ with the average q̄ of q over copies with those
+// signs, over distinct sites.
 func (p *Pool) admit(b *beside, q la.Mat[float64]) {
 	if b.Epoch != p.epoch {
 		b.N, b.From, b.Epoch = 0, 0, p.epoch
@@ -326,7 +333,8 @@ func normalise(z la.Mat[float64]) {
 	}
 }
 
-// Version counts the ways in which noise has been drawn from a seed: what was saved under another is not what this program would have drawn.
+// Version counts the ways in which noise has been drawn from a seed: what was saved under another is not what this
+// program would have drawn.
 const Version = 2
 
 // Save and Load keep and restore the pool, the state of its random stream included.

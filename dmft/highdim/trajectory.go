@@ -8,8 +8,9 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// Trajectory is what a network did. T is the number of times recorded (steps + 1), N of units, K of directions of the target (an axis of length one is absent). Means are over
-// replicas, blocks of samples in the theory and seeds in a simulation, and Stderr their standard errors, zero where there is one replica.
+// Trajectory is what a network did. T is the number of times recorded (steps + 1), N of units, K of directions of the
+// target (an axis of length one is absent). Means are over replicas, blocks of samples in the theory and seeds in a
+// simulation, and Stderr their standard errors, zero where there is one replica.
 type Trajectory struct {
 	Dimension int // D of a simulation, 0 in the theory
 	Samples   int // sites or points of one replica; 0 when nothing was sampled
@@ -32,11 +33,12 @@ type Trajectory struct {
 	Alignment       []float64 // A: √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the tangent kernel on the training points, y centred
 	AlignmentStderr []float64
 
-	// Regression are train and test loss of regression with the tangent kernel of the start, where training of the linearised model ends. Of it only.
+	// Regression are train and test loss of regression with the tangent kernel of the start, where training of the
+	// linearised model ends. Of it only.
 	Regression []float64
 
-	// ResponseW[t][s] is ∂w_i(t)/∂z_j(s), the response of weights to what pushes them at step s, and ResponseG that of the g_i(t) to fields at s; T×T×N×N, zero
-	// for s ≥ t and s > t.
+	// ResponseW[t][s] is ∂w_i(t)/∂z_j(s), the response of weights to what pushes them at step s, and ResponseG that of
+	// the g_i(t) to fields at s; T×T×N×N, zero for s ≥ t and s > t.
 	ResponseW, ResponseG dmft.Array
 
 	Status      dmft.Status
@@ -181,7 +183,8 @@ func finite(x []float64) bool {
 	return s == 0
 }
 
-// judge ends a trajectory before the first step that has something which is not a finite number, with a status that says what.
+// judge ends a trajectory before the first step that has something which is not a finite number, with a status that
+// says what.
 func (t *Trajectory) judge() {
 	first, what := len(t.Time), ""
 	look := func(name string, steps func(row int) int, data []float64, rows int) {
@@ -254,7 +257,8 @@ func (t *Trajectory) judge() {
 	}
 }
 
-// alignmentSteps are n steps out of t, from first to last, evenly spaced in the logarithm of time where steps are fine enough.
+// alignmentSteps are n steps out of t, from first to last, evenly spaced in the logarithm of time where steps are fine
+// enough.
 func alignmentSteps(n, t int) []int {
 	if n == 0 || t == 0 {
 		return nil
@@ -281,8 +285,8 @@ func meanStderr(x []float64) (mean, se float64) {
 	return mean, math.Sqrt(se / (n - 1) / n)
 }
 
-// Quantile returns the train and test loss at every time below which a share q of the replicas lies: 0.5 is the median, which a few runs
-// that are stuck do not move.
+// Quantile returns the train and test loss at every time below which a share q of the replicas lies: 0.5 is the median,
+// which a few runs that are stuck do not move.
 func (t *Trajectory) Quantile(q float64) (loss, test []float64) {
 	of := func(a dmft.Array) []float64 {
 		out, x := make([]float64, len(t.Time)), make([]float64, t.Replicas)
@@ -297,8 +301,8 @@ func (t *Trajectory) Quantile(q float64) (loss, test []float64) {
 	return of(t.LossReplicas), of(t.TestLossReplicas)
 }
 
-// Gap is the delay between learning the training points and the task. Times are the last at which a loss is above a fraction of its initial value, +Inf for never
-// below from then on.
+// Gap is the delay between learning the training points and the task. Times are the last at which a loss is above a
+// fraction of its initial value, +Inf for never below from then on.
 type Gap struct {
 	Train, Test float64
 	Dex         float64 // log₁₀ of Test/Train; +Inf when only the training points were learned, NaN when neither were
@@ -327,8 +331,8 @@ func NewGap(time, loss, test []float64, fraction float64) Gap {
 	return g
 }
 
-// Gaps is a phase diagram: the gap of every problem of a grid, by Solve, Simulate or SimulateMoments. A problem whose training diverges has a gap of NaN; any other
-// error ends the diagram.
+// Gaps is a phase diagram: the gap of every problem of a grid, by Solve, Simulate or SimulateMoments. A problem whose
+// training diverges has a gap of NaN; any other error ends the diagram.
 func Gaps(ctx context.Context, grid [][]*Problem, fraction float64, run func(context.Context, *Problem) (*Trajectory, error)) ([][]Gap, error) {
 	out := make([][]Gap, len(grid))
 	for i, row := range grid {

@@ -64,8 +64,8 @@ func (f *field) brief() string {
 	return first
 }
 
-// A condition says where a key applies. It looks at no other keys than those in on: with one of them missing or unreadable it is not asked, so
-// that one mistake is not reported as several.
+// A condition says where a key applies. It looks at no other keys than those in on: with one of them missing or
+// unreadable it is not asked, so that one mistake is not reported as several.
 type condition struct {
 	on  []string
 	doc string                   // "with …", for the documentation
@@ -74,7 +74,8 @@ type condition struct {
 
 var inf = math.Inf(1)
 
-// leastSignificance is far in the tails of what is tested, where the laws of test statistics that samples are compared with hold no longer.
+// leastSignificance is far in the tails of what is tested, where the laws of test statistics that samples are compared
+// with hold no longer.
 const leastSignificance = 1e-9
 
 // Conditions.
@@ -145,7 +146,8 @@ var (
 	labelled     = append([]string{"modular-addition"}, imageSources...)
 )
 
-// fields is every key, in the order in which it is documented, set and printed. A condition may look at fields above its own.
+// fields is every key, in the order in which it is documented, set and printed. A condition may look at fields above
+// its own.
 var fields = []field{
 	{path: "name", at: func(e *Experiment) any { return &e.Name }, single: true, doc: "name of the experiment; the file name without its extension when left out"},
 	{path: "description", at: func(e *Experiment) any { return &e.Description }, def: "", single: true, doc: "free text"},
@@ -350,7 +352,8 @@ const (
 	BranchBeta   = "branch.beta"
 )
 
-// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
+// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the
+// largest.
 func ladder(sizes []int) []int {
 	sizes = slices.Clone(sizes)
 	slices.Sort(sizes)

@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// Load reads an array from a file that somebody saved: .npy, the same gzipped, or .npz. path may end in #key, which chooses among the arrays of
-// an .npz file that holds several. allow, unless nil, sees the header before memory is taken; its error ends reading.
+// Load reads an array from a file that somebody saved: .npy, the same gzipped, or .npz. path may end in #key, which
+// chooses among the arrays of an .npz file that holds several. allow, unless nil, sees the header before memory is
+// taken; its error ends reading.
 func Load(path string, allow func(Header) error) (a Array, h Header, err error) {
 	see := func(x Header) error {
 		h = x

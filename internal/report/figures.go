@@ -19,9 +19,10 @@ type Named struct {
 // MaxPanels is how many points of a product share a figure.
 const MaxPanels = 6
 
-// Figures draws results side by side, as far as they hold what a figure shows: losses, classification errors, kernels, preactivations, the error against width, fluctuations
-// over initialisations, kernels as heat maps over samples and over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More
-// than six points are too many for one figure.
+// Figures draws results side by side, as far as they hold what a figure shows: losses, classification errors, kernels,
+// preactivations, the error against width, fluctuations over initialisations, kernels as heat maps over samples and
+// over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More than six
+// points are too many for one figure.
 func Figures(results []Result) []Named {
 	if len(results) == 0 || len(results) > MaxPanels {
 		return nil
@@ -96,7 +97,8 @@ func methodName(method string) string {
 	return method
 }
 
-// ensembles are the curves of the theory and of every width. pick returns a curve and its standard errors, which may be nil.
+// ensembles are the curves of the theory and of every width. pick returns a curve and its standard errors, which may be
+// nil.
 func (r Result) ensembles(time func(*dmft.Trajectory) []float64, pick func(*dmft.Trajectory) (y, se []float64)) []figure.Series {
 	var out []figure.Series
 	if t := r.Theory; t != nil {

@@ -48,7 +48,8 @@ func trajectory(width, l, p, c int) *dmft.Trajectory {
 	return t
 }
 
-// deepen makes a trajectory the limit of a ladder of depths with corrections c₁ L^{−q} + c₂ L^{−2q} (the second with three rungs), different for every value.
+// deepen makes a trajectory the limit of a ladder of depths with corrections c₁ L^{−q} + c₂ L^{−2q} (the second with
+// three rungs), different for every value.
 func deepen(t *dmft.Trajectory, q float64, rungs int) {
 	t.Depths = []int{4, 8, 16, 32}
 	n := len(t.Depths)
@@ -298,7 +299,8 @@ func TestFitDepth(t *testing.T) {
 	}
 }
 
-// TestBreakdown: distances of approximations over a product of richnesses, in their order, with a gap where one stopped.
+// TestBreakdown: distances of approximations over a product of richnesses, in their order, with a gap where one
+// stopped.
 func TestBreakdown(t *testing.T) {
 	make1 := func(g float64, scale float64) Result {
 		theory, lazy := trajectory(1000, 1, 3, 1), trajectory(1000, 1, 3, 1)

@@ -20,8 +20,9 @@ const overSamples = " (mean over samples)"
 // TimeLabel is the axis of time of high-dimensional problems.
 const TimeLabel = "time τ = ηt"
 
-// HighDimensionalFigures draws results side by side: losses of theory and simulations in every dimension, both losses together, the parts of the test loss, overlaps,
-// the error against dimension, alignment. More than six points are too many for one figure.
+// HighDimensionalFigures draws results side by side: losses of theory and simulations in every dimension, both losses
+// together, the parts of the test loss, overlaps, the error against dimension, alignment. More than six points are too
+// many for one figure.
 func HighDimensionalFigures(results []HighDimensional) []Named {
 	if len(results) == 0 || len(results) > MaxPanels {
 		return nil
@@ -287,7 +288,8 @@ func column(a, se dmft.Array, k int) (y, e []float64) {
 	return y, e
 }
 
-// curves draws curves of the theory as lines and those of the largest dimension as points, or as lines without a theory.
+// curves draws curves of the theory as lines and those of the largest dimension as points, or as lines without a
+// theory.
 func (r HighDimensional) curves(p *figure.Panel, curves []curve) (who []string) {
 	views := r.views()
 	if n := len(r.Sims); n > 0 { // of the simulations that of the largest dimension
@@ -322,7 +324,8 @@ func (r HighDimensional) curves(p *figure.Panel, curves []curve) (who []string) 
 	return who
 }
 
-// medians draws median and quartiles of the losses of the largest dimension, of which the gap is the median, too: a few networks that are stuck move the mean.
+// medians draws median and quartiles of the losses of the largest dimension, of which the gap is the median, too: a few
+// networks that are stuck move the mean.
 func (r HighDimensional) medians(p *figure.Panel) string {
 	t := r.Sims[len(r.Sims)-1]
 	var q [3][2][]float64
@@ -366,7 +369,8 @@ func decompositionFigure(results []HighDimensional) (figure.Figure, bool) {
 	return f, len(who) > 0
 }
 
-// overlapFigure shows what is found of the target: overlaps of units with the first direction, and the second moment along all.
+// overlapFigure shows what is found of the target: overlaps of units with the first direction, and the second moment
+// along all.
 func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 	const most = 6
 	f := figure.Figure{}

@@ -305,8 +305,8 @@ func Distances(w io.Writer, results []Result) error {
 // A theory that draws no samples has no width and no error.
 func alone(t *dmft.Trajectory) bool { return t.Replicas == 1 && t.Width > 0 }
 
-// scatter writes what is known only of several networks: the standard error of their distance, the noise of their mean, and
-// the part of the predictions within three standard errors.
+// scatter writes what is known only of several networks: the standard error of their distance, the noise of their mean,
+// and the part of the predictions within three standard errors.
 func scatter(seeds int, stderr, noise, within float64) (_, _, _ string) {
 	if seeds < 2 {
 		return "–", "–", "–"

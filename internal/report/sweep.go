@@ -44,8 +44,8 @@ const (
 // defaultQuantities are drawn when none are asked for and they are there.
 var defaultQuantities = []string{"loss", "test_loss", "classification_error", "test_classification_error", "kernel_movement", "gap"}
 
-// SweepFigures draws a sweep: heat maps of quantities over the first two keys that are numbers, curves of the losses by the last key, and final losses against a key. A
-// quantity that no point has is an error when it was asked for.
+// SweepFigures draws a sweep: heat maps of quantities over the first two keys that are numbers, curves of the losses by
+// the last key, and final losses against a key. A quantity that no point has is an error when it was asked for.
 func SweepFigures(g Grid, quantities []string) ([]Named, error) {
 	if len(g.Axes) == 0 || len(g.What) == 0 {
 		return nil, nil
@@ -358,7 +358,8 @@ func few(n, of int) []int {
 	return out
 }
 
-// overlay are the trajectories that a panel of several curves shows at once, the first as lines and the other as points: the theory and the largest networks.
+// overlay are the trajectories that a panel of several curves shows at once, the first as lines and the other as
+// points: the theory and the largest networks.
 func (g *Grid) overlay(what []string) (lines, points string) {
 	last := what[len(what)-1]
 	if len(what) == 1 {
@@ -518,7 +519,8 @@ func (g *Grid) against(q Quantity, x int) []Named {
 	return []Named{{"by-" + strings.ReplaceAll(g.Axes[x].Key, ".", "-") + "-" + q.Name, f}}
 }
 
-// sane is how many steps there are before the training loss is ten times what it was at the start, where its curve leaves the axes, or not finite.
+// sane is how many steps there are before the training loss is ten times what it was at the start, where its curve
+// leaves the axes, or not finite.
 func (l LossCurves) sane() int {
 	for n, v := range l.Loss {
 		if !(v <= 10*l.Loss[0]) {

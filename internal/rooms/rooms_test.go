@@ -1,5 +1,6 @@
 // Package rooms checks that the packages of this module import each other in the direction that docs/architecture.md
-// says, that the documents for developers name files that are there, and that the public packages are public throughout.
+// says, that the documents for developers name files that are there, and that the public packages are public
+// throughout.
 package rooms
 
 import (
@@ -53,7 +54,8 @@ func levels(t *testing.T, root string) map[string]int {
 	return out
 }
 
-// TestArrows: every package stands in the table, and imports nothing from a room below its own in it, which is above it in the house.
+// TestArrows: every package stands in the table, and imports nothing from a room below its own in it, which is above it
+// in the house.
 func TestArrows(t *testing.T) {
 	root := filepath.Join("..", "..")
 	level := levels(t, root)

@@ -19,7 +19,8 @@ import (
 // odd are names of folders that are patterns, options or escapes to somebody.
 var odd = []string{"q[1]", "a*b", "a?", `back\slash`, "with blanks", "-leading", "two\nlines", "100%a", "{a,b}", "$HOME", "[", "~"}
 
-// TestOddNames: what a run folder holds is found whatever the folder is called, and leftovers in it, not those of a folder whose name would match it, are cleared away.
+// TestOddNames: what a run folder holds is found whatever the folder is called, and leftovers in it, not those of a
+// folder whose name would match it, are cleared away.
 func TestOddNames(t *testing.T) {
 	for _, name := range odd {
 		root := t.TempDir()
@@ -71,7 +72,8 @@ func TestTrajectories(t *testing.T) {
 	}
 }
 
-// TestKind: the manifest says what was run; of older ones it is found out, and not from a folder that is called like a command.
+// TestKind: the manifest says what was run; of older ones it is found out, and not from a folder that is called like a
+// command.
 func TestKind(t *testing.T) {
 	for _, x := range []struct {
 		manifest, kind string
@@ -107,8 +109,9 @@ func small() *dmft.Trajectory {
 	return tr
 }
 
-// TestDamagedTrajectory: an array that is missing where others need it, of another shape, or with numbers that are none, is an error that names the file and
-// says what to do. Arrays that are left out whole are those that were not recorded.
+// TestDamagedTrajectory: an array that is missing where others need it, of another shape, or with numbers that are
+// none, is an error that names the file and says what to do. Arrays that are left out whole are those that were not
+// recorded.
 func TestDamagedTrajectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "theory.npz")
 	if err := small().WriteNPZ(path, dmft.Seeds); err != nil {
@@ -186,7 +189,8 @@ func TestHostileManifest(t *testing.T) {
 	}
 }
 
-// FuzzFolder: a run folder with anything in the place of its files is an error or a folder, and no panic: manifest.json, run.json, failure.json, .owner, and a trajectory.
+// FuzzFolder: a run folder with anything in the place of its files is an error or a folder, and no panic:
+// manifest.json, run.json, failure.json, .owner, and a trajectory.
 func FuzzFolder(f *testing.F) {
 	dir := f.TempDir()
 	folder, err := Open(dir, Claim{Name: "name", Hash: "h"})

@@ -243,7 +243,8 @@ func there(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestChanged: what becomes of a folder with results of another experiment. Nobody else's files go, and no old result stays to be taken for a new one.
+// TestChanged: what becomes of a folder with results of another experiment. Nobody else's files go, and no old result
+// stays to be taken for a new one.
 func TestChanged(t *testing.T) {
 	others := []string{"figures/mine.txt", "mine/theory.npz", "notes.txt", "run.json"}
 	t.Run("replace", func(t *testing.T) {
