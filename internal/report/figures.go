@@ -193,6 +193,9 @@ func lossRangeTo(series []figure.Series, most float64) (lo, hi float64) {
 				if s.Hi != nil && s.Hi[k] > 0 {
 					hi = math.Max(hi, s.Hi[k])
 				}
+				if s.Lo != nil && s.Lo[k] > y/10 { // a band that reaches to zero would stretch the axis
+					lo = math.Min(lo, s.Lo[k])
+				}
 			}
 		}
 	}
@@ -251,7 +254,7 @@ func preactivationFigure(results []Result) (figure.Figure, bool) {
 }
 
 func widthFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Approach to the limit; bars: ± 2 standard errors", Columns: len(results), SameY: true}
+	f := figure.Figure{Title: "Approach to the limit; bars of one network: ± 2 standard errors", Columns: len(results), SameY: true}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true}, Y: figure.Axis{Label: "error of f, relative", Log: true}}
