@@ -51,8 +51,11 @@ func bruteForce(a Activation, va, vb, c float64) (phi, dphi float64) {
 		}
 		return panels(-slope*x/r, w(r), func(y float64) float64 { return f(slope*x + r*y) })
 	}
-	phi = panels(0, outer, func(x float64) float64 { return a.Value(su*x) * inner(x, a.Value) })
-	dphi = panels(0, outer, func(x float64) float64 { return a.Derivative(su*x) * inner(x, a.Derivative) })
+	at := a.Pointwise()
+	value := func(h float64) float64 { v, _, _ := at(h); return v }
+	slopes := func(h float64) float64 { _, d, _ := at(h); return d }
+	phi = panels(0, outer, func(x float64) float64 { return value(su*x) * inner(x, value) })
+	dphi = panels(0, outer, func(x float64) float64 { return slopes(su*x) * inner(x, slopes) })
 	return phi, dphi
 }
 

@@ -98,10 +98,12 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 		gu[i], gg[i] = make([]float64, d), make([]float64, n)
 	}
 	ga := make([]float64, n) // ⟨Δφ_i⟩
+	phi, label := p.Activation.Pointwise(), p.Target.label()
 	predict := func(h, a []float64) float64 {
 		f := 0.
 		for i, x := range h {
-			f += p.OutputScale * a[i] * p.Activation.Value(x) / float64(n)
+			v, _, _ := phi(x)
+			f += p.OutputScale * a[i] * v / float64(n)
 		}
 		return f
 	}
@@ -114,14 +116,15 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	noise := p.Target.Noise * p.Target.Noise
 	hermite(d, 3*points/2, func(z []float64, weight float64) {
 		fields(start, z)
-		e := predict(h, a) - p.Target.label()(z[:1])
-		if p.Training.Centred {
-			e = -p.Target.label()(z[:1])
+		e := -label(z[:1])
+		if !p.Training.Centred {
+			e += predict(h, a)
 		}
 		train += weight * (e*e + noise)
 		for i := range g {
-			g[i] = a[i] * p.Activation.Derivative(h[i]) / p.OutputScale
-			ga[i] += weight * e * p.Activation.Value(h[i])
+			v, d, _ := phi(h[i])
+			g[i] = a[i] * d / p.OutputScale
+			ga[i] += weight * e * v
 			for k := range z {
 				gu[i][k] += weight * e * g[i] * z[k]
 			}
@@ -155,7 +158,7 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	}
 	hermite(d+n, points, func(z []float64, weight float64) {
 		fields(next, z)
-		e := predict(h, a1) - p.Target.label()(z[:1])
+		e := predict(h, a1) - label(z[:1])
 		if p.Training.Centred {
 			fields(start, z)
 			e -= predict(h, a)

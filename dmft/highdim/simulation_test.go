@@ -106,9 +106,10 @@ func newNaive(p *Problem, d, points, tests int, rng *rand.Rand) *naive {
 }
 
 func (q *naive) predict(w [][]float64, a, x []float64) float64 {
-	f := 0.
+	f, phi := 0., q.p.Activation.Pointwise()
 	for i := range w {
-		f += q.p.OutputScale / float64(q.n) * a[i] * q.p.Activation.Value(dot(w[i], x))
+		v, _, _ := phi(dot(w[i], x))
+		f += q.p.OutputScale / float64(q.n) * a[i] * v
 	}
 	return f
 }
