@@ -9,7 +9,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// BenchmarkSolve: seconds, ranks and root mean square standard error of f of the theory, two cores, over depth, points, steps and sites.
+// BenchmarkSolve: seconds, ranks and root mean square standard error of f of the theory, two cores, over depth, points,
+// steps and sites.
 //
 //	go test -run '^$' -bench Solve -benchtime 1x ./dmft
 func BenchmarkSolve(b *testing.B) {

@@ -78,7 +78,8 @@ func (k *kept) load(t testing.TB, parts map[string][]byte) error {
 	return k.run(&memoryStore{parts: parts, saved: func(string) {}})
 }
 
-// TestDamagedCheckpoint: flipped and missing bytes are found wherever they are, and the error names the part and says what to do.
+// TestDamagedCheckpoint: flipped and missing bytes are found wherever they are, and the error names the part and says
+// what to do.
 func TestDamagedCheckpoint(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, k := range keptRuns(t) {
@@ -103,7 +104,8 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 }
 
-// FuzzCheckpoint: whatever is in a part whose checksum is right, running on from it is an error or a result, within the memory that the problem implies.
+// FuzzCheckpoint: whatever is in a part whose checksum is right, running on from it is an error or a result, within the
+// memory that the problem implies.
 func FuzzCheckpoint(f *testing.F) {
 	runs := keptRuns(f)
 	rng := rand.New(rand.NewPCG(7, 8))

@@ -14,9 +14,10 @@ type classes struct {
 	width       float64 // between the two values of targets
 }
 
-// Classes returns the classes of the training and the test points, when the targets are class labels: −1 and +1, or 0 and 1, of one output; of several, rows of which
-// one entry has one value and all others another, the same two in all rows (one-hot rows, and what comes of them by shifting, scaling or smoothing). Both
-// lists are nil when the targets are other numbers, or of a single class.
+// Classes returns the classes of the training and the test points, when the targets are class labels: −1 and +1, or 0
+// and 1, of one output; of several, rows of which one entry has one value and all others another, the same two in all
+// rows (one-hot rows, and what comes of them by shifting, scaling or smoothing). Both lists are nil when the targets
+// are other numbers, or of a single class.
 func (d *Data) Classes() (train, test []int) {
 	c := d.classes()
 	if c == nil {
@@ -25,7 +26,8 @@ func (d *Data) Classes() (train, test []int) {
 	return c.train, c.test
 }
 
-// sameTarget is the difference below which two targets are the same number: those of files in single precision are rounded to 6e-8.
+// sameTarget is the difference below which two targets are the same number: those of files in single precision are
+// rounded to 6e-8.
 const sameTarget = 1e-6
 
 func (d *Data) classes() *classes {
@@ -84,8 +86,9 @@ func (d *Data) classes() *classes {
 	return c
 }
 
-// margin is how far predictions f of one point, a number for every output, speak for its class: the difference between the output of the class and the largest of
-// the others, which it returns, too; of one output the distance from the middle.
+// margin is how far predictions f of one point, a number for every output, speak for its class: the difference between
+// the output of the class and the largest of the others, which it returns, too; of one output the distance from the
+// middle.
 func (c *classes) margin(f []float64, label int) (m float64, rival int) {
 	if c.outputs == 1 {
 		return (f[0] - c.middle) * float64(2*label-1), 0
@@ -102,7 +105,8 @@ func (c *classes) margin(f []float64, label int) (m float64, rival int) {
 // tie is the size of margins, relative to that of the targets, that are rounding.
 const tie = 1e-12
 
-// wrong is the chance that predictions of one point name another class than its own: 0 or 1, and between where classes tie and one of them is taken at random.
+// wrong is the chance that predictions of one point name another class than its own: 0 or 1, and between where classes
+// tie and one of them is taken at random.
 func (c *classes) wrong(f []float64, label int) float64 {
 	m, _ := c.margin(f, label)
 	switch {
@@ -131,8 +135,8 @@ func (c *classes) of(f []float64, labels []int) float64 {
 	return s / float64(len(labels))
 }
 
-// classify fills the classification errors of a trajectory from its predictions, when the targets are class labels: the mean over networks, or the error of the
-// mean prediction of the theory.
+// classify fills the classification errors of a trajectory from its predictions, when the targets are class labels: the
+// mean over networks, or the error of the mean prediction of the theory.
 func (p *Problem) classify(t *Trajectory, meanField bool) {
 	c := p.Data.classes()
 	if c == nil {
@@ -177,9 +181,10 @@ func (c *classes) series(labels []int, mean, stderr, reps Array, n int, meanFiel
 	return e, se, each
 }
 
-// meanStderr is the standard error of the classification error of mean predictions over r blocks, at time k. A step function has no gradient to carry the error of f, and the
-// jackknife fails for it; but a margin m with standard error s is on the other side with probability q = Φ(−|m|/s), so that the point's error varies by
-// √(q(1−q)). Points vary together as their margins do from block to block.
+// meanStderr is the standard error of the classification error of mean predictions over r blocks, at time k. A step
+// function has no gradient to carry the error of f, and the jackknife fails for it; but a margin m with standard error
+// s is on the other side with probability q = Φ(−|m|/s), so that the point's error varies by √(q(1−q)). Points vary
+// together as their margins do from block to block.
 func (c *classes) meanStderr(labels []int, mean, stderr []float64, reps Array, k int) float64 {
 	r := reps.Shape[0]
 	n := float64(r)

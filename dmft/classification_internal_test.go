@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestMeanErrorStderr: the standard error of the classification error of mean predictions is the scatter of that error over repetitions of all blocks, where points vary
-// independently, and where they vary as one (with each other or against each other), for one and for three outputs.
+// TestMeanErrorStderr: the standard error of the classification error of mean predictions is the scatter of that error
+// over repetitions of all blocks, where points vary independently, and where they vary as one (with each other or
+// against each other), for one and for three outputs.
 func TestMeanErrorStderr(t *testing.T) {
 	const points, blocks, repetitions = 40, 16, 2000
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -47,8 +48,9 @@ func TestMeanErrorStderr(t *testing.T) {
 				predicted += s * s / repetitions
 			}
 			variance := sum2/repetitions - sum*sum/repetitions/repetitions
-			// The scatter is known to 1/√(2·2000) = 1.6 %. The margin that was found stands for the right one: where that is zero q̂ is uniform in [0, 1], and
-			// E q̂(1−q̂) = 1/6 instead of 1/4, 18 % less of a standard error; at two standard errors it is more instead.
+			// The scatter is known to 1/√(2·2000) = 1.6 %. The margin that was found stands for the right one: where
+			// that is zero q̂ is uniform in [0, 1], and E q̂(1−q̂) = 1/6 instead of 1/4, 18 % less of a standard error;
+			// at two standard errors it is more instead.
 			if got, want := math.Sqrt(predicted), math.Sqrt(variance); math.Abs(got/want-1) > 0.18+4*0.016 {
 				t.Errorf("standard error %.4g, scatter %.4g", got, want)
 			} else {

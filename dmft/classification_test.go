@@ -71,7 +71,8 @@ func classification(columns int, steps int) *dmft.Problem {
 		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: steps, Loss: dmft.Loss{Kind: dmft.MSE}}}
 }
 
-// TestClassificationError: errors are those of the predictions: of every network, and of the mean prediction of the theory, which starts with a tie of all classes.
+// TestClassificationError: errors are those of the predictions: of every network, and of the mean prediction of the
+// theory, which starts with a tie of all classes.
 func TestClassificationError(t *testing.T) {
 	for _, columns := range []int{1, 3} {
 		p := classification(columns, 30)
@@ -135,7 +136,8 @@ func TestClassificationError(t *testing.T) {
 	}
 }
 
-// TestLayerErrorBars: of two networks and one point the kernels of both are mean ± standard error, and so are their movements.
+// TestLayerErrorBars: of two networks and one point the kernels of both are mean ± standard error, and so are their
+// movements.
 func TestLayerErrorBars(t *testing.T) {
 	p := classification(1, 4)
 	p.Data = dmft.Data{Inputs: mat.NewDense(1, 2, []float64{1, 0.5}), Targets: mat.NewDense(1, 1, []float64{1})}

@@ -8,7 +8,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 )
 
-// TestReplicas: the NTK of every replica is kept where it is asked for, and its mean over replicas is the NTK; the pseudo-values of the theory's loss have its jackknife error for a scatter.
+// TestReplicas: the NTK of every replica is kept where it is asked for, and its mean over replicas is the NTK; the
+// pseudo-values of the theory's loss have its jackknife error for a scatter.
 func TestReplicas(t *testing.T) {
 	p := twoLayer("tanh", 1.2, gaussianData(4, 5, 2, 6, 1), gd(0.1), 9)
 	p.Network = dmft.Network{Kind: dmft.MLP, Depth: 2, Activation: act("tanh")}

@@ -8,11 +8,15 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -112,8 +116,9 @@ func distanceOf(a, b *dmft.Trajectory) (d float64) {
 	return d
 }
 
-// TestOwnActivation: a wrapped tanh follows the named one, in theory (whose sites are not paired with −h, since nobody said that it is odd) within the error of the sampling
-// and otherwise to rounding, in finite networks to rounding, and in the lazy limit within the error of the quadrature, which training does not enlarge.
+// TestOwnActivation: a wrapped tanh follows the named one, in theory (whose sites are not paired with −h, since nobody
+// said that it is odd) within the error of the sampling and otherwise to rounding, in finite networks to rounding, and
+// in the lazy limit within the error of the quadrature, which training does not enlarge.
 func TestOwnActivation(t *testing.T) {
 	for _, kind := range []dmft.Kind{dmft.TwoLayer, dmft.MLP, dmft.ResNet} {
 		p := ownProblem(kind, map[dmft.Kind]int{dmft.TwoLayer: 1}[kind], 1, 1)
@@ -157,8 +162,8 @@ type oddTanh struct{ ownTanh }
 
 func (oddTanh) Odd() bool { return true }
 
-// TestOwnLoss: the squared loss as a function of the caller's own is the named one, bit for bit for one output and to the rounding of sums over outputs for
-// several.
+// TestOwnLoss: the squared loss as a function of the caller's own is the named one, bit for bit for one output and to
+// the rounding of sums over outputs for several.
 func TestOwnLoss(t *testing.T) {
 	for _, c := range []int{1, 3} {
 		p := ownProblem(dmft.MLP, 2, c, 1)
@@ -178,8 +183,8 @@ func TestOwnLoss(t *testing.T) {
 	}
 }
 
-// TestHuber: Δ is −∂loss/∂f by central differences, and wide networks follow the theory of the Huber loss within six standard errors and a bias of order 1/N; those
-// of the squared loss are far away, so that something is tested.
+// TestHuber: Δ is −∂loss/∂f by central differences, and wide networks follow the theory of the Huber loss within six
+// standard errors and a bias of order 1/N; those of the squared loss are far away, so that something is tested.
 func TestHuber(t *testing.T) {
 	y, f, delta := []float64{0.3, -2, 4}, []float64{0.1, 1.4, 3.5}, make([]float64, 3)
 	huber{}.Row(f, y, delta)
@@ -225,15 +230,19 @@ func TestHuber(t *testing.T) {
 	}
 }
 
-// TestZeroValues: a network of which only the activation is given is a two-layer network, and a loss that is not given the squared loss, summed.
+// TestZeroValues: a network of which only the activation is given is a two-layer network, a loss that is not given the
+// squared loss, summed, and a method of which only the learning rate is given gradient descent on the full batch.
 func TestZeroValues(t *testing.T) {
 	p := ownProblem(dmft.TwoLayer, 1, 1, 1)
 	p.Training.Loss = dmft.Loss{Kind: dmft.MSE}
+	if p.Training.Method.Kind != ode.GD {
+		t.Fatal("another method")
+	}
 	theory, lazy, network := solveAndTrain(t, p)
 	for _, net := range []dmft.Network{{}, {Depth: 1}, {Kind: dmft.TwoLayer}} {
 		q := *p
 		net.Activation = p.Network.Activation
-		q.Network, q.Training.Loss = net, dmft.Loss{}
+		q.Network, q.Training.Loss, q.Training.Method.Kind = net, dmft.Loss{}, ""
 		zeroTheory, zeroLazy, zeroNetwork := solveAndTrain(t, &q)
 		if distanceOf(theory, zeroTheory) != 0 || distanceOf(lazy, zeroLazy) != 0 || distanceOf(network, zeroNetwork) != 0 {
 			t.Errorf("%+v differs", net)
@@ -263,6 +272,8 @@ func TestOwnRefused(t *testing.T) {
 		"use mse, logistic or":           func(p *dmft.Problem) { p.Training.Loss.Kind = "hinge" },
 		"depth 1, not 2":                 func(p *dmft.Problem) { p.Network.Kind, p.Network.Depth = "", 2 },
 		"at least one hidden layer":      func(p *dmft.Problem) { p.Network.Kind, p.Network.Depth = dmft.MLP, 0 },
+		"unknown activation \"\"":        func(p *dmft.Problem) { p.Network = dmft.Network{} },
+		"learning rate":                  func(p *dmft.Problem) { p.Training.Method = ode.Method{} },
 		"the activation mine has no param": func(p *dmft.Problem) {
 			p.Network.Activation = kernels.Custom("mine", ownTanh{})
 			p.Network.Activation.Parameter = 1
@@ -296,4 +307,52 @@ func ExampleCustomLoss() {
 	}
 	fmt.Printf("%s: %.3f → %.3f\n", p.Training.Loss, tr.Loss[0], tr.Loss[10])
 	// Output: huber: 4.000 → 1.142
+}
+
+// counted is a matrix that counts its products.
+type counted struct {
+	field.Matrix[float64]
+	products *atomic.Int64
+}
+
+func (m counted) Mul(r int, dst, x field.Mat[float64]) {
+	m.products.Add(1)
+	m.Matrix.Mul(r, dst, x)
+}
+
+// TestOwnMatrix: a matrix that wraps another changes no bit of theory and networks, every product goes through it; one
+// that is not made is an error.
+func TestOwnMatrix(t *testing.T) {
+	p := ownProblem(dmft.MLP, 3, 1, 1)
+	theory, _, networks := solveAndTrain(t, p)
+	var products atomic.Int64
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	wrap := func(r int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[fmt.Sprint(r, m.Index)] = true
+		return counted{w, &products}, nil
+	}
+	own, err := dmft.Solve(t.Context(), p, dmft.Settings{Samples: 400, Seed: 3, Matrix: wrap, Run: dmft.Run{Record: dmft.Record{Kernels: 3}}})
+	if err != nil || distanceOf(own, theory) != 0 {
+		t.Errorf("theory: %v", err)
+	}
+	// Every one of 13 forward passes multiplies with two matrices of every block.
+	if n := int64(13 * 2 * own.Replicas); products.Load() != n || len(seen) != 2*own.Replicas {
+		t.Errorf("%d products in place of %d; matrices %v", products.Load(), n, seen)
+	}
+	products.Store(0)
+	clear(seen)
+	own, err = finite.Train(t.Context(), p, finite.Settings{Width: 32, Seeds: 2, Seed: 5, Matrix: wrap})
+	if err != nil || distanceOf(own, networks) != 0 || len(seen) != 4 || products.Load() == 0 {
+		t.Errorf("networks: %v, %d products of %v", err, products.Load(), seen)
+	}
+	none := func(int, arch.Spec, field.Matrix[float64]) (field.Matrix[float64], error) { return nil, nil }
+	if _, err := finite.Train(t.Context(), p, finite.Settings{Width: 32, Matrix: none}); err == nil || !strings.Contains(err.Error(), "weight matrix 1") {
+		t.Errorf("no matrix: %v", err)
+	}
+	if _, err := finite.Train(t.Context(), p, finite.Settings{Width: 32, Matrix: wrap, Precision: finite.Float32}); err == nil {
+		t.Error("matrices of another precision are accepted")
+	}
 }

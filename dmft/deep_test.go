@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,7 +27,8 @@ func deep(kind dmft.Kind, depth int, activation string, gamma float64, data dmft
 	return p
 }
 
-// TestDeepLinearValues: printed values of deep linear networks from the closed kernel equations marched in time, P = 1, Kx = y = γ₀ = 1, η = 0.05.
+// TestDeepLinearValues: printed values of deep linear networks from the closed kernel equations marched in time, P = 1,
+// Kx = y = γ₀ = 1, η = 0.05.
 func TestDeepLinearValues(t *testing.T) {
 	data := dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1})}
 	for _, tc := range []struct {
@@ -57,8 +59,8 @@ func TestDeepLinearValues(t *testing.T) {
 	}
 }
 
-// TestDeepLinearSeeds: linear networks have no sampling error: seeds agree to 1e-9, MLP and residual, with momentum and weight decay and several
-// outputs.
+// TestDeepLinearSeeds: linear networks have no sampling error: seeds agree to 1e-9, MLP and residual, with momentum and
+// weight decay and several outputs.
 func TestDeepLinearSeeds(t *testing.T) {
 	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
 		p := deep(kind, 4, "linear", 0.8, gaussianData(31, 3, 2, 5, 2), ode.Method{Kind: ode.Momentum, LearningRate: 0.01, Momentum: 0.6, WeightDecay: 0.3}, 25)
@@ -99,27 +101,32 @@ func TestDeepReference(t *testing.T) {
 		}
 		tr := solve(t, p, dmft.Settings{Samples: samples, Seed: 1, Tolerance: 1e-4})
 		t.Logf("%s: %d blocks of %d, notes %v", name, tr.Replicas, tr.Width, tr.Diagnostics.Notes)
-		// The ensemble of mlp3-relu has a bias of order 1/N (N = 1024) beyond its error bars: it is 2.6 of them from its own theory.
+		// The ensemble of mlp3-relu has a bias of order 1/N (N = 1024) beyond its error bars: it is 2.6 of them from
+		// its own theory.
 		if name != "mlp3-relu" {
 			checkWithin(t, name+", against the ensemble", tr.F.Data, tr.FStderr.Data, z["f_sim"].Data, z["f_sim_se"].Data, 4.5)
 			checkWithin(t, name+", test points", tr.FTest.Data, tr.FTestStderr.Data, z["ft_sim"].Data, z["ft_sim_se"].Data, 4.5)
 		}
-		// The reference theory of residual networks ran with blocks too small for their noise columns and is off by more than its error bars: f₁ of
-		// resnet4-tanh at the last step is .4826 ± .0004 there, .4875 ± .0005 here, and .4883 ± .0015 from 3072 networks of widths 128 and 256
-		// extrapolated in 1/N. TestDeepEnsembles checks residual networks.
+		// The reference theory of residual networks ran with blocks too small for their noise columns and is off by
+		// more than its error bars: f₁ of resnet4-tanh at the last step is .4826 ± .0004 there, .4875 ± .0005 here, and
+		// .4883 ± .0015 from 3072 networks of widths 128 and 256 extrapolated in 1/N. TestDeepEnsembles checks residual
+		// networks.
 		if kind == dmft.MLP {
 			checkWithin(t, name+", against the theory", tr.F.Data, tr.FStderr.Data, z["f_theory"].Data, z["f_theory_se"].Data, 4.5)
 		}
 	}
 }
 
-// TestDeepEnsembles: the theory of deep networks inside the error bars of finite ensembles extrapolated in 1/N, and the same theory without
-// response functions far outside: the test would notice their loss.
+// TestDeepEnsembles: the theory of deep networks inside the error bars of finite ensembles extrapolated in 1/N, and the
+// same theory without response functions far outside: the test would notice their loss.
 func TestDeepEnsembles(t *testing.T) {
 	// With more seeds wider networks: what is left of the bias after extrapolation falls as 1/N².
 	seeds, width, samples := 256, 64, 8000
 	if extended {
-		seeds, width, samples = 512, 128, 16000
+		// Half of these networks are not enough: those of the erf network are a draw of 4.3 standard errors at the
+		// first point, alone in 25 such ensembles (the next largest is 2.8), while 4096 of width 256 and 2048 of width
+		// 512 extrapolate to the theory within one.
+		seeds, width, samples = 1024, 128, 64000
 	}
 	data := gaussianData(32, 4, 2, 8, 1)
 	for _, tc := range []struct {
@@ -163,7 +170,8 @@ func TestDeepEnsembles(t *testing.T) {
 	}
 }
 
-// TestDeepLimits: blocks of different sizes agree, the error falls with the tolerance to nothing, the lazy limit is the static NTK of the depth.
+// TestDeepLimits: blocks of different sizes agree, the error falls with the tolerance to nothing, the lazy limit is the
+// static NTK of the depth.
 func TestDeepLimits(t *testing.T) {
 	data := gaussianData(33, 4, 2, 8, 1)
 	p := deep(dmft.MLP, 3, "tanh", 1, data, gd(0.05), 20)
@@ -177,7 +185,8 @@ func TestDeepLimits(t *testing.T) {
 		lazy := solve(t, p, dmft.Settings{Method: dmft.Lazy})
 		checkWithin(t, string(kind)+": γ₀ = 1e-3 and the static NTK", full.F.Data, full.FStderr.Data, lazy.F.Data, lazy.FStderr.Data, 4.5)
 	}
-	// Gradient flow of a deep linear network, exact in the sites: adaptive and fixed steps agree to the accuracy of the latter.
+	// Gradient flow of a deep linear network, exact in the sites: adaptive and fixed steps agree to the accuracy of the
+	// latter.
 	a := solve(t, deep(dmft.ResNet, 3, "linear", 1, data, ode.Method{Kind: ode.RK45, LearningRate: 0.05, Tolerance: 1e-10}, 10), dmft.Settings{Samples: 1600, Blocks: 2})
 	b := solve(t, deep(dmft.ResNet, 3, "linear", 1, data, ode.Method{Kind: ode.RK4, LearningRate: 0.0125}, 40), dmft.Settings{Samples: 1600, Blocks: 2, Seed: 7})
 	if d := largest(a.F.At(10).Data, b.F.At(40).Data); d > 1e-6 {
@@ -185,8 +194,9 @@ func TestDeepLimits(t *testing.T) {
 	}
 }
 
-// TestSmallBlocks: blocks of 100 sites, fewer than the noise and the directions of three relu layers, are as good as blocks of 1000. Noise that is not orthogonal to the known directions makes f₂ and f₄
-// wrong by ten standard errors here.
+// TestSmallBlocks: blocks of 100 sites, fewer than the noise and the directions of three relu layers, are as good as
+// blocks of 1000. Noise that is not orthogonal to the known directions makes f₂ and f₄ wrong by ten standard errors
+// here.
 func TestSmallBlocks(t *testing.T) {
 	p := deep(dmft.MLP, 3, "relu", 1, gaussianData(32, 4, 2, 8, 1), gd(0.05), 20)
 	p.Training.Centred = true
@@ -242,8 +252,8 @@ func TestDeepDeterminism(t *testing.T) {
 	}
 }
 
-// TestDeepCoverage: the stated error bars cover: over 100 seeds, 95 % intervals of f contain the reference between 90 and 99 times, at every one of a few
-// times and points. Errors fall as S^{−1/2}.
+// TestDeepCoverage: the stated error bars cover: over 400 seeds, 95 % intervals of f contain the reference 380 times up
+// to what is binomial, at every one of a few times and points. Errors fall as S^{−1/2}.
 func TestDeepCoverage(t *testing.T) {
 	if !extended {
 		t.Skip("set DMFT_EXTENDED=1")
@@ -252,40 +262,43 @@ func TestDeepCoverage(t *testing.T) {
 	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
 		p := deep(kind, 3, "tanh", 1, data, gd(0.06), 10)
 		// One tolerance for all: the interval is that of the sampling error.
-		set := dmft.Settings{Samples: 8000, Blocks: 16, Tolerance: 1e-4}
+		set := dmft.Settings{Samples: 4000, Blocks: 8, Tolerance: 1e-4}
 		ref := solve(t, p, dmft.Settings{Samples: 512000, Blocks: 512, Tolerance: 1e-4, Seed: 1 << 40})
-		const seeds, student = 100, 2.131 // 97.5 % point of the t distribution with 15 degrees of freedom
+		const seeds, student = 400, 2.365 // 97.5 % point of the t distribution with 7 degrees of freedom
+		// One count of right intervals in 5,000 is outside; of intervals that hold in 90 % two in three are, in 88 %
+		// nineteen in twenty.
+		const least, most = 363, 393
 		at := []int{3 * 3, 6*3 + 1, 10*3 + 2}
 		in := make([]int, len(at))
 		for seed := range seeds {
 			set.Seed = uint64(seed)
 			tr := solve(t, p, set)
 			for k, i := range at {
-				if math.Abs(tr.F.Data[i]-ref.F.Data[i]) < student*tr.FStderr.Data[i] {
+				// The reference has a standard error of its own, 9 % of the interval's.
+				if math.Abs(tr.F.Data[i]-ref.F.Data[i]) < student*math.Hypot(tr.FStderr.Data[i], ref.FStderr.Data[i]) {
 					in[k]++
 				}
 			}
 		}
 		t.Logf("%s: %v of %d intervals contain the reference", kind, in, seeds)
-		for _, n := range in {
-			if n < 90 || n > 99 {
-				t.Errorf("%s: %v of %d intervals contain the reference", kind, in, seeds)
-				break
-			}
+		if slices.Min(in) < least || slices.Max(in) > most {
+			t.Errorf("%s: %v of %d intervals contain the reference", kind, in, seeds)
 		}
 		var x, y []float64
 		for _, s := range []int{8000, 32000, 128000} {
 			tr := solve(t, p, dmft.Settings{Samples: s, Blocks: s / 500, Tolerance: 1e-4, Seed: 7})
 			x, y = append(x, math.Log(float64(s))), append(y, math.Log(norm(tr.FStderr.Data)))
 		}
-		// Scatter of a standard error from 16, 64, 256 blocks: 18 %, 9 %, 4 %, so the slope over a factor 16 is known to 0.06.
+		// Scatter of a standard error from 16, 64, 256 blocks: 18 %, 9 %, 4 %, so the slope over a factor 16 is known
+		// to 0.06.
 		if got := slope(x, y); math.Abs(got+0.5) > 0.15 {
 			t.Errorf("%s: errors fall as S^%.2f", kind, got)
 		}
 	}
 }
 
-// TestLossCoverage: with few blocks too, Student's intervals of the losses, which are not linear in f, contain the right value 95 times in 100.
+// TestLossCoverage: with few blocks too, Student's intervals of the losses, which are not linear in f, contain the
+// right value 95 times in 100.
 func TestLossCoverage(t *testing.T) {
 	const steps, seeds, student = 20, 80, 3.182 // 97.5 % point of the t distribution with 3 degrees of freedom
 	p := deep(dmft.MLP, 3, "tanh", 1, gaussianData(32, 4, 6, 8, 1), gd(0.05), steps)
@@ -305,8 +318,9 @@ func TestLossCoverage(t *testing.T) {
 	}
 }
 
-// TestDeepSymmetries: reordering the training points reorders f and nothing else; changing the sign of all inputs of an odd network changes that of f. Exactly so in
-// linear networks, in others within the error bars, since directions are found in another order.
+// TestDeepSymmetries: reordering the training points reorders f and nothing else; changing the sign of all inputs of an
+// odd network changes that of f. Exactly so in linear networks, in others within the error bars, since directions are
+// found in another order.
 func TestDeepSymmetries(t *testing.T) {
 	data := gaussianData(62, 4, 2, 6, 1)
 	perm := []int{2, 0, 3, 1}
@@ -338,7 +352,8 @@ func TestDeepSymmetries(t *testing.T) {
 	}
 }
 
-// TestDeepFlowOrders: on a deep network (linear, so that sites are exact) every integrator converges to the flow at its declared order.
+// TestDeepFlowOrders: on a deep network (linear, so that sites are exact) every integrator converges to the flow at its
+// declared order.
 func TestDeepFlowOrders(t *testing.T) {
 	data := gaussianData(63, 2, 0, 3, 1)
 	run := func(m ode.Method, steps int) []float64 {
@@ -387,7 +402,8 @@ func TestDeepDivergence(t *testing.T) {
 	}
 }
 
-// TestNoiseOfAnotherVersion: parts and checkpoints with sites that were drawn in another way are refused, with what to do.
+// TestNoiseOfAnotherVersion: parts and checkpoints with sites that were drawn in another way are refused, with what to
+// do.
 func TestNoiseOfAnotherVersion(t *testing.T) {
 	p := deep(dmft.MLP, 2, "tanh", 1, gaussianData(34, 3, 0, 6, 1), gd(0.02), 8)
 	for _, checkpoint := range []bool{false, true} {

@@ -13,14 +13,16 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// InfiniteDepth is the Depth of a residual network of infinite depth: the limit L → ∞ with branches β L^{−α}, α ≥ ½. Layers are numbered by layer time
-// τ = (ℓ − 1)/(L − 1).
+// InfiniteDepth is the Depth of a residual network of infinite depth: the limit L → ∞ with branches β L^{−α}, α ≥ ½.
+// Layers are numbered by layer time τ = (ℓ − 1)/(L − 1).
 const InfiniteDepth = -1
 
-// defaultDepths are the depths that the limit is extrapolated from. Every other layer of one is at the layer time of a layer of the one before.
+// defaultDepths are the depths that the limit is extrapolated from. Every other layer of one is at the layer time of a
+// layer of the one before.
 var defaultDepths = []int{5, 9, 17}
 
-// depthOrder is the leading exponent q of corrections L^{−q}: b² = β² L^{−2α} over L layers, and 1/L from the layers' spacing.
+// depthOrder is the leading exponent q of corrections L^{−q}: b² = β² L^{−2α} over L layers, and 1/L from the layers'
+// spacing.
 func (n Network) depthOrder() float64 {
 	if q := 2*n.Branch.Exponent - 1; q > 0 && q < 1 {
 		return q
@@ -42,10 +44,11 @@ func (n Network) checkInfinite() error {
 	return nil
 }
 
-// solveInfinite extrapolates a ladder of depths to infinity in powers of L^{−q} with the known order q of the corrections (Richardson, Neville's scheme), block by
-// block, since all depths use the same blocks and much of their noise. From the two deepest, or from three where blocks scatter so little that
-// the smaller error of depth is worth the larger one of sampling; the difference of the two tells the error that is left, which is added to
-// the error bars in quadrature. The order observed over the last three depths is in the diagnostics.
+// solveInfinite extrapolates a ladder of depths to infinity in powers of L^{−q} with the known order q of the
+// corrections (Richardson, Neville's scheme), block by block, since all depths use the same blocks and much of their
+// noise. From the two deepest, or from three where blocks scatter so little that the smaller error of depth is worth
+// the larger one of sampling; the difference of the two tells the error that is left, which is added to the error bars
+// in quadrature. The order observed over the last three depths is in the diagnostics.
 func solveInfinite(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	depths := s.Depths
 	if depths == nil {
@@ -104,7 +107,8 @@ func extrapolate(p *Problem, depths []int, rungs []*Trajectory) *Trajectory {
 	}
 	f := func(t *Trajectory) Array { return t.FReplicas }
 	ft := func(t *Trajectory) Array { return t.FTestReplicas }
-	// rest is the error of depth of every mean: what the third rung changes. For the value from three rungs that is cautious.
+	// rest is the error of depth of every mean: what the third rung changes. For the value from three rungs that is
+	// cautious.
 	two, three := polynomial(depths[n-2:], p.Network.depthOrder()), polynomial(depths[n-3:], p.Network.depthOrder())
 	best := func(w []float64, f func(*Trajectory) Array) (mean, stat, rest []float64, reps Array) {
 		reps = combine(w, pick(f))
@@ -179,7 +183,8 @@ func extrapolate(p *Problem, depths []int, rungs []*Trajectory) *Trajectory {
 	return tr
 }
 
-// polynomial are the weights of values at some depths in the value at infinity of the polynomial in L^{−q} through them.
+// polynomial are the weights of values at some depths in the value at infinity of the polynomial in L^{−q} through
+// them.
 func polynomial(depths []int, q float64) []float64 {
 	w := make([]float64, len(depths))
 	for i, li := range depths {
@@ -211,8 +216,9 @@ func norm(x []float64) float64 {
 	return math.Sqrt(s)
 }
 
-// layers extrapolates the kernels, at the layer times of the shallowest network. Between layers kernels are interpolated linearly, with an error of order 1/L².
-// Their error bars are those of sampling, as if depths were independent.
+// layers extrapolates the kernels, at the layer times of the shallowest network. Between layers kernels are
+// interpolated linearly, with an error of order 1/L². Their error bars are those of sampling, as if depths were
+// independent.
 func (tr *Trajectory) layers(depths []int, rungs []*Trajectory, w []float64, y target) {
 	first := depths[0]
 	rungs = rungs[len(rungs)-len(w):]
@@ -284,8 +290,8 @@ func (tr *Trajectory) layers(depths []int, rungs []*Trajectory, w []float64, y t
 	tr.PhiAlignmentStderr = summaries(along(func(t *Trajectory) Array { return t.PhiAlignmentStderr }))
 }
 
-// observedOrder fits q of f_L = f_∞ + c L^{−q} to the last three rungs, projected on the difference of the first two, with its standard error over
-// bootstrap samples of the blocks. It is NaN when noise hides the differences.
+// observedOrder fits q of f_L = f_∞ + c L^{−q} to the last three rungs, projected on the difference of the first two,
+// with its standard error over bootstrap samples of the blocks. It is NaN when noise hides the differences.
 func observedOrder(depths []int, rungs []*Trajectory) (q, stderr float64) {
 	n := len(rungs)
 	l := [3]float64{float64(depths[n-3]), float64(depths[n-2]), float64(depths[n-1])}
@@ -343,7 +349,8 @@ func observedOrder(depths []int, rungs []*Trajectory) (q, stderr float64) {
 	return q, math.Sqrt(max(s2/good-s*s/good/good, 0))
 }
 
-// staticKernels are the kernels at the start, the NTK with the learning rates of layers in it; with frozen features it is the readout's part alone.
+// staticKernels are the kernels at the start, the NTK with the learning rates of layers in it; with frozen features it
+// is the readout's part alone.
 func (p *Problem) staticKernels(frozen bool, kx mat.Symmetric) (*arch.StaticNet, error) {
 	if p.Network.Depth != InfiniteDepth {
 		rates := p.rates()
@@ -356,7 +363,8 @@ func (p *Problem) staticKernels(frozen bool, kx mat.Symmetric) (*arch.StaticNet,
 		}
 		return k, nil
 	}
-	// Richardson extrapolation over a ladder where every layer time of the first is one of all others: no sampling errors, so it converges to rounding.
+	// Richardson extrapolation over a ladder where every layer time of the first is one of all others: no sampling
+	// errors, so it converges to rounding.
 	const first, rungs = 16, 6
 	q := p.Network.depthOrder()
 	var table []*arch.StaticNet

@@ -23,8 +23,9 @@ func infinite(activation string, gamma float64, data dmft.Data, m ode.Method, st
 	return p
 }
 
-// TestInfiniteLazy: the static NTK at infinite depth: (2+β²)e^{β²} for linear branches on one point of norm one, to ten digits; the kernels along τ are e^{β²τ};
-// with α = 1 branches do not matter; other exponents that have no limit are refused.
+// TestInfiniteLazy: the static NTK at infinite depth: (2+β²)e^{β²} for linear branches on one point of norm one, to ten
+// digits; the kernels along τ are e^{β²τ}; with α = 1 branches do not matter; other exponents that have no limit are
+// refused.
 func TestInfiniteLazy(t *testing.T) {
 	data := dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1})}
 	for _, beta := range []float64{0.5, 1} {
@@ -60,8 +61,9 @@ func TestInfiniteLazy(t *testing.T) {
 	}
 }
 
-// TestInfiniteLinear: learning linear networks, where the limit itself is known: closed kernel equations at depths up to 65, extrapolated in 1/L by
-// Neville's scheme. The solver's value is within its own error estimate, which is small, and its order is one, for α = ½ and for α = 1 with ρ = 1.
+// TestInfiniteLinear: learning linear networks, where the limit itself is known: closed kernel equations at depths up
+// to 65, extrapolated in 1/L by Neville's scheme. The solver's value is within its own error estimate, which is small,
+// and its order is one, for α = ½ and for α = 1 with ρ = 1.
 func TestInfiniteLinear(t *testing.T) {
 	data := gaussianData(52, 2, 0, 4, 1)
 	for _, branch := range []dmft.Branch{{Beta: 1, Exponent: 0.5}, {Beta: 1, Exponent: 1, Rate: 1}} {
@@ -108,7 +110,8 @@ func TestInfiniteLinear(t *testing.T) {
 	}
 }
 
-// TestInfiniteSampled: a non-linear network: the value from one ladder agrees with a network four times deeper than its last rung, to within error bars and 1/L.
+// TestInfiniteSampled: a non-linear network: the value from one ladder agrees with a network four times deeper than its
+// last rung, to within error bars and 1/L.
 func TestInfiniteSampled(t *testing.T) {
 	if !extended {
 		t.Skip("set DMFT_EXTENDED=1")
@@ -124,7 +127,8 @@ func TestInfiniteSampled(t *testing.T) {
 	}
 }
 
-// TestApproximations: frozen features are training with the rates of all but the readout at zero; the leading order misses the full theory by γ₀⁴.
+// TestApproximations: frozen features are training with the rates of all but the readout at zero; the leading order
+// misses the full theory by γ₀⁴.
 func TestApproximations(t *testing.T) {
 	data := gaussianData(54, 4, 2, 6, 1)
 	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
@@ -134,7 +138,8 @@ func TestApproximations(t *testing.T) {
 		full := solve(t, p, dmft.Settings{Samples: 16000, Seed: 1, Tolerance: 1e-4})
 		checkWithin(t, string(kind)+", frozen features", full.F.Data, full.FStderr.Data, frozen.F.Data, frozen.FStderr.Data, 4.5)
 	}
-	// Gradient independence is the lazy limit as γ₀ → 0, test points and outputs included, and something else at γ₀ = 1.
+	// Gradient independence is the lazy limit as γ₀ → 0, test points and outputs included, and something else at γ₀ =
+	// 1.
 	for _, kind := range []dmft.Kind{dmft.MLP, dmft.ResNet} {
 		p := deep(kind, 3, "gelu", 1e-3, gaussianData(57, 4, 2, 6, 2), ode.Method{Kind: ode.Momentum, LearningRate: 0.02, Momentum: 0.5}, 20)
 		p.Network.Bias = 0.5
@@ -252,9 +257,10 @@ func (a aligned) Matrix(m arch.Spec) (field.Matrix[float64], error) {
 	return w, nil
 }
 
-// TestMeanFieldDepth: the closed example of the mean-field limit α = 1, ρ = 1: linear branches that start at zero, input and readout frozen at the same vector, so
-// that f = Π_ℓ(1 + θ_ℓ/L) with L branches. In the limit f = u with u′ = u²(y − u), ln(u/(y − u))/y² − 1/(yu) = t + const: u(0.4) = 1.452863 for y = 2. Dense and
-// conditioned matrices give the values of finite depth, which approach it as 1/L.
+// TestMeanFieldDepth: the closed example of the mean-field limit α = 1, ρ = 1: linear branches that start at zero,
+// input and readout frozen at the same vector, so that f = Π_ℓ(1 + θ_ℓ/L) with L branches. In the limit f = u with u′ =
+// u²(y − u), ln(u/(y − u))/y² − 1/(yu) = t + const: u(0.4) = 1.452863 for y = 2. Dense and conditioned matrices give
+// the values of finite depth, which approach it as 1/L.
 func TestMeanFieldDepth(t *testing.T) {
 	const width = 64
 	v, err := gaussian.Matched(rand.New(rand.NewPCG(1, 2)), width, 1)

@@ -104,8 +104,9 @@ func largest(a, b []float64) float64 {
 
 var allKernels = dmft.Run{Record: dmft.Record{Kernels: math.MaxInt}}
 
-// TestLinearIsExact: with moment-matched sites the theory of a two-layer linear network is its exact second-moment map, for any data, several
-// outputs, test points, every optimiser, both ways of holding sites and any seed. 1e-10 is rounding accumulated over the run.
+// TestLinearIsExact: with moment-matched sites the theory of a two-layer linear network is its exact second-moment map,
+// for any data, several outputs, test points, every optimiser, both ways of holding sites and any seed. 1e-10 is
+// rounding accumulated over the run.
 func TestLinearIsExact(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
@@ -178,7 +179,8 @@ func TestLinearIsExact(t *testing.T) {
 	}
 }
 
-// TestWhitenedFlow: adaptive Runge–Kutta reproduces the closed form for whitened data to 1e-8, for small and large richness.
+// TestWhitenedFlow: adaptive Runge–Kutta reproduces the closed form for whitened data to 1e-8, for small and large
+// richness.
 func TestWhitenedFlow(t *testing.T) {
 	const p = 5
 	x := mat.NewDense(p, p, nil)
@@ -210,8 +212,9 @@ func TestWhitenedFlow(t *testing.T) {
 	}
 }
 
-// TestFlowOrders: on the network itself every integrator converges to the flow at its declared order p. The error C·h^p(1 + O(h)) has the slope p + O(h) between neighbouring steps, which is
-// extrapolated to h = 0 from the last two of three.
+// TestFlowOrders: on the network itself every integrator converges to the flow at its declared order p. The error
+// C·h^p(1 + O(h)) has the slope p + O(h) between neighbouring steps, which is extrapolated to h = 0 from the last two
+// of three.
 func TestFlowOrders(t *testing.T) {
 	data := gaussianData(3, 4, 0, 6, 1)
 	// All of f at 20 times: the error at one of them may pass through zero.
@@ -252,10 +255,10 @@ func slope(x, y []float64) float64 {
 	return sxy / sxx
 }
 
-// TestLazyLimit: as γ₀ → 0 the theory approaches the static NTK with an error that falls as γ₀². For the linear network the limit is the lazy
-// method itself; for others it is the static-kernel solution with the kernel of the same sites, whose sampling error is
-// then common to both. (For relu the sites that cross their kink add noise of order √(γ₀/S) to the γ₀² of the limit; TestLazyMethod
-// compares it within its error bars.)
+// TestLazyLimit: as γ₀ → 0 the theory approaches the static NTK with an error that falls as γ₀². For the linear network
+// the limit is the lazy method itself; for others it is the static-kernel solution with the kernel of the same sites,
+// whose sampling error is then common to both. (For relu the sites that cross their kink add noise of order √(γ₀/S) to
+// the γ₀² of the limit; TestLazyMethod compares it within its error bars.)
 func TestLazyLimit(t *testing.T) {
 	data := gaussianData(5, 5, 3, 8, 1)
 	gammas := []float64{0.01, 0.02, 0.04, 0.08}
@@ -280,8 +283,8 @@ func TestLazyLimit(t *testing.T) {
 	}
 }
 
-// TestLazyMethod: against the eigenvalue solution, on training and test points, for gradient descent and flow; with momentum and decay against
-// the full theory of a homogeneous activation at tiny richness.
+// TestLazyMethod: against the eigenvalue solution, on training and test points, for gradient descent and flow; with
+// momentum and decay against the full theory of a homogeneous activation at tiny richness.
 func TestLazyMethod(t *testing.T) {
 	data := gaussianData(6, 5, 3, 8, 2)
 	for _, flow := range []bool{false, true} {
@@ -318,7 +321,8 @@ func TestLazyMethod(t *testing.T) {
 			worst = math.Max(worst, math.Abs(full.F.Data[i]-lazy.F.Data[i])/se)
 		}
 	}
-	// 16 blocks: Student's t with 15 degrees of freedom, ten points strongly correlated in time; 5 standard errors have probability 1e-4 each.
+	// 16 blocks: Student's t with 15 degrees of freedom, ten points strongly correlated in time; 5 standard errors have
+	// probability 1e-4 each.
 	if worst > 5 {
 		t.Errorf("lazy relu with momentum and decay is %.1f standard errors from the full theory at γ₀ = 1e-3", worst)
 	}
@@ -327,7 +331,8 @@ func TestLazyMethod(t *testing.T) {
 	}
 }
 
-// TestAgainstNaive: the batched trainer is the plain-loop network to rounding, for every activation, loss, optimiser, way of holding sites, and depth.
+// TestAgainstNaive: the batched trainer is the plain-loop network to rounding, for every activation, loss, optimiser,
+// way of holding sites, and depth.
 func TestAgainstNaive(t *testing.T) {
 	type variant struct {
 		name    string
@@ -520,8 +525,8 @@ func naive(p *dmft.Problem, n, seed int, root uint64) [][][]float64 {
 	return nn.Train(w0, w, a)
 }
 
-// TestReadoutBalance: in the flow ⟨w²⟩(t) = 1 + 2γ₀² ∫ Σ_μ Δ_μ f_μ for any activation and any number of sites: an identity of the equations. The
-// integral is Simpson's rule over outputs, whose error (h⁴ f⁗) is below 1e-6 here.
+// TestReadoutBalance: in the flow ⟨w²⟩(t) = 1 + 2γ₀² ∫ Σ_μ Δ_μ f_μ for any activation and any number of sites: an
+// identity of the equations. The integral is Simpson's rule over outputs, whose error (h⁴ f⁗) is below 1e-6 here.
 func TestReadoutBalance(t *testing.T) {
 	data := gaussianData(8, 4, 0, 6, 1)
 	for _, name := range kernels.Names() {
@@ -557,8 +562,8 @@ func TestReadoutBalance(t *testing.T) {
 	}
 }
 
-// TestNTKPredictsTheStep: f(t+1) − f(t) = ηK(t)Δ(t) + O(η²), for several outputs, depths and architectures; K is symmetric and positive
-// semi-definite.
+// TestNTKPredictsTheStep: f(t+1) − f(t) = ηK(t)Δ(t) + O(η²), for several outputs, depths and architectures; K is
+// symmetric and positive semi-definite.
 func TestNTKPredictsTheStep(t *testing.T) {
 	for _, net := range []dmft.Network{
 		{Kind: dmft.TwoLayer, Depth: 1, Activation: act("gelu")},
@@ -611,8 +616,8 @@ func TestReference(t *testing.T) {
 	checkWithin(t, "f against the theory", tr.F.Data, tr.FStderr.Data, z["f_theory"].Data, z["f_theory_se"].Data, 4.5)
 }
 
-// checkWithin compares two estimates with standard errors: the root mean square of z must be near one or below, and no |z| above limit.
-// The z are strongly correlated in time, so their mean square scatters: 2 in the root is far outside.
+// checkWithin compares two estimates with standard errors: the root mean square of z must be near one or below, and no
+// |z| above limit. The z are strongly correlated in time, so their mean square scatters: 2 in the root is far outside.
 func checkWithin(t *testing.T, what string, a, sa, b, sb []float64, limit float64) {
 	t.Helper()
 	worst, sum, n := 0., 0., 0
@@ -632,8 +637,9 @@ func checkWithin(t *testing.T, what string, a, sa, b, sb []float64, limit float6
 	}
 }
 
-// TestEnsembles: the theory lies inside 3 combined standard errors of finite ensembles, lazy to rich, for smooth and kinked activations and all
-// losses. Ensembles of two widths are extrapolated in 1/N, which removes the finite-width bias of order 1/N.
+// TestEnsembles: the theory lies inside 3 combined standard errors of finite ensembles, lazy to rich, for smooth and
+// kinked activations and all losses. Ensembles of two widths are extrapolated in 1/N, which removes the finite-width
+// bias of order 1/N.
 func TestEnsembles(t *testing.T) {
 	seeds, n1 := 64, 128
 	if extended {
@@ -688,14 +694,15 @@ func TestEnsembles(t *testing.T) {
 			return out
 		}
 		name := fmt.Sprintf("%s, γ₀ = %g, %s", k.act, k.gamma, k.loss.Kind)
-		// About 30·6 correlated values with 32 and 64 samples behind their error bars: 4.5 is where one of them is at 1e-3.
+		// About 30·6 correlated values with 32 and 64 samples behind their error bars: 4.5 is where one of them is at
+		// 1e-3.
 		checkWithin(t, name+", training points", th.F.Data, th.FStderr.Data, mix(a.F, b.F), se(a.FStderr, b.FStderr), 4.5)
 		checkWithin(t, name+", test points", th.FTest.Data, th.FTestStderr.Data, mix(a.FTest, b.FTest), se(a.FTestStderr, b.FTestStderr), 4.5)
 	}
 }
 
-// TestBlocksAreUnbiased: halving the sites of a block does not move the mean by more than the error bars, matched or plain in both ways of holding
-// sites; matched sampling has the smaller error, by the factor it is there for.
+// TestBlocksAreUnbiased: halving the sites of a block does not move the mean by more than the error bars, matched or
+// plain in both ways of holding sites; matched sampling has the smaller error, by the factor it is there for.
 func TestSampling(t *testing.T) {
 	data := gaussianData(13, 5, 0, 8, 1)
 	for _, name := range []string{"tanh", "relu", "softplus"} {
@@ -706,7 +713,8 @@ func TestSampling(t *testing.T) {
 		plain := solve(t, p, dmft.Settings{Samples: 64000, Blocks: 40, Seed: 2, Sampling: dmft.Plain})
 		checkWithin(t, name+": matched and plain", large.F.Data, large.FStderr.Data, plain.F.Data, plain.FStderr.Data, 4.5)
 		ratio := norm(plain.FStderr.Data) / norm(large.FStderr.Data)
-		// The ratio of two standard errors from 40 blocks each scatters by 16 %; 1.5 is three of that below the two measured here.
+		// The ratio of two standard errors from 40 blocks each scatters by 16 %; 1.5 is three of that below the two
+		// measured here.
 		if ratio < 1.5 {
 			t.Errorf("%s: plain sampling has only %.2f times the error of matched sampling", name, ratio)
 		}
@@ -812,7 +820,8 @@ func TestSpacesAgree(t *testing.T) {
 	}
 }
 
-// TestSymmetries: reordering samples permutes results; a rotation of inputs leaves them alone (up to sampling, none for linear networks).
+// TestSymmetries: reordering samples permutes results; a rotation of inputs leaves them alone (up to sampling, none for
+// linear networks).
 func TestSymmetries(t *testing.T) {
 	data := gaussianData(17, 6, 0, 4, 1)
 	perm := []int{3, 1, 5, 0, 2, 4}
@@ -892,7 +901,8 @@ func (m *memoryStore) Save(name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// TestResume: a run stopped in the middle and resumed from its checkpoints gives the same bits, for every kind of method and for deep networks.
+// TestResume: a run stopped in the middle and resumed from its checkpoints gives the same bits, for every kind of
+// method and for deep networks.
 func TestResume(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one batch at a time, so that the interruption falls inside one
 	for _, m := range []ode.Method{gd(0.05), {Kind: ode.Nesterov, LearningRate: 0.02, Momentum: 0.7}, {Kind: ode.RK45, LearningRate: 0.05}, {Kind: ode.AB3, LearningRate: 0.05},
@@ -963,7 +973,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestDivergence: a learning rate above the stability limit stops with the step, the numbers and advice, and keeps what was computed before.
+// TestDivergence: a learning rate above the stability limit stops with the step, the numbers and advice, and keeps what
+// was computed before.
 func TestDivergence(t *testing.T) {
 	for _, act := range []string{"linear", "relu"} {
 		p := twoLayer(act, 1, gaussianData(20, 5, 2, 6, 1), gd(5), 200)
@@ -996,8 +1007,9 @@ func TestDivergence(t *testing.T) {
 			if !strings.Contains(err.Error(), "2/λ_max") || !strings.Contains(err.Error(), "learning_rate") {
 				t.Errorf("%s %s: the message %q does not name the limit and a remedy", act, name, err)
 			}
-			// The eigenvalue quoted is that of one replica's sampled NTK. Its standard deviation is 1.5/√N for relu, 0.9/√N for linear units (60 seeds each at N = 50, 200 and 800);
-			// the bound is five of the former at N = 400.
+			// The eigenvalue quoted is that of one replica's sampled NTK. Its standard deviation is 1.5/√N for relu,
+			// 0.9/√N for linear units (60 seeds each at N = 50, 200 and 800); the bound is five of the former at N =
+			// 400.
 			if d := tr.Diagnostics.Lambda/lambda - 1; math.Abs(d) > 5*1.5/math.Sqrt(400) {
 				t.Errorf("%s %s: λ_max %g, want about %g", act, name, tr.Diagnostics.Lambda, lambda)
 			}
@@ -1010,8 +1022,8 @@ func TestDivergence(t *testing.T) {
 	}
 }
 
-// TestStabilityByMethod: the limit that Stability names is that of the method. In the lazy limit, which is linear, training at a rate
-// 3 % below goes on to converge and 3 % above to diverge; adaptive methods converge at any.
+// TestStabilityByMethod: the limit that Stability names is that of the method. In the lazy limit, which is linear,
+// training at a rate 3 % below goes on to converge and 3 % above to diverge; adaptive methods converge at any.
 func TestStabilityByMethod(t *testing.T) {
 	const steps = 2000
 	for _, kind := range ode.Kinds(nil) {

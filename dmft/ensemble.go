@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/ensemble"
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
@@ -30,6 +31,7 @@ type Run struct {
 	Checkpoint time.Duration
 	// Workers is how many batches of replicas are trained at the same time; 0 is GOMAXPROCS. Results do not depend on it.
 	Workers int
+	Observe Observer // is shown every replica at every recorded step and may stop the run; or nil
 }
 
 // Settings are those of the runner of replicas.
@@ -58,7 +60,7 @@ type Store = ensemble.Store
 
 // Ensemble is a set of independent replicas of one network: seeds of a finite network, or blocks of sites of the theory.
 // [Train] trains them in batches, each a unit of parallel work and of resuming.
-type Ensemble[T la.Float] struct {
+type Ensemble[T field.Float] struct {
 	Name     string // of its parts in the store
 	Width    int    // neurons or sites of a replica
 	Replicas int
@@ -200,6 +202,7 @@ type piece struct {
 	Stats            ode.Stats
 	Bad              *Status // set when the batch stopped early
 
+	shown   int           // times, of those that are kept, that the observer was shown
 	kernels []kernelStats // by recorded time; encoded one by one, since they may be large
 	history history       // fields kept so far
 	two     kernelStats   // two-time kernels, of a finished part
@@ -287,17 +290,17 @@ func (p *piece) load(dec *gob.Decoder, n, noise int, sizes partSizes) error {
 
 // partSizes are the sizes that a part must have.
 type partSizes struct {
-	replicas, layers, rows, points, outputs int
-	steps, kept, kernelTimes                int // times: of the run, of f, of kernels,
-	twoTimes                                int // and of two-time kernels
-	f, pre, each, pairs                     int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
-	kernels, two, twoMost                   int // numbers: kernels of one time, two-time kernels without and with responses
+	replicas, layers, matrices, rows, points, outputs int
+	steps, kept, kernelTimes                          int // times: of the run, of f, of kernels,
+	twoTimes                                          int // and of two-time kernels
+	f, pre, each, pairs                               int // numbers: predictions, preactivations, NTKs of replicas, NTK of one replica that is kept for its movement
+	kernels, two, twoMost                             int // numbers: kernels of one time, two-time kernels without and with responses
 }
 
 func (j *job[T]) sizes(replicas int) partSizes {
 	p, c, l := j.pts.Train, j.pts.outputs, j.p.Network.Depth
 	pc, t, n := p*c, len(j.kept), len(j.tsteps)
-	s := partSizes{replicas: replicas, layers: l, rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
+	s := partSizes{replicas: replicas, layers: l, matrices: j.p.Network.matrices(), rows: replicas * j.Width, points: p, outputs: c, steps: j.p.Training.Steps, kept: t, kernelTimes: len(j.ksteps), twoTimes: n,
 		f: replicas * t * j.pts.All * c, pre: 2 * l * replicas * j.preSite * min(p, preactColumns), kernels: pc*pc + l*(p*p+pc*pc)}
 	q := min(pc, replicaRows)
 	s.each = replicas * len(evenly(j.Record.NTKReplicas, len(j.ksteps))) * q * q
@@ -326,7 +329,7 @@ func (p *piece) fits(s partSizes) bool {
 			return false
 		}
 	}
-	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.layers && p.Bad == nil && len(p.Align) == len(p.Move)
+	return p.Next >= 0 && p.Next <= s.steps+1 && len(p.Ranks) <= s.matrices && p.Bad == nil && len(p.Align) == len(p.Move)
 }
 
 // fits says whether the statistics are of at most so many replicas, and of numbers as many as one of the two sizes.
@@ -351,7 +354,7 @@ func (h *history) fits(s partSizes) bool {
 		}
 	}
 	for _, layers := range h.Known {
-		if len(layers) != s.layers-1 {
+		if len(layers) != s.matrices {
 			return false
 		}
 		for _, ranks := range layers {
@@ -430,8 +433,8 @@ func (j *job[T]) merge(_ int, p *piece) {
 
 // Train trains every replica of an ensemble and collects their statistics. The result does not depend on GOMAXPROCS, nor on
 // where a run with a Store was interrupted and resumed. A run that diverges returns the Trajectory up to there
-// and a *StopError.
-func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
+// and a *StopError; one that its observer stops the Trajectory and no error.
+func Train[T field.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Trajectory, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -458,11 +461,14 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	j.stats = make([]kernelStats, len(j.ksteps))
 	r := ensemble.Runner[*piece]{Settings: e.Settings(), Name: e.Name, Batches: (e.Replicas + size - 1) / size, Steps: p.Training.Steps,
 		Size: func(b int) int { return min(size, e.Replicas-b*size) }, Encode: (*piece).save, Merge: j.merge}
-	r.Decode = func(b int, dec *gob.Decoder) (*piece, error) {
+	r.Decode = func(dec *gob.Decoder, w *ensemble.Watch) (*piece, error) {
 		pt := &piece{}
-		err := pt.load(dec, len(j.ksteps), j.noise(), j.sizes(r.Size(b)))
+		err := pt.load(dec, len(j.ksteps), j.noise(), j.sizes(r.Size(w.Batch)))
 		if err == nil && pt.Next != p.Training.Steps+1 {
 			err = part.ErrMisfit
+		}
+		if err == nil {
+			j.observe(pt, w)
 		}
 		return pt, err
 	}
@@ -470,7 +476,7 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 		return j.start(b*size, b*size+r.Size(b), w)
 	}
 	if j.parts, err = r.Run(ctx); err != nil {
-		return nil, Stopped(err)
+		return nil, AsStop(err)
 	}
 	t := j.collect()
 	t.Diagnostics.MemoryBytes = mem
@@ -478,8 +484,8 @@ func Train[T la.Float](ctx context.Context, p *Problem, e Ensemble[T]) (*Traject
 	return t, t.Status.Err()
 }
 
-// Stopped is the error of a run of replicas as a *StopError, if it was interrupted.
-func Stopped(err error) error {
+// AsStop is the error of a run of replicas as a *StopError, if it was interrupted.
+func AsStop(err error) error {
 	var stop *ensemble.Interruption
 	if !errors.As(err, &stop) {
 		return err
@@ -491,6 +497,7 @@ func Stopped(err error) error {
 // batch are replicas that are trained together.
 type batch[T la.Float] struct {
 	*job[T]
+	w     *ensemble.Watch
 	nw    *network[T]
 	pt    *piece
 	st    ode.Stepper
@@ -508,7 +515,7 @@ func (j *job[T]) start(lo, hi int, w *ensemble.Watch) (*batch[T], error) {
 	switch {
 	case j.TangentKernel:
 		mode = byTangentKernel
-	case j.Conditioned && j.p.Network.Depth > 1:
+	case j.Conditioned && j.p.Network.matrices() > 0:
 		mode = perOutput
 	}
 	nw := newNetwork(j.p, j.pts, hi-lo, j.Width, mode, j.Conditioned)
@@ -531,7 +538,7 @@ func (j *job[T]) start(lo, hi int, w *ensemble.Watch) (*batch[T], error) {
 		kernels: make([]kernelStats, len(j.ksteps)),
 		Pre:     make([]float64, 2*len(nw.Hidden)*(hi-lo)*j.preSite*min(j.pts.Train, preactColumns)),
 	}
-	return &batch[T]{j, nw, pt, st, lo == 0, true}, nil
+	return &batch[T]{j, w, nw, pt, st, lo == 0, true}, nil
 }
 
 // Observe implements ensemble.Member.
@@ -555,6 +562,8 @@ func (b *batch[T]) Observe(n int) (ok bool, err error) {
 	if b.record(nw, pt, n, b.first); nw.lost {
 		return false, ensemble.ErrInterrupted
 	}
+	pt.Next = n + 1
+	b.observe(pt, b.w)
 	return true, nil
 }
 
@@ -579,7 +588,8 @@ func (b *batch[T]) Result(at ensemble.Position) *piece {
 	pt.Ranks, pt.Dropped = nw.ranks()
 	if len(b.tsteps) > 0 && pt.Bad == nil && pt.Next == steps+1 {
 		var hidden [][]*gaussian.Matrix
-		if len(b.tsteps) == steps+1 && !b.p.Training.Method.IsFlow() {
+		// Matrices of a list of blocks need not stand between one layer and the next.
+		if len(b.tsteps) == steps+1 && !b.p.Training.Method.IsFlow() && b.p.Network.Blocks == nil {
 			hidden = nw.conditioned()
 		}
 		for r := range nw.Replicas {
@@ -612,6 +622,7 @@ func (b *batch[T]) Load(dec *gob.Decoder) (at ensemble.Position, err error) {
 		return at, err
 	}
 	b.pt, b.fresh = pt, false
+	b.observe(pt, b.w)
 	return ensemble.Position{Next: pt.Next, Midway: pt.Midway}, nil
 }
 
@@ -860,6 +871,7 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	// In floating point, since products of what a file may ask for do not fit into an int64.
 	np, c, d, all := float64(points), float64(outputs), float64(dim), float64(points+tests)
 	t, l, width, replicas := float64(e.Record.times(p)), float64(p.Network.Depth), float64(e.Width), float64(e.Replicas)
+	matrices := float64(p.Network.matrices())
 	var one T
 	word := 8.
 	if _, ok := any(one).(float32); ok {
@@ -876,30 +888,30 @@ func (e *Ensemble[T]) MemoryEstimate(p *Problem) int64 {
 	}
 	bias := 0.
 	if p.Network.Bias > 0 {
-		bias = l - 1
+		bias = matrices
 	}
 	back := np // columns of the gradient fields of every output by itself, where they are kept
 	switch {
 	case e.TangentKernel:
 		back = all
-	case !e.Conditioned || l == 1:
+	case !e.Conditioned || matrices == 0:
 		back = 0
 	}
 	state := rows * word * (regs*(cols+c+bias) + l*(3*all+np+c*back))
 	message := rows * word * (cols + c + bias) // the largest that a checkpoint encodes at once
 	if e.Conditioned {
 		rank := float64(guessRank(points, outputs, p.Training.Steps, e.Width)) * 3 / 2 // with room to grow
-		state += (l - 1) * rows * word * (regs + 5) * rank                             // two bases, their noise and what they have beside that of their sites, and what is learned in every register
+		state += matrices * rows * word * (regs + 5) * rank                            // two bases, their noise and what they have beside that of their sites, and what is learned in every register
 		pools := l                                                                     // of noise, forward and backward, over half of the sites
 		if p.Network.Kind == ResNet {
 			pools = 1
 		}
-		state += 2 * rows / 2 * 8 * min(width/2, max(pools, l-1)*rank+pools*(min(d, all)+16))
-		if l > 1 {
+		state += 2 * rows / 2 * 8 * min(width/2, max(pools, matrices)*rank+pools*(min(d, all)+16))
+		if matrices > 0 {
 			message = max(message, 4*width*8*rank)
 		}
-	} else if l > 1 {
-		state += (l - 1) * size * regs * width * width * word
+	} else if matrices > 0 {
+		state += matrices * size * regs * width * width * word
 		message = max(message, width*width*word)
 	}
 	fields, two := e.Record.twoTimeBytes(p, int64(rows))
@@ -959,7 +971,7 @@ func (e *Ensemble[T]) Flops(p *Problem) float64 {
 	// Kernels of every layer, for every pair of outputs.
 	pc := points * outputs
 	kernels := float64(len(e.Record.kernelSteps(p))) * l * 2 * (points*points + pc*(pc+points)/2)
-	return float64(e.Replicas) * n * (evals*(perSite+(l-1)*hidden) + kernels)
+	return float64(e.Replicas) * n * (evals*(perSite+float64(p.Network.matrices())*hidden) + kernels)
 }
 
 const (

@@ -9,8 +9,9 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 )
 
-// TestEvery: a run that keeps every third step has the numbers of the run that keeps all, at those steps and at the last: losses, predictions, times, kernels; the full
-// theory, networks and the lazy method, also when training diverges.
+// TestEvery: a run that keeps every third step has the numbers of the run that keeps all, at those steps and at the
+// last: losses, predictions, times, kernels; the full theory, networks and the lazy method, also when training
+// diverges.
 func TestEvery(t *testing.T) {
 	p := twoLayer("tanh", 1, gaussianData(3, 4, 3, 5, 2), gd(0.05), 10)
 	kept := []int{0, 3, 6, 9, 10}

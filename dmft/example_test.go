@@ -11,7 +11,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// An infinitely wide network with two hidden layers. Linear networks are exact in the sites: any seed gives the same digits.
+// An infinitely wide network with two hidden layers. Linear networks are exact in the sites: any seed gives the same
+// digits.
 func ExampleSolve_deep() {
 	p := &dmft.Problem{
 		Data:     dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1})},

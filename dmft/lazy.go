@@ -14,8 +14,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// lazyState is the limit γ₀ → 0 of a network, a model linear in its parameters with the static kernel K of initialisation:
-// every output k obeys, for any method linear in gradients,
+// lazyState is the limit γ₀ → 0 of a network, a model linear in its parameters with the static kernel K of
+// initialisation: every output k obeys, for any method linear in gradients,
 //
 //	f = d·q,   ∇d = 0,   ∇q = d·K Δ(f)
 //
@@ -78,6 +78,10 @@ func (s *lazyState) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 // solveLazy follows the static NTK. It is deterministic: no sites, no error bars.
 func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, error) {
 	m := p.Training.Method
+	if m.WeightDecay != 0 && p.Network.Blocks != nil {
+		return nil, errors.New("dmft: with weight decay the lazy kernel of a network given by blocks changes in time in a way " +
+			"that is not known; use weight_decay 0, a kind of network or the full method")
+	}
 	if m.WeightDecay != 0 && !p.Network.Activation.Homogeneous() {
 		return nil, fmt.Errorf("dmft: with weight decay the lazy kernel of %s changes in time (the preactivations shrink); use the full method, or weight_decay 0, or an activation homogeneous of degree one", p.Network.Activation)
 	}
@@ -148,6 +152,10 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 				tr.TestLoss = append(tr.TestLoss, s.yt.eval(s.f[np:], all, nil, nil, 0))
 			}
 			tr.ReadoutNorm = append(tr.ReadoutNorm, s.regs[0][0]*s.regs[0][0])
+			if set.Observe != nil && set.Observe(tr.observation(i, n)) && n < steps {
+				tr.Status = *stoppedBy(0, n)
+				break
+			}
 		}
 		if set.Progress != nil {
 			set.Progress(int64(n+1), int64(steps+1))
@@ -178,7 +186,7 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 		}
 	}
 	if tr.Status.Early() {
-		if tr.Status.Advice == "" {
+		if tr.Status.Advice == "" && tr.Status.Code != Stopped {
 			j := job[float64]{p: p, pts: &points[float64]{Inputs: &arch.Inputs[float64]{Train: np}}}
 			tr.Status.Advice = j.diagnose(tr.Diagnostics.Lambda)
 		}
@@ -240,9 +248,9 @@ func lazyMemory(p *Problem, r Record) int64 {
 	return la.Bytes(all*all*8*(3*l+3) + all*float64(np)*8 + float64(r.times(p))*all*float64(c)*16 + float64(steps)*float64(kernelBytes(np, c, p.Network.Depth)))
 }
 
-// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples divides
-// by their number), and the largest stable learning rate of the method there, for the squared loss. It returns zeros for
-// more than 4096 points, and for adaptive methods no limit, which is zero as well.
+// Stability returns the largest eigenvalue of the NTK at the start, in the units of the loss (a mean over samples
+// divides by their number), and the largest stable learning rate of the method there, for the squared loss. It returns
+// zeros for more than 4096 points, and for adaptive methods no limit, which is zero as well.
 func Stability(p *Problem) (lambda, limit float64) {
 	p = p.WithDefaults()
 	np, _, _, _ := p.Data.sizes()

@@ -51,5 +51,6 @@ var crossEntropy = lossDefinition{
 	},
 }
 
-// single is the distance from one to the next number in float32, in which probabilities are often computed: C of them, each rounded and divided by a rounded sum, sum to one within about C + 4 of it.
+// single is the distance from one to the next number in float32, in which probabilities are often computed: C of them,
+// each rounded and divided by a rounded sum, sum to one within about C + 4 of it.
 const single = 0x1p-23

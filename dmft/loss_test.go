@@ -9,7 +9,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// TestDelta: Δ is −∂loss/∂f of every loss, for soft targets whose rows sum to one to the rounding of float32 only, and less well, too.
+// TestDelta: Δ is −∂loss/∂f of every loss, for soft targets whose rows sum to one to the rounding of float32 only, and
+// less well, too.
 func TestDelta(t *testing.T) {
 	const p, c = 4, 3
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -47,7 +48,8 @@ func TestDelta(t *testing.T) {
 	}
 }
 
-// TestSoftTargetRows: probabilities that were computed in float32 are rows that sum to one, and what is not made of them is refused.
+// TestSoftTargetRows: probabilities that were computed in float32 are rows that sum to one, and what is not made of
+// them is refused.
 func TestSoftTargetRows(t *testing.T) {
 	for c := 2; c <= 1000; c *= 3 {
 		rng := rand.New(rand.NewPCG(3, uint64(c)))

@@ -1,9 +1,12 @@
 package dmft_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,7 +17,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// gauge keeps nothing: it measures the live memory at every checkpoint, when the encoder holds what it has encoded, too.
+// gauge keeps nothing: it measures the live memory at every checkpoint, when the encoder holds what it has encoded,
+// too.
 type gauge struct {
 	most, largest uint64
 	saves         int
@@ -69,13 +73,24 @@ func memoryRun(row string, g *gauge) (estimate int64, run func() error) {
 	return finite.Estimate(p, s), func() error { _, err := finite.Train(context.Background(), p, s); return err }
 }
 
-// TestMemoryEstimate: what a run holds at its checkpoints is within what was estimated before it, and not far below, for every kind of network, method and side. Garbage is not looked at: it comes
-// on top, and is little where states are large.
+// TestMemoryEstimate: what a run holds at its checkpoints is within what was estimated before it, and not far below,
+// for every kind of network, method and side. Garbage is not looked at: it comes on top, and is little where states are
+// large. A process of its own measures, so that nothing that other tests still hold, or let go meanwhile, counts.
 func TestMemoryEstimate(t *testing.T) {
+	const alone = "DMFT_MEMORY_ALONE"
+	if os.Getenv(alone) == "" {
+		c := exec.Command(os.Args[0], "-test.run=^TestMemoryEstimate$", "-test.v")
+		c.Env = append(os.Environ(), alone+"=1")
+		out, err := c.CombinedOutput()
+		if t.Logf("%s", out); err != nil || !bytes.Contains(out, []byte("of which used")) {
+			t.Errorf("the process that measures: %v", err)
+		}
+		return
+	}
 	for _, side := range []string{"theory", "float64", "float32"} {
 		for _, kind := range []dmft.Kind{dmft.TwoLayer, dmft.MLP, dmft.ResNet} {
 			for i, method := range []ode.Kind{ode.GD, ode.Momentum, ode.Nesterov, ode.AB2, ode.AB3, ode.AB4, ode.RK4, ode.RK45} {
-				if side == "float32" && i%3 != 0 && !extended {
+				if i%3 != 0 && !extended {
 					continue
 				}
 				row := fmt.Sprintf("%s %s %s %s", side, kind, method, [2]dmft.Space{dmft.DataSpace, dmft.InputSpace}[i%2])

@@ -6,14 +6,13 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/field"
-	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/part"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// network is the training loop's right-hand side: a batch of replicas of one network with its data and loss, the ode.System
-// that every optimiser and integrator moves.
+// network is the training loop's right-hand side: a batch of replicas of one network with its data and loss, the
+// ode.System that every optimiser and integrator moves.
 type network[T field.Float] struct {
 	*arch.Net[T]
 	pts     *points[T]
@@ -23,8 +22,8 @@ type network[T field.Float] struct {
 	halt    func() bool // asks for a stop at once, whatever becomes of the state; or nil
 	lost    bool        // it was asked for
 
-	// ntk makes predictions follow f ← f + ηKΔ with the kernels of the fields instead of w·φ/(γ₀N), for gradient independence. Backward fields
-	// then cover test points too. Predictions are a row of a register.
+	// ntk makes predictions follow f ← f + ηKΔ with the kernels of the fields instead of w·φ/(γ₀N), for gradient
+	// independence. Backward fields then cover test points too. Predictions are a row of a register.
 	ntk     *kernelPredictions[T]
 	follows *arch.Leaf[float64]
 
@@ -54,7 +53,8 @@ func (nw *network[T]) Pause() bool { return nw.pause != nil && nw.pause() }
 // Lost implements ode.Pauser.
 func (nw *network[T]) Lost() bool { return nw.lost }
 
-// halted says whether to give up. Everything that may take long asks between two products; what is left of the state is of no use.
+// halted says whether to give up. Everything that may take long asks between two products; what is left of the state is
+// of no use.
 func (nw *network[T]) halted() bool {
 	nw.lost = nw.lost || nw.halt != nil && nw.halt()
 	return nw.lost
@@ -82,12 +82,18 @@ func newNetwork[T field.Float](p *Problem, pts *points[T], replicas, width int, 
 	return nw
 }
 
+// ranked is a matrix that knows how many directions it has seen, forward and backward, and the largest mean square that
+// was dropped.
+type ranked interface {
+	Ranks() (forward, backward int, dropped float64)
+}
+
 // ranks are the directions that each hidden matrix has seen, the most over replicas; nil for dense ones.
 func (nw *network[T]) ranks() (ranks [][2]int, dropped float64) {
 	for _, layer := range nw.Matrices() {
 		var most [2]int
 		for _, w := range layer {
-			if g, ok := any(w).(*gaussian.Matrix); ok {
+			if g, ok := any(w).(ranked); ok {
 				f, b, d := g.Ranks()
 				most, dropped = [2]int{max(most[0], f), max(most[1], b)}, max(dropped, d)
 			}
@@ -115,8 +121,8 @@ func (nw *network[T]) Reserve(n int) {
 	}
 }
 
-// Eval implements ode.System: a forward and a backward pass with the weights of register r. Where there are mini-batches,
-// time is the number of the step.
+// Eval implements ode.System: a forward and a backward pass with the weights of register r. Where there are
+// mini-batches, time is the number of the step.
 func (nw *network[T]) Eval(r int, t float64) {
 	nw.forward(r)
 	if nw.lost {

@@ -14,8 +14,9 @@ func finite(x []float64) bool {
 	return s == 0
 }
 
-// unfinished is the first recorded step at which something that a trajectory holds is not a finite number, and its name; "" when everything is. kept are the steps of Time.
-// Eigenvalues that were not asked for are NaN by design, and are not looked at.
+// unfinished is the first recorded step at which something that a trajectory holds is not a finite number, and its
+// name; "" when everything is. kept are the steps of Time. Eigenvalues that were not asked for are NaN by design, and
+// are not looked at.
 func (t *Trajectory) unfinished(kept []int) (step int, what string) {
 	step = math.MaxInt
 	look := func(name string, steps []int, data []float64, times int) {

@@ -17,7 +17,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// overflowed names the first number of a trajectory that is not finite, and its index; whatever fields trajectories have or will have.
+// overflowed names the first number of a trajectory that is not finite, and its index; whatever fields trajectories
+// have or will have.
 func overflowed(v any) string {
 	var look func(name string, x reflect.Value) string
 	look = func(name string, x reflect.Value) string {
@@ -48,8 +49,9 @@ func overflowed(v any) string {
 	return look("", reflect.ValueOf(v))
 }
 
-// TestNotFinite: numbers so large that their squares overflow, and so small that they vanish, end in a result that is finite throughout, or in a status that says at
-// which step what went wrong, why and what to do, with what was computed by then, which is finite.
+// TestNotFinite: numbers so large that their squares overflow, and so small that they vanish, end in a result that is
+// finite throughout, or in a status that says at which step what went wrong, why and what to do, with what was computed
+// by then, which is finite.
 func TestNotFinite(t *testing.T) {
 	type extreme struct {
 		name  string
@@ -77,7 +79,7 @@ func TestNotFinite(t *testing.T) {
 		{"weight decay", func(p *dmft.Problem, x float64) { p.Training.Method.WeightDecay = x }},
 		{"rates", func(p *dmft.Problem, x float64) { p.Training.Rates = dmft.Rates{Input: x, Hidden: 1, Readout: 1} }},
 	} {
-		for _, x := range []float64{1e307, 1e160, 1e40, 1e-160} {
+		for _, x := range []float64{1e307, 1e160, 1e40, 1e-130, 1e-160} {
 			for _, activation := range []string{"tanh", "relu"} {
 				make := func(m ode.Kind, depth int) *dmft.Problem {
 					p := deep(dmft.MLP, depth, activation, 1, gaussianData(3, 3, 2, 2, 1), ode.Method{Kind: m, LearningRate: 0.05}, 3)
@@ -143,5 +145,21 @@ func TestNotFinite(t *testing.T) {
 	t.Logf("%d runs stopped, %d finished", stopped, finished)
 	if stopped < 100 || finished < 100 {
 		t.Errorf("%d runs stopped and %d finished: the table does not have both", stopped, finished)
+	}
+}
+
+// TestTinyInputs: inputs whose squares vanish are refused with what to do, as those are whose squares overflow; zeros
+// and what float64 squares are not.
+func TestTinyInputs(t *testing.T) {
+	for _, tc := range []struct {
+		x  float64
+		ok bool
+	}{{0, true}, {1e-130, true}, {1e130, true}, {1e-160, false}, {1e-200, false}, {5e-324, false}, {1e160, false}} {
+		d := gaussianData(3, 3, 2, 2, 1)
+		d.Inputs.(*mat.Dense).SetRow(1, []float64{tc.x, 0})
+		_, err := dmft.Solve(ctx, deep(dmft.MLP, 2, "tanh", 1, d, gd(0.05), 1), dmft.Settings{Samples: 100})
+		if refused := err != nil && strings.Contains(err.Error(), "inputs row 1 has a square |x|² beyond the range of float64"); refused == tc.ok {
+			t.Errorf("an input of %g: %v", tc.x, err)
+		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// Objective is the loss of a Problem as a function of predictions, for solvers that hold their state in other ways than the training loop. It is
-// not safe for use by several goroutines.
+// Objective is the loss of a Problem as a function of predictions, for solvers that hold their state in other ways than
+// the training loop. It is not safe for use by several goroutines.
 type Objective struct {
 	train, test target
 	batches     *batcher
@@ -26,13 +26,15 @@ func (p *Problem) Objective() *Objective {
 	return o
 }
 
-// Residuals returns the training loss at predictions f (C×P) and fills delta (C×P) with the Δ that moves the weights at a step, mini-batch included.
+// Residuals returns the training loss at predictions f (C×P) and fills delta (C×P) with the Δ that moves the weights at
+// a step, mini-batch included.
 func (o *Objective) Residuals(step int, f, delta []float64) float64 {
 	mask, n := o.batches.at(step)
 	return o.train.eval(f, o.train.p, delta, mask, n)
 }
 
-// Loss returns the loss of the training or of the test points at predictions f (C×points) and fills delta, unless it is nil, with −∂loss/∂f.
+// Loss returns the loss of the training or of the test points at predictions f (C×points) and fills delta, unless it is
+// nil, with −∂loss/∂f.
 func (o *Objective) Loss(test bool, f, delta []float64) float64 {
 	t := o.train
 	if test {
@@ -41,7 +43,8 @@ func (o *Objective) Loss(test bool, f, delta []float64) float64 {
 	return t.eval(f, t.p, delta, nil, 0)
 }
 
-// Gram is the Gram matrix of the training points and then the test points, with biases of the first layer as one more input.
+// Gram is the Gram matrix of the training points and then the test points, with biases of the first layer as one more
+// input.
 func (p *Problem) Gram() *mat.SymDense {
 	k := kernels.Gram(arch.Stack(p.Data.Inputs, p.Data.TestInputs))
 	if s := p.Network.Bias * p.Network.Bias; s > 0 {
@@ -57,12 +60,14 @@ func (p *Problem) Gram() *mat.SymDense {
 // Times are the times of all steps of the problem: step numbers, or η·step of a flow.
 func (p *Problem) Times() []float64 { return times(p, evenly(p.Training.Steps+1, p.Training.Steps+1)) }
 
-// Start are the kernels at the start, of the training points and then the test points, learning rates of layers in the neural tangent kernel.
+// Start are the kernels at the start, of the training points and then the test points, learning rates of layers in the
+// neural tangent kernel.
 func (p *Problem) Start() (*arch.StaticNet, error) {
 	return p.staticKernels(false, kernels.Gram(arch.Stack(p.Data.Inputs, p.Data.TestInputs)))
 }
 
-// LayerRates are the factors κ of the learning rates of input weights, hidden weights and readout, those of the branches of a residual network included.
+// LayerRates are the factors κ of the learning rates of input weights, hidden weights and readout, those of the
+// branches of a residual network included.
 func (p *Problem) LayerRates() Rates {
 	r := p.rates()
 	if p.Network.Kind == ResNet {

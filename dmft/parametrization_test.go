@@ -13,8 +13,9 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
-// literal is a network as one would write it down elsewhere: h¹ = m₀W⁰x, h^{ℓ+1} = s h^ℓ + b m₁W^ℓφ(h^ℓ), f = m₂ w·φ(h^L), θ ← θ + rate Σ Δ ∂f/∂θ of the squared loss. Groups are
-// W⁰, W^ℓ, w: multiplier, standard deviation at the start, learning rate.
+// literal is a network as one would write it down elsewhere: h¹ = m₀W⁰x, h^{ℓ+1} = s h^ℓ + b m₁W^ℓφ(h^ℓ), f = m₂
+// w·φ(h^L), θ ← θ + rate Σ Δ ∂f/∂θ of the squared loss. Groups are W⁰, W^ℓ, w: multiplier, standard deviation at the
+// start, learning rate.
 type literal struct {
 	m, std, rate [3]float64
 	skip, b      float64
@@ -99,7 +100,8 @@ func (l literal) train(x, y *mat.Dense, phi, dphi func(float64) float64, steps i
 	return out
 }
 
-// TestParametrizations: a Problem mapped to a width is the network of the parametrisation's own definition, to rounding: weights at their literal scale, literal learning rates.
+// TestParametrizations: a Problem mapped to a width is the network of the parametrisation's own definition, to
+// rounding: weights at their literal scale, literal learning rates.
 func TestParametrizations(t *testing.T) {
 	const p, d, base, steps, gamma, eta = 4, 5, 6, 8, 1.3, 0.08
 	data := gaussianData(3, p, 0, d, 1)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/james-bowman/sparse"
 	"gonum.org/v1/gonum/mat"
@@ -11,6 +12,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // points are the inputs and targets of a Problem prepared for a precision: training points first, then test points.
@@ -36,7 +38,8 @@ func newPoints[T field.Float](p *Problem, space Space) (*points[T], error) {
 	return pts, nil
 }
 
-// Validate says what is wrong with a problem: shapes, numbers that are not finite, targets that do not suit the loss, settings out of range.
+// Validate says what is wrong with a problem: shapes, numbers that are not finite, targets that do not suit the loss,
+// settings out of range.
 func (p *Problem) Validate() error {
 	if p.Data.Inputs == nil || p.Data.Targets == nil {
 		return errors.New("dmft: the problem has no inputs or no targets")
@@ -78,7 +81,7 @@ func (p *Problem) Validate() error {
 		m    mat.Matrix
 	}{{"inputs", p.Data.Inputs}, {"test inputs", p.Data.TestInputs}} {
 		if i := beyond(m.m); i >= 0 {
-			return fmt.Errorf("dmft: %s row %d has a square |x|² beyond the range of float64; divide the inputs (normalize: sphere or standard in an experiment file)", m.name, i)
+			return fmt.Errorf("dmft: %s row %d has a square |x|² beyond the range of float64; multiply or divide the inputs by a number (normalize: sphere or standard in an experiment file)", m.name, i)
 		}
 	}
 	if !(p.Richness > 0) || math.IsInf(p.Richness, 0) {
@@ -112,6 +115,9 @@ func (p *Problem) Validate() error {
 }
 
 func (n Network) validate() error {
+	if n.Blocks != nil || n.Kind == Listed {
+		return n.validateBlocks()
+	}
 	if err := n.Activation.Validate(); err != nil {
 		return fmt.Errorf("dmft: network: %w", err)
 	}
@@ -133,13 +139,58 @@ func (n Network) validate() error {
 	default:
 		return fmt.Errorf("dmft: unknown network kind %q; use %s, %s or %s", n.Kind, TwoLayer, MLP, ResNet)
 	}
+	return n.validateBias()
+}
+
+func (n Network) validateBias() error {
 	if !(n.Bias >= 0) || math.IsInf(n.Bias, 0) {
 		return fmt.Errorf("dmft: the scale %g of the biases must be finite and not negative", n.Bias)
 	}
 	return nil
 }
 
-// withBias returns the problem with the biases of the first layer as one more input, of value σ_b√D in the normalisation 1/√D.
+func (n Network) validateBlocks() error {
+	if n.Kind != "" && n.Kind != Listed {
+		return fmt.Errorf("dmft: a network of kind %s and a list of blocks; leave out one of the two", n.Kind)
+	}
+	if err := arch.Validate(n.Blocks); err != nil {
+		return fmt.Errorf("dmft: network: %w", err)
+	}
+	if n.Activation.Name != "" || n.Branch != (Branch{}) {
+		return errors.New("dmft: activations and branches of a list of blocks are blocks of it; " +
+			"leave out those of the network")
+	}
+	layers := arch.Layers(n.Blocks)
+	if layers == 0 {
+		return errors.New("dmft: blocks without an activation make no hidden layer; " +
+			"for a linear network give the activation linear")
+	}
+	if n.Depth != 0 && n.Depth != layers {
+		return fmt.Errorf("dmft: a depth of %d and blocks of %d layers; leave out the depth", n.Depth, layers)
+	}
+	return n.validateBias()
+}
+
+// matrices is how many wide weight matrices there are between the input layer and the readout, at finite depth.
+func (n Network) matrices() int {
+	if n.Blocks != nil {
+		return arch.CostOf(n.Blocks).Matrices
+	}
+	return max(n.Depth, 1) - 1
+}
+
+// every says whether all activations have a property. Of blocks that do not say which they have, that is not known, and
+// so false.
+func (n Network) every(has func(kernels.Activation) bool) bool {
+	if n.Blocks == nil {
+		return has(n.Activation)
+	}
+	phi, ok := arch.Activations(n.Blocks)
+	return ok && !slices.ContainsFunc(phi, func(a kernels.Activation) bool { return !has(a) })
+}
+
+// withBias returns the problem with the biases of the first layer as one more input, of value σ_b√D in the
+// normalisation 1/√D.
 func (p *Problem) withBias() *Problem {
 	sigma := p.Network.Bias
 	if sigma == 0 {
@@ -188,6 +239,9 @@ func (n Network) Coefficients() (s, b float64) {
 
 // blocks are those of the network at finite depth.
 func (n Network) blocks() []arch.Block {
+	if n.Blocks != nil {
+		return n.Blocks
+	}
 	if n.Kind != ResNet {
 		return arch.MLP(max(n.Depth, 1), n.Activation, n.Bias)
 	}
@@ -195,7 +249,8 @@ func (n Network) blocks() []arch.Block {
 	return arch.ResNet(n.Depth, n.Activation, n.Bias, b, math.Pow(float64(n.Depth), n.Branch.Rate))
 }
 
-// rates are the factors κ of the learning rates of input weights, hidden weights and readout, but for that of residual branches.
+// rates are the factors κ of the learning rates of input weights, hidden weights and readout, but for that of residual
+// branches.
 func (p *Problem) rates() Rates { return p.Training.Rates.OrOne() }
 
 func notFinite(m mat.Matrix) (i, j int, v float64) {
@@ -265,18 +320,21 @@ func denseView(m mat.Matrix) la.Mat[float64] {
 	return la.Mat[float64]{Rows: r.Rows, Cols: r.Cols, Stride: r.Stride, Data: r.Data}
 }
 
-// beyond is the first row whose square overflows, -1 when none does.
+// leastSquare is the least |x|² that fields are computed of to all digits.
+const leastSquare = 1e-280
+
+// beyond is the first row whose square overflows, or vanishes although the row does not; -1 when there is none.
 func beyond(m mat.Matrix) int {
 	switch m := m.(type) {
 	case nil:
 	case *sparse.CSR:
 		raw := m.RawMatrix()
 		for i, end := range raw.Indptr[1:] {
-			s := 0.
+			s, zero := 0., true
 			for _, v := range raw.Data[raw.Indptr[i]:end] {
-				s += v * v
+				s, zero = s+v*v, zero && v == 0
 			}
-			if math.IsInf(s, 1) {
+			if math.IsInf(s, 1) || s < leastSquare && !zero {
 				return i
 			}
 		}
@@ -286,11 +344,12 @@ func beyond(m mat.Matrix) int {
 		}
 		r, c := m.Dims()
 		for i := range r {
-			s := 0.
+			s, zero := 0., true
 			for j := range c {
-				s += m.At(i, j) * m.At(i, j)
+				v := m.At(i, j)
+				s, zero = s+v*v, zero && v == 0
 			}
-			if math.IsInf(s, 1) {
+			if math.IsInf(s, 1) || s < leastSquare && !zero {
 				return i
 			}
 		}

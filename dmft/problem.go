@@ -16,7 +16,8 @@ import (
 //	f_μ       = w·φ(h^L_μ) / (γ₀ N)
 //	θ         ← θ + κ η γ₀² N Σ_μ Δ_μ ∂f_μ/∂θ           Δ_μ = −∂(loss)/∂f_μ
 //
-// with κ = 1 unless Training.Rates or Branch.Rate say otherwise, and every weight and bias N(0,1) at the start (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 1–4).
+// with κ = 1 unless Training.Rates or Branch.Rate say otherwise, and every weight and bias N(0,1) at the start
+// (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 1–4).
 type Problem struct {
 	Data     Data
 	Network  Network
@@ -40,26 +41,36 @@ const (
 	TwoLayer Kind = "two-layer" // one hidden layer; the zero Kind at depth 0 or 1
 	MLP      Kind = "mlp"       // L hidden layers, s = 0, b = 1
 	ResNet   Kind = "resnet"    // L hidden layers, s = 1, b = β L^{−α}
+	Listed   Kind = "blocks"    // what Network.Blocks says; the zero Kind where they are given
 )
 
 // Network is an architecture. Its zero value, with an activation, is a two-layer network.
 type Network struct {
-	Kind       Kind
-	Depth      int // number of hidden layers L; 0 is 1 for a two-layer network
+	Kind Kind
+	// Depth is the number of hidden layers L; 0 is 1 for a two-layer network, and what they have for a list of blocks.
+	Depth      int
 	Activation kernels.Activation
 	Branch     Branch  // of a ResNet
 	Bias       float64 // σ_b, the scale of trained biases in every hidden layer; 0 is none
+
+	// Blocks are any architecture between the input layer, whose biases are those of Bias, and the readout, in place of
+	// Depth, Activation and Branch: blocks of package arch, or of one's own. Layer ℓ of a Trajectory is the ℓ-th
+	// activation: Φ^ℓ and G^ℓ are of its output and its input. Solve with all its methods and finite.Train take them;
+	// without them are the lazy limit with weight decay, responses between two times, and package fluctuation.
+	Blocks []arch.Block
 }
 
-// Branch is the scale β L^{−α} of a residual branch and the factor L^ρ in the learning rate of its weights. With 2α − ρ = 1 what the branches learn stays of order
-// one as L → ∞: α = ½, ρ = 0 is the depth-μP limit, α = 1, ρ = 1 the mean-field one (a neural ODE without noise). With α = 1, ρ = 0 branches learn nothing there.
+// Branch is the scale β L^{−α} of a residual branch and the factor L^ρ in the learning rate of its weights. With 2α − ρ
+// = 1 what the branches learn stays of order one as L → ∞: α = ½, ρ = 0 is the depth-μP limit, α = 1, ρ = 1 the
+// mean-field one (a neural ODE without noise). With α = 1, ρ = 0 branches learn nothing there.
 type Branch struct {
 	Beta     float64 // β
 	Exponent float64 // α
 	Rate     float64 // ρ
 }
 
-// Rates are learning rates of groups of layers relative to the learning rate; zero freezes. As a whole the zero value means 1, 1, 1.
+// Rates are learning rates of groups of layers relative to the learning rate; zero freezes. As a whole the zero value
+// means 1, 1, 1.
 type Rates = arch.Rates
 
 // Space is a way of holding a site of the first layer.

@@ -10,7 +10,8 @@ import (
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// kernelScratch computes the kernels of the replicas of a network at its present state, for which the gradients of every output must be at hand.
+// kernelScratch computes the kernels of the replicas of a network at its present state, for which the gradients of
+// every output must be at hand.
 type kernelScratch[T la.Float] struct {
 	nw       *network[T]
 	features [][]float64 // Φ of nw.Features, P×P
@@ -161,7 +162,7 @@ func (j *job[T]) collect() *Trajectory {
 		tr.Diagnostics.Steps += q.Stats.Steps
 		tr.Diagnostics.Rejected += q.Stats.Rejected
 		tr.Diagnostics.Evaluations += q.Stats.Evals
-		if q.Bad != nil && (!tr.Status.Early() || q.Bad.Step < tr.Status.Step) {
+		if q.Bad != nil && q.Bad.Sooner(tr.Status) {
 			tr.Status = *q.Bad
 		}
 		r += n
@@ -196,7 +197,7 @@ func (j *job[T]) collect() *Trajectory {
 	j.collectTwoTime(tr)
 	tr.judge(j.kept)
 	if tr.Status.Early() {
-		if tr.Status.Code != Interrupted && tr.Status.Advice == "" {
+		if tr.Status.Code != Interrupted && tr.Status.Code != Stopped && tr.Status.Advice == "" {
 			tr.Status.Advice = j.diagnose(parts[0].Lambda)
 		}
 		tr.truncate(j.kept, tr.Status.Step)
@@ -291,7 +292,8 @@ func (j *job[T]) collectLayers(tr *Trajectory, n int) {
 	}
 }
 
-// Eigenvalues are computed at every kept time when times × rows³ of the NTK are at most spectrumWork, else at the first and the last, of at most spectrumSize rows.
+// Eigenvalues are computed at every kept time when times × rows³ of the NTK are at most spectrumWork, else at the first
+// and the last, of at most spectrumSize rows.
 const (
 	spectrumWork = 4e8
 	spectrumSize = 1024
@@ -359,8 +361,9 @@ func outputShape(c int, lead ...int) []int {
 	return s
 }
 
-// LossPseudoValues are the jackknife's pseudo-values B·L(f̄) − (B−1)·L(f̄ without block b) of the training loss of the theory's mean prediction, blocks×T. Their mean is
-// the loss without its bias of order 1/B, and their scatter its error, as of independent replicas.
+// LossPseudoValues are the jackknife's pseudo-values B·L(f̄) − (B−1)·L(f̄ without block b) of the training loss of the
+// theory's mean prediction, blocks×T. Their mean is the loss without its bias of order 1/B, and their scatter its
+// error, as of independent replicas.
 func (p *Problem) LossPseudoValues(t *Trajectory) Array {
 	np, _, _, c := p.Data.sizes()
 	reps := t.FReplicas

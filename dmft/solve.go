@@ -9,6 +9,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // Approximation is a method of solving the theory.
@@ -20,18 +21,21 @@ const (
 	Lazy Approximation = "lazy" // its limit γ₀ → 0: the static NTK
 	// FrozenFeatures trains the readout alone: the static kernel Φ^L (NNGP) of random features.
 	FrozenFeatures Approximation = "frozen-features"
-	// LeadingOrder is the expansion f₀ + γ₀² f₁ around the lazy limit, f₁ by extrapolation from two small richness values.
+	// LeadingOrder is the expansion f₀ + γ₀² f₁ around the lazy limit, f₁ by extrapolation from two small richness
+	// values.
 	LeadingOrder Approximation = "leading-order"
-	// GradientIndependence leaves out the response functions A and B of deep networks, as if forward and backward weights were
-	// independent at the start, and lets predictions follow the NTK, df/dt = KΔ (arXiv 2205.09653, section 5). It is exact with one hidden layer and as
-	// γ₀ → 0 (to order η in discrete steps), and wrong by tens of per cent beyond.
+	// GradientIndependence leaves out the response functions A and B of deep networks, as if forward and backward
+	// weights were independent at the start, and lets predictions follow the NTK, df/dt = KΔ (arXiv 2205.09653, section
+	// 5). It is exact with one hidden layer and as γ₀ → 0 (to order η in discrete steps), and wrong by tens of per cent
+	// beyond.
 	GradientIndependence Approximation = "gradient-independence"
 )
 
 // Sampling is a way of drawing the sites of the theory.
 type Sampling string
 
-// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers: a block of S sites then has the law of a network of width S.
+// Matched sampling makes sample moments exact (see [Solve]); Plain draws independent normal numbers: a block of S sites
+// then has the law of a network of width S.
 const (
 	Matched Sampling = "matched"
 	Plain   Sampling = "plain"
@@ -41,8 +45,8 @@ const (
 type Settings struct {
 	Method  Approximation // Full
 	Samples int           // sites in all, 4000; with Error, of the first try
-	// Error, if positive, is the standard error of f to reach: the largest over time of the root mean square over training points and outputs. Samples
-	// are raised until it is.
+	// Error, if positive, is the standard error of f to reach: the largest over time of the root mean square over
+	// training points and outputs. Samples are raised until it is.
 	Error float64
 	// Depths are extrapolated to a network of InfiniteDepth; nil means 5, 9, 17.
 	Depths   []int
@@ -50,9 +54,13 @@ type Settings struct {
 	Seed     uint64
 	Sampling Sampling // Matched
 	Space    Space    // the cheaper one
-	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is dropped; 0 chooses it
-	// from Samples, so that what is dropped matters less than the sampling error.
+	// Tolerance is the mean square, relative to the largest seen, below which a direction of a hidden layer's fields is
+	// dropped; 0 chooses it from Samples, so that what is dropped matters less than the sampling error.
 	Tolerance float64
+	// Matrix, if it is set, is given every hidden weight matrix of every replica when it is drawn and returns the one
+	// to train with: the same, one that wraps it, or another. It is called by several goroutines at once. Of matrices
+	// that are not of package gaussian, Diagnostics.Ranks and responses are not known.
+	Matrix func(replica int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error)
 	Run
 
 	prefix string // of the names of stored parts
@@ -68,19 +76,21 @@ const (
 	mostSites      = 8000 // sites up to which blocks of deep networks are doubled to fit their noise
 )
 
-// Solve computes the infinite-width limit of a Problem: sites ("representative neurons") that see each other only through
-// their averages, drawn in independent blocks whose scatter is the error bar. With one hidden layer the limit is the
-// Markov system (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 9–10 without A and B, in discrete time)
+// Solve computes the infinite-width limit of a Problem: sites ("representative neurons") that see each other only
+// through their averages, drawn in independent blocks whose scatter is the error bar. With one hidden layer the limit
+// is the Markov system (Bordelon & Pehlevan 2022, arXiv 2205.09653, eqs. 9–10 without A and B, in discrete time)
 //
 //	h(t+1) = h(t) + ηγ₀ Kx[Δ(t)∘g(t)],  w(t+1) = w(t) + ηγ₀ Σ_μ Δ_μ(t) φ(h_μ(t)),  f = ⟨w φ(h)⟩/γ₀,  g = w φ′(h)
 //
-// with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser. In deep networks the hidden matrices are conditioned Gaussian matrices
-// (gaussian.Matrix), which carry the response functions of the theory: one sweep in time, linear in the number of steps, no fixed point.
+// with h(0) ~ N(0, Kx), w(0) ~ N(0, 1), and its analogue for every optimiser. In deep networks the hidden matrices are
+// conditioned Gaussian matrices (gaussian.Matrix), which carry the response functions of the theory: one sweep in time,
+// linear in the number of steps, no fixed point.
 //
-// Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds to
-// each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons again), the
-// partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block exactly even in γ₀,
-// as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of their matrices fits over the distinct sites (package gaussian).
+// Matched sampling draws sites with first and second moments that are exact in every block (gaussian.Matched), and adds
+// to each its partner with h(0) the same and w(0) → −w(0) and, unless φ is odd (when they would be the same neurons
+// again), the partners of both with h(0) → −h(0). The pairs make f(0) = 0 exactly for every activation and the block
+// exactly even in γ₀, as the limit is: nothing diverges as γ₀ → 0. Deep networks keep the pairs as long as the noise of
+// their matrices fits over the distinct sites (package gaussian).
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -93,8 +103,12 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	default:
 		return nil, fmt.Errorf("dmft: unknown theory method %q; use %s, %s, %s, %s or %s", s.Method, Full, Lazy, FrozenFeatures, LeadingOrder, GradientIndependence)
 	}
-	if s.Method == GradientIndependence && p.Training.Method.WeightDecay != 0 && p.Network.Depth != 1 {
+	if s.Method == GradientIndependence && p.Training.Method.WeightDecay != 0 && (p.Network.Depth == InfiniteDepth || p.Network.matrices() > 0) {
 		return nil, errors.New("dmft: gradient independence follows the predictions by the NTK, which weight decay moves in other ways; use weight_decay 0 or another method")
+	}
+	if s.Observe != nil && (s.Method == LeadingOrder || p.Network.Depth == InfiniteDepth) {
+		return nil, errors.New("dmft: an observer is shown one network, and infinite depth and the leading order are " +
+			"extrapolated from several; observe those, or solve without")
 	}
 	switch {
 	case s.Error < 0 || math.IsNaN(s.Error):
@@ -137,7 +151,7 @@ func solveToError(ctx context.Context, p *Problem, s Settings) (*Trajectory, err
 	var note string
 	for try := range tries {
 		tr, err := Solve(ctx, p, s)
-		if err != nil {
+		if err != nil || tr.Status.Code == Stopped {
 			return tr, err
 		}
 		got := tr.largestError()
@@ -180,12 +194,14 @@ func (tr *Trajectory) largestError() float64 {
 	return worst
 }
 
-// solveLeadingOrder extrapolates f(γ₀) = f₀ + γ₀² f₁ (f is even in γ₀), block by block. f₀ is the static NTK, which has no sampling error, and f₁ comes from
-// two runs at small values a and b. With one hidden layer both have the same sites and the difference
+// solveLeadingOrder extrapolates f(γ₀) = f₀ + γ₀² f₁ (f is even in γ₀), block by block. f₀ is the static NTK, which has
+// no sampling error, and f₁ comes from two runs at small values a and b. With one hidden layer both have the same sites
+// and the difference
 //
 //	f₁ = (f(b) − f(a))/(b² − a²)
 //
-// is as smooth as f. In deep networks the runs meet different directions and so different noise; the values are larger there, and the next order is removed:
+// is as smooth as f. In deep networks the runs meet different directions and so different noise; the values are larger
+// there, and the next order is removed:
 //
 //	f₁ = (b²(f(a) − f₀)/a² − a²(f(b) − f₀)/b²)/(b² − a²)
 func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
@@ -193,9 +209,10 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	if err != nil {
 		return nil, fmt.Errorf("dmft: the order zero of the expansion: %w", err)
 	}
-	linear := p.Network.Activation.Linear()
+	linear := p.Network.every(kernels.Activation.Linear)
+	shallow := p.Network.Depth != InfiniteDepth && p.Network.matrices() == 0
 	a, b := 0.05, 0.1
-	if p.Network.Depth != 1 && !linear {
+	if !shallow && !linear {
 		a, b = 0.3, 0.6
 	}
 	s.Method = Full
@@ -220,7 +237,7 @@ func solveLeadingOrder(ctx context.Context, p *Problem, s Settings) (*Trajectory
 	}
 	d := b*b - a*a
 	wa, wb := b*b/(a*a)/d, -a*a/(b*b)/d
-	if p.Network.Depth == 1 {
+	if shallow {
 		wa, wb = -1/d, 1/d
 	}
 	g2 := p.Richness * p.Richness
@@ -287,8 +304,9 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 	return e.MemoryEstimate(p), nil
 }
 
-// Sites is how many sites Solve will use and in how many blocks, and what is to be said of them; none for the methods that sample nothing. Of infinite
-// depth they are those of the deepest network that is solved. Blocks of deep networks may still be grown when their ranks are known.
+// Sites is how many sites Solve will use and in how many blocks, and what is to be said of them; none for the methods
+// that sample nothing. Of infinite depth they are those of the deepest network that is solved. Blocks of deep networks
+// may still be grown when their ranks are known.
 func Sites(p *Problem, s Settings) (sites, blocks int, notes []string, err error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -366,7 +384,7 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		rank = min(dim, np+pt)
 	}
 	copies := 4 // of every independent site, by the signs of h and w
-	if p.Network.Activation.Odd() {
+	if p.Network.every(kernels.Activation.Odd) {
 		copies = 2
 	}
 	if s.Sampling == Plain {
@@ -379,8 +397,9 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 		blocks = max(s.Samples/max(blockSites, need), min(leastBlocks, s.Samples/2))
 	}
 	width := s.Samples / blocks
-	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.Depth > 1 && !p.Network.Activation.Linear() {
-		// Start from what the noise of all directions will probably need, with the directions of one matrix on the other side, which it is orthogonal to: in a residual network all layers share their sites.
+	if s.sites == 0 && s.Blocks == 0 && s.Sampling == Matched && p.Network.matrices() > 0 && !p.Network.every(kernels.Activation.Linear) {
+		// Start from what the noise of all directions will probably need, with the directions of one matrix on the
+		// other side, which it is orthogonal to: in a residual network all layers share their sites.
 		guess := int(guessRank(np, c, p.Training.Steps, mostSites))
 		if p.Network.Kind == ResNet {
 			guess *= p.Network.Depth
@@ -417,18 +436,23 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	case s.grown:
 		d.Notes = append(d.Notes, fmt.Sprintf("blocks were grown to %d sites, %d in all, to match the noise of every direction", width, width*blocks))
 	case width*blocks > s.Samples+s.Samples/10 && s.Blocks == 0:
-		d.Notes = append(d.Notes, fmt.Sprintf("%d blocks of %d sites, %d in all, to match the noise of every direction", blocks, width, width*blocks))
+		note := fmt.Sprintf("%d blocks of %d sites, %d in all, to match the noise of every direction", blocks, width, width*blocks)
+		if more := width * blocks / s.Samples; more >= 2 && p.Network.Depth > 1 {
+			note = fmt.Sprintf("%d samples become %d, and the run takes at least %d times as long: %s, of which the fields of %d points, their gradients of %d outputs and %d steps make many"+
+				"; fewer points or outputs, or plain sampling, need fewer", s.Samples, width*blocks, more, note, np, c, p.Training.Steps)
+		}
+		d.Notes = append(d.Notes, note)
 	}
 	if blocks == 1 {
 		d.Notes = append(d.Notes, "a single block of sites gives no error bar")
 	}
 	tol := s.Tolerance
 	if tol == 0 {
-		if tol = min(max(8/float64(s.Samples), 1e-6), 1e-2); p.Network.Activation.Linear() {
+		if tol = min(max(8/float64(s.Samples), 1e-6), 1e-2); p.Network.every(kernels.Activation.Linear) {
 			tol = 1e-20 // few directions, and nothing but rounding to lose
 		}
 	}
-	depth := p.Network.Depth
+	depth, deep := p.Network.Depth, p.Network.matrices() > 0
 	name := s.prefix
 	if s.Method == GradientIndependence {
 		name += string(s.Method) + "-"
@@ -442,18 +466,24 @@ func theoryEnsemble(p *Problem, s Settings) (Ensemble[float64], Diagnostics, err
 	}
 	e := Ensemble[float64]{
 		Name: fmt.Sprintf("%stheory-L%d-S%d-N%d", name, depth, width, blocks), Width: width, Replicas: blocks, Space: s.Space, MeanField: true, Conditioned: true, Run: s.Run,
-		TangentKernel: s.Method == GradientIndependence && depth > 1,
+		TangentKernel: s.Method == GradientIndependence && deep,
 		Init: func(block int) (arch.Init[float64], error) {
 			x := &conditioned{seed: s.Seed, block: block, sites: width, copies: copies, limit: limit, tol: tol, noResponse: s.Method == GradientIndependence}
-			x.strict = depth > 1 && limit < 0 && !s.last && s.Blocks == 0
-			return x, nil
+			x.strict = deep && limit < 0 && !s.last && s.Blocks == 0
+			if s.Matrix == nil {
+				return x, nil
+			}
+			return arch.WithMatrix(x, func(m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
+				return s.Matrix(block, m, w)
+			}), nil
 		},
 	}
 	return e, d, nil
 }
 
-// conditioned draws the sites of one block of the theory, and makes conditioned Gaussian matrices. There is one pool of forward and one of backward noise for
-// every kind of site: a layer's in an MLP, that of all layers in a residual network.
+// conditioned draws the sites of one block of the theory, and makes conditioned Gaussian matrices. There is one pool of
+// forward and one of backward noise for every kind of site: a layer's in an MLP, that of all layers in a residual
+// network.
 type conditioned struct {
 	seed                 uint64
 	block, sites, copies int

@@ -8,7 +8,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// TestSpectrumTimes: eigenvalues are there for every time that is named, all of them where that is little work, the ends where it is more, none where it is too much; none is NaN.
+// TestSpectrumTimes: eigenvalues are there for every time that is named, all of them where that is little work, the
+// ends where it is more, none where it is too much; none is NaN.
 func TestSpectrumTimes(t *testing.T) {
 	for _, c := range []struct {
 		times, rows int

@@ -8,9 +8,9 @@ import (
 
 // kernelPredictions computes the direction KΔ in which the NTK of a network moves its predictions, on all points.
 //
-// Without response functions the average ⟨wφ(h^L)⟩/γ₀ is not what the network predicts, not even in the lazy limit: the responses enter it at order
-// γ₀⁰. Following df/dt = KΔ instead, as published (arXiv 2205.09653, section 5), gives an approximation that is exact as γ₀ → 0. For discrete
-// steps f ← f + ηKΔ is right to order η.
+// Without response functions the average ⟨wφ(h^L)⟩/γ₀ is not what the network predicts, not even in the lazy limit: the
+// responses enter it at order γ₀⁰. Following df/dt = KΔ instead, as published (arXiv 2205.09653, section 5), gives an
+// approximation that is exact as γ₀ → 0. For discrete steps f ← f + ηKΔ is right to order η.
 type kernelPredictions[T la.Float] struct {
 	nw       *network[T]
 	kx       []float64 // All×Train Gram matrix, biases included

@@ -139,9 +139,10 @@ const (
 	NotFinite   StatusCode = "not finite"
 	Interrupted StatusCode = "interrupted"
 	MemoryLimit StatusCode = "memory limit"
+	Stopped     StatusCode = "stopped" // by the observer, see [Observer]; no error
 )
 
-// Status says how a run ended. Every Status but Finished is also returned as an error.
+// Status says how a run ended. Every Status but Finished and Stopped is also returned as an error.
 type Status struct {
 	Code     StatusCode `json:"code"`
 	Step     int        `json:"step"`               // last step with a usable result
@@ -152,9 +153,9 @@ type Status struct {
 // Early says whether the run stopped before its end.
 func (s Status) Early() bool { return s.Code != Finished && s.Code != "" }
 
-// Err is nil for a finished run.
+// Err is nil for a run that is finished or was stopped by its observer.
 func (s Status) Err() error {
-	if !s.Early() {
+	if !s.Early() || s.Code == Stopped {
 		return nil
 	}
 	return &StopError{s}
@@ -222,6 +223,9 @@ func (t *Trajectory) truncate(kept []int, step int) {
 		*a = b
 	}
 	t.NTKReplicas = Array{}
+	if n < len(kept) { // those of the last time are not there
+		t.Preactivations = Array{}
+	}
 	t.TwoTimeStep, t.TwoTimeTime = nil, nil
 	for _, a := range []*Array{&t.PhiTwoTime, &t.PhiTwoTimeStderr, &t.GTwoTime, &t.GTwoTimeStderr, &t.ResponseA, &t.ResponseAStderr, &t.ResponseB, &t.ResponseBStderr} {
 		*a = Array{}

@@ -11,8 +11,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// A history keeps the fields of a batch of replicas at some steps, to compare any two of them at the end. Column (j·P + μ)·C + c is the
-// j-th step kept, point μ and, for g, output c.
+// A history keeps the fields of a batch of replicas at some steps, to compare any two of them at the end. Column (j·P +
+// μ)·C + c is the j-th step kept, point μ and, for g, output c.
 type history struct {
 	Phi, G []la.Mat[float64] // layer: rows × columns
 	Known  [][][][2]int      // step kept, hidden matrix, replica: directions it had seen
@@ -90,7 +90,8 @@ func fieldsOf[T la.Float](nw *network[T]) *kernelFields {
 	return out
 }
 
-// twoTime returns Φ¹…Φ^L, G¹…G^L over pairs of columns of a history, and for the theory of deep networks A¹…A^{L−1}, B¹…B^{L−1} when every step was kept.
+// twoTime returns Φ¹…Φ^L, G¹…G^L over pairs of columns of a history, and for the theory of deep networks A¹…A^{L−1},
+// B¹…B^{L−1} when every step was kept.
 func (h *history) twoTime(nw int, r, c int, hidden [][]*gaussian.Matrix) []float64 {
 	l := len(h.Phi)
 	np, ng := h.Phi[0].Cols, h.G[0].Cols
@@ -130,9 +131,10 @@ func (h *history) twoTime(nw int, r, c int, hidden [][]*gaussian.Matrix) []float
 	return out
 }
 
-// response solves Σ_s R(s) A(t,s)ᵀ = a(t) for the smallest A: a holds the correlations of fields with the noise, one row a direction, r the
-// coordinates of the conjugate fields. reach says how many directions and how many steps a field at step t depends on. The basis was built so that
-// every direction in it has at least the tolerance in some field, which bounds R Rᵀ from below.
+// response solves Σ_s R(s) A(t,s)ᵀ = a(t) for the smallest A: a holds the correlations of fields with the noise, one
+// row a direction, r the coordinates of the conjugate fields. reach says how many directions and how many steps a field
+// at step t depends on. The basis was built so that every direction in it has at least the tolerance in some field,
+// which bounds R Rᵀ from below.
 func response(a, r la.Mat[float64], steps int, reach func(t int) (directions, times int)) []float64 {
 	rows, cols := a.Cols/steps, r.Cols/steps // of one step
 	out := make([]float64, a.Cols*r.Cols)

@@ -28,8 +28,8 @@ func linearOracle(p *dmft.Problem) exact.DeepLinear {
 	return d
 }
 
-// TestDeepLinearClosed: deep linear networks equal the closed kernel equations marched in time to 1e-8, f and every kernel, equal and two times,
-// MLP and residual, every optimiser, several outputs.
+// TestDeepLinearClosed: deep linear networks equal the closed kernel equations marched in time to 1e-8, f and every
+// kernel, equal and two times, MLP and residual, every optimiser, several outputs.
 func TestDeepLinearClosed(t *testing.T) {
 	for _, tc := range []struct {
 		kind    dmft.Kind
@@ -86,8 +86,9 @@ func TestDeepLinearClosed(t *testing.T) {
 	}
 }
 
-// TestResponses: the responses of deep linear networks from the coordinates, with few steps and points, where the fields at different times are
-// independent enough for every element to be resolved; responses of others are causal; two-time kernels are consistent and positive semi-definite.
+// TestResponses: the responses of deep linear networks from the coordinates, with few steps and points, where the
+// fields at different times are independent enough for every element to be resolved; responses of others are causal;
+// two-time kernels are consistent and positive semi-definite.
 func TestResponses(t *testing.T) {
 	data := dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1})}
 	p := deep(dmft.MLP, 3, "linear", 2, data, gd(0.15), 2)
@@ -130,7 +131,8 @@ func TestResponses(t *testing.T) {
 	if gia := solve(t, q, dmft.Settings{Samples: 4000, Seed: 1, Method: dmft.GradientIndependence, Run: run}); !gia.ResponseA.Empty() {
 		t.Error("gradient independence has responses")
 	}
-	// Two-time kernels: equal-time blocks are the equal-time kernels, the block matrix is positive semi-definite, finite networks have them too.
+	// Two-time kernels: equal-time blocks are the equal-time kernels, the block matrix is positive semi-definite,
+	// finite networks have them too.
 	run.Record.Kernels = math.MaxInt
 	for _, tr := range []*dmft.Trajectory{solve(t, q, dmft.Settings{Samples: 4000, Seed: 1, Run: run}), train(t, q, finite.Settings{Width: 64, Seeds: 3, Run: run})} {
 		for l := range 2 {

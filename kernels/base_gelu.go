@@ -19,7 +19,8 @@ var gelu = definition{
 	closed: yes,
 }
 
-// geluDual is the kernel of φ(h) = h·Φ(h). With N the normal density, D = (1 + a)(1 + b) − c² and J = E N(u)N(v) = 1/(2π√D), Stein's lemma gives
+// geluDual is the kernel of φ(h) = h·Φ(h). With N the normal density, D = (1 + a)(1 + b) − c² and J = E N(u)N(v) =
+// 1/(2π√D), Stein's lemma gives
 //
 //	E Φ(u)Φ(v)    = 1/4 + asin(c/√((1+a)(1+b)))/(2π) =: A
 //	E v N(u)Φ(v)  = J (b(1+a) − c²)/(1+a),   E u N(u)Φ(v) = J c/(1+a),   E uv N(u)N(v) = J c/D

@@ -64,7 +64,8 @@ func evalPolynomial[T float](phi, dphi, h []T, s shape) {
 	}
 }
 
-// polynomialAt returns Σ_k c_k x^k and its derivative; the last coefficient is not 0, so that infinities come out as they should.
+// polynomialAt returns Σ_k c_k x^k and its derivative; the last coefficient is not 0, so that infinities come out as
+// they should.
 func polynomialAt(x float64, c []float64) (v, d float64) {
 	n := len(c) - 1
 	if n < 1 {
@@ -81,8 +82,8 @@ func polynomialAt(x float64, c []float64) (v, d float64) {
 	return v*x + c[0], d
 }
 
-// moments holds a polynomial and its derivative as series in Hermite polynomials: E φφ = Σ_n x_n y_n cⁿ with the coefficients x for va and y for vb (Mehler's
-// formula), exactly.
+// moments holds a polynomial and its derivative as series in Hermite polynomials: E φφ = Σ_n x_n y_n cⁿ with the
+// coefficients x for va and y for vb (Mehler's formula), exactly.
 type moments struct{ phi, dphi []float64 }
 
 func polynomialMoments(c []float64, v float64) moments {

@@ -50,8 +50,8 @@ func TestRule(t *testing.T) {
 // quadratureCases are variances and correlations, as in TestDual, and with it wide ones.
 var quadratureCases = [][3]float64{{1, 1, 0.3}, {0.7, 2, -0.9}, {1e-4, 0.5, 0.6}, {7, 3, 0.99}, {1, 1, 1}, {2, 0.5, -1}, {0.3, 0.8, 0}, {0, 1, 0}, {1, 0, 0}, {0, 0, 0}, {1, 1, 0.99999}, {300, 40, 0.5}, {1e4, 1e4, 0.9}}
 
-// TestQuadrature compares expectations by quadrature with the closed forms of the named activations, to the errors that Custom states: the
-// smooth ones and those whose kinks are given, and those whose kinks are found.
+// TestQuadrature compares expectations by quadrature with the closed forms of the named activations, to the errors that
+// Custom states: the smooth ones and those whose kinks are given, and those whose kinks are found.
 func TestQuadrature(t *testing.T) {
 	worst := map[string]float64{}
 	for _, a := range activations()[:9] {
@@ -98,8 +98,9 @@ func TestQuadrature(t *testing.T) {
 	t.Log(worst)
 }
 
-// TestQuadratureElsewhere: kinks that are not at 0, jumps of φ itself, gains and scales, against closed forms: a hard threshold has
-// E φφ = P(u > 0, v > 0), and shifted relus add up to |h − 1| whose second moment at equal points is v + 1.
+// TestQuadratureElsewhere: kinks that are not at 0, jumps of φ itself, gains and scales, against closed forms: a hard
+// threshold has E φφ = P(u > 0, v > 0), and shifted relus add up to |h − 1| whose second moment at equal points is v +
+// 1.
 func TestQuadratureElsewhere(t *testing.T) {
 	step := Custom("step", pointwiseFunction{func(h float64) float64 {
 		if h > 0 {
@@ -136,7 +137,8 @@ func TestQuadratureElsewhere(t *testing.T) {
 	}
 }
 
-// TestCustom: a wrapped activation is the named one, to the bit where Eval makes its values and without a gain, and to rounding with one.
+// TestCustom: a wrapped activation is the named one, to the bit where Eval makes its values and without a gain, and to
+// rounding with one.
 func TestCustom(t *testing.T) {
 	for _, a := range activations() {
 		base := a
@@ -252,7 +254,8 @@ func TestCustomAllocation(t *testing.T) {
 	}
 }
 
-// TestCustomNTK: the kernels of a deep network with a wrapped tanh are those of the named one to the error of the quadrature.
+// TestCustomNTK: the kernels of a deep network with a wrapped tanh are those of the named one to the error of the
+// quadrature.
 func TestCustomNTK(t *testing.T) {
 	k := gaussianGram(6, 4, 1, false, 3)
 	net := Architecture{Depth: 3, Residual: true, Beta: 1, Exponent: 0.5, Activation: Activation{Name: "tanh"}}

@@ -6,16 +6,17 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// ClosedForm says whether the Gaussian expectations of the activation are known in closed form, some tens of nanoseconds for a pair. Those of
-// tanh and softplus are double sums of closed forms, about ten microseconds; those of a Function without Dual are quadratures, some milliseconds.
+// ClosedForm says whether the Gaussian expectations of the activation are known in closed form, some tens of
+// nanoseconds for a pair. Those of tanh and softplus are double sums of closed forms, about ten microseconds; those of
+// a Function without Dual are quadratures, some milliseconds.
 func (a Activation) ClosedForm() bool {
 	d, s := a.definition()
 	return d != nil && d.closed != nil && d.closed(s)
 }
 
-// Dual returns E φ(u)φ(v) and E φ′(u)φ′(v) for Gaussian (u, v) of mean zero, variances va and vb and covariance c, to a relative error
-// near rounding, at any variance. A variance below zero is taken as zero, and |c| above √(va vb) as √(va vb): rounding
-// must not leave the domain.
+// Dual returns E φ(u)φ(v) and E φ′(u)φ′(v) for Gaussian (u, v) of mean zero, variances va and vb and covariance c, to a
+// relative error near rounding, at any variance. A variance below zero is taken as zero, and |c| above √(va vb) as √(va
+// vb): rounding must not leave the domain.
 //
 //	relu, leaky-relu           arc-cosine kernels (Cho & Saul 2009)
 //	erf                        arcsine kernel (Williams 1997)
@@ -33,8 +34,9 @@ func (a Activation) Dual(va, vb, c float64) (phi, dphi float64) {
 	return s.gain * s.gain * phi, s.gain * s.gain * s.scale * s.scale * dphi
 }
 
-// DualMatrix fills phi and dphi with the expectations for fields of covariance k; either may be nil, and phi or dphi may be k. It panics
-// when the sizes differ. For tanh and softplus of moderate variances it is much faster than Dual of every pair.
+// DualMatrix fills phi and dphi with the expectations for fields of covariance k; either may be nil, and phi or dphi
+// may be k. It panics when the sizes differ. For tanh and softplus of moderate variances it is much faster than Dual of
+// every pair.
 func (a Activation) DualMatrix(phi, dphi *mat.SymDense, k mat.Symmetric) {
 	n := k.SymmetricDim()
 	g, s := a.gain(), a.scale()
@@ -56,7 +58,8 @@ func (a Activation) DualMatrix(phi, dphi *mat.SymDense, k mat.Symmetric) {
 	}
 }
 
-// pairs returns the expectations of the base function for fields i and j of covariance c, having done once what depends on one variance alone.
+// pairs returns the expectations of the base function for fields i and j of covariance c, having done once what depends
+// on one variance alone.
 func (a Activation) pairs(variance []float64) func(i, j int, c float64) (phi, dphi float64) {
 	d, s := a.definition()
 	switch {

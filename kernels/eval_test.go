@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestEvalPlace: an element does not depend on its place or on the length of the slice, so that sites can be batched in any way.
+// TestEvalPlace: an element does not depend on its place or on the length of the slice, so that sites can be batched in
+// any way.
 func TestEvalPlace(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 6))
 	h := make([]float64, 100)

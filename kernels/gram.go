@@ -7,8 +7,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// Gram returns the P×P matrix Kx = X Xᵀ/D of the rows of the P×D matrix x. For a sparse x (of github.com/james-bowman/sparse) it costs P products with
-// the non-zeros only. It panics when x is empty.
+// Gram returns the P×P matrix Kx = X Xᵀ/D of the rows of the P×D matrix x. For a sparse x (of
+// github.com/james-bowman/sparse) it costs P products with the non-zeros only. It panics when x is empty.
 func Gram(x mat.Matrix) *mat.SymDense {
 	p, d := x.Dims()
 	k := mat.NewSymDense(p, nil)
@@ -49,8 +49,9 @@ func Gram(x mat.Matrix) *mat.SymDense {
 	return k
 }
 
-// Alignment is Tr(YᵀKY)/(‖K‖·‖YYᵀ‖), in Frobenius norms, of an n×n kernel with n×c targets: 1 when K ∝ YYᵀ; 0 when either vanishes (Cortes, Mohri
-// & Rostamizadeh 2012, arXiv 1203.0550, without the centring). It panics when the shapes do not fit.
+// Alignment is Tr(YᵀKY)/(‖K‖·‖YYᵀ‖), in Frobenius norms, of an n×n kernel with n×c targets: 1 when K ∝ YYᵀ; 0 when
+// either vanishes (Cortes, Mohri & Rostamizadeh 2012, arXiv 1203.0550, without the centring). It panics when the shapes
+// do not fit.
 func Alignment(k, y mat.Matrix) float64 {
 	var ky, yky, yy mat.Dense
 	ky.Mul(k, y)

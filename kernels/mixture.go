@@ -5,17 +5,19 @@ import (
 	"slices"
 )
 
-// tanh and softplus are smooth because they average a kinked function over a logistic variable Λ, and Λ is a Gaussian of random width:
-// Λ = 2κξ with ξ ~ N(0,1) and κ distributed like Kolmogorov's statistic (Andrews & Mallows 1974; Stefanski 1991). Hence
+// tanh and softplus are smooth because they average a kinked function over a logistic variable Λ, and Λ is a Gaussian
+// of random width: Λ = 2κξ with ξ ~ N(0,1) and κ distributed like Kolmogorov's statistic (Andrews & Mallows 1974;
+// Stefanski 1991). Hence
 //
 //	tanh x     = ∫ p(κ) erf(x/(κ√2)) dκ
 //	softplus x = ∫ p(κ) E_ξ max(x + 2κξ, 0) dκ
 //
-// and their Gaussian expectations are sums of arcsine and arc-cosine kernels with κ² added to the variances: at every variance and
-// correlation, with a relative error of rounding.
+// and their Gaussian expectations are sums of arcsine and arc-cosine kernels with κ² added to the variances: at every
+// variance and correlation, with a relative error of rounding.
 
-// widths are the nodes κ and the weights of ∫ p(κ) … dκ by the trapezoidal rule in log κ. p falls like exp(−π²/(8κ²)) on the left and exp(−2κ²) on the
-// right, and the integrands are analytic for |Im log κ| < π/4, so that the error falls like exp(−π²/(2h)) in the step h: rounding at h = 1/10, with a margin for the growth near the edge of the strip.
+// widths are the nodes κ and the weights of ∫ p(κ) … dκ by the trapezoidal rule in log κ. p falls like exp(−π²/(8κ²))
+// on the left and exp(−2κ²) on the right, and the integrands are analytic for |Im log κ| < π/4, so that the error falls
+// like exp(−π²/(2h)) in the step h: rounding at h = 1/10, with a margin for the growth near the edge of the strip.
 type node struct{ kappa, weight float64 }
 
 var widths = func() []node {
@@ -84,20 +86,21 @@ func softplusDual(va, vb, c float64) (phi, dphi float64) {
 	return phi, dphi
 }
 
-// For many pairs, expand the same mixtures in powers of the squared correlation q = c²/(va vb). With A = κ² + v (for softplus (2κ)² + v), ⟨…⟩ the average over κ
-// and β_m = (2m choose m)/4^m, the series of the arcsine give
+// For many pairs, expand the same mixtures in powers of the squared correlation q = c²/(va vb). With A = κ² + v (for
+// softplus (2κ)² + v), ⟨…⟩ the average over κ and β_m = (2m choose m)/4^m, the series of the arcsine give
 //
 //	tanh:      e_m(v) = √(2β_m/π) ⟨A^{−1/2} (v/A)^m⟩,             Φ = c Σ_m E_m q^m/(2m + 1),                Φ̇ = Σ_m E_m q^m
 //	softplus:  e_m(v) = √(β_m/(2π(2m + 1))) ⟨A^{−1/2} (v/A)^m⟩,   Φ = mean·mean + c/4 + c² Σ_m E_m q^m/(2m + 2),   Φ̇ = 1/4 + c Σ_m E_m q^m
 //
-// with E_m = e_m(va) e_m(vb) and mean = ⟨√(A/2π)⟩ = E softplus. Every term is positive, so nothing cancels but through the signs of c.
+// with E_m = e_m(va) e_m(vb) and mean = ⟨√(A/2π)⟩ = E softplus. Every term is positive, so nothing cancels but through
+// the signs of c.
 type series struct {
 	mean  float64
 	terms []float64 // e_m
 }
 
-// Terms needed at correlation 1 grow like 35v for tanh (poles at ±iπ/2) and a quarter of that for softplus; at this variance their sum costs as much as
-// the mixture.
+// Terms needed at correlation 1 grow like 35v for tanh (poles at ±iπ/2) and a quarter of that for softplus; at this
+// variance their sum costs as much as the mixture.
 const seriesVariance = 50
 
 // moderate says whether series are the cheaper way; they are not for NaN.
@@ -128,10 +131,12 @@ func softplusSeries(v float64, largest []float64) series {
 	return x
 }
 
-// negligible bounds the last term of a sum, times the number of terms, by the sum: the terms fall faster than any power, so the rest is of that order.
+// negligible bounds the last term of a sum, times the number of terms, by the sum: the terms fall faster than any
+// power, so the rest is of that order.
 const negligible = 1e-17
 
-// powers returns √(f(m)β_m) ⟨A^{−1/2} (v/A)^m⟩ with A = unit·κ² + v for m = 0, 1, … until the rest of Σ_m e_m·(largest or e)_m is negligible.
+// powers returns √(f(m)β_m) ⟨A^{−1/2} (v/A)^m⟩ with A = unit·κ² + v for m = 0, 1, … until the rest of Σ_m e_m·(largest
+// or e)_m is negligible.
 func powers(v, unit float64, largest []float64, f func(m float64) float64) []float64 {
 	power, ratio := make([]float64, len(widths)), make([]float64, len(widths))
 	for i, x := range widths {

@@ -8,8 +8,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Architecture is a network in the parametrisation h¹ = W⁰x/√D + σ_b b⁰, h^{ℓ+1} = s h^ℓ + b(W^ℓφ(h^ℓ)/√N + σ_b b^ℓ), f = w·φ(h^L)/(γ₀N), all weights
-// and biases N(0,1): s = 0, b = 1 for an MLP, s = 1, b = Beta·Depth^{−Exponent} for a residual network.
+// Architecture is a network in the parametrisation h¹ = W⁰x/√D + σ_b b⁰, h^{ℓ+1} = s h^ℓ + b(W^ℓφ(h^ℓ)/√N + σ_b b^ℓ), f
+// = w·φ(h^L)/(γ₀N), all weights and biases N(0,1): s = 0, b = 1 for an MLP, s = 1, b = Beta·Depth^{−Exponent} for a
+// residual network.
 type Architecture struct {
 	Depth      int // hidden layers L ≥ 1
 	Residual   bool
@@ -50,7 +51,8 @@ type Kernels struct {
 }
 
 // NTK computes the kernels of points with Gram matrix kx (Jacot, Gabriel & Hongler 2018, arXiv 1806.07572; in this
-// parametrisation Bordelon & Pehlevan 2022, arXiv 2205.09653, eq. 6). Forward and backward weights are independent in this limit:
+// parametrisation Bordelon & Pehlevan 2022, arXiv 2205.09653, eq. 6). Forward and backward weights are independent in
+// this limit:
 //
 //	H¹ = Kx + σ_b²,   H^{ℓ+1} = s²H^ℓ + b²(Φ^ℓ + σ_b²),   G^ℓ = s²G^{ℓ+1} + b² E[φ′φ′]^ℓ∘G^{ℓ+1},   G^L = E[φ′φ′]^L
 //

@@ -10,8 +10,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// TestNTKValues: printed values of note sections: √2-ReLU on the sphere has Φ = G = 1 and NTK = L + 1; linear networks NTK = L + 1; residual networks
-// with b² = 1/L' over L' branches climb to (2 + β²)e^{β²}.
+// TestNTKValues: printed values of note sections: √2-ReLU on the sphere has Φ = G = 1 and NTK = L + 1; linear networks
+// NTK = L + 1; residual networks with b² = 1/L' over L' branches climb to (2 + β²)e^{β²}.
 func TestNTKValues(t *testing.T) {
 	one := mat.NewSymDense(1, []float64{1})
 	for l := 1; l <= 6; l++ {
@@ -38,8 +38,8 @@ func TestNTKValues(t *testing.T) {
 	}
 }
 
-// TestNTKResidualReLU: at one point with Kx = 1 the recursions are geometric: r = 1 + b²/2, H^ℓ = r^{ℓ−1}, Φ^ℓ = H^ℓ/2, G^ℓ = r^{L−ℓ}/2, and
-// NTK = r^{L−1} + b²(L−1)r^{L−2}/4.
+// TestNTKResidualReLU: at one point with Kx = 1 the recursions are geometric: r = 1 + b²/2, H^ℓ = r^{ℓ−1}, Φ^ℓ = H^ℓ/2,
+// G^ℓ = r^{L−ℓ}/2, and NTK = r^{L−1} + b²(L−1)r^{L−2}/4.
 func TestNTKResidualReLU(t *testing.T) {
 	one := mat.NewSymDense(1, []float64{1})
 	for _, depth := range []int{1, 2, 5, 40} {
@@ -67,8 +67,8 @@ func TestNTKResidualReLU(t *testing.T) {
 	}
 }
 
-// TestNTKInfiniteDepth: the linear residual network with β = 1 tends to (2 + β²)e^{β²} with a correction of order 1/L: extrapolated from
-// depths 500 and 1000 it is there to order 1/L².
+// TestNTKInfiniteDepth: the linear residual network with β = 1 tends to (2 + β²)e^{β²} with a correction of order 1/L:
+// extrapolated from depths 500 and 1000 it is there to order 1/L².
 func TestNTKInfiniteDepth(t *testing.T) {
 	one := mat.NewSymDense(1, []float64{1})
 	at := func(depth int) float64 {
@@ -118,7 +118,8 @@ func TestNTKTanh(t *testing.T) {
 	}
 }
 
-// TestNTKJoint: kernels of a subset of points are the block of the joint kernels, so train × test blocks come from the joint Gram matrix.
+// TestNTKJoint: kernels of a subset of points are the block of the joint kernels, so train × test blocks come from the
+// joint Gram matrix.
 func TestNTKJoint(t *testing.T) {
 	joint := gaussianGram(6, 5, 1, true, 3)
 	sub := mat.NewSymDense(4, nil)

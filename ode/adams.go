@@ -41,8 +41,8 @@ func (w adams) stepper(m Method, _ int) Stepper {
 	return a
 }
 
-// adamsBashforth starts with Runge–Kutta steps, so its order holds from the first output. The last fields are a ring of registers
-// behind those of the starter: the field of output n is in register base + n mod order.
+// adamsBashforth starts with Runge–Kutta steps, so its order holds from the first output. The last fields are a ring of
+// registers behind those of the starter: the field of output n is in register base + n mod order.
 type adamsBashforth struct {
 	Method
 	weights adams

@@ -2,12 +2,13 @@ package ode
 
 import "fmt"
 
-// Memory is a method with fixed steps as a memory kernel. Its times are the evaluations of the gradient, in order: rows 0 … E−1 are the
-// states at which ∇(0) … ∇(E−1) are evaluated, row E is the final state, and
+// Memory is a method with fixed steps as a memory kernel. Its times are the evaluations of the gradient, in order: rows
+// 0 … E−1 are the states at which ∇(0) … ∇(E−1) are evaluated, row E is the final state, and
 //
 //	θ(t) = D[t] θ(0) + Σ_{s<t} C[t][s] ∇(s)
 //
-// For the optimisers these are the steps themselves, E is their number and Output[n] = n. For Runge–Kutta each stage is a time.
+// For the optimisers these are the steps themselves, E is their number and Output[n] = n. For Runge–Kutta each stage is
+// a time.
 type Memory struct {
 	Time   []float64   // E+1; step number of an optimiser, t of a flow
 	D      []float64   // E+1
@@ -15,9 +16,10 @@ type Memory struct {
 	Output []int       // steps+1; the row of each output
 }
 
-// MemoryKernel runs a method on formal coefficients instead of numbers and so returns the kernel of what it does in the given number of
-// steps, with every learning rate, weight decay and momentum in it (Bordelon & Pehlevan, arXiv 2205.09653, appendices J and K). It takes of
-// the order of E² memory. An adaptive method chooses its steps by the gradients and has no such kernel: that is an error.
+// MemoryKernel runs a method on formal coefficients instead of numbers and so returns the kernel of what it does in the
+// given number of steps, with every learning rate, weight decay and momentum in it (Bordelon & Pehlevan, arXiv
+// 2205.09653, appendices J and K). It takes of the order of E² memory. An adaptive method chooses its steps by the
+// gradients and has no such kernel: that is an error.
 //
 //	gd                  d = Π_n ρ_n,  c(t,s) = η_s Π_{s<n<t} ρ_n      ρ_n = 1 − η_n λ
 //	momentum, λ = 0     d = 1,        c(t,s) = η (1 − μ^{t−s})/(1 − μ)

@@ -17,8 +17,8 @@ func kernel(t *testing.T, m Method, steps int) *Memory {
 	return mem
 }
 
-// TestMemoryClosedForms compares with the sums worked out by hand: gradient descent, heavy ball with its geometric series, decoupled decay, and
-// all of them at once with a schedule.
+// TestMemoryClosedForms compares with the sums worked out by hand: gradient descent, heavy ball with its geometric
+// series, decoupled decay, and all of them at once with a schedule.
 func TestMemoryClosedForms(t *testing.T) {
 	const steps, eta, mu, lambda = 12, 0.1, 0.8, 0.5
 	rho := 1 - eta*lambda
@@ -99,7 +99,8 @@ func (r *recorder) Eval(reg int, t float64) {
 	r.grads, r.states, r.times = append(r.grads, r.grad[0]), append(r.states, r.Register(reg)[0]), append(r.times, t)
 }
 
-// TestMemoryReproducesRun: on a nonlinear field the kernel with the gradients of a run gives every state of the run, stages included.
+// TestMemoryReproducesRun: on a nonlinear field the kernel with the gradients of a run gives every state of the run,
+// stages included.
 func TestMemoryReproducesRun(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := sample(rapid.Float64Range(0.01, 0.3).Draw(t, "eta"))

@@ -17,7 +17,8 @@ type scheme interface {
 	momentum() bool // depends on μ
 	accuracy() int  // the order of, in the step
 	evals() int     // evaluations of the gradient per output; at least as many when adaptive
-	// limit is the largest ηx at which θ stays bounded when ∇ = −xθ without weight decay, and when ∇ = 0 with weight decay x.
+	// limit is the largest ηx at which θ stays bounded when ∇ = −xθ without weight decay, and when ∇ = 0 with weight
+	// decay x.
 	limit(mu float64) (gradient, decay float64)
 	stepper(m Method, steps int) Stepper // of a valid method
 }
@@ -67,8 +68,8 @@ func (k Kind) Formula() string {
 }
 
 // A Method is one optimiser or integrator with its parameters, all in the equations of the package comment. The zero
-// value is gradient descent, of which only the LearningRate must still be given. What a caller needs to know of a method
-// it asks for; a Kind that does not exist answers like gradient descent until Validate refuses it.
+// value is gradient descent, of which only the LearningRate must still be given. What a caller needs to know of a
+// method it asks for; a Kind that does not exist answers like gradient descent until Validate refuses it.
 type Method struct {
 	Kind         Kind     // empty means gd
 	LearningRate float64  // η; for a flow the interval of time between outputs
@@ -83,8 +84,8 @@ const DefaultTolerance = 1e-6
 
 func (m Method) scheme() scheme { return methods[max(m.Kind.number(), 0)].scheme }
 
-// IsFlow says whether the method integrates the gradient flow rather than making discrete steps. Only discrete steps have
-// mini-batches, fresh points and schedules.
+// IsFlow says whether the method integrates the gradient flow rather than making discrete steps. Only discrete steps
+// have mini-batches, fresh points and schedules.
 func (m Method) IsFlow() bool { return m.scheme().flow() }
 
 // IsPlain says whether every step is θ ← (1 − η_nλ)θ + η_n∇, with nothing remembered.
@@ -99,7 +100,8 @@ func (m Method) IsAdaptive() bool { return m.scheme().adaptive() }
 // TakesMomentum says whether the method has a Momentum.
 func (m Method) TakesMomentum() bool { return m.scheme().momentum() }
 
-// Order is the declared order of accuracy in the step for the gradient flow; the optimisers are Euler steps, of order 1.
+// Order is the declared order of accuracy in the step for the gradient flow; the optimisers are Euler steps, of order
+// 1.
 func (m Method) Order() int { return m.scheme().accuracy() }
 
 // Time is the time of output n, which [System] is told: n steps of an optimiser, nη of a flow.

@@ -49,8 +49,9 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestStability: on the scalar problem ∇ = −λθ with weight decay, every method with fixed steps stays bounded at all learning
-// rates below its limit and grows without bound just above, whatever its momentum; adaptive methods decay at all of them.
+// TestStability: on the scalar problem ∇ = −λθ with weight decay, every method with fixed steps stays bounded at all
+// learning rates below its limit and grows without bound just above, whatever its momentum; adaptive methods decay at
+// all of them.
 func TestStability(t *testing.T) {
 	const lambda, margin = 1.7, 4e-3
 	for _, k := range Kinds(nil) {

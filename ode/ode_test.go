@@ -102,9 +102,10 @@ func fixed(t *testing.T, tab tableau, f Field, y0, decay, h float64, steps int) 
 	return out
 }
 
-// TestOrders fits the order of every integrator over four steps, by the largest error on the way: a poor start of Adams–Bashforth would show in it, and
-// it does not pass through zero as the error at one time can (that of AB4 on Bernoulli nearly does at t = 2, so that it has an order of
-// 3.3 there for steps from 1/80 to 1/640, in forty digits as well).
+// TestOrders fits the order of every integrator over four steps, by the largest error on the way: a poor start of
+// Adams–Bashforth would show in it, and it does not pass through zero as the error at one time can (that of AB4 on
+// Bernoulli nearly does at t = 2, so that it has an order of 3.3 there for steps from 1/80 to 1/640, in forty digits as
+// well).
 func TestOrders(t *testing.T) {
 	const (
 		end  = 2.
@@ -182,7 +183,8 @@ type tree []tree
 // trees lists the rooted trees of n nodes.
 func trees(n int) []tree {
 	all := map[int][]tree{}
-	// forests lists the multisets of trees of n nodes in all, none before number index of that size in the order of generation.
+	// forests lists the multisets of trees of n nodes in all, none before number index of that size in the order of
+	// generation.
 	var forests func(n, size, index int) []tree
 	forests = func(n, size, index int) []tree {
 		if n == 0 {
@@ -237,8 +239,8 @@ func (t tree) weight(a [][]float64, i int) float64 {
 	return w
 }
 
-// TestTableaux checks the order conditions Σ_i b_i Φ_i(t) = 1/γ(t) of every rooted tree t up to the order (Hairer, Nørsett & Wanner I, theorem
-// II.2.13), that the next order fails, and that rows sum to c.
+// TestTableaux checks the order conditions Σ_i b_i Φ_i(t) = 1/γ(t) of every rooted tree t up to the order (Hairer,
+// Nørsett & Wanner I, theorem II.2.13), that the next order fails, and that rows sum to c.
 func TestTableaux(t *testing.T) {
 	const tol = 1e-13 // products of five entries up to 11.6, each rounded
 	// largest violation at order k.
@@ -307,13 +309,15 @@ func TestTableaux(t *testing.T) {
 	}
 }
 
-// TestAdaptiveError: with the error per step at the tolerance the error at the end is proportional to it, and never far above.
+// TestAdaptiveError: with the error per step at the tolerance the error at the end is proportional to it, and never far
+// above.
 func TestAdaptiveError(t *testing.T) {
 	ref := solve(t, logistic, []float64{0.2}, 0, Method{Kind: RK4, LearningRate: 10. / 20000}, 20000)[20000][0]
 	var tols, errs []float64
 	for tol := 1e-4; tol > 1e-12; tol /= 10 {
 		e := math.Abs(solve(t, logistic, []float64{0.2}, 0, Method{Kind: RK45, LearningRate: 10, Tolerance: tol}, 1)[1][0] - ref)
-		// y is of order one and the flow contracts, so the errors of at most tol(1 + |y|) per step that survive are few.
+		// y is of order one and the flow contracts, so the errors of at most tol(1 + |y|) per step that survive are
+		// few.
 		if e > 10*tol {
 			t.Errorf("tolerance %g: error %g", tol, e)
 		}
@@ -332,7 +336,8 @@ func TestAdaptiveError(t *testing.T) {
 	}
 }
 
-// TestKick: a short strong kick is integrated, by rejecting steps; evaluations are counted; the last one before each output is at its time exactly.
+// TestKick: a short strong kick is integrated, by rejecting steps; evaluations are counted; the last one before each
+// output is at its time exactly.
 func TestKick(t *testing.T) {
 	const width, at = 0.05, 2.4
 	kick := func(t float64, dst, y []float64) { x := (t - at) / width; dst[0] = -y[0] + 100*math.Exp(-x*x) }
@@ -381,7 +386,8 @@ func TestRememberedStep(t *testing.T) {
 	}
 }
 
-// scripted is a System whose error norms are given in advance; its state is the time integrated, so that a step of h adds h.
+// scripted is a System whose error norms are given in advance; its state is the time integrated, so that a step of h
+// adds h.
 type scripted struct {
 	*Vector
 	norms []float64
@@ -412,7 +418,8 @@ func TestStepControl(t *testing.T) {
 		{"unless it asks for less", 0.6, []float64{half, 0.99}, 0.4 * 0.9 * math.Pow(0.99, -0.2), 0},
 		{"or shows that more is possible", 0.6, []float64{half, 1e-9}, 0.4 * 5, 0},
 		{"a much longer step is clipped and kept", 3, []float64{0.3}, 3, 0},
-		// 1 is rejected for 0.9·2^{−1/5}; that one passes with ease but must not grow at once, the clipped one after it says little.
+		// 1 is rejected for 0.9·2^{−1/5}; that one passes with ease but must not grow at once, the clipped one after it
+		// says little.
 		{"no growth after a rejection", 0, []float64{2, 1e-9, half}, 0.9 * math.Pow(2, -0.2), 1},
 		{"growth again after an accepted step", 0, []float64{2, half, 1e-9}, 5 * (1 - 0.9*math.Pow(2, -0.2)), 1},
 		{"shrinks fivefold at most", 0, []float64{1e9, half, half, half, half, half}, 0.2, 1},
@@ -436,7 +443,8 @@ func TestStepControl(t *testing.T) {
 	}
 }
 
-// TestAdaptiveFailure: what cannot be integrated ends in an error that says where and what to try, with the part before it.
+// TestAdaptiveFailure: what cannot be integrated ends in an error that says where and what to try, with the part before
+// it.
 func TestAdaptiveFailure(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -564,8 +572,8 @@ func TestScheduleRange(t *testing.T) {
 	})
 }
 
-// TestState: for every method, stopping after any output and going on from the saved state and registers in new objects gives the same bits, work
-// counts included.
+// TestState: for every method, stopping after any output and going on from the saved state and registers in new objects
+// gives the same bits, work counts included.
 func TestState(t *testing.T) {
 	const steps = 10
 	y0 := []float64{1, 2}
@@ -657,7 +665,8 @@ func FuzzSetState(f *testing.F) {
 	})
 }
 
-// TestWeightDecay: without gradients the optimisers multiply by Π(1 − η_n λ), the fixed-step integrators by what they make of e^{−λη}.
+// TestWeightDecay: without gradients the optimisers multiply by Π(1 − η_n λ), the fixed-step integrators by what they
+// make of e^{−λη}.
 func TestWeightDecay(t *testing.T) {
 	const steps, eta, lambda = 9, 0.3, 0.8
 	zero := func(_ float64, dst, y []float64) { clear(dst) }
@@ -696,8 +705,8 @@ func TestWeightDecay(t *testing.T) {
 	}
 }
 
-// TestLinearity: every method with fixed steps is linear, y(a u + b v) = a y(u) + b y(v), when the field is; and the kind with step control is up to
-// its tolerance.
+// TestLinearity: every method with fixed steps is linear, y(a u + b v) = a y(u) + b y(v), when the field is; and the
+// kind with step control is up to its tolerance.
 func TestLinearity(t *testing.T) {
 	field := func(t float64, dst, y []float64) {
 		dst[0] = -0.5*y[0] + math.Sin(t)*y[1]
@@ -766,7 +775,8 @@ func TestSolveErrors(t *testing.T) {
 	}
 }
 
-// TestVector checks the System contract on registers: no old content through a zero coefficient, the destination among the sources.
+// TestVector checks the System contract on registers: no old content through a zero coefficient, the destination among
+// the sources.
 func TestVector(t *testing.T) {
 	v := NewVector(func(t float64, dst, y []float64) { dst[0] = t * y[0] }, []float64{3})
 	v.Reserve(3)

@@ -19,8 +19,8 @@ func (p *pausing) Eval(r int, t float64) {
 	p.Vector.Eval(r, t)
 }
 
-// TestPause: a method that is paused as often as it can be, and goes on each time in new objects from the saved state and registers, gives the same bits and counts. One
-// whose state is lost returns at once.
+// TestPause: a method that is paused as often as it can be, and goes on each time in new objects from the saved state
+// and registers, gives the same bits and counts. One whose state is lost returns at once.
 func TestPause(t *testing.T) {
 	const steps = 3
 	y0 := []float64{1, 2}

@@ -1,7 +1,7 @@
 package ode
 
-// RK45 is the 5(4) pair of Dormand & Prince (J. Comp. Appl. Math. 6, 1980, 19; Hairer, Nørsett & Wanner I, table II.5.2),
-// with step rejection.
+// RK45 is the 5(4) pair of Dormand & Prince (J. Comp. Appl. Math. 6, 1980, 19; Hairer, Nørsett & Wanner I, table
+// II.5.2), with step rejection.
 const RK45 Kind = "rk45"
 
 var dormandPrince = tableau{

@@ -11,8 +11,8 @@ import (
 //
 //	k_i = F(t + c_i h, θ + h Σ_{j<i} a_ij k_j),   θ(t + h) = θ + h Σ_i b_i k_i,   error = h Σ_i e_i k_i
 //
-// with e the difference of the result and an embedded one of lower order, nil without step control. With fsal the last stage is the
-// first one of the next step: the last row of a is b.
+// with e the difference of the result and an embedded one of lower order, nil without step control. With fsal the last
+// stage is the first one of the next step: the last row of a is b.
 type tableau struct {
 	order int
 	a     [][]float64
@@ -67,7 +67,8 @@ const (
 	minStep   = 1e-12 // of the interval between outputs
 )
 
-// rungeKutta runs a tableau, adaptively when it has an embedded error. Registers: 0 the state, 1 the trial state, 2… the stages, then the error.
+// rungeKutta runs a tableau, adaptively when it has an embedded error. Registers: 0 the state, 1 the trial state, 2…
+// the stages, then the error.
 type rungeKutta struct {
 	Method
 	tab   tableau
@@ -91,7 +92,8 @@ func (r *rungeKutta) Registers() int {
 	return n
 }
 
-// vectorField sets register dst ← ∇ − λ·(register at), with ∇ of the last Eval, which was made there. coef is work space.
+// vectorField sets register dst ← ∇ − λ·(register at), with ∇ of the last Eval, which was made there. coef is work
+// space.
 func vectorField(sys System, dst, at int, decay float64, coef []float64) {
 	sys.Accumulate(dst, 0, 1)
 	if decay != 0 {
@@ -198,7 +200,8 @@ func (r *rungeKutta) adapt(sys System, t, end float64) error {
 		}
 		r.accept(sys, h)
 		grow = maxGrow
-		// A step cut short to land on an output says little about longer ones: it must not shrink the remembered step unless its own error asks for it.
+		// A step cut short to land on an output says little about longer ones: it must not shrink the remembered step
+		// unless its own error asks for it.
 		if !last || factor < 1 || h*factor > r.h {
 			r.h = h * factor
 		}

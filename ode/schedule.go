@@ -58,8 +58,8 @@ func (k ScheduleKind) Takes() (every, factor, final bool) {
 	return e.every, e.factor, e.final
 }
 
-// Schedule of a learning rate. During the first Warmup steps the rate is also multiplied by (n + 1)/(Warmup + 1), and n and T
-// of the other formulas count from the end of the warm-up. The zero value is constant.
+// Schedule of a learning rate. During the first Warmup steps the rate is also multiplied by (n + 1)/(Warmup + 1), and n
+// and T of the other formulas count from the end of the warm-up. The zero value is constant.
 type Schedule struct {
 	Kind   ScheduleKind
 	Warmup int
@@ -92,7 +92,8 @@ func (s Schedule) validate() error {
 	return nil
 }
 
-// Rate is the multiplier of the learning rate at step n = 0 … steps−1. Beyond the last step it stays at its last value, for Cosine and Linear.
+// Rate is the multiplier of the learning rate at step n = 0 … steps−1. Beyond the last step it stays at its last value,
+// for Cosine and Linear.
 func (s Schedule) Rate(n, steps int) float64 {
 	if n < s.Warmup {
 		return float64(n+1) / float64(s.Warmup+1)

@@ -7,14 +7,15 @@ import (
 
 // A Stepper moves a System by one Method. It belongs to one run: it keeps history and must not be shared.
 type Stepper interface {
-	// Registers is how many registers the method uses, register 0 included; the caller reserves them before the first Step.
+	// Registers is how many registers the method uses, register 0 included; the caller reserves them before the first
+	// Step.
 	Registers() int
-	// Step advances register 0 from output n to output n+1, for n = 0, 1, … in turn. The caller has just called Eval(0, t) there, with
-	// t = [Method.Time](n). After an error register 0 holds the last state that was accepted.
-	// A System that is a [Pauser] may make it return ErrPaused.
+	// Step advances register 0 from output n to output n+1, for n = 0, 1, … in turn. The caller has just called Eval(0,
+	// t) there, with t = [Method.Time](n). After an error register 0 holds the last state that was accepted. A System
+	// that is a [Pauser] may make it return ErrPaused.
 	Step(sys System, n int) error
-	// State is everything outside the registers that a resumed run needs to go on bit for bit; SetState restores it, and refuses the
-	// state of another method.
+	// State is everything outside the registers that a resumed run needs to go on bit for bit; SetState restores it,
+	// and refuses the state of another method.
 	State() []float64
 	SetState([]float64) error
 	// Stats counts the work done so far.

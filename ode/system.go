@@ -33,8 +33,8 @@ type Pauser interface {
 	Lost() bool
 }
 
-// ErrPaused is what a Step returns that a [Pauser] has asked to stop. Between this and the next call of Step for the same output, with no Eval before it, state
-// and registers may be saved and restored.
+// ErrPaused is what a Step returns that a [Pauser] has asked to stop. Between this and the next call of Step for the
+// same output, with no Eval before it, state and registers may be saved and restored.
 var ErrPaused = errors.New("ode: paused between two outputs")
 
 func lost(sys System) bool {

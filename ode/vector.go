@@ -78,9 +78,10 @@ func (v *Vector) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 	return math.Sqrt(s / float64(max(len(v.grad), 1)))
 }
 
-// Solve moves y0 from time t0 by the given number of outputs and returns all of them, the start included: row n is y at t0 + nη for a flow,
-// dy/dt = f(t, y) − λy, and y after n steps for an optimiser, whose field f(t0 + n, y) is the direction of descent. When the integration fails or y
-// stops being finite, it returns the rows before that and the error.
+// Solve moves y0 from time t0 by the given number of outputs and returns all of them, the start included: row n is y at
+// t0 + nη for a flow, dy/dt = f(t, y) − λy, and y after n steps for an optimiser, whose field f(t0 + n, y) is the
+// direction of descent. When the integration fails or y stops being finite, it returns the rows before that and the
+// error.
 func Solve(f Field, y0 []float64, t0 float64, m Method, steps int) ([][]float64, error) {
 	if steps < 0 {
 		return nil, fmt.Errorf("ode: %d outputs asked for", steps)

@@ -24,8 +24,9 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/run"
 )
 
-// How check estimates times. What a run takes is counted in operations, and for a few points of a file measured: their work is begun and stopped after a moment, and the rest
-// goes on at that rate. The ratio of the two corrects the counts of the other points.
+// How check estimates times. What a run takes is counted in operations, and for a few points of a file measured: their
+// work is begun and stopped after a moment, and the rest goes on at that rate. The ratio of the two corrects the counts
+// of the other points.
 const (
 	pilotTime    = 300 * time.Millisecond // of one measurement, once it is at work
 	pilotLatest  = time.Second            // of its preparation, too
@@ -344,7 +345,8 @@ func estimate(ctx context.Context, plans []plan) {
 			w.processors = w.seconds
 		}
 	}
-	// Points from the first to the last, cheap trajectories before dear ones: what cannot be measured in time is corrected like the others of its kind.
+	// Points from the first to the last, cheap trajectories before dear ones: what cannot be measured in time is
+	// corrected like the others of its kind.
 	began, exact, measured := time.Now(), map[*work]bool{}, map[string][]work{}
 	for _, i := range spread(len(plans), pilotPoints) {
 		for _, w := range plans[i].all() {

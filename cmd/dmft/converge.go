@@ -14,9 +14,9 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/report"
@@ -190,7 +190,7 @@ type ladders struct {
 }
 
 // one computes one trajectory of the run and keeps it. One that diverged is returned with its error.
-func (l *ladders) one(what, file, replicas, prefix string, flops float64, bytes int64, compute func(dmft.Run) (*dmft.Trajectory, error)) (*dmft.Trajectory, error) {
+func (l *ladders) one(what, file string, replicas dmft.ReplicaKind, prefix string, flops float64, bytes int64, compute func(dmft.Run) (*dmft.Trajectory, error)) (*dmft.Trajectory, error) {
 	l.announce(what, bytes, flops)
 	began := time.Now()
 	r := dmft.Run{Store: prefixed{l.folder, prefix}, Memory: l.memory, Workers: l.workers, Checkpoint: l.c.Duration("checkpoint")}
@@ -205,7 +205,7 @@ func (l *ladders) one(what, file, replicas, prefix string, flops float64, bytes 
 		l.show.Line("%s: %s", what, n)
 	}
 	l.manifest.Results[file] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: time.Since(began).Seconds(), Diagnostics: t.Diagnostics}
-	if w := run.WriteTrajectory(l.folder.Path(file), t, replicas); w != nil {
+	if w := t.WriteNPZ(l.folder.Path(file), replicas); w != nil {
 		return nil, w
 	}
 	if err != nil {
@@ -223,7 +223,7 @@ func (l *ladders) solve(p *dmft.Problem, what, file, prefix string, change func(
 	if err != nil {
 		return nil, err
 	}
-	return l.one(what, file, "blocks", prefix, dmft.Flops(p, set), bytes, func(r dmft.Run) (*dmft.Trajectory, error) {
+	return l.one(what, file, dmft.Blocks, prefix, dmft.Flops(p, set), bytes, func(r dmft.Run) (*dmft.Trajectory, error) {
 		r.Record = set.Record
 		set.Run = r
 		return dmft.Solve(l.ctx, p, set)
@@ -255,7 +255,8 @@ func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 		for _, depth := range c.Depths {
 			q := *l.problem
 			q.Network.Depth = depth
-			// As many blocks at every depth as the limit has, with noise of their own: depths share it, the limit does not.
+			// As many blocks at every depth as the limit has, with noise of their own: depths share it, the limit does
+			// not.
 			t, err := l.solve(&q, fmt.Sprintf("theory of depth %d", depth), fmt.Sprintf("theory-L%d.npz", depth), fmt.Sprintf("L%d-", depth), func(s *dmft.Settings) {
 				s.Depths, s.Error, s.Seed = nil, 0, s.Seed+1
 				if theory.Replicas > 1 {
@@ -316,7 +317,7 @@ func (l *ladders) widths(r *report.Convergence, theory *dmft.Trajectory, p *dmft
 		if depth > 0 {
 			what += fmt.Sprintf(" and depth %d", depth)
 		}
-		t, err := l.one(what, fmt.Sprintf("simulation-N%d%s.npz", n, suffix), "seeds", prefix, finite.Flops(networks, set), finite.Estimate(networks, set), func(run dmft.Run) (*dmft.Trajectory, error) {
+		t, err := l.one(what, fmt.Sprintf("simulation-N%d%s.npz", n, suffix), dmft.Seeds, prefix, finite.Flops(networks, set), finite.Estimate(networks, set), func(run dmft.Run) (*dmft.Trajectory, error) {
 			run.Record = set.Record
 			set.Run = run
 			return finite.Train(l.ctx, networks, set)
@@ -348,7 +349,8 @@ func (l *ladders) widths(r *report.Convergence, theory *dmft.Trajectory, p *dmft
 	return nil
 }
 
-// seedsOf is how many networks of a size there are, seeds of the largest: the same number of neurons at every size, for bias is largest and noise dearest where networks are small.
+// seedsOf is how many networks of a size there are, seeds of the largest: the same number of neurons at every size, for
+// bias is largest and noise dearest where networks are small.
 func seedsOf(seeds, n, largest int) int {
 	return max(min(int(math.Round(float64(seeds)*float64(largest)/float64(n))), max(mostSeeds, seeds)), 2)
 }
@@ -384,7 +386,8 @@ func (l *ladders) samples(r *report.Convergence, theory *dmft.Trajectory, opt co
 	return err
 }
 
-// highDimensional computes the ladder of dimensions of an experiment on high-dimensional data: train and test loss of networks on δD points.
+// highDimensional computes the ladder of dimensions of an experiment on high-dimensional data: train and test loss of
+// networks on δD points.
 func (l *ladders) highDimensional() (*report.Convergence, error) {
 	e, c := &l.e, l.e.Converge
 	res := &report.HighDimensional{Problem: e.HighDimensionalProblem()}

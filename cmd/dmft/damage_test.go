@@ -12,8 +12,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/run"
 )
 
-// TestLostArrays: whichever array of whichever file of a finished run is missing, what reads the run has an error or does without it, and does not panic; nor does it when a file is
-// that of another experiment.
+// TestLostArrays: whichever array of whichever file of a finished run is missing, what reads the run has an error or
+// does without it, and does not panic; nor does it when a file is that of another experiment.
 func TestLostArrays(t *testing.T) {
 	c := here(t)
 	c.write("e.yaml", strings.Replace(tiny, "approximations: [lazy]", "fluctuations: true", 1))

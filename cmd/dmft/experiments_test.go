@@ -5,14 +5,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 )
 
-// TestShippedCommands: line 1 of every shipped experiment file is its command, which takes the file and can run it on its data. With DMFT_EXTENDED=1
-// those that take less than quick seconds are run.
+// TestShippedCommands: line 1 of every shipped experiment file is its command, which takes the file and can run it on
+// its data. With DMFT_EXTENDED=1 those that take less than quick seconds are run.
 func TestShippedCommands(t *testing.T) {
 	const quick = 20
 	dir, err := filepath.Abs("../../testdata/experiments")
@@ -23,7 +25,7 @@ func TestShippedCommands(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no experiment files: %v", err)
 	}
-	ran := 0
+	ran, seen := 0, map[string]bool{}
 	for _, path := range files {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			src, err := os.ReadFile(path)
@@ -69,7 +71,8 @@ func TestShippedCommands(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if e.Data.Source == "mnist" { // the files are not here
+			seen[e.Data.Source], seen[e.Training.Loss] = true, true
+			if slices.Contains([]string{"mnist", "fashion-mnist", "cifar10"}, e.Data.Source) { // the files are not here
 				return
 			}
 			make := planOf
@@ -96,6 +99,11 @@ func TestShippedCommands(t *testing.T) {
 				t.Errorf("exit code %d\n%s%s", code, out.String(), errs.String())
 			}
 		})
+	}
+	for _, name := range append(data.Sources(), experiment.HighDimensional, "mse", "logistic", "cross-entropy") {
+		if !seen[name] {
+			t.Errorf("no shipped experiment has the source or loss %s", name)
+		}
 	}
 	if os.Getenv("DMFT_EXTENDED") != "" && ran < 5 {
 		t.Errorf("only %d of %d files were quick enough to be run", ran, len(files))

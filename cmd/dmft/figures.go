@@ -19,14 +19,16 @@ type drawing struct {
 	make func() ([]report.Named, error)
 }
 
-// later has figures drawn in the folder figures of a run when everything else is done: results that took hours must not wait for them, nor be lost with them.
+// later has figures drawn in the folder figures of a run when everything else is done: results that took hours must not
+// wait for them, nor be lost with them.
 func (s *session) later(dir string, make func() []report.Named) {
 	if s.figures {
 		s.drawings = append(s.drawings, drawing{dir, func() ([]report.Named, error) { return make(), nil }})
 	}
 }
 
-// drawFigures draws the figures that wait. What goes wrong is a warning: the results are there, and figures are drawn again at any time.
+// drawFigures draws the figures that wait. What goes wrong is a warning: the results are there, and figures are drawn
+// again at any time.
 func (s *session) drawFigures() {
 	for _, d := range s.drawings {
 		if err := draw(d.make, figureDir(d.dir)); err != nil {

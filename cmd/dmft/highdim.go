@@ -125,7 +125,7 @@ func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment)
 // computeHighDimensional makes the trajectories that are missing in the folder.
 func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, seeds func(dimension int) int, r *report.HighDimensional, m *run.Manifest) error {
 	ctx := j.ctx
-	one := func(what, file, replicas string, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
+	one := func(what, file string, replicas dmft.ReplicaKind, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
 		settings := dmft.Run{Store: folder, Memory: j.memory, Workers: j.workers, Checkpoint: j.c.Duration("checkpoint")}
 		var done func()
@@ -141,11 +141,11 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		d := t.Diagnostics
 		m.Results[file] = run.Result{Status: t.Status, Replicas: t.Replicas, Seconds: time.Since(began).Seconds(),
 			Diagnostics: dmft.Diagnostics{Rank: d.Directions, Dropped: d.Dropped, Steps: len(t.Time) - 1, Evaluations: d.Evaluations, MemoryBytes: d.MemoryBytes, Notes: d.Notes, Samples: t.Samples * t.Replicas}}
-		return t, run.WriteHighDimensional(folder.Path(file), t, replicas)
+		return t, t.WriteNPZ(folder.Path(file), replicas)
 	}
 	var err error
 	if j.theory {
-		r.Theory, err = one("theory", "theory.npz", "blocks", func(settings dmft.Run) (*highdim.Trajectory, error) {
+		r.Theory, err = one("theory", "theory.npz", dmft.Blocks, func(settings dmft.Run) (*highdim.Trajectory, error) {
 			return e.SolveHighDimensional(ctx, settings)
 		})
 		if err != nil {
@@ -156,7 +156,7 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		return nil
 	}
 	for _, d := range slices.Sorted(slices.Values(e.Simulation.Dimensions)) {
-		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), dmft.Seeds, func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
 			set.Seeds = seeds(d)
 			if e.Simulation.Method == "moments" {
@@ -171,7 +171,7 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 	}
 	if e.Simulation.Linearised {
 		d := slices.Max(e.Simulation.Dimensions)
-		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d), fmt.Sprintf("linearised-D%d.npz", d), "seeds", func(settings dmft.Run) (*highdim.Trajectory, error) {
+		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d), fmt.Sprintf("linearised-D%d.npz", d), dmft.Seeds, func(settings dmft.Run) (*highdim.Trajectory, error) {
 			set := e.HighDimensionalSimulation(d, settings)
 			set.Linearised = true
 			return highdim.SimulateMoments(ctx, r.Problem, set)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestKillPhaseDiagram kills a phase diagram again and again and gives the same command again: only points under way are lost, and the results are the bytes of a
-// run on one processor that was left alone.
+// TestKillPhaseDiagram kills a phase diagram again and again and gives the same command again: only points under way
+// are lost, and the results are the bytes of a run on one processor that was left alone.
 func TestKillPhaseDiagram(t *testing.T) {
 	exe, err := exec.LookPath("dmft") // made by testscript.Main
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/internal/executor"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/progress"
@@ -91,8 +91,9 @@ const (
 	pointsKey  = "checksum of the data"
 )
 
-// claim opens a run folder. One that the program has named itself and that holds results of another experiment is moved aside, so that the change of a file
-// and the same command again give new results and cost none; with --force they are replaced, here and wherever --out says.
+// claim opens a run folder. One that the program has named itself and that holds results of another experiment is moved
+// aside, so that the change of a file and the same command again give new results and cost none; with --force they are
+// replaced, here and wherever --out says.
 func (s *session) claim(dir string, c run.Claim, named bool) (*run.Folder, error) {
 	if c.Redo = s.c.Bool("force"); c.Redo && c.Other == run.Refuse {
 		c.Other = run.Replace
@@ -147,7 +148,8 @@ func (j *job) earlier() error {
 	return statusError(m.Results)
 }
 
-// trajectories are what a point computes: approximations beside the theory, and widths or dimensions of finite networks.
+// trajectories are what a point computes: approximations beside the theory, and widths or dimensions of finite
+// networks.
 func (j *job) trajectories() (methods []string, sizes []int) {
 	e := j.point.Experiment
 	if j.theory && !e.HighDimensional() {
@@ -191,8 +193,8 @@ type task struct {
 	dataDir  string
 }
 
-// each runs tasks on the cores of this machine. ended is told of every one, in the order in which they end; its error stops the others. A task that
-// was interrupted has not ended.
+// each runs tasks on the cores of this machine. ended is told of every one, in the order in which they end; its error
+// stops the others. A task that was interrupted has not ended.
 func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *outcome, err error) error) error {
 	n := len(tasks)
 	tell, done := s.progress.Tasks(fmt.Sprintf("%d points", n), "points", n)
@@ -221,8 +223,8 @@ func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *o
 	})
 }
 
-// product runs every point of a file, one in the folder out and several in folders of their own in it. A point that stopped early
-// does not end the others; stopped is its error. One that failed does.
+// product runs every point of a file, one in the folder out and several in folders of their own in it. A point that
+// stopped early does not end the others; stopped is its error. One that failed does.
 func (s *session) product(out string, f *experiment.File) (results []outcome, stopped, err error) {
 	points := f.Points()
 	if len(points) == 1 {
@@ -277,8 +279,8 @@ func interrupted(finished, of int) error {
 	return dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("%d of %d points are finished", finished, of), Advice: "they are kept, and what others had saved; give the same command again to go on"}.Err()
 }
 
-// openProduct opens the folder of several runs, identified by all of them. Runs of an earlier product that are points of this one, too, are kept and
-// need not be computed again.
+// openProduct opens the folder of several runs, identified by all of them. Runs of an earlier product that are points
+// of this one, too, are kept and need not be computed again.
 func (s *session) openProduct(out string, f *experiment.File) (*run.Folder, error) {
 	points := f.Points()
 	var all []string
@@ -303,7 +305,8 @@ func (s *session) openProduct(out string, f *experiment.File) (*run.Folder, erro
 
 const productMark = "-product-"
 
-// shares says whether the folder of an earlier product holds runs of these points, and none of others under their names.
+// shares says whether the folder of an earlier product holds runs of these points, and none of others under their
+// names.
 func (s *session) shares(out string, points []experiment.Point) (bool, error) {
 	some := false
 	for _, p := range points {

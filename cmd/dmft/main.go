@@ -1,5 +1,5 @@
-// Command dmft computes what neural networks do when they are infinitely wide and still learn features (dynamical mean field theory), trains
-// finite networks on the same problem, and says how well they agree.
+// Command dmft computes what neural networks do when they are infinitely wide and still learn features (dynamical mean
+// field theory), trains finite networks on the same problem, and says how well they agree.
 //
 //	dmft quickstart                  the main job on real data in under a minute, nothing to prepare
 //	dmft check FILE                  validate an experiment file, print it with every default filled in
@@ -15,9 +15,9 @@
 //	dmft bench                       measure this machine
 //	dmft help [COMMAND]              what a command does, with an example
 //
-// Flags work before and after FILE. Tables go to standard output (JSON with --json), progress and errors to standard error. The exit
-// code is 0 for success, 1 for a failure, 2 for bad usage or a bad experiment file, 3 when theory and simulation disagree
-// beyond the stated tolerance, 130 when interrupted with everything saved.
+// Flags work before and after FILE. Tables go to standard output (JSON with --json), progress and errors to standard
+// error. The exit code is 0 for success, 1 for a failure, 2 for bad usage or a bad experiment file, 3 when theory and
+// simulation disagree beyond the stated tolerance, 130 when interrupted with everything saved.
 package main
 
 import (
@@ -36,7 +36,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/data"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/run"
 )
@@ -75,7 +75,11 @@ func realMain(args []string, stdout, stderr io.Writer) int {
 	}
 	code := exitCode(err)
 	if err != nil {
-		fmt.Fprintf(stderr, "dmft: %s\n", strings.TrimPrefix(err.Error(), "dmft: "))
+		text := strings.TrimPrefix(err.Error(), "dmft: ")
+		if text == context.Canceled.Error() { // where there was nothing to keep
+			text = "interrupted"
+		}
+		fmt.Fprintf(stderr, "dmft: %s\n", text)
 	}
 	return code
 }

@@ -89,8 +89,8 @@ func results(t *testing.T, dir string) map[string][]byte {
 	return out
 }
 
-// TestKill kills a run with SIGKILL again and again, at moments that fall in the theory, in the networks and between files, and resumes it:
-// the results must be the bytes of a run that was left alone.
+// TestKill kills a run with SIGKILL again and again, at moments that fall in the theory, in the networks and between
+// files, and resumes it: the results must be the bytes of a run that was left alone.
 func TestKill(t *testing.T) {
 	t.Run("compare", func(t *testing.T) { kill(t, "compare", 7, 10) })
 	t.Run("converge", func(t *testing.T) { kill(t, "converge", 11, 6) })
@@ -159,7 +159,8 @@ func kill(t *testing.T, command string, files int, longer time.Duration) {
 	t.Logf("%d kills", kills)
 }
 
-// TestInterrupt: Ctrl-C, the end of a batch job and a terminal that closes save, say so and exit with 130; the same command goes on.
+// TestInterrupt: Ctrl-C, the end of a batch job and a terminal that closes save, say so and exit with 130; the same
+// command goes on.
 func TestInterrupt(t *testing.T) {
 	for _, s := range stopSignals() {
 		t.Run(s.String(), func(t *testing.T) { interrupt(t, s) })
@@ -174,7 +175,7 @@ func interrupt(t *testing.T, signal os.Signal) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
 	src := "data: {source: gaussian, dimension: 30, train: 20}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\n" +
-		"training: {learning_rate: 0.001, steps: 5000}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
+		"training: {learning_rate: 0.001, steps: 2500}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestMemoryHeld: a run that was accepted with a limit keeps to it, although the garbage collector left alone would let its memory grow to twice of what is in use.
+// TestMemoryHeld: a run that was accepted with a limit keeps to it, although the garbage collector left alone would let
+// its memory grow to twice of what is in use.
 func TestMemoryHeld(t *testing.T) {
 	exe, err := exec.LookPath("dmft")
 	if err != nil {

@@ -29,8 +29,8 @@ record: {kernels: 2, preactivations: 0}
 compare: {tolerance: 10}
 `
 
-// TestOddFolders: whatever the folder is called, a finished run is read back as it was computed, approximations and networks included, by the same command and by
-// figure.
+// TestOddFolders: whatever the folder is called, a finished run is read back as it was computed, approximations and
+// networks included, by the same command and by figure.
 func TestOddFolders(t *testing.T) {
 	c := here(t)
 	c.write("e.yaml", tiny)
@@ -98,7 +98,8 @@ func TestLostResult(t *testing.T) {
 	}
 }
 
-// TestProductFolders: points of a product whose values differ by what folder names cannot hold have folders of their own, short ones, and are drawn with their labels.
+// TestProductFolders: points of a product whose values differ by what folder names cannot hold have folders of their
+// own, short ones, and are drawn with their labels.
 func TestProductFolders(t *testing.T) {
 	c := here(t)
 	if err := os.MkdirAll(filepath.Join(c.dir, "d", "s"), 0o777); err != nil {
@@ -176,6 +177,36 @@ record: {kernels: 2, preactivations: 0}
 	}
 	if table, err := os.ReadFile(filepath.Join(moved, "s", "summary.csv")); err != nil || bytes.Contains(table, []byte(c.dir)) || !bytes.Contains(table, []byte("../store[1]/")) {
 		t.Errorf("%v\n%s", err, table)
+	}
+	// On another machine the files of the points are not there; the sweep has them, and the same results come of them.
+	want, err := os.ReadFile(filepath.Join(w.Folder(1), "theory.npz"))
+	if err == nil {
+		err = os.RemoveAll(w.Folder(1))
+	}
+	if err == nil {
+		err = os.RemoveAll(filepath.Join(moved, "data"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := c.run(0, "sweep", "elsewhere/s", "--no-figures"); !strings.Contains(out, "2 of 2 points complete") {
+		t.Errorf("%s", out)
+	}
+	if got, err := os.ReadFile(filepath.Join(w.Folder(1), "theory.npz")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("other results of the points that the sweep has kept: %v", err)
+	}
+	if err := os.RemoveAll(w.Folder(0)); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadDir(filepath.Join(moved, "store[1]", "data"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("%d kept files, %v", len(kept), err)
+	}
+	if err := os.WriteFile(filepath.Join(moved, "store[1]", "data", kept[0].Name()), []byte("PK"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := c.run(exitFailed, "sweep", "elsewhere/s", "--no-figures"); !strings.Contains(out, "x.csv: no such file") {
+		t.Errorf("%s", out)
 	}
 }
 

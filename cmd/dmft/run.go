@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,9 +20,9 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/compare"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/jsonx"
 	"github.com/seed39b58f2d/dmft/internal/npy"
@@ -151,7 +152,8 @@ func (s *session) run(f *experiment.File) error {
 	return s.conclude(out, results, stopped)
 }
 
-// points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has results.
+// points runs every point of an experiment file in its folder and draws the figures. A run that stopped early still has
+// results.
 func (s *session) points(out string, f *experiment.File) (results []report.Result, stopped, err error) {
 	outcomes, stopped, err := s.product(out, f)
 	if outcomes == nil {
@@ -188,7 +190,7 @@ func (s *session) conclude(out string, results []report.Result, stopped error) e
 // fixedPoint runs an experiment on fixed data. A run that diverged has both a result and an error.
 func (j *job) fixedPoint() (*outcome, error) {
 	e := j.point.Experiment
-	set, hash, err := j.sets.load(e, j.base)
+	set, hash, err := j.points()
 	if err != nil {
 		return nil, err
 	}
@@ -280,12 +282,12 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 		d.Progress, done = j.phase(what)
 		return done
 	}
-	save := func(name, replicas string, t *dmft.Trajectory, err error, began time.Time) error {
+	save := func(name string, replicas dmft.ReplicaKind, t *dmft.Trajectory, err error, began time.Time) error {
 		if t == nil {
 			return err
 		}
 		j.timing[name] = time.Since(began).Seconds()
-		return run.WriteTrajectory(folder.Path(name), t, replicas)
+		return t.WriteNPZ(folder.Path(name), replicas)
 	}
 	methods, widths := j.trajectories()
 	if j.theory {
@@ -302,7 +304,7 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			began := time.Now()
 			t, err := dmft.Solve(ctx, problem, set)
 			done()
-			if err := save(file, "blocks", t, err, began); err != nil {
+			if err := save(file, dmft.Blocks, t, err, began); err != nil {
 				return nil, fmt.Errorf("%s: %w", what, err)
 			}
 			for _, n := range t.Diagnostics.Notes {
@@ -340,7 +342,7 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 			began := time.Now()
 			t, err := finite.Train(ctx, networks, set)
 			done()
-			if err := save(fmt.Sprintf("simulation-N%d.npz", n), "seeds", t, err, began); err != nil {
+			if err := save(fmt.Sprintf("simulation-N%d.npz", n), dmft.Seeds, t, err, began); err != nil {
 				return fmt.Errorf("width %d: %w", n, err)
 			}
 			r.Sims = append(r.Sims, t)
@@ -405,8 +407,8 @@ func (j *job) announce(what string, bytes int64, flops float64) {
 	}
 }
 
-// duration is about how long flops take on this machine: its rate is that of one matrix product, measured once, less what products that are
-// not square and everything between them cost.
+// duration is about how long flops take on this machine: its rate is that of one matrix product, measured once, less
+// what products that are not square and everything between them cost.
 func duration(flops float64) time.Duration {
 	return time.Duration(flops / speed() * float64(time.Second))
 }
@@ -520,7 +522,8 @@ func sizes(set *data.Set) (p, pt, c int) {
 // dataName is the file of the points in the folder of a run that shares them with no other.
 const dataName = "data.npz"
 
-// keepData keeps the points beside the results: in the folder of a run that is alone, and once for all the runs of several that have the same.
+// keepData keeps the points beside the results: in the folder of a run that is alone, and once for all the runs of
+// several that have the same.
 func (j *job) keepData(folder *run.Folder, set *data.Set) error {
 	if j.dataDir == "" {
 		j.dataFile = dataName
@@ -579,6 +582,52 @@ func writeData(path string, set *data.Set) error {
 	}
 	slices.SortFunc(out, func(a, b npy.Named) int { return strings.Compare(a.Name, b.Name) })
 	return npy.WriteNPZ(path, out)
+}
+
+// readData reads what writeData has kept.
+func readData(path string) (*data.Set, error) {
+	z, err := npy.ReadNPZ(path)
+	if err != nil {
+		return nil, err
+	}
+	set := &data.Set{}
+	for name, m := range map[string]*mat.Matrix{"inputs": &set.Inputs, "test_inputs": &set.TestInputs} {
+		if a, ok := z[name]; ok && len(a.Shape) == 2 && len(a.Data) > 0 {
+			*m = mat.NewDense(a.Shape[0], a.Shape[1], a.Data)
+		}
+	}
+	for name, m := range map[string]**mat.Dense{"targets": &set.Targets, "test_targets": &set.TestTargets} {
+		if a, ok := z[name]; ok && len(a.Shape) == 2 && len(a.Data) > 0 {
+			*m = mat.NewDense(a.Shape[0], a.Shape[1], a.Data)
+		}
+	}
+	for name, l := range map[string]*[]int{"labels": &set.Labels, "test_labels": &set.TestLabels} {
+		for _, v := range z[name].Data {
+			*l = append(*l, int(v))
+		}
+	}
+	return set, nil
+}
+
+// points loads the points of the experiment. Where their files are gone, as from a sweep that was moved to another
+// machine, it is the copy that the sweep keeps for its runs: the one that gives the run folder its name.
+func (j *job) points() (*data.Set, string, error) {
+	set, hash, err := j.sets.load(j.point.Experiment, j.base)
+	if err == nil || j.key == "" || j.dataDir == "" || !errors.Is(err, fs.ErrNotExist) {
+		return set, hash, err
+	}
+	files, _ := os.ReadDir(j.dataDir)
+	for _, f := range files {
+		hash, ok := strings.CutSuffix(f.Name(), ".npz")
+		if !ok || sweep.Key(sweep.Hash(j.kind, j.point.Experiment, hash)) != j.key {
+			continue
+		}
+		if kept, lost := readData(filepath.Join(j.dataDir, f.Name())); lost == nil && experiment.DataHash(kept) == hash {
+			j.show.Line("the files of the points are gone; their copy in the sweep is used")
+			return kept, hash, nil
+		}
+	}
+	return nil, "", err
 }
 
 // figuresOf are the figures of results.
@@ -805,8 +854,8 @@ func memoryLimit(s string) (int64, error) {
 	return bytesOf(s)
 }
 
-// holdMemory makes the garbage collector keep to a limit, which left alone lets the memory grow to twice of what is in use. A smaller limit of the environment
-// (GOMEMLIMIT) stays.
+// holdMemory makes the garbage collector keep to a limit, which left alone lets the memory grow to twice of what is in
+// use. A smaller limit of the environment (GOMEMLIMIT) stays.
 func holdMemory(limit int64) {
 	const program = 24 << 20 // what the program itself takes beside what is collected
 	if limit -= min(limit/10, program); limit > 0 && limit < debug.SetMemoryLimit(-1) {

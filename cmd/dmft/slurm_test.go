@@ -17,7 +17,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/sweep"
 )
 
-// cluster is a SLURM cluster to test on: the real one that .ci/slurm sets up (DMFT_SLURM=1), or the scripts in testdata/slurm.
+// cluster is a SLURM cluster to test on: the real one that .ci/slurm sets up (DMFT_SLURM=1), or the scripts in
+// testdata/slurm.
 type cluster struct {
 	t    *testing.T
 	exe  string
@@ -206,8 +207,8 @@ record: {kernels: 2, preactivations: 0}
 sweep: {points_per_task: 2}
 `
 
-// TestSlurmSweep: a job array computes what this machine does; a point that fails is on record, stops no other, and is tried again on demand; finished points
-// are never computed again.
+// TestSlurmSweep: a job array computes what this machine does; a point that fails is on record, stops no other, and is
+// tried again on demand; finished points are never computed again.
 func TestSlurmSweep(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -269,8 +270,8 @@ func TestSlurmSweep(t *testing.T) {
 	}
 }
 
-// TestSlurmOddFolder: neither SLURM nor its scripts take the name of a folder for a pattern, quotes in arguments are those of a shell, a greeting of sbatch hides no job, and
-// what has been cancelled is over.
+// TestSlurmOddFolder: neither SLURM nor its scripts take the name of a folder for a pattern, quotes in arguments are
+// those of a shell, a greeting of sbatch hides no job, and what has been cancelled is over.
 func TestSlurmOddFolder(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -293,8 +294,9 @@ func TestSlurmOddFolder(t *testing.T) {
 	}
 }
 
-// TestSlurmInterruptions: a task that is warned of the end of its time is queued again; one that is killed loses the time since its last checkpoint; an array that is
-// cancelled keeps what it has. In the end the results are those of a run that was left alone.
+// TestSlurmInterruptions: a task that is warned of the end of its time is queued again; one that is killed loses the
+// time since its last checkpoint; an array that is cancelled keeps what it has. In the end the results are those of a
+// run that was left alone.
 func TestSlurmInterruptions(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

@@ -24,8 +24,9 @@ func here(t *testing.T) *cluster {
 	return &cluster{t: t, exe: exe, dir: t.TempDir()}
 }
 
-// TestSweepKill: two processes work on the same points, and one or the other is killed with SIGKILL again and again; what has been finished is never computed again, no
-// lock of a dead process is in the way, and the results are the bytes of a sweep that was left alone.
+// TestSweepKill: two processes work on the same points, and one or the other is killed with SIGKILL again and again;
+// what has been finished is never computed again, no lock of a dead process is in the way, and the results are the
+// bytes of a sweep that was left alone.
 func TestSweepKill(t *testing.T) {
 	c := here(t)
 	c.write("e.yaml", `data: {source: digits, classes: [3, 8], train: 12, test: 8}
@@ -114,7 +115,8 @@ func TestSweepTwice(t *testing.T) {
 	}
 }
 
-// TestSweepInterrupt: Ctrl-C, and --cancel from elsewhere, keep what there is; the same command goes on to the same bytes.
+// TestSweepInterrupt: Ctrl-C, and --cancel from elsewhere, keep what there is; the same command goes on to the same
+// bytes.
 func TestSweepInterrupt(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("processes are not told to stop there")
@@ -179,7 +181,8 @@ func TestSweepAlone(t *testing.T) {
 	c.run(exitFailed, "sweep", "e.yaml", "--mode", "simulate", "--out", "less", "--memory", fmt.Sprint(need*9/10), "--no-figures")
 }
 
-// BenchmarkSweep is a 20×20 grid of small problems on one core and on all: go test -run '^$' -bench Sweep -benchtime 1x ./cmd/dmft
+// BenchmarkSweep is a 20×20 grid of small problems on one core and on all: go test -run '^$' -bench Sweep -benchtime 1x
+// ./cmd/dmft
 func BenchmarkSweep(b *testing.B) {
 	exe, err := exec.LookPath("dmft")
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestKillTransfer kills a transfer study again and again, by SIGKILL and by Ctrl-C in turn, and resumes it with other numbers of processors: the results are the bytes of one that was left alone.
+// TestKillTransfer kills a transfer study again and again, by SIGKILL and by Ctrl-C in turn, and resumes it with other
+// numbers of processors: the results are the bytes of one that was left alone.
 func TestKillTransfer(t *testing.T) {
 	exe, err := exec.LookPath("dmft")
 	if err != nil {
@@ -19,7 +20,7 @@ func TestKillTransfer(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
 	src := "data: {source: digits, classes: [3, 8], train: 12, test: 8}\nnetwork: {kind: mlp, depth: 2, activation: tanh}\nrichness: 1\n" +
-		"training: {learning_rate: 1, steps: 20, loss: {kind: mse, reduction: mean}}\ntheory: {samples: 1000}\nsimulation: {widths: [16, 64], seeds: 6, parametrization: [mup, ntk]}\ntransfer: {loss: test}\n"
+		"training: {learning_rate: 1, steps: 12, loss: {kind: mse, reduction: mean}}\ntheory: {samples: 1000}\nsimulation: {widths: [16, 64], seeds: 3, parametrization: [mup, ntk]}\ntransfer: {loss: test}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}

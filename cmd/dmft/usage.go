@@ -103,6 +103,11 @@ func isExperimentFile(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
+func isDir(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
+}
+
 // namesOf are the names of a command's flags, and whether each takes a value.
 func namesOf(cmd *cli.Command) map[string]bool {
 	names := map[string]bool{"help": false, "h": false}
@@ -115,8 +120,8 @@ func namesOf(cmd *cli.Command) map[string]bool {
 	return names
 }
 
-// mistaken says what is wrong with the flags of a command line: one that is not known, or one whose value was forgotten, so that what follows would be
-// taken for it: another flag, or FILE.
+// mistaken says what is wrong with the flags of a command line: one that is not known, or one whose value was
+// forgotten, so that what follows would be taken for it: another flag, or FILE.
 func mistaken(app *cli.App, args []string) error {
 	if len(args) < 2 {
 		return nil
@@ -162,7 +167,7 @@ func mistaken(app *cli.App, args []string) error {
 		if _, err := time.ParseDuration(given); name == "checkpoint" && err != nil {
 			return usageError{fmt.Errorf("--checkpoint %s is not a time; write a number with its unit, for example 20s or 5m", given)}
 		}
-		if name != "sbatch" && isExperimentFile(given) {
+		if isExperimentFile(given) || cmd.Name == "figure" && isDir(given) {
 			took, value = a, given
 		}
 	}
@@ -170,9 +175,13 @@ func mistaken(app *cli.App, args []string) error {
 		return nil
 	}
 	if files == 0 {
-		return usageError{fmt.Errorf("%s took %s for its value, and no experiment FILE is left; write %s with its value and then %s", took, value, took, value)}
+		what := "experiment FILE"
+		if cmd.Name == "figure" {
+			what = "DIR"
+		}
+		return usageError{fmt.Errorf("%s took %s for its value, and no %s is left; write %s with its value and then %s", took, value, what, took, value)}
 	}
-	if st, err := os.Stat(value); err == nil && !st.IsDir() {
+	if st, err := os.Stat(value); err == nil && !st.IsDir() && took != "--sbatch" { // whose arguments can be files
 		return usageError{fmt.Errorf("%s took the file %s for its value; is the value of %s forgotten?", took, value, took)}
 	}
 	return nil

@@ -15,6 +15,9 @@ type Activation struct {
 // Validate implements Block.
 func (a Activation) Validate() error { return a.Function.Validate() }
 
+// Activations says which nonlinearities are in the block.
+func (a Activation) Activations() []kernels.Activation { return []kernels.Activation{a.Function} }
+
 // Cost implements Block: φ and φ′. Gradients are those of the layer before.
 func (a Activation) Cost() Cost { return Cost{Fields: 2} }
 

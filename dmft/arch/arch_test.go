@@ -103,8 +103,8 @@ func unitProduct(nw *Net[float64], a, b int) float64 {
 	return sum
 }
 
-// TestGradient: the derivative of Σ Δ f along any direction v is ⟨v, ∇⟩/(γ₀²N), for any architecture, and the neural tangent kernel made of the kernels
-// of the fields is ⟨∇_μ, ∇_ν⟩/(γ₀²N).
+// TestGradient: the derivative of Σ Δ f along any direction v is ⟨v, ∇⟩/(γ₀²N), for any architecture, and the neural
+// tangent kernel made of the kernels of the fields is ⟨∇_μ, ∇_ν⟩/(γ₀²N).
 func TestGradient(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		blocks := drawBlocks(t, 2)
@@ -224,8 +224,8 @@ func tangent(nw *Net[float64], m, o, n, q int) float64 {
 	return v
 }
 
-// TestStatic: the rules of the blocks give the closed recursion of multilayer perceptrons and residual networks, and wide networks of any architecture
-// approach them.
+// TestStatic: the rules of the blocks give the closed recursion of multilayer perceptrons and residual networks, and
+// wide networks of any architecture approach them.
 func TestStatic(t *testing.T) {
 	x := mat.NewDense(3, 4, []float64{1, 0.3, -0.5, 2, -1, 0.2, 0.4, 0.1, 0.6, -0.7, 1.1, 0.3})
 	kx := kernels.Gram(x)
@@ -259,7 +259,8 @@ func TestStatic(t *testing.T) {
 	}
 }
 
-// TestStaticNetworks: the mean of the kernels of random wide networks is the static one up to 1/N, for architectures that have no closed form elsewhere.
+// TestStaticNetworks: the mean of the kernels of random wide networks is the static one up to 1/N, for architectures
+// that have no closed form elsewhere.
 func TestStaticNetworks(t *testing.T) {
 	act := func(name string) Block { return Activation{kernels.Activation{Name: name}} }
 	for name, blocks := range map[string][]Block{

@@ -25,7 +25,8 @@ const (
 	InputSpace Space = "input" // cost D·(2 P_train + P_test), or the non-zeros of a sparse input matrix
 )
 
-// ChooseSpace picks the cheaper way of holding the first layer, unless one is asked for: of P×D inputs and as many test points as given.
+// ChooseSpace picks the cheaper way of holding the first layer, unless one is asked for: of P×D inputs and as many test
+// points as given.
 func ChooseSpace(inputs mat.Matrix, test int, want Space) (Space, error) {
 	switch want {
 	case DataSpace, InputSpace:
@@ -117,7 +118,8 @@ func (in *Inputs[T]) Columns() int {
 	return in.Dim
 }
 
-// draw makes the first layer of n neurons or sites: of white numbers for every input, or for every independent field over the points.
+// draw makes the first layer of n neurons or sites: of white numbers for every input, or for every independent field
+// over the points.
 func (in *Inputs[T]) draw(dst field.Mat[T], n int, independent bool, init Init[T]) error {
 	if independent {
 		f, factored, err := in.factor()
@@ -144,7 +146,8 @@ func (in *Inputs[T]) draw(dst field.Mat[T], n int, independent bool, init Init[T
 	return err
 }
 
-// set sets the first layer of some neurons from their input weights w, rows×D: the weights themselves in input space, h = W Xᵀ/√D in data space.
+// set sets the first layer of some neurons from their input weights w, rows×D: the weights themselves in input space, h
+// = W Xᵀ/√D in data space.
 func (in *Inputs[T]) set(dst field.Mat[T], w field.Mat[float64]) {
 	if in.Space == InputSpace {
 		la.Convert(dst.Data, w.Data)

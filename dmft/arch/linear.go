@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
+	"github.com/seed39b58f2d/dmft/kernels"
 )
 
 // Linear is a wide weight matrix with its biases, W x/√N + σ_b b, all elements N(0,1) at the start.
@@ -22,6 +23,9 @@ func (l Linear) Validate() error {
 	}
 	return nil
 }
+
+// Activations says that there is no nonlinearity in the block.
+func (l Linear) Activations() []kernels.Activation { return nil }
 
 // Cost implements Block.
 func (l Linear) Cost() Cost {
@@ -98,7 +102,8 @@ func (l *linear[T]) Backward(r, pass int) {
 	}
 }
 
-// Accumulate implements Layer: ∇W/√N = γ₀ s e xᵀ/N and ∇b = γ₀ s σ_b Σ_μ e_μ with the product s of the scales of all branches around.
+// Accumulate implements Layer: ∇W/√N = γ₀ s e xᵀ/N and ∇b = γ₀ s σ_b Σ_μ e_μ with the product s of the scales of all
+// branches around.
 func (l *linear[T]) Accumulate(dst int, beta, a float64) {
 	e := l.out.Grad(0)
 	for i, w := range l.w {

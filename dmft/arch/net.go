@@ -14,29 +14,32 @@ type Config struct {
 	Outputs         int     // C
 	Richness        float64 // γ₀
 	Rates           Rates
-	// EveryOutput keeps the gradients of every output by itself, and makes what weights learn of their weighted sum, rather than propagate that sum alone: a
-	// conditioned Gaussian matrix remembers what it was multiplied with, and must see the same fields whether or not kernels, which need them
-	// by output, are recorded.
+	// EveryOutput keeps the gradients of every output by itself, and makes what weights learn of their weighted sum,
+	// rather than propagate that sum alone: a conditioned Gaussian matrix remembers what it was multiplied with, and
+	// must see the same fields whether or not kernels, which need them by output, are recorded.
 	EveryOutput bool
 	// BackAll makes the gradients of every output cover test points too.
 	BackAll bool
-	// Independent says that input weights are given by as many white fields as the inputs have independent ones (the theory), not by one number
-	// for every input.
+	// Independent says that input weights are given by as many white fields as the inputs have independent ones (the
+	// theory), not by one number for every input.
 	Independent bool
 }
 
-// Net is a batch of replicas of one network, all of whose weights live in registers (see field.State). Passes backward are numbered: 0 is the sum over outputs
-// weighted with the errors, which is all that weights need, 1 + o is output o by itself.
+// Net is a batch of replicas of one network, all of whose weights live in registers (see field.State). Passes backward
+// are numbered: 0 is the sum over outputs weighted with the errors, which is all that weights need, 1 + o is output o
+// by itself.
 type Net[T field.Float] struct {
 	Config
 	Inputs *Inputs[T]
-	// Halted, if it is set, is asked before every product with a matrix whether to give up; what is left of the state is of no use then.
+	// Halted, if it is set, is asked before every product with a matrix whether to give up; what is left of the state
+	// is of no use then.
 	Halted func() bool
 	// Features and Gradients are the fields whose kernels make the neural tangent kernel, as Tangents says.
 	Features  []*Field[T]
 	Gradients []*Field[T]
 	Tangents  []Term
-	// Hidden are the hidden layers that are recorded, from the input on: h^ℓ and φ(h^ℓ), by their positions among Gradients and Features.
+	// Hidden are the hidden layers that are recorded, from the input on: h^ℓ and φ(h^ℓ), by their positions among
+	// Gradients and Features.
 	Hidden []Hidden[T]
 
 	in, out *Leaf[T]
@@ -300,7 +303,8 @@ func (nw *Net[T]) Predict(r int, f field.Mat[T]) {
 	}
 }
 
-// Backward computes the gradients of a pass for weights v of the outputs at every point with gradients, a row for every replica and output.
+// Backward computes the gradients of a pass for weights v of the outputs at every point with gradients, a row for every
+// replica and output.
 func (nw *Net[T]) Backward(r, pass int, v field.Mat[T]) {
 	out, c, e := nw.out.At(r), nw.Outputs, nw.top.Grad(pass)
 	top := len(nw.blocks) - 1
@@ -329,7 +333,8 @@ func (nw *Net[T]) Backward(r, pass int, v field.Mat[T]) {
 	}
 }
 
-// readoutLayer is a Layer that takes the gradient w v of a readout with one output by itself: one pass over memory instead of two.
+// readoutLayer is a Layer that takes the gradient w v of a readout with one output by itself: one pass over memory
+// instead of two.
 type readoutLayer[T field.Float] interface {
 	backwardReadout(pass int, w, v field.Mat[T])
 }
@@ -337,7 +342,8 @@ type readoutLayer[T field.Float] interface {
 // BackwardOutput computes the gradients of output o by itself in pass 1 + o.
 func (nw *Net[T]) BackwardOutput(r, o int) { nw.Backward(r, 1+o, nw.unit[o]) }
 
-// WeighOutput adds the gradients of output o to those of pass 0 with weights v, a row for every replica and output; the first output sets them.
+// WeighOutput adds the gradients of output o to those of pass 0 with weights v, a row for every replica and output; the
+// first output sets them.
 func (nw *Net[T]) WeighOutput(o int, v field.Mat[T]) {
 	for _, g := range nw.grads {
 		n := g.rows / nw.Replicas
@@ -365,8 +371,8 @@ func weigh[T field.Float](dst, g field.Mat[T], v []T, add bool) {
 	}
 }
 
-// ByOutput calls f with the gradients of every output at the training points computed, in passes 1 + o: those of the last passes where they are kept, or else
-// for the time of the call.
+// ByOutput calls f with the gradients of every output at the training points computed, in passes 1 + o: those of the
+// last passes where they are kept, or else for the time of the call.
 func (nw *Net[T]) ByOutput(r int, f func()) {
 	if !nw.EveryOutput {
 		nw.passes(nw.Inputs.Train)
@@ -383,12 +389,13 @@ func (nw *Net[T]) ByOutput(r int, f func()) {
 	f()
 }
 
-// Accumulate sets the weights of register dst to beta times themselves plus a times the descent direction: in the units in which weights are N(0,1) and up
-// to the rates κ
+// Accumulate sets the weights of register dst to beta times themselves plus a times the descent direction: in the units
+// in which weights are N(0,1) and up to the rates κ
 //
 //	∇W⁰ = γ₀ Σ_μ e¹_μ x_μᵀ/√D  (its action on the points: γ₀ e¹ Kx),   ∇w = γ₀ Σ_μ Δ_μ φ^L_μ
 //
-// with e = Σ_c Δ_c g_c in pass 0, and those of blocks. delta is Δ at the training points, a row for every replica and output.
+// with e = Σ_c Δ_c g_c in pass 0, and those of blocks. delta is Δ at the training points, a row for every replica and
+// output.
 func (nw *Net[T]) Accumulate(dst int, beta, a float64, delta field.Mat[T]) {
 	nw.Inputs.accumulate(nw.in.At(dst), beta, a*nw.Richness*nw.Rates.Input, nw.first.Grad(0))
 	for _, b := range nw.blocks {

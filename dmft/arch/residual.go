@@ -10,7 +10,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/field"
 )
 
-// Residual is h + s·branch(h). Weights inside learn at Rate times the learning rate of hidden layers, 1 when it is zero.
+// Residual is h + s·branch(h). Weights inside learn at Rate times the learning rate of hidden layers, 1 when it is
+// zero.
 type Residual struct {
 	Scale  float64 // s, such as β L^{−α}
 	Rate   float64 // such as L^ρ

@@ -9,8 +9,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/part"
 )
 
-// Leaf is a State whose registers are plain arrays: weights with a fixed number of components for every neuron or site, such as input
-// weights, readouts and biases.
+// Leaf is a State whose registers are plain arrays: weights with a fixed number of components for every neuron or site,
+// such as input weights, readouts and biases.
 type Leaf[T field.Float] struct {
 	regs []field.Mat[T]
 	data [][]T   // of regs

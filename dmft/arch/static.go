@@ -27,9 +27,10 @@ type staticTerm struct {
 	scale, bias       float64
 }
 
-// Kernels computes the kernels of points with Gram matrix kx, biases of scale σ_b in the first layer not included, from the rules of the blocks: for a
-// multilayer perceptron or a residual network (Jacot, Gabriel & Hongler 2018, arXiv 1806.07572; in this parametrisation Bordelon & Pehlevan
-// 2022, arXiv 2205.09653, eq. 6; b is the scale of branches, s whether there are skips)
+// Kernels computes the kernels of points with Gram matrix kx, biases of scale σ_b in the first layer not included, from
+// the rules of the blocks: for a multilayer perceptron or a residual network (Jacot, Gabriel & Hongler 2018, arXiv
+// 1806.07572; in this parametrisation Bordelon & Pehlevan 2022, arXiv 2205.09653, eq. 6; b is the scale of branches, s
+// whether there are skips)
 //
 //	H¹ = Kx + σ_b²,   H^{ℓ+1} = s²H^ℓ + b²(Φ^ℓ + σ_b²),   G^ℓ = s²G^{ℓ+1} + b² E[φ′φ′]^ℓ∘G^{ℓ+1},   G^L = E[φ′φ′]^L
 //
@@ -67,7 +68,8 @@ func (t *staticTerm) at(i, j int) float64 {
 	return t.gradient.At(i, j)
 }
 
-// Assemble is an element of a Term of the neural tangent kernel: the scale times those of the kernel of the gradients and of the features, biases included.
+// Assemble is an element of a Term of the neural tangent kernel: the scale times those of the kernel of the gradients
+// and of the features, biases included.
 func Assemble(scale, gradient, feature float64) float64 { return scale * gradient * feature }
 
 // rule is a Static with what it was applied to.
@@ -89,7 +91,8 @@ func (s *StaticNet) chain(blocks []Block, in *mat.SymDense) (rules []rule, out *
 	return rules, out, nil
 }
 
-// back applies rules backward. What comes out last for a field is its whole gradient, over the branch and the skip beside it.
+// back applies rules backward. What comes out last for a field is its whole gradient, over the branch and the skip
+// beside it.
 func (s *StaticNet) back(rules []rule, g *mat.SymDense) *mat.SymDense {
 	for i := len(rules) - 1; i >= 0; i-- {
 		g = rules[i].Backward(s, g)
@@ -102,7 +105,8 @@ func (s *StaticNet) back(rules []rule, g *mat.SymDense) *mat.SymDense {
 	return g
 }
 
-// Tangent says that weights that multiply fields of covariance x contribute to the neural tangent kernel, and returns the number that SetGradient takes.
+// Tangent says that weights that multiply fields of covariance x contribute to the neural tangent kernel, and returns
+// the number that SetGradient takes.
 func (s *StaticNet) Tangent(x *mat.SymDense, step stepSize, bias float64) int {
 	s.terms = append(s.terms, staticTerm{feature: x, scale: step.tangent(), bias: bias})
 	return len(s.terms) - 1

@@ -1,17 +1,20 @@
 // Package compare says how far apart two trajectories of one Problem are, at what rate finite networks approach the
 // infinite-width limit, and whether the two agree.
 //
-// With f_∞ the theory and f_N one network of width N, every distance is a root mean square over times and training points.
-// The error of single networks and the bias of their mean are expected to fall as
+// With f_∞ the theory and f_N one network of width N, every distance is a root mean square over times and training
+// points. The error of single networks and the bias of their mean are expected to fall as
 //
 //	E‖f_N − f_∞‖ ∝ N^{-1/2},   ‖E f_N − f_∞‖ ∝ N^{-1}
 //
-// (Bordelon & Pehlevan 2023, arXiv 2304.03408). Both the theory's sampling error and the ensemble's enter every verdict.
+// (Bordelon & Pehlevan 2023, arXiv 2304.03408). Both the theory's sampling error and the ensemble's enter every
+// verdict.
 //
-// One engine of tests, [Converge], makes every verdict: for predictions, loss and NTK ([Observables]) it tests the means of networks extrapolated to infinite width and, from three
-// widths on, the exponents with the next order in 1/N, with a chance of a false rejection that is set beforehand. [New] adds distances to it for the widths there are, [Depths] and [Samples]
-// ask for theories of several depths and numbers of samples. A verdict is one of three: agree, with the difference that would have been seen; disagree; undecided, with what would decide.
-// docs/verdicts.md counts false alarms and what is seen.
+// One engine of tests, [Converge], makes every verdict: for predictions, loss and NTK ([Observables]) it tests the
+// means of networks extrapolated to infinite width and, from three widths on, the exponents with the next order in 1/N,
+// with a chance of a false rejection that is set beforehand. [New] adds distances to it for the widths there are,
+// [Depths] and [Samples] ask for theories of several depths and numbers of samples. A verdict is one of three: agree,
+// with the difference that would have been seen; disagree; undecided, with what would decide. docs/verdicts.md counts
+// false alarms and what is seen.
 //
 //	obs, err := compare.Observables(problem, theory, ensembles)        // theory and ensembles with Record.NTKReplicas
 //	c, err := compare.Converge([]int{32, 64, 128}, obs, compare.Options{Significance: 0.01})
@@ -75,7 +78,8 @@ func (r Rate) String() string {
 	return fmt.Sprintf("%.2f [%.2f, %.2f], expected %g: %s", r.Exponent, r.Lo, r.Hi, r.Expected, v)
 }
 
-// Report is the comparison of a theory with ensembles of several widths. The verdict and its tests are those of [Converge].
+// Report is the comparison of a theory with ensembles of several widths. The verdict and its tests are those of
+// [Converge].
 type Report struct {
 	*Convergences
 	Widths    []Width `json:"widths"`
@@ -88,8 +92,8 @@ type Report struct {
 	Steps     int     `json:"steps"` // times compared
 }
 
-// New compares the theory of p with ensembles, and says whether they agree. Options.Tolerance is the relative distance that is no deviation. A trajectory that stopped early is compared as far
-// as it goes, and the verdict is undecided.
+// New compares the theory of p with ensembles, and says whether they agree. Options.Tolerance is the relative distance
+// that is no deviation. A trajectory that stopped early is compared as far as it goes, and the verdict is undecided.
 func New(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory, opt Options) (*Report, error) {
 	r, err := Distances(theory, ensembles)
 	if err != nil {
@@ -258,8 +262,8 @@ func (r *Report) fit(infErr []float64, dirs [][]float64) {
 		b[i], sb[i] = w.Bias/r.Scale, w.BiasStderr/r.Scale
 		r.Widths[i].Bias, r.Widths[i].BiasStderr = b[i], sb[i]
 	}
-	// The theory's own error shifts the bias of every width alike. It is highly correlated in time, so its projection is bounded by
-	// its norm.
+	// The theory's own error shifts the bias of every width alike. It is highly correlated in time, so its projection
+	// is bounded by its norm.
 	common := 0.
 	if len(dirs) > 0 {
 		common = math.Sqrt(square(infErr)) / r.Scale
@@ -268,9 +272,10 @@ func (r *Report) fit(infErr []float64, dirs [][]float64) {
 	r.Bias.Expected = -1
 }
 
-// PowerLaw fits y = a·n^p + δ by least squares with known standard errors se of y and a common shift δ of standard deviation
-// common. The confidence interval is where χ² exceeds its minimum by less than 3.84 (times χ²/dof when that is above one).
-// It is not resolved when fewer than two points are given, when a = 0 fits as well, or when the interval is wider than two.
+// PowerLaw fits y = a·n^p + δ by least squares with known standard errors se of y and a common shift δ of standard
+// deviation common. The confidence interval is where χ² exceeds its minimum by less than 3.84 (times χ²/dof when that
+// is above one). It is not resolved when fewer than two points are given, when a = 0 fits as well, or when the interval
+// is wider than two.
 func PowerLaw(n, y, se []float64, common float64) Rate {
 	r := profile(n, y, se, common, 1, 0.95, 0).rate
 	r.Resolved = r.Resolved && r.Hi-r.Lo < 2
@@ -283,8 +288,8 @@ type profiled struct {
 	p    float64 // that χ² rises so much at the expected exponent by chance
 }
 
-// profile fits y = n^p (a₀ + a₁/n + …) + δ with a number of orders. It is not resolved when nothing but δ fits as well (χ² higher by less than 9) or when the interval
-// does not end in the range searched; with one order alone.
+// profile fits y = n^p (a₀ + a₁/n + …) + δ with a number of orders. It is not resolved when nothing but δ fits as well
+// (χ² higher by less than 9) or when the interval does not end in the range searched; with one order alone.
 func profile(n, y, se []float64, common float64, orders int, confidence, expected float64) profiled {
 	out := profiled{p: 1}
 	k := len(n)
@@ -409,8 +414,8 @@ func solve3(m [3][3]float64, v [3]float64, n int) [3]float64 {
 	return out
 }
 
-// relative is the Frobenius distance of two recorded kernels over the times both kept, relative to b. With lastLayer the second axis
-// is that of layers, whose number may differ.
+// relative is the Frobenius distance of two recorded kernels over the times both kept, relative to b. With lastLayer
+// the second axis is that of layers, whose number may differ.
 func relative(a, b dmft.Array, lastLayer bool) float64 {
 	if a.Empty() || b.Empty() {
 		return 0

@@ -14,7 +14,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// Sample is a number of independent replicas of one vector: an observable in the seeds of an ensemble or the blocks of the theory.
+// Sample is a number of independent replicas of one vector: an observable in the seeds of an ensemble or the blocks of
+// the theory.
 type Sample [][]float64
 
 // Observable is one quantity in ensembles of rising size and in their limit.
@@ -27,18 +28,21 @@ type Observable struct {
 	OneBlock bool
 }
 
-// Times is the largest number of times at which trajectories are compared, and components the largest number of predictions at one of them, evenly spaced; neighbouring ones say nearly the same.
+// Times is the largest number of times at which trajectories are compared, and components the largest number of
+// predictions at one of them, evenly spaced; neighbouring ones say nearly the same.
 const (
 	Times      = 24
 	components = 256
 )
 
-// Observables are what trajectories of p are compared by: predictions on training and test points, the loss, and the NTK where every replica kept its own (Record.NTKReplicas).
+// Observables are what trajectories of p are compared by: predictions on training and test points, the loss, and the
+// NTK where every replica kept its own (Record.NTKReplicas).
 func Observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory) ([]Observable, error) {
 	return observables(p, theory, ensembles, func(t *dmft.Trajectory) dmft.Array { return t.LossReplicas })
 }
 
-// TheoryObservables are the same of theories, of other depths or numbers of samples, in place of ensembles: their loss is that of the mean prediction.
+// TheoryObservables are the same of theories, of other depths or numbers of samples, in place of ensembles: their loss
+// is that of the mean prediction.
 func TheoryObservables(p *dmft.Problem, theory *dmft.Trajectory, others []*dmft.Trajectory) ([]Observable, error) {
 	return observables(p, theory, others, p.LossPseudoValues)
 }
@@ -177,7 +181,8 @@ func rest(limit Sample, stderr []float64) []float64 {
 type Options struct {
 	Confidence   float64 // of the intervals printed; 0 is 0.95
 	Significance float64 // chance that a right limit is rejected, all tests together; 0 is 0.01
-	// What falls off with the size n of an ensemble: a network misses the limit by n^Error and the mean of networks by n^Bias, with corrections in further powers of 1/n. Zero is −1/2 and −1.
+	// What falls off with the size n of an ensemble: a network misses the limit by n^Error and the mean of networks by
+	// n^Bias, with corrections in further powers of 1/n. Zero is −1/2 and −1.
 	Error, Bias float64
 	Tolerance   float64 // relative distance from the limit that is no deviation
 	Size        string  // what sizes are called in sentences; "" is N
@@ -194,13 +199,15 @@ func (o *Options) defaults() {
 	}
 }
 
-// Point is one observable in the ensemble of one size. Distances are root mean squares over components, relative to that of the limit.
+// Point is one observable in the ensemble of one size. Distances are root mean squares over components, relative to
+// that of the limit.
 type Point struct {
 	Size        int     `json:"size"` // width, dimension …
 	Replicas    int     `json:"replicas"`
 	Error       float64 `json:"error"`        // √E‖q − q_∞‖² of one network, without the noise of the theory
 	ErrorStderr float64 `json:"error_stderr"` // by the bootstrap
-	// Mean is ‖E q − q_∞‖, the variances of both means subtracted from its square: zero when noise is larger. MeanUpper bounds it from above.
+	// Mean is ‖E q − q_∞‖, the variances of both means subtracted from its square: zero when noise is larger. MeanUpper
+	// bounds it from above.
 	Mean       float64 `json:"mean_error"`
 	MeanUpper  float64 `json:"mean_error_upper"`
 	Noise      float64 `json:"mean_error_noise"` // what ‖mean q − q_∞‖ would be from sampling errors alone
@@ -211,7 +218,9 @@ type Point struct {
 // Fit is a fitted exponent with what was expected.
 type Fit struct {
 	Rate
-	// Next is the exponent when the next order, a factor 1 + c/n with c free, is fitted with it. The test is of this one.
+	// Next is the exponent when the next order, a factor 1 + c/n with c free, is fitted with it. The test is of this
+	// one, and of the error it rejects what the scatter of networks about their mean contradicts as well: bias adds
+	// further orders to the error, and has an exponent and a test of its own.
 	Next   float64 `json:"next_order_exponent"`
 	NextLo float64 `json:"next_order_lo"`
 	NextHi float64 `json:"next_order_hi"`
@@ -263,12 +272,15 @@ const (
 
 // Converge fits how observables of ensembles of sizes n approach their limits, and tests it.
 //
-// The error of one network and the bias of their mean are fitted by powers of n, alone and with the next order in 1/n, which is what is tested: a correction 1 + c/n is there in truth, and a
-// test of the bare power would reject a right limit when networks are many. Error bars come from the bootstrap over the replicas of every size and over the blocks of the
-// theory, whose error all sizes share. The limit is tested as [Limit] says. A right limit is rejected with a probability of at most Significance.
+// The error of one network and the bias of their mean are fitted by powers of n, alone and with the next order in 1/n,
+// which is what is tested: a correction 1 + c/n is there in truth, and a test of the bare power would reject a right
+// limit when networks are many. Error bars come from the bootstrap over the replicas of every size and over the blocks
+// of the theory, whose error all sizes share. The limit is tested as [Limit] says. A right limit is rejected with a
+// probability of at most Significance.
 //
-// Powers are fitted and judged from three sizes on, with two replicas or more of each. With fewer sizes the limit alone is tested. Where no ensemble has two replicas, or the
-// theory was sampled in a single block, there is no error bar, and the verdict is undecided.
+// Powers are fitted and judged from three sizes on, with two replicas or more of each. With fewer sizes the limit alone
+// is tested. Where no ensemble has two replicas, or the theory was sampled in a single block, there is no error bar,
+// and the verdict is undecided.
 func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error) {
 	opt.defaults()
 	if len(sizes) == 0 {
@@ -315,8 +327,8 @@ func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error)
 	return c, nil
 }
 
-// inRange is an observable in units of a power of two in which fourth powers of it, which the tests have, neither overflow nor vanish. Distances are relative,
-// and do not depend on it.
+// inRange is an observable in units of a power of two in which fourth powers of it, which the tests have, neither
+// overflow nor vanish. Distances are relative, and do not depend on it.
 func inRange(o Observable) (Observable, int) {
 	most := 0.
 	every := func(f func(Sample)) {
@@ -363,7 +375,8 @@ func inRange(o Observable) (Observable, int) {
 	return o, e
 }
 
-// Judge makes the tests of all observables and the verdict, controlling the chance of any false rejection by Holm's method.
+// Judge makes the tests of all observables and the verdict, controlling the chance of any false rejection by Holm's
+// method.
 func (c *Convergences) Judge() {
 	c.Outcome, c.Tests = Conclude([]Part{{"", c}}, nil, c.Significance)
 }
@@ -410,7 +423,8 @@ const (
 	biasTest  = ": bias exponent"
 )
 
-// Holm adjusts the p of tests for their number and says whether none is rejected: with a chance of at most significance one is that should not be (Holm 1979).
+// Holm adjusts the p of tests for their number and says whether none is rejected: with a chance of at most significance
+// one is that should not be (Holm 1979).
 func Holm(tests []Test, significance float64) bool {
 	order := make([]int, len(tests))
 	for i := range order {
@@ -450,16 +464,19 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	shifts := deviations(o.Limit, inf)
 	k := len(sizes)
 	sq, proj := make([][]float64, k), make([][]float64, k)
-	cross := make([]*mat.Dense, k) // size; replicas × blocks: ⟨x − ȳ, y_b − ȳ⟩/dim
+	scattered := make([][]float64, k) // squared distances of single replicas from their mean
+	cross := make([]*mat.Dense, k)    // size; replicas × blocks: ⟨x − ȳ, y_b − ȳ⟩/dim
 	means := make([][]float64, k)
 	variances := make([]float64, k)
 	for i, e := range o.Ensembles {
 		m, v := moments(e)
 		means[i], variances[i] = m, mean(v)
-		sq[i], proj[i] = make([]float64, len(e)), make([]float64, len(e))
+		sq[i], proj[i], scattered[i] = make([]float64, len(e)), make([]float64, len(e)), make([]float64, len(e))
 		for s, x := range e {
 			d := rmsDiff(x, inf)
 			sq[i][s] = d * d
+			d = rmsDiff(x, m)
+			scattered[i][s] = d * d
 			for half, u := range dirs {
 				weight := 1 / float64(len(dirs))
 				if i == 0 { // a replica is never projected onto a direction it helped to find
@@ -480,24 +497,18 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	gram.Mul(shifts, shifts.T())
 	gram.Scale(1/dim, &gram)
 
-	// One network's squared error, by size; the relative variance of a replica's is about the same at all sizes and is pooled.
+	// One network's squared error, by size; the relative variance of a replica's is about the same at all sizes and is
+	// pooled.
 	sqError := make([]float64, k)
-	kappa, dof := 0., 0.
+	kappa, dof := kurtosis(sq)
 	for i := range sizes {
-		m, se := meanStderr(sq[i])
-		sqError[i] = m - vy
-		n := float64(len(sq[i]))
-		if m > 0 {
-			kappa += (n - 1) * se * se * n / (m * m)
-		}
-		dof += n - 1
+		sqError[i] = mean(sq[i]) - vy
 	}
-	kappa /= max(dof, 1)
 	weights := make([]float64, k)
 	for i := range sizes {
 		weights[i] = float64(len(sq[i]))
 	}
-	logs := func(e []float64) []float64 {
+	logs := func(e []float64, kappa float64) []float64 {
 		y := make([]float64, k)
 		for i, v := range e {
 			y[i] = math.Log(v) + kappa/(2*weights[i]) // the logarithm of a mean is below the mean of logarithms
@@ -559,7 +570,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	off := opt.Tolerance * opt.Tolerance * unit
 	resolved := fits
 	for i := range sizes {
-		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 // below, the error of the theory hides that of one network
+		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 && variances[i] > 0 // below, the error of the theory hides that of one network
 	}
 	r.Error.Expected = opt.Error
 	if resolved {
@@ -569,7 +580,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		q := t.Quantile((1 + opt.Confidence) / 2)
 		for order := 1; order <= 2; order++ {
 			row, amplitude := slope(sizes, weights, order)
-			y := logs(sqError)
+			y := logs(sqError, kappa)
 			p := dot(row, y) / 2
 			var all []float64
 			for _, b := range boot {
@@ -578,7 +589,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 					ok = ok && v > 0
 				}
 				if ok {
-					all = append(all, dot(row, logs(b))/2)
+					all = append(all, dot(row, logs(b, kappa))/2)
 				}
 			}
 			_, se := meanStderr(all)
@@ -593,11 +604,19 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 			for i, v := range sqError {
 				less[i] = v - off
 			}
-			p2 := dot(row, logs(less)) / 2
+			p2 := dot(row, logs(less, kappa)) / 2
 			r.Error.P = 1
 			if (p-opt.Error)*(p2-opt.Error) > 0 { // else an error within the tolerance explains it
 				r.Error.P = 2 * t.Survival(min(math.Abs(p-opt.Error), math.Abs(p2-opt.Error))/se)
 			}
+			// The squared error is a variance and a squared bias, b²/n² + 2bc/n³ + …, so that with much bias it has
+			// more orders than a factor 1 + c/n. The variance alone has not.
+			kappa, _ := kurtosis(scattered)
+			p, se = dot(row, logs(variances, kappa))/2, 0
+			for i, w := range row {
+				se += w * w * kappa / max(weights[i]-1, 1)
+			}
+			r.Error.P = max(r.Error.P, 2*t.Survival(2*math.Abs(p-opt.Error)/math.Sqrt(se)))
 		}
 	}
 
@@ -606,7 +625,8 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	for i := range sizes {
 		bias[i], biasErr[i] = meanStderr(proj[i])
 	}
-	// The theory's error shifts all sizes alike. Where there is little bias the directions follow it, so its norm bounds its part, not its projection.
+	// The theory's error shifts all sizes alike. Where there is little bias the directions follow it, so its norm
+	// bounds its part, not its projection.
 	common := 0.
 	if len(dirs) > 0 {
 		common = math.Hypot(math.Hypot(math.Sqrt(vy)*studentRatio(blocks-1), rms(o.Rest)), math.Sqrt(off))
@@ -644,7 +664,22 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	return r
 }
 
-// slope are the coefficients of the values in their weighted least-squares fit by a + p ln n [+ c/n]: of p and, for the bare power, of a.
+// kurtosis is the relative variance of squares, which is about the same at all sizes and is pooled, and their degrees
+// of freedom.
+func kurtosis(squares [][]float64) (kappa, dof float64) {
+	for _, sq := range squares {
+		m, se := meanStderr(sq)
+		n := float64(len(sq))
+		if m > 0 {
+			kappa += (n - 1) * se * se * n / (m * m)
+		}
+		dof += n - 1
+	}
+	return kappa / max(dof, 1), dof
+}
+
+// slope are the coefficients of the values in their weighted least-squares fit by a + p ln n [+ c/n]: of p and, for the
+// bare power, of a.
 func slope(sizes []int, weights []float64, order int) (p, a []float64) {
 	k := len(sizes)
 	cols := order + 1
@@ -683,8 +718,15 @@ func hat(x *mat.Dense) *mat.Dense {
 	return &h
 }
 
-// intercept are the coefficients of the values in their least-squares fit by q + b/n + c/n² with a number of orders, with variances ∝ 1/(n·replicas), as they are in a limit.
+// intercept are the coefficients of the values in their least-squares fit by q + b/n + … with a number of orders: those
+// of q.
 func intercept(sizes []int, ensembles []Sample, orders int) []float64 {
+	return coefficients(sizes, ensembles, orders)[0]
+}
+
+// coefficients are those of the values in the terms of their least-squares fit by q + b n₀/n + c (n₀/n)² + …, n₀ the
+// smallest size, with variances ∝ 1/(n·replicas), as they are in a limit.
+func coefficients(sizes []int, ensembles []Sample, orders int) [][]float64 {
 	k := len(sizes)
 	x := mat.NewDense(k, orders+1, nil)
 	w := make([]float64, k)
@@ -695,9 +737,12 @@ func intercept(sizes []int, ensembles []Sample, orders int) []float64 {
 		}
 	}
 	h := hat(x)
-	a := make([]float64, k)
-	for i := range a {
-		a[i] = h.At(0, i) * w[i]
+	a := make([][]float64, orders+1)
+	for p := range a {
+		a[p] = make([]float64, k)
+		for i := range sizes {
+			a[p][i] = h.At(p, i) * w[i]
+		}
 	}
 	return a
 }
@@ -708,7 +753,8 @@ func limitOf(d []float64, n noise, other []float64, scale, normal float64) Limit
 	return limitOfEstimates([]estimate{e}, normal)
 }
 
-// noise is the distribution of the squared norm of a sum of means around its expectation: Σ λ_i z_i² over the eigenvalues of their covariance.
+// noise is the distribution of the squared norm of a sum of means around its expectation: Σ λ_i z_i² over the
+// eigenvalues of their covariance.
 type noise struct {
 	trace  float64   // Σ λ
 	lambda []float64 // the largest ones, relative to the trace
@@ -723,8 +769,8 @@ type pool struct {
 	dof     float64
 }
 
-// noiseOf estimates the covariance Σ_pools Σ factor (x − mean)(x − mean)ᵀ. The degrees of freedom of the trace are those of a single mode, which is cautious: trajectories
-// have few.
+// noiseOf estimates the covariance Σ_pools Σ factor (x − mean)(x − mean)ᵀ. The degrees of freedom of the trace are
+// those of a single mode, which is cautious: trajectories have few.
 func noiseOf(pools ...pool) noise {
 	var rows [][]float64
 	var n noise
@@ -751,7 +797,7 @@ func noiseOf(pools ...pool) noise {
 	}
 	n.dof = n.trace * n.trace / uncertain
 	// The shape of the spectrum, for which some hundreds of replicas are enough.
-	const most, enough = 16, 600
+	const most, enough, least = 16, 600, 1e-4
 	step := 1
 	if len(rows[0]) > enough {
 		step = (len(rows) + enough - 1) / enough
@@ -763,7 +809,7 @@ func noiseOf(pools ...pool) noise {
 		kept += dot(rows[i], rows[i])
 	}
 	for i, l := range spectrum(some) {
-		if i < most {
+		if i < most && l > least*kept {
 			n.lambda = append(n.lambda, l/kept)
 		} else {
 			n.rest += l / kept
@@ -828,7 +874,8 @@ func spectrum(rows [][]float64) []float64 {
 	return v
 }
 
-// tail is the probability that Σ λ z² exceeds x times the trace as it was estimated, by drawing: a trace known with ν degrees of freedom is a χ²_ν/ν.
+// tail is the probability that Σ λ z² exceeds x times the trace as it was estimated, by drawing: a trace known with ν
+// degrees of freedom is a χ²_ν/ν.
 func (n noise) tail(x float64) float64 {
 	if !(n.trace > 0) {
 		return 0
@@ -854,8 +901,9 @@ func (n noise) tail(x float64) float64 {
 	}
 }
 
-// directions are two unit vectors along the bias of the smallest ensemble, each from half of its replicas. Projections of its replicas onto the
-// direction of the other half are unbiased; using both for every ensemble keeps them comparable.
+// directions are two unit vectors along the bias of the smallest ensemble, each from half of its replicas. Projections
+// of its replicas onto the direction of the other half are unbiased; using both for every ensemble keeps them
+// comparable.
 func directions(s Sample, inf []float64) [][]float64 {
 	var dirs [][]float64
 	for half := range 2 {

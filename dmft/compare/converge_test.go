@@ -16,8 +16,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 )
 
-// A world is a Gaussian model of ensembles and their limit: E q_n = q_∞ + offset + b/n + c/n², a covariance of a few modes that falls as (1 + d/n)/n, and blocks of the
-// theory that scatter in the same modes.
+// A world is a Gaussian model of ensembles and their limit: E q_n = q_∞ + offset + b/n + c/n², a covariance of a few
+// modes that falls as (1 + d/n)/n, and blocks of the theory that scatter in the same modes.
 type world struct {
 	dim, blocks     int
 	sizes, seeds    []int
@@ -30,9 +30,14 @@ type world struct {
 func (w world) draw(rng *rand.Rand) compare.Observable {
 	// Modes with weights 1, 1/2, 1/4 …, smooth in the component.
 	const modes = 6
-	mode := func(m, j int) float64 {
-		return math.Sqrt(2) * math.Cos(math.Pi*float64(m)*(float64(j)+0.5)/float64(w.dim)) * math.Pow(2, -float64(m))
+	var table [modes + 1][]float64
+	for m := range table {
+		table[m] = make([]float64, w.dim)
+		for j := range table[m] {
+			table[m][j] = math.Sqrt(2) * math.Cos(math.Pi*float64(m)*(float64(j)+0.5)/float64(w.dim)) * math.Pow(2, -float64(m))
+		}
 	}
+	mode := func(m, j int) float64 { return table[m][j] }
 	vector := func(scale float64) []float64 {
 		var z [modes]float64
 		for m := range z {
@@ -70,8 +75,9 @@ func (w world) draw(rng *rand.Rand) compare.Observable {
 	return o
 }
 
-// TestConvergeCalibration: a right limit is rejected no more often than Significance says, for ensembles and theories of several sizes, with and without bias, corrections and noise of the
-// theory; wrong limits and wrong exponents are rejected; intervals hold the truth as often as they should.
+// TestConvergeCalibration: a right limit is rejected no more often than Significance says, for ensembles and theories
+// of several sizes, with and without bias, corrections and noise of the theory; wrong limits and wrong exponents are
+// rejected; intervals hold the truth as often as they should.
 func TestConvergeCalibration(t *testing.T) {
 	runs := 24
 	if os.Getenv("DMFT_EXTENDED") != "" {
@@ -97,7 +103,10 @@ func TestConvergeCalibration(t *testing.T) {
 		{"wrong exponent", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, power: -0.3, theory: 0.02}, true, 0.2},
 	} {
 		rng := rand.New(rand.NewPCG(7, uint64(len(c.name))))
-		rejected, covered, resolved := 0, 0, 0
+		rejected, covered, resolved, runs := 0, 0, 0, runs
+		if c.wrong { // bounds on what must be rejected are met with fewer
+			runs = min(runs, 100)
+		}
 		by := map[string]int{}
 		for range runs {
 			r, err := compare.Converge(c.w.sizes, []compare.Observable{c.w.draw(rng)}, compare.Options{})
@@ -130,8 +139,9 @@ func TestConvergeCalibration(t *testing.T) {
 	}
 }
 
-// TestConvergeNetworks: with networks and theories of many seeds a right limit is rejected in about one of a hundred runs at most; the NTK parametrisation, a theory at another richness and one without response
-// functions are rejected every time.
+// TestConvergeNetworks: with networks and theories of many seeds a right limit is rejected in about one of a hundred
+// runs at most; the NTK parametrisation, a theory at another richness and one without response functions are rejected
+// every time.
 func TestConvergeNetworks(t *testing.T) {
 	ctx := context.Background()
 	runs, widths, seeds := 2, []int{16, 32, 64, 128}, 16
@@ -210,7 +220,8 @@ func TestConvergeNetworks(t *testing.T) {
 	}
 }
 
-// TestDepthsAndSamples: theories whose depths and samples scatter as they should are accepted, with exponents that cover the truth; a limit that is off, or samples with a bias, are not.
+// TestDepthsAndSamples: theories whose depths and samples scatter as they should are accepted, with exponents that
+// cover the truth; a limit that is off, or samples with a bias, are not.
 func TestDepthsAndSamples(t *testing.T) {
 	depths := []int{4, 8, 16, 32}
 	rng := rand.New(rand.NewPCG(5, 5))
@@ -307,7 +318,8 @@ func TestConvergeErrors(t *testing.T) {
 	}
 }
 
-// TestLimitOrders: two orders in 1/n are extrapolated away, however large they are; and p is not too small where the limit is right.
+// TestLimitOrders: two orders in 1/n are extrapolated away, however large they are; and p is not too small where the
+// limit is right.
 func TestLimitOrders(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 9))
 	w := world{dim: 40, blocks: 6, sizes: []int{32, 64, 128, 256, 512}, seeds: []int{128, 64, 32, 16, 8}, bias: 20, next: 2000, power: -1, theory: 0.02}

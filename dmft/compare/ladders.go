@@ -8,8 +8,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Depths compares theories of finite depths, the ensembles of obs with their blocks as replicas, with that of infinite depth: f_L − f_∞ ∝ L^{−order} and its next order. Noise is shared by the depths as
-// far as they have the same blocks.
+// Depths compares theories of finite depths, the ensembles of obs with their blocks as replicas, with that of infinite
+// depth: f_L − f_∞ ∝ L^{−order} and its next order. Noise is shared by the depths as far as they have the same blocks.
 func Depths(depths []int, obs []Observable, order float64, opt Options) (*Convergences, error) {
 	opt.defaults()
 	if len(depths) < leastFit {
@@ -98,7 +98,8 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 			}
 		}
 		pools = append(pools, meanPool(o.Limit)...)
-		// Depths are few and small: what the second order contributes stands for the third, cautiously, as in the extrapolation of the limit itself.
+		// Depths are few and small: what the second order contributes stands for the third, cautiously, as in the
+		// extrapolation of the limit itself.
 		for j := range second {
 			second[j] = math.Abs(second[j])
 			if o.Rest != nil {
@@ -112,7 +113,8 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 	return c, nil
 }
 
-// depthIntercept are the coefficients of the values at depths in their fit by q + b/L^order [+ c/L^{2 order}], of equal variances.
+// depthIntercept are the coefficients of the values at depths in their fit by q + b/L^order [+ c/L^{2 order}], of equal
+// variances.
 func depthIntercept(depths []float64, order float64, orders int) []float64 {
 	x := mat.NewDense(len(depths), orders+1, nil)
 	for i, l := range depths {
@@ -131,7 +133,8 @@ type SamplePoint struct {
 	Distance Limit   `json:"difference"` // from the theory with the most samples
 }
 
-// SampleRate says how the sampling error of the theory falls with the number of samples, and whether fewer samples have a bias.
+// SampleRate says how the sampling error of the theory falls with the number of samples, and whether fewer samples have
+// a bias.
 type SampleRate struct {
 	Observable string        `json:"observable"`
 	Points     []SamplePoint `json:"points"`
@@ -140,7 +143,8 @@ type SampleRate struct {
 	Agree      bool          `json:"agree"`
 }
 
-// Samples compares theories of rising numbers of samples with the last, the one with the most. Of all, blocks are independent.
+// Samples compares theories of rising numbers of samples with the last, the one with the most. Of all, blocks are
+// independent.
 func Samples(samples []int, name string, theories []Sample, opt Options) (*SampleRate, error) {
 	opt.defaults()
 	k := len(samples)
@@ -175,7 +179,8 @@ func Samples(samples []int, name string, theories []Sample, opt Options) (*Sampl
 		}
 		r.Points = append(r.Points, pt)
 		ok = ok && pt.Error > 1e-9
-		// The logarithm of a variance of ν degrees of freedom of a single mode, which is cautious, has variance 2/ν and mean −1/ν.
+		// The logarithm of a variance of ν degrees of freedom of a single mode, which is cautious, has variance 2/ν and
+		// mean −1/ν.
 		weights[i], logs[i] = float64(len(s)-1), math.Log(e)+1/float64(len(s)-1)
 	}
 	if ok {

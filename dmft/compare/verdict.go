@@ -25,8 +25,9 @@ type Outcome struct {
 	Verdict Verdict `json:"verdict"`
 	Why     string  `json:"why"`              // in one sentence
 	Needed  string  `json:"needed,omitempty"` // what would decide, of a verdict that is undecided
-	// Detectable is the smallest relative difference of the first observable (predictions, or losses) from the theory that would have been rejected with a probability of [Power],
-	// whatever its direction. Zero when nothing was tested, and when sizes are too small for the expansion that the test rests on ([Limit.LeastSize]).
+	// Detectable is the smallest relative difference of the first observable (predictions, or losses) from the theory
+	// that would have been rejected with a probability of [Power], whatever its direction. Zero when nothing was
+	// tested, and when sizes are too small for the expansion that the test rests on ([Limit.LeastSize]).
 	Detectable float64 `json:"detectable"`
 }
 
@@ -45,18 +46,30 @@ func (o Outcome) String() string {
 // Power is the probability with which a difference of the detectable size is rejected.
 const Power = 0.9
 
-// weak is the relative difference that must be seen, or twice the tolerance if that is larger: a comparison that would miss it says too little to call it agreement.
+// weak is the relative difference that must be seen, or twice the tolerance if that is larger: a comparison that would
+// miss it says too little to call it agreement.
 const weak = 0.25
 
-// finiteSize bounds what a power of 1/n that was not fitted contributes. With v/n the variance of one network of size n over its seeds, relative to the square of the theory, the expansion in 1/n
-// is one in v/n: a term of order p is at most (finiteSize·v/n)^p. TestFiniteSizeBound measures ‖E f_N − f_∞‖·N/v of
-// random problems, and docs/verdicts.md has the numbers.
+// finiteSize bounds what a power of 1/n that was not fitted contributes. With v/n the variance of one network of size n
+// over its seeds, relative to the square of the theory, the expansion in 1/n is one in v/n: a term of order p is at
+// most (finiteSize·v/n)^p. An estimate that leaves out an order which the sizes could determine must not rest on that
+// where the data show a first order b/n above v/n, and has the larger of the two in the place of v. TestFiniteSizeBound
+// measures ‖E f_N − f_∞‖·N/v of random problems, and docs/verdicts.md has the numbers.
 const finiteSize = 5
 
-// Limit is the test that ensembles are the theory in the limit of infinite size. Their means are extrapolated by least squares, E q_n = q_∞ + b/n + c/n² with as many orders as there are sizes, two at
-// most; what the first order left out contributes is bounded by the scatter of networks ([Limit.FiniteSize]). If the theory is right, ‖q̂_∞ − q_∞‖ exceeds that bound, the tolerance and Rest by
-// sampling errors alone, whose square is a sum of squares of Gaussian numbers with the covariance of all seeds and blocks, as well as it is known. From three sizes on there are two estimates, with
-// one order and with two: the first has less noise, and counts unless the data show that a second order is needed; p is twice the smaller one.
+const (
+	mostOrders = 3    // of 1/n in an extrapolation
+	refuted    = 0.05 // p of the orders that an estimate leaves out below which it does not count
+)
+
+// Limit is the test that ensembles are the theory in the limit of infinite size. Their means are extrapolated by least
+// squares, E q_n = q_∞ + b/n + c/n² + d/n³ with as many orders as sizes allow, three at most; what the first order left
+// out contributes is bounded by the scatter of networks, and by b where more orders could be fitted
+// ([Limit.FiniteSize]). If the theory is right, ‖q̂_∞ − q_∞‖ exceeds that bound, the tolerance and Rest by sampling
+// errors alone, whose square is a sum of squares of Gaussian numbers with the covariance of all seeds and blocks, as
+// well as it is known. From three sizes on there is an estimate with every number of orders: fewer have less noise, and
+// count unless what they leave out is allowed more than that saves, or the data show that more are needed; p is the
+// smallest one times the number of estimates that had a chance.
 type Limit struct {
 	Orders     int     `json:"orders"`      // of 1/n that were fitted, for Distance and what follows
 	Distance   float64 `json:"distance"`    // ‖q̂_∞ − q_∞‖, relative
@@ -66,14 +79,19 @@ type Limit struct {
 	Upper      float64 `json:"upper"`       // the true distance is below this, at the confidence asked for
 	Detectable float64 `json:"detectable"`  // true distance that is rejected with a probability of Power
 	P          float64 `json:"p"`           // that sampling errors alone give so large a distance
-	// Without is p when finite size is allowed nothing: where this is small and P is not, networks differ from the theory, and whether that is finite size cannot be told.
+	// Without is p of the estimate with all orders when finite size is allowed nothing beyond them: where this is small
+	// and P is not, networks differ from the theory, and whether that is finite size cannot be told. A difference of an
+	// estimate with fewer orders that this one does not see is finite size that was fitted.
 	Without float64 `json:"p_without_finite_size"`
-	// LeastSize is, of sizes that are too small for the expansion in 1/n, about what the smallest of them should be. FiniteSize, Upper and Detectable would say nothing then, and are zero.
+	// LeastSize is, of sizes that are too small for the expansion in 1/n, about what the smallest of them should be.
+	// FiniteSize, Upper and Detectable would say nothing then, and are zero.
 	LeastSize int `json:"least_size,omitempty"`
 	// Consistent says that the test is not rejected, for the number of tests.
 	Consistent bool `json:"consistent"`
 
 	estimates []estimate
+	full      estimate // with all orders
+	chances   float64  // number of estimates of which the best was taken
 }
 
 // estimate is one estimate of the difference of a limit from the theory.
@@ -93,25 +111,36 @@ func (e estimate) p(finite float64) float64 {
 	return e.tail(beyond * beyond / (e.sampling * e.sampling))
 }
 
-// limitOfEstimates is the test by one estimate or, when there are two, by the better.
-func limitOfEstimates(es []estimate, normal float64) Limit {
-	e := es[0]
-	l := Limit{Orders: e.orders, Distance: e.distance, Noise: e.sampling, Rest: e.rest, FiniteSize: e.finite, P: 1, Without: 1, estimates: es}
-	l.Upper = e.distance + normal*e.sampling + e.rest + e.finite
-	for _, e := range es {
-		p := e.p(e.finite)
-		l.P = min(l.P, p)
-		if e.finite > 0 && p > 1e-3 { // else it is smaller still, and says nothing new
-			p = e.p(0)
-		}
-		l.Without = min(l.Without, p)
+// all is what the estimate with all orders says; of a Limit that was not made here it is what it tells.
+func (l *Limit) all() (distance, noise, finite float64) {
+	if len(l.estimates) == 0 {
+		return l.Distance, l.Noise, l.FiniteSize
 	}
+	return l.full.distance, l.full.sampling, l.full.finite
+}
+
+// limitOfEstimates is the test by one estimate or, when there are several, by the best. The last has all orders that
+// were fitted. What is told is the one that knows the limit best.
+func limitOfEstimates(es []estimate, normal float64) Limit {
+	full := es[len(es)-1]
+	e := full
+	l := Limit{P: 1, Without: full.p(0), estimates: es, full: full, chances: 1}
+	for _, x := range es {
+		l.P = min(l.P, x.p(x.finite))
+		if x.finite+normal*x.sampling < e.finite+normal*e.sampling {
+			e = x
+		}
+	}
+	l.Without = min(l.Without, l.P)
+	l.Orders, l.Distance, l.Noise, l.Rest, l.FiniteSize = e.orders, e.distance, e.sampling, e.rest, e.finite
+	l.Upper = e.distance + normal*e.sampling + e.rest + e.finite
 	return l
 }
 
-// twice is p of a test that had two chances.
-func (l *Limit) twice() {
-	l.P, l.Without = min(1, 2*l.P), min(1, 2*l.Without)
+// chose takes into p that the best of a number of estimates was taken.
+func (l *Limit) chose(of int) {
+	l.chances = float64(of)
+	l.P = min(1, l.chances*l.P)
 }
 
 // detect finds what would have been rejected at a level.
@@ -124,8 +153,13 @@ func (l *Limit) detect(level float64) {
 		l.Detectable = 0
 		return
 	}
+	level /= l.chances
 	for i, e := range l.estimates {
-		if d := e.rest + e.free + e.finite + e.sampling*e.detectable(level); d < l.Detectable {
+		allowed := e.rest + e.free + e.finite
+		if allowed >= l.Detectable {
+			continue
+		}
+		if d := allowed + e.sampling*e.detectable(level); d < l.Detectable {
 			l.Detectable = d
 			l.estimates[0], l.estimates[i] = l.estimates[i], l.estimates[0] // reasons come from the one that sees most
 		}
@@ -139,15 +173,15 @@ func (l *Limit) detect(level float64) {
 func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scale float64, opt Options) Limit {
 	normal := distuv.UnitNormal.Quantile((1 + opt.Confidence) / 2)
 	v := scatter(sizes, o.Ensembles) / (scale * scale)
-	inverse := func(a []float64, p int) float64 { // |Σ a n^{-p}|(finiteSize v)^p
+	inverse := func(a []float64, p int, growth float64) float64 { // |Σ a n^{-p}| (finiteSize growth)^p
 		s := 0.
 		for i, n := range sizes {
-			s += a[i] * math.Pow(finiteSize*v/float64(n), float64(p))
+			s += a[i] * math.Pow(finiteSize*growth/float64(n), float64(p))
 		}
 		return math.Abs(s)
 	}
 	theory := meanPool(o.Limit)
-	of := func(orders int) (estimate, []float64) {
+	of := func(orders int, growth float64) (estimate, []float64) {
 		a := intercept(sizes, o.Ensembles, orders)
 		d := combine(a, means)
 		for j := range d {
@@ -155,7 +189,7 @@ func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scal
 		}
 		networks := sizesPool(sizes, o.Ensembles, a)
 		n := noiseOf(append(theory, networks)...)
-		e := estimate{noise: n, orders: orders, distance: rms(d) / scale, sampling: math.Sqrt(n.trace/float64(len(d))) / scale, rest: rms(o.Rest) / scale, free: opt.Tolerance, finite: inverse(a, orders+1)}
+		e := estimate{noise: n, orders: orders, distance: rms(d) / scale, sampling: math.Sqrt(n.trace/float64(len(d))) / scale, rest: rms(o.Rest) / scale, free: opt.Tolerance, finite: inverse(a, orders+1, growth)}
 		if n.trace > 0 {
 			e.networks = noiseOf(networks).trace / n.trace
 		}
@@ -163,30 +197,58 @@ func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scal
 	}
 	k := len(sizes)
 	if k < leastFit {
-		e, _ := of(k - 1)
+		e, _ := of(k-1, v)
 		l := limitOfEstimates([]estimate{e}, normal)
 		l.narrow(sizes, v, opt.Tolerance)
 		return l
 	}
-	full, a2 := of(2)
-	first, a1 := of(1)
-	// What the second order moves is noise and no more than the bound of the first estimate, or that bound does not hold here.
-	for i := range a2 {
-		a2[i] -= a1[i]
+	most := min(k-1, mostOrders)
+	full, a := of(most, v)
+	growth := max(v, slopeOf(sizes, o.Ensembles, means)/scale)
+	var es []estimate
+	chances := 1
+	for orders := 1; orders < most; orders++ {
+		e, fewer := of(orders, growth)
+		if e.finite+normal*e.sampling >= full.finite+normal*full.sampling { // it knows the limit no better
+			continue
+		}
+		chances++
+		// What the orders left out move is noise and no more than the bound of this estimate, or that bound does not
+		// hold here.
+		for i := range fewer {
+			fewer[i] = a[i] - fewer[i]
+		}
+		n := noiseOf(sizesPool(sizes, o.Ensembles, fewer))
+		moved := estimate{noise: n, distance: rms(combine(fewer, means)) / scale, sampling: math.Sqrt(n.trace/float64(len(inf))) / scale}
+		if moved.p(e.finite) > refuted {
+			es = append(es, e)
+		}
 	}
-	n := noiseOf(sizesPool(sizes, o.Ensembles, a2))
-	moved := estimate{noise: n, distance: rms(combine(a2, means)) / scale, sampling: math.Sqrt(n.trace/float64(len(inf))) / scale}
-	es := []estimate{full}
-	if moved.p(first.finite) > 0.05 {
-		es = []estimate{first, full}
-	}
-	l := limitOfEstimates(es, normal)
-	l.twice()
+	l := limitOfEstimates(append(es, full), normal)
+	l.chose(chances)
 	l.narrow(sizes, v, opt.Tolerance)
 	return l
 }
 
-// narrow notes that sizes are too small: where v/n of the smallest makes the expansion in 1/n one in a number above one, a bound on its orders that is not small is no bound.
+// slopeOf is the size of b in the fit of means by q + b/n, as far as it stands out of the noise at a level of refuted.
+func slopeOf(sizes []int, ensembles []Sample, means [][]float64) float64 {
+	if len(sizes) < 2 {
+		return 0
+	}
+	b := coefficients(sizes, ensembles, 1)[1]
+	n := noiseOf(sizesPool(sizes, ensembles, b))
+	size, noise := rms(combine(b, means)), math.Sqrt(n.trace/float64(len(means[0])))
+	if noise > 0 {
+		size -= noise * math.Sqrt(n.critical(refuted))
+	}
+	if size < 1e-10*rms(means[0]) { // rounding
+		return 0
+	}
+	return size * float64(sizes[0])
+}
+
+// narrow notes that sizes are too small: where v/n of the smallest makes the expansion in 1/n one in a number above
+// one, a bound on its orders that is not small is no bound.
 func (l *Limit) narrow(sizes []int, v, tolerance float64) {
 	goal := max(weak, tolerance)
 	n := float64(slices.Min(sizes))
@@ -226,12 +288,13 @@ func combine(a []float64, x [][]float64) []float64 {
 	return out
 }
 
-// detectable is the size of a difference, in units of the root mean square of the noise, that is rejected at a level with a probability of Power when it points where the noise is largest.
+// detectable is the size of a difference, in units of the root mean square of the noise, that is rejected at a level
+// with a probability of Power when it points where the noise is largest.
 func (n noise) detectable(level float64) float64 {
 	if !(n.trace > 0) {
 		return 0
 	}
-	const draws = 4000
+	const draws = 2000
 	rng := rand.New(rand.NewPCG(7, 11))
 	chi := distuv.ChiSquared{K: n.dof, Src: rng}
 	critical := n.critical(level)
@@ -251,8 +314,9 @@ func (n noise) detectable(level float64) float64 {
 	return max(need[int(Power*draws)], 0)
 }
 
-// critical is the multiple of the estimated trace that a squared norm exceeds with a probability of level. A sum of squares is taken for a shifted χ² with its first three moments (Pearson 1959), and the
-// average is over the χ² of the trace, the finer the smaller that is.
+// critical is the multiple of the estimated trace that a squared norm exceeds with a probability of level. A sum of
+// squares is taken for a shifted χ² with its first three moments (Pearson 1959), and the average is over the χ² of the
+// trace, the finer the smaller that is.
 func (n noise) critical(level float64) float64 {
 	var c1, c2, c3 float64
 	for _, l := range n.lambda {
@@ -304,7 +368,8 @@ type Part struct {
 	*Convergences
 }
 
-// Conclude is the verdict on parts and more tests together: the chance of any false rejection is at most significance (Holm 1979). It marks in the parts what is rejected.
+// Conclude is the verdict on parts and more tests together: the chance of any false rejection is at most significance
+// (Holm 1979). It marks in the parts what is rejected.
 func Conclude(parts []Part, more []Test, significance float64) (Outcome, []Test) {
 	var tests []Test
 	for _, c := range parts {
@@ -434,15 +499,16 @@ func finiteOrWrong(parts []Part, bare []Test) (why, needed string) {
 		}
 		for _, c := range parts {
 			for _, o := range c.Observables {
+				distance, noise, finite := o.Limit.all()
 				// Where finite size is well below the noise it is the noise that explains the difference.
 				if t.Name == c.Name+o.Name+limitTest && o.Limit.LeastSize > 0 {
-					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = %s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name, o.Name, c.where(), o.Limit.Distance,
-						o.Limit.Noise, c.size(), list(c.Sizes)), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
+					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = %s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name, o.Name, c.where(), distance,
+						noise, c.size(), list(c.Sizes)), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
 				}
-				if t.Name != c.Name+o.Name+limitTest || o.Limit.FiniteSize < o.Limit.Noise/2 {
+				if t.Name != c.Name+o.Name+limitTest || finite < noise/2 {
 					continue
 				}
-				why = fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and finite %s may add %.2g", c.Name, o.Name, c.where(), o.Limit.Distance, o.Limit.Noise, c.size(), o.Limit.FiniteSize)
+				why = fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and finite %s may add %.2g", c.Name, o.Name, c.where(), distance, noise, c.size(), finite)
 				if len(c.Sizes) < leastFit {
 					return why, fmt.Sprintf("%d sizes, or larger ones", leastFit)
 				}

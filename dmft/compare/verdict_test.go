@@ -20,7 +20,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// random draws a problem as people have them: any architecture, activation and richness, a learning rate well below the stability limit, a time in which something is learned.
+// random draws a problem as people have them: any architecture, activation and richness, a learning rate well below the
+// stability limit, a time in which something is learned.
 func random(rng *rand.Rand) *dmft.Problem {
 	points, dim := 2+rng.IntN(4), 3+rng.IntN(5)
 	x, y := mat.NewDense(points, dim, nil), mat.NewDense(points, 1, nil)
@@ -85,8 +86,8 @@ func theory(p *dmft.Problem, samples int, method dmft.Approximation, seed uint64
 // A tally is how often which verdict was reached.
 type tally struct{ n, agree, disagree, undecided, old int }
 
-// TestVerdicts counts verdicts on random problems with their right theory and with wrong ones: the right one is rejected no more often than Significance says. With DMFT_COUNT=1 it makes the table of
-// docs/verdicts.md.
+// TestVerdicts counts verdicts on random problems with their right theory and with wrong ones: the right one is
+// rejected no more often than Significance says. With DMFT_COUNT=1 it makes the table of docs/verdicts.md.
 func TestVerdicts(t *testing.T) {
 	problems := 6
 	if os.Getenv("DMFT_COUNT") != "" {
@@ -183,7 +184,8 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[int(q*float64(len(sorted)-1))]
 }
 
-// threeSigma is the rule without tests: the predictions of the two largest widths, extrapolated, or those of one width, are less than three standard errors away, root mean square, with a tolerance of 0.01.
+// threeSigma is the rule without tests: the predictions of the two largest widths, extrapolated, or those of one width,
+// are less than three standard errors away, root mean square, with a tolerance of 0.01.
 func threeSigma(theory *dmft.Trajectory, sims []*dmft.Trajectory) bool {
 	k := len(sims)
 	a := []float64{1}
@@ -265,8 +267,9 @@ func moments(s compare.Sample) (mean, variance []float64) {
 	return mean, variance
 }
 
-// TestUndecided: what cannot be told is not called agreement, and not disagreement: no error bar of the theory or of networks, trajectories that stopped early, noise that hides everything, a difference
-// that may be finite size. Exponents from fewer than three widths, or of trajectories that stopped early, are not judged.
+// TestUndecided: what cannot be told is not called agreement, and not disagreement: no error bar of the theory or of
+// networks, trajectories that stopped early, noise that hides everything, a difference that may be finite size.
+// Exponents from fewer than three widths, or of trajectories that stopped early, are not judged.
 func TestUndecided(t *testing.T) {
 	p := problem("tanh", 1)
 	solve := func(s dmft.Settings) *dmft.Trajectory {
@@ -333,7 +336,8 @@ func TestUndecided(t *testing.T) {
 	}
 }
 
-// TestFiniteSizeUndecided: at one size, a difference above the noise and of the size of the variance of one network is neither agreement nor disagreement; one that is far above is a disagreement.
+// TestFiniteSizeUndecided: at one size, a difference above the noise and of the size of the variance of one network is
+// neither agreement nor disagreement; one that is far above is a disagreement.
 func TestFiniteSizeUndecided(t *testing.T) {
 	for _, c := range []struct {
 		offset float64
@@ -353,7 +357,8 @@ func TestFiniteSizeUndecided(t *testing.T) {
 	}
 }
 
-// TestDetectable: a difference of the detectable size is rejected with a probability of about Power where the noise is largest, and more often elsewhere.
+// TestDetectable: a difference of the detectable size is rejected with a probability of about Power where the noise is
+// largest, and more often elsewhere.
 func TestDetectable(t *testing.T) {
 	const runs = 40
 	for _, w := range []world{
@@ -392,7 +397,8 @@ func TestDetectable(t *testing.T) {
 	}
 }
 
-// TestNarrow: widths whose networks scatter more than the theory is large are said to be too small, without numbers that would mean nothing; those that are said to do, do.
+// TestNarrow: widths whose networks scatter more than the theory is large are said to be too small, without numbers
+// that would mean nothing; those that are said to do, do.
 func TestNarrow(t *testing.T) {
 	p := problem("tanh", 0.2)
 	th, err := dmft.Solve(context.Background(), p, dmft.Settings{Samples: 4000, Seed: 1, Run: record})

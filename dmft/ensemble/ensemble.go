@@ -52,7 +52,8 @@ type Position struct {
 
 // Member is a batch of replicas under way, whose part of the result is an R. Its errors end the run.
 type Member[R any] interface {
-	// Observe evaluates the state at step n and records it. The training has gone wrong there if ok is false.
+	// Observe evaluates the state at step n and records it. The training has gone wrong there if ok is false. An error
+	// ends the run there, unless another batch ends it before.
 	Observe(n int) (ok bool, err error)
 	// Step goes from step n to the next, which cannot be reached if ok is false. The error ode.ErrPaused asks to be called again.
 	Step(n int) (ok bool, err error)
@@ -66,10 +67,12 @@ type Checkpointer interface {
 	Load(dec *gob.Decoder) (Position, error)
 }
 
-// Watch tells a member what the run is about.
+// Watch tells the members of a batch what the run is about, and the run what they have seen.
 type Watch struct {
+	Batch      int // its number
 	ctx        context.Context
 	halt       *atomic.Bool
+	end        *atomic.Int64
 	checkpoint time.Duration // 0 for none
 	last       time.Time
 }
@@ -81,6 +84,15 @@ func (w *Watch) Due() bool {
 
 // Halted asks for a stop at once, whatever becomes of the state; the error is to be an ErrInterrupted.
 func (w *Watch) Halted() bool { return w.halt.Load() }
+
+// End ends the run after step n, which this batch has recorded: every batch is trained until there, and no further.
+func (w *Watch) End(n int) {
+	for old := w.end.Load(); int64(n) < old && !w.end.CompareAndSwap(old, int64(n)); old = w.end.Load() {
+	}
+}
+
+// Ended says whether the run ends before step n.
+func (w *Watch) Ended(n int) bool { return int64(n) > w.end.Load() }
 
 // Settings are how batches are run. The zero value works.
 type Settings struct {
@@ -109,7 +121,7 @@ type Runner[R any] struct {
 	Start func(ctx context.Context, batch int, w *Watch) (Member[R], error)
 	// Encode and Decode keep a finished part, for runs with a store. Decode checks that it is one of this run.
 	Encode func(R, *gob.Encoder) error
-	Decode func(batch int, dec *gob.Decoder) (R, error)
+	Decode func(dec *gob.Decoder, w *Watch) (R, error)
 	// Merge, if any, is told finished parts in the order of the batches, one after the other, as soon as they are there.
 	Merge func(batch int, part R)
 }
@@ -125,7 +137,7 @@ type work[R any] struct {
 	Runner[R]
 	total int64
 	done  atomic.Int64
-	bad   atomic.Int64 // earliest step known to have gone wrong
+	end   atomic.Int64 // the earliest step at which some batch ended
 	halt  atomic.Bool  // whatever is under way is to be given up
 
 	saving sync.RWMutex // held to read while something is saved, and to write by a run that is given up
@@ -151,7 +163,7 @@ func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 	for b := range r.Batches {
 		j.total += int64(r.Size(b)) * int64(r.Steps+1)
 	}
-	j.bad.Store(math.MaxInt64)
+	j.end.Store(math.MaxInt64)
 	begun, errs := make([]bool, r.Batches), make([]error, r.Batches)
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -168,11 +180,11 @@ func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 					return
 				}
 				p, whole, err := j.batch(work, b)
-				if errs[b] = err; err != nil {
+				if errs[b] = err; err != nil && !late(err) {
 					cancel(err)
 				}
 				begun[b] = whole
-				j.finish(b, p, err == nil)
+				j.finish(b, p, err == nil || late(err))
 			}
 		})
 	}
@@ -180,7 +192,13 @@ func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 		return nil, j.interrupted(ctx)
 	}
 	for _, err := range errs {
-		if err != nil && !errors.Is(err, ErrInterrupted) {
+		var f *failure
+		switch {
+		case errors.As(err, &f):
+			if int64(f.step) <= j.end.Load() {
+				return nil, f.error
+			}
+		case err != nil && !errors.Is(err, ErrInterrupted):
 			return nil, err
 		}
 	}
@@ -193,6 +211,18 @@ func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 		}
 	}
 	return j.parts, j.interrupted(ctx)
+}
+
+// failure is the error of an observation. It does not count if the run ended before, since it would then depend on the
+// number of workers.
+type failure struct {
+	step int
+	error
+}
+
+func late(err error) bool {
+	var f *failure
+	return errors.As(err, &f)
 }
 
 func (j *work[R]) interrupted(ctx context.Context) error {
@@ -249,13 +279,13 @@ func (j *work[R]) batch(ctx context.Context, b int) (_ R, begun bool, _ error) {
 	var none R
 	name := j.Part(b)
 	size := int64(j.Size(b))
-	if p, ok, err := j.load(name, b); ok || err != nil {
+	w := &Watch{Batch: b, ctx: ctx, halt: &j.halt, end: &j.end}
+	if p, ok, err := j.load(name, w); ok || err != nil {
 		if ok {
 			j.advance(size * int64(j.Steps+1))
 		}
 		return p, ok, err
 	}
-	w := &Watch{ctx: ctx, halt: &j.halt}
 	m, err := j.Start(ctx, b, w)
 	if err != nil {
 		return none, false, err
@@ -288,29 +318,31 @@ func (j *work[R]) batch(ctx context.Context, b int) (_ R, begun bool, _ error) {
 		return nil
 	}
 	ok := true
-	for (at.Next <= j.Steps || at.Midway) && ok && err == nil {
+	// When another batch ends the run before the next step, nothing later is used.
+	for (at.Next <= j.Steps || at.Midway) && !w.Ended(at.Next) && ok && err == nil {
 		if n := at.Next - 1; at.Midway {
 			if ok, err = m.Step(n); errors.Is(err, ode.ErrPaused) {
 				moved, ok, err = true, true, pause()
 			} else if at.Midway = false; !ok {
-				j.fail(at.Next)
+				w.End(at.Next)
 			}
 			continue
-		}
-		if int64(at.Next) > j.bad.Load() {
-			break // another batch went wrong before this step: nothing later is used
 		}
 		if w.Due() {
 			if err = pause(); err != nil {
 				break
 			}
 		}
-		if ok, err = m.Observe(at.Next); err != nil {
-			break
-		}
-		if !ok {
-			j.fail(at.Next)
-			break
+		ok, err = m.Observe(at.Next)
+		switch {
+		case errors.Is(err, ErrInterrupted):
+			continue
+		case err != nil:
+			err, ok = &failure{at.Next, err}, false
+			fallthrough
+		case !ok:
+			w.End(at.Next)
+			continue
 		}
 		at.Next++
 		at.Midway = at.Next <= j.Steps
@@ -318,7 +350,7 @@ func (j *work[R]) batch(ctx context.Context, b int) (_ R, begun bool, _ error) {
 		j.advance(size)
 	}
 	if err != nil {
-		if errors.Is(err, ErrInterrupted) {
+		if errors.Is(err, ErrInterrupted) || late(err) {
 			at.Midway = false
 			return m.Result(at), true, err
 		}
@@ -334,12 +366,12 @@ func (j *work[R]) batch(ctx context.Context, b int) (_ R, begun bool, _ error) {
 }
 
 // load returns the finished part of a batch, if the store has it.
-func (j *work[R]) load(name string, b int) (p R, ok bool, err error) {
+func (j *work[R]) load(name string, w *Watch) (p R, ok bool, err error) {
 	if j.Store == nil {
 		return p, false, nil
 	}
 	ok, err = part.Load(j.Store, name, func(dec *gob.Decoder) error {
-		p, err = j.Decode(b, dec)
+		p, err = j.Decode(dec, w)
 		return err
 	})
 	return p, ok, err
@@ -353,12 +385,6 @@ func (j *work[R]) save(name string, encode func(*gob.Encoder) error) error {
 		return ErrInterrupted
 	}
 	return part.Save(j.Store, name, encode)
-}
-
-// fail notes that step n went wrong in some batch.
-func (j *work[R]) fail(n int) {
-	for old := j.bad.Load(); int64(n) < old && !j.bad.CompareAndSwap(old, int64(n)); old = j.bad.Load() {
-	}
 }
 
 func (j *work[R]) advance(n int64) {

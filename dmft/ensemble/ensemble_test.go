@@ -47,6 +47,8 @@ type orbit struct {
 	batch   int
 	watch   *ensemble.Watch
 	bad     int           // the step that goes wrong, or −1
+	end     int           // the step that ends the run, or −1
+	failsAt int           // the step with an error, if any
 	stuck   chan struct{} // or nil
 	fails   error
 }
@@ -55,13 +57,15 @@ func (o *orbit) Observe(n int) (bool, error) {
 	if n == o.bad {
 		return false, nil
 	}
-	if n == 5 && o.fails != nil {
+	if n == o.failsAt && o.fails != nil {
 		return false, o.fails
 	}
 	if n == 5 && o.stuck != nil {
 		<-o.stuck
 	}
-	o.Seen = append(o.Seen, o.X)
+	if o.Seen = append(o.Seen, o.X); n == o.end {
+		o.watch.End(n)
+	}
 	return true, nil
 }
 
@@ -104,14 +108,14 @@ func runner(change func(*orbit)) ensemble.Runner[[]uint64] {
 	r := ensemble.Runner[[]uint64]{Name: "orbit", Batches: batches, Steps: steps, Size: func(b int) int { return b + 1 }}
 	r.Workers = 3
 	r.Start = func(_ context.Context, b int, w *ensemble.Watch) (ensemble.Member[[]uint64], error) {
-		o := &orbit{X: 7, batch: b, watch: w, bad: -1}
+		o := &orbit{X: 7, batch: b, watch: w, bad: -1, end: -1, failsAt: 5}
 		if change != nil {
 			change(o)
 		}
 		return o, nil
 	}
 	r.Encode = func(x []uint64, enc *gob.Encoder) error { return enc.Encode(x) }
-	r.Decode = func(_ int, dec *gob.Decoder) (x []uint64, err error) { return x, dec.Decode(&x) }
+	r.Decode = func(dec *gob.Decoder, _ *ensemble.Watch) (x []uint64, err error) { return x, dec.Decode(&x) }
 	return r
 }
 
@@ -195,6 +199,41 @@ func TestWrong(t *testing.T) {
 	for b, x := range got {
 		if n := 10 + min(b, 1); len(x) != n { // step 10 is recorded by those that reach it
 			t.Errorf("batch %d has %d steps and not %d", b, len(x), n)
+		}
+	}
+}
+
+// TestEnd: a batch that ends the run at a step has all trained to there and no further, and of errors only those count
+// that come before the end, whatever the workers.
+func TestEnd(t *testing.T) {
+	fault := errors.New("a fault")
+	for workers := 1; workers < 7; workers++ {
+		for failsAt := 10; failsAt < 15; failsAt++ {
+			r := runner(func(o *orbit) {
+				switch o.batch {
+				case 1:
+					o.fails, o.failsAt = fault, failsAt
+				case 3:
+					o.end = 12
+				}
+			})
+			merged := 0
+			r.Workers, r.Merge = workers, func(int, []uint64) { merged++ }
+			got, err := r.Run(t.Context())
+			if failsAt <= 12 {
+				if !errors.Is(err, fault) || err.Error() != fault.Error() {
+					t.Errorf("%d workers, an error at %d: %v", workers, failsAt, err)
+				}
+				continue
+			}
+			if err != nil || merged != batches {
+				t.Fatalf("%d workers, an error at %d: %v, %d merged", workers, failsAt, err, merged)
+			}
+			for b, x := range got {
+				if len(x) < 13 || !reflect.DeepEqual(x, want()[b][:len(x)]) {
+					t.Errorf("%d workers, an error at %d: batch %d has %d steps", workers, failsAt, b, len(x))
+				}
+			}
 		}
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// DeepLinear is a linear network of any depth and infinite width, an MLP or a residual network, trained by a linear optimiser:
+// DeepLinear is a linear network of any depth and infinite width, an MLP or a residual network, trained by a linear
+// optimiser:
 //
 //	h¹ = W⁰x/√D,  h^{ℓ+1} = s·h^ℓ + b·W^ℓh^ℓ/√N,  f = w·h^L/(γ₀N).
 type DeepLinear struct {
@@ -56,8 +57,9 @@ func (d *DeepHistory) B(layer, t, s int) *mat.Dense {
 	return d.m.response(d.g[t][layer], d.m.forwardNoise(layer+1), s, d.m.points)
 }
 
-// Solve marches the closed equations of theory in time and returns Steps + 1 states. If the network diverges it returns those before and an error that says
-// at which step. With the optimiser as a memory kernel, W(t) = d(t)W(0) + Σ_{s<t} c(t,s)∇(s), the fields of one neuron are
+// Solve marches the closed equations of theory in time and returns Steps + 1 states. If the network diverges it returns
+// those before and an error that says at which step. With the optimiser as a memory kernel, W(t) = d(t)W(0) + Σ_{s<t}
+// c(t,s)∇(s), the fields of one neuron are
 //
 //	h¹(t)       = d u¹ + γ₀ Σ_{s<t} c Kx Δ(s)g¹(s)                                                      u¹ ~ N(0, Kx)
 //	χ^{ℓ+1}(t)  = d [u^{ℓ+1}(t) + Σ_{s<t} A^ℓ(t,s)g^{ℓ+1}(s)] + γ₀b Σ_{s<t} c Φ^ℓ(t,s)Δ(s)g^{ℓ+1}(s)    u^{ℓ+1} ~ GP(0, Φ^ℓ)
@@ -65,9 +67,10 @@ func (d *DeepHistory) B(layer, t, s int) *mat.Dense {
 //	w(t)        = d r + γ₀ Σ_{s<t} c Δ(s)ᵀh^L(s)                                                        r ~ N(0, 1)
 //	h^{ℓ+1} = s·h^ℓ + bχ^{ℓ+1},  g^ℓ = s·g^{ℓ+1} + bξ^ℓ,  g^L = w,  f = ⟨w h^L⟩/γ₀
 //
-// (arXiv 2205.09653, eqs. 11–12, in discrete time and with the output ⟨w h^L⟩ that is exact for discrete steps). Every field is a linear function of the noise u, r,
-// so it is kept as its coefficients: A and B are coefficients, Φ and G follow from the covariance of the noise, and everything at t depends on what is known. In a residual
-// network all layers share the neuron, which the coefficients do not mind. Memory and time grow as L T²(M + C)² and L T³(M + C)³.
+// (arXiv 2205.09653, eqs. 11–12, in discrete time and with the output ⟨w h^L⟩ that is exact for discrete steps). Every
+// field is a linear function of the noise u, r, so it is kept as its coefficients: A and B are coefficients, Φ and G
+// follow from the covariance of the noise, and everything at t depends on what is known. In a residual network all
+// layers share the neuron, which the coefficients do not mind. Memory and time grow as L T²(M + C)² and L T³(M + C)³.
 func (d DeepLinear) Solve() (*DeepHistory, error) {
 	l := d.Problem
 	l.check()
@@ -130,7 +133,8 @@ func (s DeepState) finite() bool {
 	return true
 }
 
-// memory returns c[t][s] and d[t] of the optimiser: how it answers a unit gradient at step s, and what it leaves of the start.
+// memory returns c[t][s] and d[t] of the optimiser: how it answers a unit gradient at step s, and what it leaves of the
+// start.
 func (l Linear) memory() (c [][]float64, d []float64) {
 	run := func(theta float64, impulse int) []float64 {
 		out := []float64{theta}
@@ -164,7 +168,8 @@ func (l Linear) memory() (c [][]float64, d []float64) {
 // A field is a linear function of the noise: the coefficients of every noise process, nil where they vanish.
 type field []*mat.Dense
 
-// deepMarch is a DeepLinear on its way. Noise process i has its values of all times one after the other, and covariance cov[i].
+// deepMarch is a DeepLinear on its way. Noise process i has its values of all times one after the other, and covariance
+// cov[i].
 type deepMarch struct {
 	DeepLinear
 	points, p, c int
@@ -194,7 +199,8 @@ func newDeepMarch(d DeepLinear) *deepMarch {
 	return m
 }
 
-// forwardNoise and backwardNoise number the processes u^ℓ and r^ℓ; r^L is the initial readout. u¹ and r^L do not depend on time.
+// forwardNoise and backwardNoise number the processes u^ℓ and r^ℓ; r^L is the initial readout. u¹ and r^L do not depend
+// on time.
 func (m *deepMarch) forwardNoise(layer int) int  { return layer - 1 }
 func (m *deepMarch) backwardNoise(layer int) int { return m.Depth + layer - 1 }
 

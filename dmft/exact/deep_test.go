@@ -73,7 +73,8 @@ func solve(t *testing.T, d DeepLinear) *DeepHistory {
 	return h
 }
 
-// TestDeepLinearRecorded: P = 1, Kx = y = γ₀ = 1, η = 0.05, values of an independent solution of arXiv 2205.09653, eqs. 11–12, by iteration to the fixed point.
+// TestDeepLinearRecorded: P = 1, Kx = y = γ₀ = 1, η = 0.05, values of an independent solution of arXiv 2205.09653, eqs.
+// 11–12, by iteration to the fixed point.
 func TestDeepLinearRecorded(t *testing.T) {
 	for i, want := range []struct {
 		delta map[int]float64
@@ -127,8 +128,10 @@ func optimisers(p Linear) map[string]Linear {
 	return out
 }
 
-// TestDeepLinearNaive: the mean over networks of finite width, extrapolated in 1/N, for what no closed form covers: several outputs, momentum and weight decay at once, residual
-// branches. Networks come in pairs of opposite readout, which cancels the odd orders in the prediction at the start. Without responses the theory is off by 0.01 to 0.08, elsewhere than at the test point by 0.014 to 0.05.
+// TestDeepLinearNaive: the mean over networks of finite width, extrapolated in 1/N, for what no closed form covers:
+// several outputs, momentum and weight decay at once, residual branches. Networks come in pairs of opposite readout,
+// which cancels the odd orders in the prediction at the start. Without responses the theory is off by 0.01 to 0.08,
+// elsewhere than at the test point by 0.014 to 0.05.
 func TestDeepLinearNaive(t *testing.T) {
 	x, gram := inputs(3, 4)
 	y, targets := outputs(2, 2)
@@ -212,8 +215,8 @@ func copied(m [][]float64) [][]float64 {
 	return out
 }
 
-// TestDeepLinearResponses: causality, ⟨h^ℓξ^ℓᵀ⟩ = ⟨χ^{ℓ+1}g^{ℓ+1}ᵀ⟩ = A^ℓG^{ℓ+1} + Φ^ℓB^{ℓᵀ} for the fields without what was learned, at all pairs of times (Stein's lemma from
-// both sides of a matrix), and ⟨h g⟩ = γ₀f in every layer.
+// TestDeepLinearResponses: causality, ⟨h^ℓξ^ℓᵀ⟩ = ⟨χ^{ℓ+1}g^{ℓ+1}ᵀ⟩ = A^ℓG^{ℓ+1} + Φ^ℓB^{ℓᵀ} for the fields without
+// what was learned, at all pairs of times (Stein's lemma from both sides of a matrix), and ⟨h g⟩ = γ₀f in every layer.
 func TestDeepLinearResponses(t *testing.T) {
 	for _, base := range []DeepLinear{{Depth: 3}, {Depth: 4, Skip: 0.8, Branch: 0.7}} {
 		for name, p := range optimisers(general(2)) {
@@ -277,8 +280,10 @@ func TestDeepLinearResponses(t *testing.T) {
 	}
 }
 
-// TestResidualDepth: residual networks of B branches b = β/√B, which are B + 1 hidden layers here: the depth of the published limit counts branches, Depth counts layers.
-// At the start NTK = 2(1 + b²)^B + β²(1 + b²)^{B−1} → (2 + β²)e^{β²}. The response in the middle of such a network, γ₀ = 1.5, η = 0.06, at times 6 and 0 times √B tends to a limit too.
+// TestResidualDepth: residual networks of B branches b = β/√B, which are B + 1 hidden layers here: the depth of the
+// published limit counts branches, Depth counts layers. At the start NTK = 2(1 + b²)^B + β²(1 + b²)^{B−1} → (2 +
+// β²)e^{β²}. The response in the middle of such a network, γ₀ = 1.5, η = 0.06, at times 6 and 0 times √B tends to a
+// limit too.
 func TestResidualDepth(t *testing.T) {
 	for _, v := range []struct {
 		branches      int
@@ -310,7 +315,8 @@ func TestResidualDepth(t *testing.T) {
 	}
 }
 
-// TestDecayFixedPoint: with weight decay λ a network of degree κ = L + 1 in its weights comes to rest where f = K(K + κλ)⁻¹y with its final NTK.
+// TestDecayFixedPoint: with weight decay λ a network of degree κ = L + 1 in its weights comes to rest where f = K(K +
+// κλ)⁻¹y with its final NTK.
 func TestDecayFixedPoint(t *testing.T) {
 	for _, depth := range []int{1, 2} {
 		const lambda = 0.5

@@ -1,5 +1,6 @@
-// Package exact holds problems with known answers, derived independently of the training loop: closed forms, exact maps of second moments, and
-// plain loops over neurons. Every solver is tested against them. Nothing here is meant to be fast.
+// Package exact holds problems with known answers, derived independently of the training loop: closed forms, exact maps
+// of second moments, and plain loops over neurons. Every solver is tested against them. Nothing here is meant to be
+// fast.
 //
 //	Linear           two-layer linear networks, any data: the exact map of gradient descent and its relatives, at infinite or any finite width;
 //	                 the gradient flow; the fluctuations over initialisations of order 1/N
@@ -19,6 +20,7 @@
 //	momentum          v ← μv + ∇,  θ ← (1 − ηλ)θ + ηv
 //	Nesterov          v ← μv + ∇,  θ ← (1 − ηλ)θ + η(∇ + μv)
 //
-// Points are numbered with the training points first; test points have fields and kernels and no Δ. In matrices over points and outputs the
-// index of point μ and output c is μC + c. Shapes that do not fit are mistakes of the programmer and panic.
+// Points are numbered with the training points first; test points have fields and kernels and no Δ. In matrices over
+// points and outputs the index of point μ and output c is μC + c. Shapes that do not fit are mistakes of the programmer
+// and panic.
 package exact

@@ -11,7 +11,8 @@ func one(gram, y float64, gamma, eta float64, steps int) Linear {
 	return Linear{Gram: mat.NewSymDense(1, []float64{gram}), Targets: mat.NewDense(1, 1, []float64{y}), Richness: gamma, Steps: steps, Rate: func(int) float64 { return eta }}
 }
 
-// TestLinearRecursion: printed values of the recursion f += ηKΔ + η²γ₀²fΔ², K += 4ηγ₀²fΔ + η²γ₀²Δ²K (P = 1), γ₀ = 2.5, η = 0.2.
+// TestLinearRecursion: printed values of the recursion f += ηKΔ + η²γ₀²fΔ², K += 4ηγ₀²fΔ + η²γ₀²Δ²K (P = 1), γ₀ = 2.5,
+// η = 0.2.
 func TestLinearRecursion(t *testing.T) {
 	want := [][2]float64{{0, 2}, {.4, 2.5}, {.736, 3.925}, {.956064, 4.964909}, {1.000153, 5.177333}, {.999995, 5.176568}}
 	for i, s := range one(1, 1, 2.5, 0.2, 5).Solve() {
@@ -141,7 +142,8 @@ func TestLinearAgainstNaive(t *testing.T) {
 	}
 }
 
-// TestLazy: gradient descent against its recursion, the flow against its limit of small steps, a singular kernel included.
+// TestLazy: gradient descent against its recursion, the flow against its limit of small steps, a singular kernel
+// included.
 func TestLazy(t *testing.T) {
 	k := mat.NewDense(3, 2, []float64{2, 0.5, 0.5, 1, -0.3, 0.4})
 	for _, k := range []*mat.Dense{k, mat.NewDense(2, 2, []float64{1, 1, 1, 1})} {

@@ -8,12 +8,14 @@ import (
 // columns is the number of midpoint sequences of an extrapolation; the last has order 2·columns.
 const columns = 8
 
-// flowTolerance is the error of one step relative to the largest component: some hundred roundings, which the extrapolation amplifies.
+// flowTolerance is the error of one step relative to the largest component: some hundred roundings, which the
+// extrapolation amplifies.
 const flowTolerance = 1e-13
 
-// integrate moves y from time t to end along dy/dt = field(t, y) by the extrapolated midpoint rule of Gragg, Bulirsch and Stoer (Hairer, Nørsett
-// & Wanner, Solving Ordinary Differential Equations I, II.9): the results of 2, 4, 6 … substeps have error series in the square of the substep,
-// which polynomial extrapolation removes. It is of another family than Runge–Kutta methods on purpose.
+// integrate moves y from time t to end along dy/dt = field(t, y) by the extrapolated midpoint rule of Gragg, Bulirsch
+// and Stoer (Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, II.9): the results of 2, 4, 6 …
+// substeps have error series in the square of the substep, which polynomial extrapolation removes. It is of another
+// family than Runge–Kutta methods on purpose.
 func integrate(field func(t float64, dst, y []float64), y []float64, t, end float64) error {
 	n := len(y)
 	table := zeros(columns, n)

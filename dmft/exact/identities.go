@@ -5,9 +5,10 @@ import (
 	"math"
 )
 
-// ReadoutBalance returns the residuals ⟨|w|²⟩(t) − ⟨|w|²⟩(0) − 2γ₀²∫₀ᵗ Σ_μc Δ_μc f_μc dt' of a gradient flow without weight decay, which vanish for any activation,
-// depth and width (predictions not centred). w2 is ⟨|w|²⟩ over neurons, summed over outputs, and power is Σ Δf, at the given times. The integral is that of the cubic
-// through the four nearest times, so the residuals of an exact solution are of fourth order in the spacing.
+// ReadoutBalance returns the residuals ⟨|w|²⟩(t) − ⟨|w|²⟩(0) − 2γ₀²∫₀ᵗ Σ_μc Δ_μc f_μc dt' of a gradient flow without
+// weight decay, which vanish for any activation, depth and width (predictions not centred). w2 is ⟨|w|²⟩ over neurons,
+// summed over outputs, and power is Σ Δf, at the given times. The integral is that of the cubic through the four
+// nearest times, so the residuals of an exact solution are of fourth order in the spacing.
 func ReadoutBalance(times, w2, power []float64, gamma float64) []float64 {
 	n := len(times)
 	if len(w2) != n || len(power) != n {
@@ -40,8 +41,8 @@ func ReadoutBalance(times, w2, power []float64, gamma float64) []float64 {
 //
 //	⟨|w|²⟩(t+1) = ⟨|w|²⟩(t) + 2ηγ₀² Σ_μc Δ_μc f_μc + (ηγ₀)² Σ_μνc Δ_μc Φ^L_μν Δ_νc,
 //
-// which hold to rounding for any activation, depth and width. delta and f are step × training point × output (f not centred), phi is Φ^L, step × point × point, and eta the
-// learning rates; w2 has one more element than eta.
+// which hold to rounding for any activation, depth and width. delta and f are step × training point × output (f not
+// centred), phi is Φ^L, step × point × point, and eta the learning rates; w2 has one more element than eta.
 func ReadoutBalanceGD(w2, eta []float64, delta, f, phi [][][]float64, gamma float64) []float64 {
 	if len(w2) != len(eta)+1 || len(delta) < len(eta) || len(f) < len(eta) || len(phi) < len(eta) {
 		panic(fmt.Sprintf("exact: readout balance of %d steps with %d norms, %d residuals, %d predictions and %d kernels", len(eta), len(w2), len(delta), len(f), len(phi)))
@@ -62,8 +63,9 @@ func ReadoutBalanceGD(w2, eta []float64, delta, f, phi [][][]float64, gamma floa
 	return out
 }
 
-// EulerResidual is the largest |⟨h^ℓ_μ g^ℓ_μc⟩ − γ₀f_μc| over layers, points and outputs: Euler's identity of a network whose activation is homogeneous of degree
-// one (linear, ReLU), exact at any width and depth and for every optimiser. f is not centred.
+// EulerResidual is the largest |⟨h^ℓ_μ g^ℓ_μc⟩ − γ₀f_μc| over layers, points and outputs: Euler's identity of a network
+// whose activation is homogeneous of degree one (linear, ReLU), exact at any width and depth and for every optimiser. f
+// is not centred.
 func EulerResidual(s Fields, f [][]float64, gamma float64) float64 {
 	worst := 0.
 	for l := range s.H {
@@ -80,9 +82,10 @@ func EulerResidual(s Fields, f [][]float64, gamma float64) float64 {
 	return worst
 }
 
-// GradientError is the largest difference between grad and the derivatives of loss at x by finite differences, relative to the largest component of either, and
-// the component where it is. Central differences with one Richardson extrapolation, step h = ε^{1/5}·max(1, |x_i|) ≈ 7e-4: the error of a smooth loss of order
-// one is some ε/h ≈ 1e-12 from rounding and h⁴ ≈ 3e-13 times its fifth derivative. x is restored.
+// GradientError is the largest difference between grad and the derivatives of loss at x by finite differences, relative
+// to the largest component of either, and the component where it is. Central differences with one Richardson
+// extrapolation, step h = ε^{1/5}·max(1, |x_i|) ≈ 7e-4: the error of a smooth loss of order one is some ε/h ≈ 1e-12
+// from rounding and h⁴ ≈ 3e-13 times its fifth derivative. x is restored.
 func GradientError(loss func(x []float64) float64, x, grad []float64) (worst float64, at int) {
 	if len(x) != len(grad) {
 		panic(fmt.Sprintf("exact: a gradient of %d components at a point of %d", len(grad), len(x)))

@@ -17,7 +17,8 @@ func drelu(v float64) float64 {
 
 func dtanh(v float64) float64 { return 1 - math.Tanh(v)*math.Tanh(v) }
 
-// TestReadoutBalance: the flow of a two-layer linear network, with the residual falling as the fourth power of the spacing.
+// TestReadoutBalance: the flow of a two-layer linear network, with the residual falling as the fourth power of the
+// spacing.
 func TestReadoutBalance(t *testing.T) {
 	p := general(2)
 	p.Weights = nil
@@ -57,7 +58,8 @@ func TestReadoutBalance(t *testing.T) {
 	}
 }
 
-// TestReadoutBalanceGD and Euler's identity: networks of finite width, neuron by neuron. tanh is not homogeneous and has the first alone.
+// TestReadoutBalanceGD and Euler's identity: networks of finite width, neuron by neuron. tanh is not homogeneous and
+// has the first alone.
 func TestNaiveIdentities(t *testing.T) {
 	const n, steps, c = 7, 6, 2
 	x, _ := inputs(4, 3)
@@ -120,7 +122,8 @@ func TestNaiveIdentities(t *testing.T) {
 	}
 }
 
-// TestGradient: the update of a Naive network, and Δ of every loss, are gradients by finite differences; a wrong component is found.
+// TestGradient: the update of a Naive network, and Δ of every loss, are gradients by finite differences; a wrong
+// component is found.
 func TestGradient(t *testing.T) {
 	const n, d, c = 3, 2, 2
 	x, _ := inputs(2, d)

@@ -8,10 +8,10 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Lazy is the solution of training with a static kernel and the squared loss: k is M×P, its first P rows those of the training
-// points, and y is P×C. flow selects f(t) = K K⁻¹(1 − e^{−Kt})y at t = η·n, otherwise gradient descent, (1 − ηK)ⁿ. It returns M×C
-// predictions after n steps. The outputs share the kernel; for a kernel that couples them pass the MC×PC block matrix and PC×1 targets. A loss that is
-// a mean over samples is a learning rate smaller by P.
+// Lazy is the solution of training with a static kernel and the squared loss: k is M×P, its first P rows those of the
+// training points, and y is P×C. flow selects f(t) = K K⁻¹(1 − e^{−Kt})y at t = η·n, otherwise gradient descent, (1 −
+// ηK)ⁿ. It returns M×C predictions after n steps. The outputs share the kernel; for a kernel that couples them pass the
+// MC×PC block matrix and PC×1 targets. A loss that is a mean over samples is a learning rate smaller by P.
 func Lazy(k *mat.Dense, y *mat.Dense, eta float64, n int, flow bool) *mat.Dense {
 	// α = Σ_k (1 − decay_k)/λ_k v_k v_kᵀ y, f = Kα.
 	return spectral(k, y, func(l float64) float64 {
@@ -28,8 +28,8 @@ func Lazy(k *mat.Dense, y *mat.Dense, eta float64, n int, flow bool) *mat.Dense 
 	})
 }
 
-// LazyMomentum is [Lazy] for gradient descent with momentum μ, Nesterov's or not. In every eigenmode of the kernel, with eigenvalue λ, x = ηλ and
-// relative residual r (1 at the start), the two-term recursion is
+// LazyMomentum is [Lazy] for gradient descent with momentum μ, Nesterov's or not. In every eigenmode of the kernel,
+// with eigenvalue λ, x = ηλ and relative residual r (1 at the start), the two-term recursion is
 //
 //	r(n+1) = (1 − x) r(n) + μ(r(n) − r(n−1))                              momentum
 //	s(n+1) = (1 − x) r(n),  r(n+1) = s(n+1) + μ(s(n+1) − s(n))            Nesterov
@@ -87,8 +87,8 @@ func trainingBlock(k *mat.Dense) *mat.SymDense {
 	return s
 }
 
-// Static is training with a static kernel, any loss and any number of outputs: f(θ) − f(θ₀) of a network linearised at its start, without weight
-// decay (which would shrink the kernel).
+// Static is training with a static kernel, any loss and any number of outputs: f(θ) − f(θ₀) of a network linearised at
+// its start, without weight decay (which would shrink the kernel).
 type Static struct {
 	Kernel   *mat.Dense  // MC×PC, or M×P to be shared by the outputs
 	Y        [][]float64 // targets of the P training points, C numbers each
@@ -100,8 +100,8 @@ type Static struct {
 	Delta func(step int, f, y, delta [][]float64)
 }
 
-// Train returns the predictions at every step, step × point × output, Steps + 1 of them: u ← μu + KΔ, f ← f + ηu, or for Nesterov
-// f ← f + η(KΔ + μu).
+// Train returns the predictions at every step, step × point × output, Steps + 1 of them: u ← μu + KΔ, f ← f + ηu, or
+// for Nesterov f ← f + η(KΔ + μu).
 func (s Static) Train() [][][]float64 {
 	m, c := s.check()
 	if s.Rate == nil || s.Steps < 0 {
@@ -128,8 +128,8 @@ func (s Static) Train() [][][]float64 {
 	}
 }
 
-// Flow returns the predictions of df/dt = KΔ at the given times, which must not fall, to a relative error of about 1e-13 per unit of time.
-// Rate and Steps have no meaning here, Delta is taken at step 0.
+// Flow returns the predictions of df/dt = KΔ at the given times, which must not fall, to a relative error of about
+// 1e-13 per unit of time. Rate and Steps have no meaning here, Delta is taken at step 0.
 func (s Static) Flow(times []float64) ([][][]float64, error) {
 	m, c := s.check()
 	if s.Momentum != 0 || s.Nesterov {
@@ -208,9 +208,10 @@ func grid(f []float64, c int) [][]float64 {
 	return out
 }
 
-// LazyCovariance is N Cov(Δ_μ, Δ_ν) over initialisations of a centred network in the lazy limit, P×P, where kappa(a, b, c, d) = N Cov(K_ab, K_cd)
-// of the kernel at initialisation, k is its mean, y the targets of one output, and eta, n and flow are those of [Lazy]. A static fluctuation ε of the kernel
-// moves the residual, in the eigenbasis of k, by −Σ_l V_kl ε_kl y_l with
+// LazyCovariance is N Cov(Δ_μ, Δ_ν) over initialisations of a centred network in the lazy limit, P×P, where kappa(a, b,
+// c, d) = N Cov(K_ab, K_cd) of the kernel at initialisation, k is its mean, y the targets of one output, and eta, n and
+// flow are those of [Lazy]. A static fluctuation ε of the kernel moves the residual, in the eigenbasis of k, by −Σ_l
+// V_kl ε_kl y_l with
 //
 //	V_kl = (e^{−λ_k t} − e^{−λ_l t})/(λ_l − λ_k),   V_kk = t e^{−λ_k t}      (flow)
 //	V_kl = η Σ_{s<n} (1 − ηλ_k)^{n−1−s} (1 − ηλ_l)^s                         (gradient descent)
@@ -266,24 +267,26 @@ func LazyCovariance(k mat.Symmetric, y []float64, kappa func(a, b, c, d int) flo
 	return cov
 }
 
-// LinearKappa is N Cov(K_ab, K_cd) of the kernel of a two-layer linear network at initialisation, K_ab = ⟨h_a h_b⟩ + Kx_ab⟨w²⟩:
-// Kx_ac Kx_bd + Kx_ad Kx_bc + 2 Kx_ab Kx_cd by Wick's theorem.
+// LinearKappa is N Cov(K_ab, K_cd) of the kernel of a two-layer linear network at initialisation, K_ab = ⟨h_a h_b⟩ +
+// Kx_ab⟨w²⟩: Kx_ac Kx_bd + Kx_ad Kx_bc + 2 Kx_ab Kx_cd by Wick's theorem.
 func LinearKappa(gram mat.Symmetric) func(a, b, c, d int) float64 {
 	return func(a, b, c, d int) float64 {
 		return gram.At(a, c)*gram.At(b, d) + gram.At(a, d)*gram.At(b, c) + 2*gram.At(a, b)*gram.At(c, d)
 	}
 }
 
-// TwoLayerKappa returns κ = N Var(K) and K = ⟨φ²⟩ + Kx⟨φ'²⟩ of the kernel of a two-layer network on one point at initialisation,
+// TwoLayerKappa returns κ = N Var(K) and K = ⟨φ²⟩ + Kx⟨φ'²⟩ of the kernel of a two-layer network on one point at
+// initialisation,
 //
 //	κ = ⟨φ⁴⟩ + 2Kx⟨φ²φ'²⟩ + 3Kx²⟨φ'⁴⟩ − K²,   h ~ N(0, Kx), w ~ N(0, 1) in k = φ² + Kx w²φ'²,
 //
-// by Gauss–Legendre quadrature in panels that meet at zero, so a kink there does no harm. φ must not grow faster than a polynomial.
+// by Gauss–Legendre quadrature in panels that meet at zero, so a kink there does no harm. φ must not grow faster than a
+// polynomial.
 func TwoLayerKappa(phi, dphi func(float64) float64, kx float64) (kappa, ntk float64) {
 	sd := math.Sqrt(kx)
 	var p2, d2, p4, pd, d4 float64
-	// Panels of half a standard deviation out to 12, where the weight is e⁻⁷²: the 16-point rule is exact to rounding on them for activations
-	// that vary on the scale of h.
+	// Panels of half a standard deviation out to 12, where the weight is e⁻⁷²: the 16-point rule is exact to rounding
+	// on them for activations that vary on the scale of h.
 	const panels = 48
 	var x, w [16]float64
 	for i := range panels {

@@ -18,12 +18,13 @@ type Linear struct {
 	Nesterov    bool
 	WeightDecay float64 // λ, decoupled
 	Centred     bool    // predict f(θ) − f(θ₀); makes a difference with Start and in Fluctuations
-	// Weights are the factors in front of y − f in Δ at a step, one per training point (a mini-batch is a row of zeros and ones); nil is 1.
+	// Weights are the factors in front of y − f in Δ at a step, one per training point (a mini-batch is a row of zeros
+	// and ones); nil is 1.
 	Weights func(step int) []float64
 	// Delta fills Δ = −∂loss/∂f for another loss than the squared one, and replaces Weights; see [Residuals].
 	Delta func(step int, f, y, delta [][]float64)
-	// Start is the joint second moment of (h over M points, w over C outputs) at the start; nil is the infinite-width one,
-	// diag(Gram, 1). From the sample second moment of a network of finite width the map is exact for that network.
+	// Start is the joint second moment of (h over M points, w over C outputs) at the start; nil is the infinite-width
+	// one, diag(Gram, 1). From the sample second moment of a network of finite width the map is exact for that network.
 	Start *mat.SymDense
 }
 
@@ -36,9 +37,9 @@ type LinearState struct {
 	Loss float64    // ½ Σ (y − f)² over the training points, without Weights
 }
 
-// Solve iterates the exact map and returns Steps + 1 states. Given the residuals Δ(t) every neuron's state z = (h, w, velocities) moves linearly,
-// z ← A(Δ)z, so the second moment over neurons obeys Σ ← AΣAᵀ exactly, at any width, and f = Σ_hw/γ₀ closes it. For plain gradient descent and
-// one output this is
+// Solve iterates the exact map and returns Steps + 1 states. Given the residuals Δ(t) every neuron's state z = (h, w,
+// velocities) moves linearly, z ← A(Δ)z, so the second moment over neurons obeys Σ ← AΣAᵀ exactly, at any width, and f
+// = Σ_hw/γ₀ closes it. For plain gradient descent and one output this is
 //
 //	H ← H + e(kqᵀ + qkᵀ) + e²G kkᵀ,  q ← q + e(kG + HΔ) + e²k Δ·q,  G ← G + 2eΔ·q + e²ΔᵀHΔ,  k = KxΔ, e = ηγ₀.
 //
@@ -62,8 +63,9 @@ func (l Linear) Solve() []LinearState {
 	}
 }
 
-// Flow is the gradient flow dθ/dt = ∇ − λθ at the given times, which must not fall: dΣ/dt = (B(Δ) − λ)Σ + Σ(B(Δ) − λ)ᵀ, integrated to a relative
-// error of about 1e-13 per unit of time by extrapolation. Rate and Steps have no meaning here, Weights and Delta are taken at step 0.
+// Flow is the gradient flow dθ/dt = ∇ − λθ at the given times, which must not fall: dΣ/dt = (B(Δ) − λ)Σ + Σ(B(Δ) − λ)ᵀ,
+// integrated to a relative error of about 1e-13 per unit of time by extrapolation. Rate and Steps have no meaning here,
+// Weights and Delta are taken at step 0.
 func (l Linear) Flow(times []float64) ([]LinearState, error) {
 	l.checkShapes()
 	if l.Momentum != 0 || l.Nesterov {
@@ -104,13 +106,13 @@ func (l Linear) Flow(times []float64) ([]LinearState, error) {
 	return out, nil
 }
 
-// WhitenedFlow is the prediction f(t) of a two-layer linear network under gradient flow on whitened data (Kx = 1) with a target of norm y: only
-// the direction of y moves, df/dt = 2√(1 + γ₀²f²)(y − f). The closed form is
+// WhitenedFlow is the prediction f(t) of a two-layer linear network under gradient flow on whitened data (Kx = 1) with
+// a target of norm y: only the direction of y moves, df/dt = 2√(1 + γ₀²f²)(y − f). The closed form is
 //
 //	a = asinh γ₀y,  E = coth(a/2) e^{2t cosh a},  tanh(q/2) = (E sinh(a/2) − cosh(a/2))/(E cosh(a/2) + sinh(a/2)),  f = sinh(q)/γ₀
 //
-// and the NTK along y is 2 cosh q. (Bordelon & Pehlevan 2022, arXiv 2205.09653, print the rate without the factor 2, which is the two
-// layers of the NTK.)
+// and the NTK along y is 2 cosh q. (Bordelon & Pehlevan 2022, arXiv 2205.09653, print the rate without the factor 2,
+// which is the two layers of the NTK.)
 func WhitenedFlow(gamma, y, t float64) (f, ntk float64) {
 	a := math.Asinh(gamma * y)
 	if a == 0 {
@@ -264,7 +266,8 @@ func (l Linear) weights(step int) []float64 {
 	return w
 }
 
-// operator is B of the gradient ∇ = Bz of z = (h, w): ∇h_μ = γ₀ Σ_νc Kx_μν Δ_νc w_c, ∇w_c = γ₀ Σ_ν Δ_νc h_ν. It is linear in Δ.
+// operator is B of the gradient ∇ = Bz of z = (h, w): ∇h_μ = γ₀ Σ_νc Kx_μν Δ_νc w_c, ∇w_c = γ₀ Σ_ν Δ_νc h_ν. It is
+// linear in Δ.
 func (l Linear) operator(delta *mat.Dense) *mat.Dense {
 	m := l.Gram.SymmetricDim()
 	p, c := delta.Dims()
@@ -281,8 +284,8 @@ func (l Linear) operator(delta *mat.Dense) *mat.Dense {
 	return b
 }
 
-// transition is A of one step of (z, v), v ← μv + Bz, z ← keep·z + ηv or, for Nesterov, z ← keep·z + η(Bz + μv). Its part without B is
-// multiplied by unit, so that unit = 0 is the derivative in B.
+// transition is A of one step of (z, v), v ← μv + Bz, z ← keep·z + ηv or, for Nesterov, z ← keep·z + η(Bz + μv). Its
+// part without B is multiplied by unit, so that unit = 0 is the derivative in B.
 func (l Linear) transition(b *mat.Dense, step int, unit float64) *mat.Dense {
 	n, _ := b.Dims()
 	eta := l.Rate(step)

@@ -2,7 +2,8 @@ package exact
 
 import "math"
 
-// A Loss is the loss of one sample with predictions f and targets y, C of each. It fills Δ = −∂loss/∂f when delta is not nil.
+// A Loss is the loss of one sample with predictions f and targets y, C of each. It fills Δ = −∂loss/∂f when delta is
+// not nil.
 type Loss func(f, y, delta []float64) float64
 
 // MSE is ½ Σ_c (y − f)², Δ = y − f.
@@ -54,8 +55,8 @@ func CrossEntropy(f, y, delta []float64) float64 {
 	return s
 }
 
-// Residuals is the Delta of a [Naive], [Linear] or [Static] for a loss. weights are the factors of the samples in Δ at a step: all 1/P for a
-// mean over samples, zeros outside a mini-batch; nil is 1.
+// Residuals is the Delta of a [Naive], [Linear] or [Static] for a loss. weights are the factors of the samples in Δ at
+// a step: all 1/P for a mean over samples, zeros outside a mini-batch; nil is 1.
 func Residuals(loss Loss, weights func(step int) []float64) func(step int, f, y, delta [][]float64) {
 	return func(step int, f, y, delta [][]float64) {
 		var w []float64

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Naive is a network of any depth trained in plain loops over neurons, from given initial weights: the reference of the fast trainer.
-// No weights between hidden layers makes it a two-layer network.
+// Naive is a network of any depth trained in plain loops over neurons, from given initial weights: the reference of the
+// fast trainer. No weights between hidden layers makes it a two-layer network.
 type Naive struct {
 	Phi, DPhi   func(float64) float64 // φ and φ'
 	Skip, B     float64               // s and b of h^{ℓ+1} = s·h^ℓ + b·W^ℓφ(h^ℓ)/√N; b = 0 means 1
@@ -34,8 +34,9 @@ type Fields struct {
 	W [][]float64     // neuron, output: the readout, which belongs to the network and must not be changed
 }
 
-// Train trains from input weights w0 (N×D), hidden weights w[ℓ] (N×N each, L−1 of them) and readout a (N×C), all of order one, and returns the
-// predictions at every step, step × point × output, Steps + 1 of them. The weights are left as trained.
+// Train trains from input weights w0 (N×D), hidden weights w[ℓ] (N×N each, L−1 of them) and readout a (N×C), all of
+// order one, and returns the predictions at every step, step × point × output, Steps + 1 of them. The weights are left
+// as trained.
 func (nn Naive) Train(w0 [][]float64, w [][][]float64, a [][]float64) [][][]float64 {
 	nn.check(w0, w, a)
 	all := nn.weights(w0, w, a)
@@ -195,7 +196,8 @@ func (nn Naive) forward(all [][][]float64, x []float64) (h [][]float64, f []floa
 	return h, f
 }
 
-// backward adds scale·∂f_k/∂θ of one point with preactivations h to grad, if that is not nil, and returns ∂f_k/∂h^ℓ, layer × neuron.
+// backward adds scale·∂f_k/∂θ of one point with preactivations h to grad, if that is not nil, and returns ∂f_k/∂h^ℓ,
+// layer × neuron.
 func (nn Naive) backward(all [][][]float64, x []float64, h [][]float64, k int, scale float64, grad [][][]float64) [][]float64 {
 	layers, n := len(all)-1-len(nn.Biases), len(all[0])
 	rootN := math.Sqrt(float64(n))

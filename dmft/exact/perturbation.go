@@ -7,25 +7,30 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Perturbation is Solve to order γ₀², Steps + 1 states: kernels, NTK and predictions are exact to O(γ₀⁴), for every learning rate, momentum, Weights and depth, MLP or residual.
-// With Δ(s) = weights·(y − κKv(s)) of the lazy limit, K = Kx and the optimiser c of Solve,
+// Perturbation is Solve to order γ₀², Steps + 1 states: kernels, NTK and predictions are exact to O(γ₀⁴), for every
+// learning rate, momentum, Weights and depth, MLP or residual. With Δ(s) = weights·(y − κKv(s)) of the lazy limit, K =
+// Kx and the optimiser c of Solve,
 //
 //	v(t) = Σ_{s<t} c(t,s)Δ(s),   V(t) = Σ_{s<t} c(t,s)Δ(s)v(s)ᵀ,   U(t) = Σ_{s<t} c(t,s)Δ(s)ᵀKv(s)
 //	Φ^ℓ = p_ℓK + γ₀²[ρ_ℓ KvvᵀK + σ_ℓ K(V + Vᵀ)K],   G^ℓ = p_{L+1−ℓ} + γ₀²[ρ_{L+1−ℓ} vᵀKv + σ_{L+1−ℓ}(U + Uᵀ)]
 //	NTK = κK + γ₀²{ρ[KvvᵀK + K∘vᵀKv] + σ[K(V + Vᵀ)K + K∘(U + Uᵀ)]},   ρ = ρ_L + b²Σ_{ℓ<L} p_{L−ℓ}ρ_ℓ, σ alike
 //	f₂  = K{ρ Σ_{s<t} c(t,s)Δ(s)U(s) + ρ vUᵀ + σ VKv + σ Σ_{s<t} c(t,s)V(s)ᵀKΔ(s) + κ Σ_{s<t} c(t,s)Δ₂(s)},   Δ₂ = −weights·f₂
 //
-// where κK is the initial NTK and f = κKv + γ₀²f₂ + O(γ₀⁴). F is not this sum, whose second term soon outgrows its use: it is trained with the NTK above, and what f₂
-// does in a finite step beyond that, a term of order ηγ₀², is added. Both agree to order γ₀²; at γ₀ = 1 (L = 1 … 5, P = 3) the errors of the trained one were 4 to 150 times smaller from a
+// where κK is the initial NTK and f = κKv + γ₀²f₂ + O(γ₀⁴). F is not this sum, whose second term soon outgrows its use:
+// it is trained with the NTK above, and what f₂ does in a finite step beyond that, a term of order ηγ₀², is added. Both
+// agree to order γ₀²; at γ₀ = 1 (L = 1 … 5, P = 3) the errors of the trained one were 4 to 150 times smaller from a
 // quarter of the training on. In an MLP p = 1, κ = L + 1 and
 //
 //	ρ_ℓ = ℓ(ℓ+1)(2ℓ+1)/6,   σ_ℓ = ℓ(ℓ+1)(3L−2ℓ+2)/6,   ρ = σ = L(L+1)²(L+2)/12,
 //
-// so on one point with K = 1 and small steps the NTK is L + 1 + γ₀²v²L(L+1)²(L+2)/3. In a residual network they are sums over layers.
+// so on one point with K = 1 and small steps the NTK is L + 1 + γ₀²v²L(L+1)²(L+2)/3. In a residual network they are
+// sums over layers.
 //
-// printed selects the expansion as printed for L > 1 (arXiv 2205.09653, eq. 13), in which A and B are left out although they enter the kernels at the same order: it is that of networks
-// with independent forward and backward weights, with ρ_ℓ = σ_ℓ = ℓ and ρ = σ = L(L+1)/2 in an MLP, 2L(L+1)γ₀²v² instead of the last term above. F is trained with that NTK alone, and
-// Cross is nil. (The authors' code has further slips in V, not copied: its two exponential terms are added instead of subtracted. For the flow V + Vᵀ is just vvᵀ.)
+// printed selects the expansion as printed for L > 1 (arXiv 2205.09653, eq. 13), in which A and B are left out although
+// they enter the kernels at the same order: it is that of networks with independent forward and backward weights, with
+// ρ_ℓ = σ_ℓ = ℓ and ρ = σ = L(L+1)/2 in an MLP, 2L(L+1)γ₀²v² instead of the last term above. F is trained with that NTK
+// alone, and Cross is nil. (The authors' code has further slips in V, not copied: its two exponential terms are added
+// instead of subtracted. For the flow V + Vᵀ is just vvᵀ.)
 //
 // A Start, weight decay and other losses than the squared one, with Weights, are errors. So is divergence, as in Solve.
 func (d DeepLinear) Perturbation(printed bool) ([]DeepState, error) {
@@ -90,11 +95,13 @@ func (d DeepLinear) Perturbation(printed bool) ([]DeepState, error) {
 	}
 }
 
-// PerturbationFlow is [DeepLinear.Perturbation] of the gradient flow at the given times, which must not fall: dv/dt = Δ, df/dt = NTK·weights·(y − f) and
+// PerturbationFlow is [DeepLinear.Perturbation] of the gradient flow at the given times, which must not fall: dv/dt =
+// Δ, df/dt = NTK·weights·(y − f) and
 //
 //	V + Vᵀ = vvᵀ,  U + Uᵀ = vᵀKv,  Φ^ℓ = p_ℓK + γ₀²(ρ_ℓ + σ_ℓ)KvvᵀK,  NTK = κK + γ₀²(ρ + σ)[KvvᵀK + K∘vᵀKv],
 //
-// integrated to a relative error of about 1e-13 per unit of time. Rate and Steps have no meaning here, Weights are taken at step 0, and momentum is an error.
+// integrated to a relative error of about 1e-13 per unit of time. Rate and Steps have no meaning here, Weights are
+// taken at step 0, and momentum is an error.
 func (d DeepLinear) PerturbationFlow(times []float64, printed bool) ([]DeepState, error) {
 	x, err := d.expansion(printed)
 	if err != nil {
@@ -158,8 +165,9 @@ type expansion struct {
 	ntk, rho, sigma float64   // κ, ρ, σ
 }
 
-// expansion derives the coefficients. To first order χ^ℓ = u^ℓ + γ₀α_ℓ Σ cKΔ g^ℓ and ξ^ℓ = r^ℓ + γ₀β_ℓ Σ cΔᵀh^ℓ, where α_ℓ and β_ℓ sum responses and learning. The layers are joined by
-// h = Fχ and g = Eξ, F_ℓk = s^{ℓ−k}b for k ≤ ℓ (without b for k = 1) and E_ℓk = F_{L+1−ℓ,L+1−k}: a network is its own mirror image, β_ℓ = α_{L+1−ℓ}. Then
+// expansion derives the coefficients. To first order χ^ℓ = u^ℓ + γ₀α_ℓ Σ cKΔ g^ℓ and ξ^ℓ = r^ℓ + γ₀β_ℓ Σ cΔᵀh^ℓ, where
+// α_ℓ and β_ℓ sum responses and learning. The layers are joined by h = Fχ and g = Eξ, F_ℓk = s^{ℓ−k}b for k ≤ ℓ
+// (without b for k = 1) and E_ℓk = F_{L+1−ℓ,L+1−k}: a network is its own mirror image, β_ℓ = α_{L+1−ℓ}. Then
 //
 //	A^ℓ = γ₀(FαE)_ℓℓ cKΔ,   α_{ℓ+1} = (FαE)_ℓℓ + bp_ℓ,   α_1 = 1
 //	h   = Fu + γ₀FαE r + γ₀²FαEβF u + …
@@ -257,7 +265,8 @@ func (x *expansion) residual(weights []float64, y, f *mat.Dense) *mat.Dense {
 	return out
 }
 
-// kernels returns the two parts of the NTK of second order without γ₀²: a of a⊗1 (M×M) and b of K∘b (C×C), for coefficients ρ and σ.
+// kernels returns the two parts of the NTK of second order without γ₀²: a of a⊗1 (M×M) and b of K∘b (C×C), for
+// coefficients ρ and σ.
 func (x *expansion) kernels(o order, rho, sigma float64) (a, b *mat.Dense) {
 	k := x.Problem.Gram
 	kv := mul(k, o.v)

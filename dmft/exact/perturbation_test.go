@@ -41,8 +41,9 @@ func TestPerturbation(t *testing.T) {
 	}
 }
 
-// TestPerturbationFormulas: the flow on one point with K = 1, where V = U = v²/2. The change of the NTK over γ₀²v² is L(L+1)²(L+2)/3, as printed 2L(L+1), and the changes of the layers
-// are the sums of their two coefficients; at L = 1 both are the same.
+// TestPerturbationFormulas: the flow on one point with K = 1, where V = U = v²/2. The change of the NTK over γ₀²v² is
+// L(L+1)²(L+2)/3, as printed 2L(L+1), and the changes of the layers are the sums of their two coefficients; at L = 1
+// both are the same.
 func TestPerturbationFormulas(t *testing.T) {
 	for _, depth := range []int{1, 2, 4, 7} {
 		const gamma, end = 0.01, 0.2
@@ -76,7 +77,8 @@ func TestPerturbationFormulas(t *testing.T) {
 	}
 }
 
-// TestPerturbationFlow: the limit of small steps of the expansion, and, at L = 1, of the flow itself with an error of order γ₀⁴.
+// TestPerturbationFlow: the limit of small steps of the expansion, and, at L = 1, of the flow itself with an error of
+// order γ₀⁴.
 func TestPerturbationFlow(t *testing.T) {
 	const end = 0.3
 	p := general(2)
@@ -176,7 +178,8 @@ func TestPerturbationErrors(t *testing.T) {
 	}
 }
 
-// The change of the NTK by feature learning, three hidden layers trained to the end at γ₀ = 0.1: exact, to order γ₀², and without the responses, as printed.
+// The change of the NTK by feature learning, three hidden layers trained to the end at γ₀ = 0.1: exact, to order γ₀²,
+// and without the responses, as printed.
 func ExampleDeepLinear_Perturbation() {
 	d := DeepLinear{Depth: 3, Problem: Linear{Gram: mat.NewSymDense(1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1}), Richness: 0.1, Steps: 40,
 		Rate: func(int) float64 { return 0.05 }}}

@@ -6,7 +6,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Fluctuation is what finite width adds at one step, over the initialisations of a network with N hidden neurons: to leading order in 1/N.
+// Fluctuation is what finite width adds at one step, over the initialisations of a network with N hidden neurons: to
+// leading order in 1/N.
 type Fluctuation struct {
 	FBias   *mat.Dense    // M×C  N(⟨f⟩ − f_∞)
 	FCov    *mat.SymDense // MC×MC  N Cov(f); index μC + c
@@ -14,14 +15,16 @@ type Fluctuation struct {
 	NTKVar  *mat.Dense    // PC×PC  N Var(K), elementwise
 }
 
-// Fluctuations returns the mean and covariance of order 1/N over initialisations at every step, Steps + 1 of them. The map of Solve is exact at
-// any width, and the second moment it starts from is that of N Gaussian vectors with the infinite-width moment S, so
+// Fluctuations returns the mean and covariance of order 1/N over initialisations at every step, Steps + 1 of them. The
+// map of Solve is exact at any width, and the second moment it starts from is that of N Gaussian vectors with the
+// infinite-width moment S, so
 //
 //	N Cov(Σ_ij, Σ_kl) = S_ik S_jl + S_il S_jk,   N Cov(q) = J C₀ Jᵀ,   N bias(q) = ½ Tr(Hess C₀)
 //
-// for any q reached by the map. C₀ is a sum over directions L(e_i e_jᵀ + e_j e_iᵀ)Lᵀ, S = LLᵀ, along each of which the map is followed to second
-// order, so derivatives are exact. With Centred the predictions are f(θ) − f(θ₀). Only the squared loss, with Weights, is differentiated here.
-// (Structure of the 1/N expansion: Bordelon & Pehlevan 2023, arXiv 2304.03408; there by the Hessian of the action, at P = 1.)
+// for any q reached by the map. C₀ is a sum over directions L(e_i e_jᵀ + e_j e_iᵀ)Lᵀ, S = LLᵀ, along each of which the
+// map is followed to second order, so derivatives are exact. With Centred the predictions are f(θ) − f(θ₀). Only the
+// squared loss, with Weights, is differentiated here. (Structure of the 1/N expansion: Bordelon & Pehlevan 2023, arXiv
+// 2304.03408; there by the Hessian of the action, at P = 1.)
 func (l Linear) Fluctuations() []Fluctuation {
 	l.check()
 	if l.Delta != nil {
@@ -55,7 +58,8 @@ func (l Linear) Fluctuations() []Fluctuation {
 	return out
 }
 
-// follow adds the contribution of one direction of the start to the fluctuations: a Taylor expansion of order two of the whole run.
+// follow adds the contribution of one direction of the start to the fluctuations: a Taylor expansion of order two of
+// the whole run.
 func (l Linear) follow(direction *mat.Dense, out []Fluctuation) {
 	m := l.Gram.SymmetricDim()
 	p, c := l.Targets.Dims()

@@ -7,7 +7,8 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// TestFluctuationsRecorded: P = 1, Kx = y = 1, η = 0.02 at steps 10, 30, 60, 100; 40000 networks of 200 neurons agreed with these values within 2 %.
+// TestFluctuationsRecorded: P = 1, Kx = y = 1, η = 0.02 at steps 10, 30, 60, 100; 40000 networks of 200 neurons agreed
+// with these values within 2 %.
 func TestFluctuationsRecorded(t *testing.T) {
 	const none = -1
 	for _, v := range []struct {
@@ -38,7 +39,8 @@ func TestFluctuationsRecorded(t *testing.T) {
 	}
 }
 
-// TestFluctuationsDerivatives: covariance and bias from finite differences of Solve in its Start, with several points and outputs, momentum and weights.
+// TestFluctuationsDerivatives: covariance and bias from finite differences of Solve in its Start, with several points
+// and outputs, momentum and weights.
 func TestFluctuationsDerivatives(t *testing.T) {
 	p := general(2)
 	p.Richness, p.Momentum, p.WeightDecay, p.Centred = 1.2, 0.5, 0.2, true

@@ -1,8 +1,9 @@
-// Package field holds what a network's state is made of, in the theory and at finite width alike: arrays with one row per neuron or
-// site and one column per point ([Mat]), the weight matrices between them ([Matrix]), and registers that optimisers combine ([State]).
+// Package field holds what a network's state is made of, in the theory and at finite width alike: arrays with one row
+// per neuron or site and one column per point ([Mat]), the weight matrices between them ([Matrix]), and registers that
+// optimisers combine ([State]).
 //
-// It knows nothing of how networks are put together (package arch) or trained (package dmft). A program that brings its own weight
-// matrix implements Matrix; the products of package blas64 and blas32 take a Mat's fields as they are:
+// It knows nothing of how networks are put together (package arch) or trained (package dmft). A program that brings its
+// own weight matrix implements Matrix; the products of package blas64 and blas32 take a Mat's fields as they are:
 //
 //	blas64.Gemm(blas.NoTrans, blas.NoTrans, 1, blas64.General(w), blas64.General(x), 0, blas64.General(dst))
 package field
@@ -50,7 +51,8 @@ func (m Mat[T]) Zero() {
 	}
 }
 
-// Holds says whether m is an r×c matrix whose elements are all there: of matrices that come from a file, before they are used.
+// Holds says whether m is an r×c matrix whose elements are all there: of matrices that come from a file, before they
+// are used.
 func (m Mat[T]) Holds(r, c int) bool {
 	if m.Rows != r || m.Cols != c || r < 0 || c < 0 || m.Stride < c {
 		return false
@@ -72,8 +74,8 @@ type Keeper interface {
 	Load(dec *gob.Decoder) error
 }
 
-// State is a part of a network's weights. Like all that an [ode.System] moves it lives in numbered registers, of which the first holds the
-// weights and others what an optimiser or integrator keeps beside them.
+// State is a part of a network's weights. Like all that an [ode.System] moves it lives in numbered registers, of which
+// the first holds the weights and others what an optimiser or integrator keeps beside them.
 //
 // [ode.System]: https://pkg.go.dev/github.com/seed39b58f2d/dmft/ode#System
 type State interface {
@@ -86,9 +88,10 @@ type State interface {
 	Error(e, a, b int, atol, rtol float64) (sum float64, n int)
 }
 
-// Matrix is all that training asks of a wide weight matrix W of N columns: products with it and with its transpose, outer products added to
-// it, linear combinations. A dense matrix (arch.Dense) makes the network a finite one. A Gaussian matrix known only through the products already
-// made with it (gaussian.Matrix) makes it infinitely wide; the training loop cannot tell.
+// Matrix is all that training asks of a wide weight matrix W of N columns: products with it and with its transpose,
+// outer products added to it, linear combinations. A dense matrix (arch.Dense) makes the network a finite one. A
+// Gaussian matrix known only through the products already made with it (gaussian.Matrix) makes it infinitely wide; the
+// training loop cannot tell.
 //
 // x and y have one column per point and one row per neuron or site. Every method takes W in the normalisation W/√N.
 type Matrix[T Float] interface {

@@ -1,5 +1,5 @@
-// Package finite trains explicit networks of finite width on the Problem that package dmft solves at infinite width, with
-// the same training loop, the same parametrisation and the same Trajectory as a result:
+// Package finite trains explicit networks of finite width on the Problem that package dmft solves at infinite width,
+// with the same training loop, the same parametrisation and the same Trajectory as a result:
 //
 //	t, err := finite.Train(ctx, problem, finite.Settings{Width: 1024, Seeds: 8, Seed: 1})
 //
@@ -37,6 +37,10 @@ type Settings struct {
 	Seed      uint64     // of their random streams
 	Precision Precision  // Float64
 	Space     dmft.Space // the cheaper one
+	// Matrix, if it is set, is given every hidden weight matrix of every network when it is drawn and returns the one
+	// to train with: the same, one that wraps it, or another. It is called by several goroutines at once. In float64
+	// only.
+	Matrix func(seed int, m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error)
 	dmft.Run
 }
 
@@ -45,8 +49,21 @@ type Settings struct {
 func Train(ctx context.Context, p *dmft.Problem, s Settings) (*dmft.Trajectory, error) {
 	switch s.Precision {
 	case "", Float64:
-		return dmft.Train(ctx, p, ensemble[float64](s))
+		e := ensemble[float64](s)
+		if s.Matrix != nil {
+			init := e.Init
+			e.Init = func(seed int) (arch.Init[float64], error) {
+				x, err := init(seed)
+				return arch.WithMatrix(x, func(m arch.Spec, w field.Matrix[float64]) (field.Matrix[float64], error) {
+					return s.Matrix(seed, m, w)
+				}), err
+			}
+		}
+		return dmft.Train(ctx, p, e)
 	case Float32:
+		if s.Matrix != nil {
+			return nil, fmt.Errorf("finite: matrices of one's own are of precision %s", Float64)
+		}
 		return dmft.Train(ctx, p, ensemble[float32](s))
 	}
 	return nil, fmt.Errorf("finite: unknown precision %q; use %s or %s", s.Precision, Float64, Float32)

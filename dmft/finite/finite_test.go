@@ -32,7 +32,8 @@ func ExampleTrain() {
 	// Output: 4 networks of width 256, loss 1.0 to 0.039
 }
 
-// TestSeedsAreStreams: a network does not depend on how many others are trained beside it, and widths and seeds draw different numbers.
+// TestSeedsAreStreams: a network does not depend on how many others are trained beside it, and widths and seeds draw
+// different numbers.
 func TestSeedsAreStreams(t *testing.T) {
 	run := func(width, seeds int, seed uint64) *dmft.Trajectory {
 		tr, err := finite.Train(context.Background(), problem(), finite.Settings{Width: width, Seeds: seeds, Seed: seed})

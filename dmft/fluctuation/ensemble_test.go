@@ -33,8 +33,9 @@ func agree(t *testing.T, what string, s Spread) {
 
 func (e Estimate) at(i int) Estimate { return Estimate{e.Value.At(i), e.Stderr.At(i)} }
 
-// agreeKernels fails when the variance over an ensemble of all elements of a kernel, of which the standard errors are given, is further from the predicted one than 3.3 standard
-// errors, as if all elements were one normal variable, with an allowance of 5/N for the next order.
+// agreeKernels fails when the variance over an ensemble of all elements of a kernel, of which the standard errors are
+// given, is further from the predicted one than 3.3 standard errors, as if all elements were one normal variable, with
+// an allowance of 5/N for the next order.
 func agreeKernels(t *testing.T, what string, tr *dmft.Trajectory, stderr dmft.Array, want Estimate) {
 	t.Helper()
 	v, w, d := 0., 0., 0.
@@ -50,9 +51,10 @@ func agreeKernels(t *testing.T, what string, tr *dmft.Trajectory, stderr dmft.Ar
 	}
 }
 
-// TestEnsembles: variances over explicit networks against the prediction, over all times, training and test points, and those of the NTK at three times, within the errors of both: smooth and kinked
-// activations from lazy to rich, momentum, predictions that are not centred. What is left of order 1/N is below the intervals of about 10 % (5 % in the extended
-// tests, where it is smaller, too).
+// TestEnsembles: variances over explicit networks against the prediction, over all times, training and test points, and
+// those of the NTK at three times, within the errors of both: smooth and kinked activations from lazy to rich,
+// momentum, predictions that are not centred. What is left of order 1/N is below the intervals of about 10 % (5 % in
+// the extended tests, where it is smaller, too).
 func TestEnsembles(t *testing.T) {
 	widths, seeds, samples := []int{256}, 200, 4000
 	if extended {
@@ -87,8 +89,9 @@ func TestEnsembles(t *testing.T) {
 	}
 }
 
-// TestLeast: steps of 0.1 at γ₀ = 3 pass the edge of stability, where fluctuations grow at every step, N Var f from 0.2 to thousands: the result says that widths of tens are not in the range of
-// the expansion then, and that they are with smaller steps. The ensembles agree: their N Var f still grows with N.
+// TestLeast: steps of 0.1 at γ₀ = 3 pass the edge of stability, where fluctuations grow at every step, N Var f from 0.2
+// to thousands: the result says that widths of tens are not in the range of the expansion then, and that they are with
+// smaller steps. The ensembles agree: their N Var f still grows with N.
 func TestLeast(t *testing.T) {
 	p := twoLayer(kernels.ReLUName, 3, points(11, 3, 1, 5, 1), gd(0.1), 16)
 	if n, step := predict(t, p, Settings{Samples: 2000}).Least(); n < 50 || step < 8 {
@@ -100,8 +103,9 @@ func TestLeast(t *testing.T) {
 	}
 }
 
-// TestOnePoint: one point, where quadrature makes the prediction exact, against many narrow networks: variances of f and of the NTK and the mean correction of f. The
-// intervals are those of the ensemble; what the next order in 1/N adds is at most 1/N of the leading one times a number of order ten, which is allowed for.
+// TestOnePoint: one point, where quadrature makes the prediction exact, against many narrow networks: variances of f
+// and of the NTK and the mean correction of f. The intervals are those of the ensemble; what the next order in 1/N adds
+// is at most 1/N of the leading one times a number of order ten, which is allowed for.
 func TestOnePoint(t *testing.T) {
 	const steps, seeds = 14, 5000
 	p := twoLayer(kernels.ErfName, 2, onePoint(), gd(0.1), steps)
@@ -136,7 +140,8 @@ func TestOnePoint(t *testing.T) {
 	}
 }
 
-// TestDeepEnsembles: MLPs and residual networks of depth 2 to 4 against ensembles: kernels at the start, and the training of lazy ones, γ₀ = 0.05.
+// TestDeepEnsembles: MLPs and residual networks of depth 2 to 4 against ensembles: kernels at the start, and the
+// training of lazy ones, γ₀ = 0.05.
 func TestDeepEnsembles(t *testing.T) {
 	width, seeds := 128, 150
 	if extended {
@@ -169,8 +174,9 @@ func TestDeepEnsembles(t *testing.T) {
 	}
 }
 
-// TestKurtosis: the excess kurtosis of the output over explicit networks at the start. Given the features the output is Gaussian, so for one hidden layer 3 Var(Φ)/⟨Φ⟩² is
-// exact at any width, and for linear networks of depth 2 it is 3((1 + 2/N)² − 1).
+// TestKurtosis: the excess kurtosis of the output over explicit networks at the start. Given the features the output is
+// Gaussian, so for one hidden layer 3 Var(Φ)/⟨Φ⟩² is exact at any width, and for linear networks of depth 2 it is 3((1
+// + 2/N)² − 1).
 func TestKurtosis(t *testing.T) {
 	const n, seeds = 16, 60000
 	rng := rand.New(rand.NewPCG(5, 5))
@@ -222,9 +228,10 @@ func TestKurtosis(t *testing.T) {
 	}
 }
 
-// TestPlainSites: a block of S plain sites has the law of a network of width S, at any depth and time: its matrices are conditioned on all products as a matrix of S rows is. It is what
-// finds a missing condition: with noise that is not orthogonal to the known directions the centred output of depth 2 after one step fluctuates 260 times as much at γ₀ = 1 and 1000
-// times at ½, and Wᵀ and W act as independent pieces.
+// TestPlainSites: a block of S plain sites has the law of a network of width S, at any depth and time: its matrices are
+// conditioned on all products as a matrix of S rows is. It is what finds a missing condition: with noise that is not
+// orthogonal to the known directions the centred output of depth 2 after one step fluctuates 260 times as much at γ₀ =
+// 1 and 1000 times at ½, and Wᵀ and W act as independent pieces.
 func TestPlainSites(t *testing.T) {
 	const reps, n = 200, 40
 	for _, tc := range []struct {

@@ -63,9 +63,10 @@ func predict(t *testing.T, p *dmft.Problem, s Settings) *Result {
 	return r
 }
 
-// TestLinear: three Gauss–Hermite nodes integrate the quartic moments of the sites of a linear network exactly, so that the exact finite-N theory
-// (package exact, which follows second moments and knows nothing of sites) is met to the error of the finite differences, in covariances and mean
-// corrections, for several points and outputs, test points, every optimiser and both kinds of prediction.
+// TestLinear: three Gauss–Hermite nodes integrate the quartic moments of the sites of a linear network exactly, so that
+// the exact finite-N theory (package exact, which follows second moments and knows nothing of sites) is met to the
+// error of the finite differences, in covariances and mean corrections, for several points and outputs, test points,
+// every optimiser and both kinds of prediction.
 func TestLinear(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
@@ -251,15 +252,17 @@ func BenchmarkTwoLayer(b *testing.B) {
 	}
 }
 
-// TestLateDirections: late in training, when the variance of f is a hundredth of its largest, the default tolerance still keeps all directions that matter, for a kink as for smooth activations: a tolerance a hundred
-// times smaller, on the same sites, changes it by less than three per cent (1e-4 by twelve for relu).
+// TestLateDirections: late in training, when the variance of f is a five-hundredth of its largest, the default
+// tolerance still keeps all directions that matter, for a kink as for smooth activations: a tolerance a thousand times
+// smaller, on the same sites, changes it by less than three per cent (1e-5 by seven for relu, which networks of width
+// 256 to 2048 refute: theirs is .945 ± .015 of that prediction).
 func TestLateDirections(t *testing.T) {
-	const steps = 60
+	const steps = 100
 	for _, a := range []string{kernels.TanhName, kernels.ReLUName} {
 		p := twoLayer(a, 1, points(11, 4, 0, 5, 1), gd(0.1), steps)
 		set := Settings{Samples: 1000, Blocks: 2, Seed: 3}
 		r := predict(t, p, set)
-		set.Tolerance = 1e-7
+		set.Tolerance = 1e-9
 		all := predict(t, p, set)
 		got, want := r.MeanVariance.Value.Data[steps], all.MeanVariance.Value.Data[steps]
 		t.Logf("%s: %d directions of %d, N Var f = %.5f of %.5f", a, r.Directions, all.Directions, got, want)

@@ -13,9 +13,10 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// Lazy predicts the fluctuations in training of a network of any depth in the limit γ₀ → 0: those of the static NTK at initialisation, and, unless predictions
-// are centred, those of the predictions at the start, of covariance Φ^L/(γ₀²N); then what is left out is of relative order γ₀². Mean corrections are not computed. Covariance,
-// Tolerance and Step have no meaning here.
+// Lazy predicts the fluctuations in training of a network of any depth in the limit γ₀ → 0: those of the static NTK at
+// initialisation, and, unless predictions are centred, those of the predictions at the start, of covariance Φ^L/(γ₀²N);
+// then what is left out is of relative order γ₀². Mean corrections are not computed. Covariance, Tolerance and Step
+// have no meaning here.
 func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	p = p.WithDefaults()
 	x, err := newChaos(p, set)
@@ -117,7 +118,8 @@ func (s *Start) fill(out *Result, x *chaos) {
 // lazyStep is the size of the fluctuation whose effect is measured.
 const lazyStep = 1e-4
 
-// swarm follows predictions under kernels K ± step·δK, one pair for each site, and under K from starts ± step·δf: the ode.System of the lazy limit.
+// swarm follows predictions under kernels K ± step·δK, one pair for each site, and under K from starts ± step·δf: the
+// ode.System of the lazy limit.
 type swarm struct {
 	x     *chaos
 	obj   *dmft.Objective

@@ -6,8 +6,9 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// Spread compares the scatter of an ensemble of finite networks with its prediction: the ratio of N times a variance, measured over predicted, with a 95 % interval from the seeds
-// and the sampling error of the prediction. It differs from one by terms of order 1/N.
+// Spread compares the scatter of an ensemble of finite networks with its prediction: the ratio of N times a variance,
+// measured over predicted, with a 95 % interval from the seeds and the sampling error of the prediction. It differs
+// from one by terms of order 1/N.
 type Spread struct {
 	What  string  `json:"what"` // f, f at test points, or the NTK at the start
 	Width int     `json:"width"`
@@ -20,8 +21,9 @@ type Spread struct {
 // Covers says whether the interval holds one.
 func (s Spread) Covers() bool { return s.Lo <= 1 && 1 <= s.Hi }
 
-// Measure returns the ratios for an ensemble of two or more networks, as far as they are predicted and recorded: of predictions, summed over times and points, with the jackknife over seeds, and of the
-// NTK at the start, summed over its elements, as if they were one normal variable.
+// Measure returns the ratios for an ensemble of two or more networks, as far as they are predicted and recorded: of
+// predictions, summed over times and points, with the jackknife over seeds, and of the NTK at the start, summed over
+// its elements, as if they were one normal variable.
 func (r *Result) Measure(sim *dmft.Trajectory) []Spread {
 	var out []Spread
 	for _, of := range []struct {
@@ -66,8 +68,9 @@ func spread(what string, sim *dmft.Trajectory, ratio, relative float64) Spread {
 	return Spread{What: what, Width: sim.Width, Seeds: sim.Replicas, Ratio: ratio, Lo: ratio * math.Exp(-1.96*relative), Hi: ratio * math.Exp(1.96*relative)}
 }
 
-// Least is the width at which, at the worst step, the mean correction of the predictions is as large as their standard deviation, and that step: the expansion describes widths well above it.
-// Beyond the edge of stability, where fluctuations grow at every step, it can be thousands. It is 0 where mean corrections are not known.
+// Least is the width at which, at the worst step, the mean correction of the predictions is as large as their standard
+// deviation, and that step: the expansion describes widths well above it. Beyond the edge of stability, where
+// fluctuations grow at every step, it can be thousands. It is 0 where mean corrections are not known.
 func (r *Result) Least() (width float64, step int) {
 	if r.FBias.Empty() {
 		return 0, 0
@@ -85,8 +88,8 @@ func (r *Result) Least() (width float64, step int) {
 	return width, step
 }
 
-// Variance returns N times the variance over seeds of an ensemble at one recorded time, averaged over points and outputs, and its standard error (jackknife); replicas is FReplicas or
-// FTestReplicas of the ensemble.
+// Variance returns N times the variance over seeds of an ensemble at one recorded time, averaged over points and
+// outputs, and its standard error (jackknife); replicas is FReplicas or FTestReplicas of the ensemble.
 func Variance(sim *dmft.Trajectory, replicas dmft.Array, step int) (v, stderr float64) {
 	per := len(replicas.Data) / replicas.Shape[0] / replicas.Shape[1]
 	v, stderr = jackknife(replicas, step*per, (step+1)*per)
@@ -94,8 +97,9 @@ func Variance(sim *dmft.Trajectory, replicas dmft.Array, step int) (v, stderr fl
 	return scale * v, scale * stderr
 }
 
-// jackknife returns the sum of the sample variances over the first axis of elements from … to − 1, and its standard error. Leaving out replica i changes the sum of
-// squared deviations by n/(n−1) times the squared distance of i from the mean.
+// jackknife returns the sum of the sample variances over the first axis of elements from … to − 1, and its standard
+// error. Leaving out replica i changes the sum of squared deviations by n/(n−1) times the squared distance of i from
+// the mean.
 func jackknife(a dmft.Array, from, to int) (v, stderr float64) {
 	n := float64(a.Shape[0])
 	mean := make([]float64, to-from)

@@ -11,12 +11,13 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// particles is the mean-field system of a two-layer network on one block of sites, and copies of it that are pushed along the directions of the sites' noise:
-// the ode.System that every optimiser and integrator moves.
+// particles is the mean-field system of a two-layer network on one block of sites, and copies of it that are pushed
+// along the directions of the sites' noise: the ode.System that every optimiser and integrator moves.
 //
-// Copy 0 is the system itself. Copies 2k+1 and 2k+2 see predictions raised and lowered by step·V_k(t), where V_k(t) = ⟨q_k o(t)⟩ is the component of the sites' noise
-// along the direction q_k over sites; a direction is born, and its copies with it, when the noise first has a component along it. Copies 1 and 2 belong to the
-// correction of the mean. In matrices over points and outputs the index of output c and point μ is c·points + μ.
+// Copy 0 is the system itself. Copies 2k+1 and 2k+2 see predictions raised and lowered by step·V_k(t), where V_k(t) =
+// ⟨q_k o(t)⟩ is the component of the sites' noise along the direction q_k over sites; a direction is born, and its
+// copies with it, when the noise first has a component along it. Copies 1 and 2 belong to the correction of the mean.
+// In matrices over points and outputs the index of output c and point μ is c·points + μ.
 type particles struct {
 	p          *dmft.Problem
 	act        activation
@@ -48,7 +49,8 @@ type particles struct {
 	g, wy      la.Mat[float64] // sites × c·np, of kernels
 }
 
-// register holds one copy of the state: decay is d of h = d·h(0) + αKx; copies hold α (sites × np) and the readout w (sites × c).
+// register holds one copy of the state: decay is d of h = d·h(0) + αKx; copies hold α (sites × np) and the readout w
+// (sites × c).
 type register struct {
 	decay  float64
 	copies [][]float64
@@ -59,7 +61,8 @@ var _ ode.System = (*particles)(nil)
 // activation is φ and φ′.
 type activation interface{ Eval(phi, dphi, h []float64) }
 
-// newParticles makes the system of a block. The noise has the directions of the inputs' factor first, then c of the readout.
+// newParticles makes the system of a block. The noise has the directions of the inputs' factor first, then c of the
+// readout.
 func newParticles(p *dmft.Problem, gram mat.Symmetric, factor gaussian.Factor, sites noise, step, tol float64) *particles {
 	np, _ := p.Data.Inputs.Dims()
 	_, c := p.Data.Targets.Dims()

@@ -6,7 +6,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// Estimate is an array with the standard errors of its elements, from the scatter of independent blocks of sites; zero where nothing was sampled.
+// Estimate is an array with the standard errors of its elements, from the scatter of independent blocks of sites; zero
+// where nothing was sampled.
 type Estimate struct{ Value, Stderr dmft.Array }
 
 // Empty says whether the quantity was not computed.
@@ -16,14 +17,17 @@ func (e Estimate) Empty() bool { return e.Value.Empty() }
 //
 //	Cov(x, y) = Covariance/N,   ⟨x⟩ = x_∞ + Bias/N
 //
-// T is the number of recorded times (steps + 1), K that of kernels, C the number of outputs; axes of length C are absent when C = 1.
+// T is the number of recorded times (steps + 1), K that of kernels, C the number of outputs; axes of length C are
+// absent when C = 1.
 type Result struct {
 	Time []float64 // T
 	F    Estimate  // T×P[×C] predictions at infinite width, from the same sites
-	// Variances and mean corrections of the predictions and losses. The variance of a loss of order 1/N vanishes with Δ.
+	// Variances and mean corrections of the predictions and losses. The variance of a loss of order 1/N vanishes with
+	// Δ.
 	FVariance, FBias         Estimate // T×P[×C]
 	FTestVariance, FTestBias Estimate // T×Pt[×C], or empty
-	// Averages of the variances over points, outputs and elements of the NTK: their errors are not those of the elements, which err together.
+	// Averages of the variances over points, outputs and elements of the NTK: their errors are not those of the
+	// elements, which err together.
 	MeanVariance, MeanTestVariance Estimate // T
 	MeanNTKVariance                Estimate // K
 	LossVariance, LossBias         Estimate // T

@@ -10,14 +10,15 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// noise is a set of sites: standard normal numbers, one column for each direction, with the weight of each site in averages.
+// noise is a set of sites: standard normal numbers, one column for each direction, with the weight of each site in
+// averages.
 type noise struct {
 	z      la.Mat[float64] // sites × directions
 	weight []float64       // of sum one
 }
 
-// draw returns moment-matched sites of n directions in groups of the given number of copies: the first even directions change their sign
-// with every second copy, the others with every copy (see dmft.Solve).
+// draw returns moment-matched sites of n directions in groups of the given number of copies: the first even directions
+// change their sign with every second copy, the others with every copy (see dmft.Solve).
 func draw(seed uint64, block, sites, copies, even, odd int) (noise, error) {
 	out := noise{z: la.New[float64](sites, even+odd), weight: uniform(sites)}
 	for i, k := range [2]int{even, odd} {
@@ -46,7 +47,8 @@ func uniform(n int) []float64 {
 
 const mostNodes = 1 << 20 // sites of a tensor product
 
-// tensor returns the tensor product of Gauss–Hermite rules of n nodes in d directions, which is exact for polynomials of degree 2n − 1 in each.
+// tensor returns the tensor product of Gauss–Hermite rules of n nodes in d directions, which is exact for polynomials
+// of degree 2n − 1 in each.
 func tensor(n, d int) (noise, error) {
 	sites := 1
 	for range d {
@@ -66,8 +68,8 @@ func tensor(n, d int) (noise, error) {
 	return out, nil
 }
 
-// hermite returns the nodes and weights of the Gauss–Hermite rule for the normal distribution: eigenvalues of the Jacobi matrix and the squares of the first
-// elements of its eigenvectors (Golub & Welsch 1969).
+// hermite returns the nodes and weights of the Gauss–Hermite rule for the normal distribution: eigenvalues of the
+// Jacobi matrix and the squares of the first elements of its eigenvectors (Golub & Welsch 1969).
 func hermite(n int) (x, w []float64) {
 	j := mat.NewSymDense(n, nil)
 	for i := 1; i < n; i++ {

@@ -23,11 +23,13 @@ type Start struct {
 	NTK Estimate // P[×C]×P[×C]: N Var K
 	// MeanNTK is the average of NTK over its elements: one number.
 	MeanNTK Estimate
-	// Kurtosis is N times the excess kurtosis of f_μ, 3N Var(Φ^L_μμ)/(Φ^L_μμ)²: given the features f is Gaussian with variance Φ^L/(γ₀²N).
+	// Kurtosis is N times the excess kurtosis of f_μ, 3N Var(Φ^L_μμ)/(Φ^L_μμ)²: given the features f is Gaussian with
+	// variance Φ^L/(γ₀²N).
 	Kurtosis Estimate // P
 }
 
-// pair is a pair of points, its elements of the kernels in all layers, and their derivatives in the covariance of the layer's fields.
+// pair is a pair of points, its elements of the kernels in all layers, and their derivatives in the covariance of the
+// layer's fields.
 type pair struct {
 	a, b   int
 	aa, bb int // the pairs (a, a) and (b, b)
@@ -56,6 +58,8 @@ type chaos struct {
 	forward, up int               // directions of the fields, and of z and the readout
 }
 
+var errBlocks = errors.New("fluctuation: fluctuations are known of networks of a kind, not of a list of blocks")
+
 func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -63,6 +67,9 @@ func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 	}
 	if bytes := startBytes(p); set.Memory > 0 && bytes > set.Memory {
 		return nil, memoryError(bytes, set.Memory, "raise the limit or use fewer points")
+	}
+	if p.Network.Blocks != nil {
+		return nil, errBlocks
 	}
 	if p.Network.Depth == dmft.InfiniteDepth {
 		return nil, errors.New("fluctuation: a network of infinite depth; give a finite one")
@@ -141,8 +148,9 @@ func startBytes(p *dmft.Problem) int64 {
 	return int64(all) * int64(np) * int64(max(p.Network.Depth, 1)) * int64(8*11+8*(2+c*c)*runtime.GOMAXPROCS(0)+8*4)
 }
 
-// derivatives are E φ′φ′ of a pair of fields, and the derivatives of it and of E φφ in the variances and the covariance, by central differences. Of fields that
-// are proportional to each other the covariance matrix only moves along itself: the derivative in the covariance stands for all.
+// derivatives are E φ′φ′ of a pair of fields, and the derivatives of it and of E φφ in the variances and the
+// covariance, by central differences. Of fields that are proportional to each other the covariance matrix only moves
+// along itself: the derivative in the covariance stands for all.
 func derivatives(a kernels.Activation, va, c, vb float64, same bool) (d float64, dphi, dd [3]float64) {
 	_, d = a.Dual(va, vb, c)
 	size := math.Sqrt(va * vb)
@@ -169,7 +177,8 @@ func derivatives(a kernels.Activation, va, c, vb float64, same bool) (d float64,
 	return d, dphi, dd
 }
 
-// influence is what one site moves: per layer the kernels Φ, and G by output pair, of every pair of points, and the NTK.
+// influence is what one site moves: per layer the kernels Φ, and G by output pair, of every pair of points, and the
+// NTK.
 type influence struct {
 	phi  [][]float64   // layer × pairs
 	g    [][][]float64 // layer × c² × pairs
@@ -336,8 +345,8 @@ func (set Settings) plan() (blocks, sites int) {
 	return blocks, max(n/blocks, 2)
 }
 
-// AtStart predicts the fluctuations of the kernels of a network of any depth at initialisation; see the package documentation. Only Samples, Blocks, Seed and Nodes
-// of the settings matter.
+// AtStart predicts the fluctuations of the kernels of a network of any depth at initialisation; see the package
+// documentation. Only Samples, Blocks, Seed and Nodes of the settings matter.
 func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error) {
 	x, err := newChaos(p, set)
 	if err != nil {

@@ -26,9 +26,9 @@ func start(t *testing.T, p *dmft.Problem, s Settings) *Start {
 	return r
 }
 
-// TestStartHomogeneous: for a fixed input N Cov(Φ^ℓ, Φ^m) = V min(ℓ, m) and N Cov(G^ℓ, G^m) = V min(L+1−ℓ, L+1−m), V = 2 for linear networks and 5 for √2·ReLU
-// (arXiv 2304.03408), and the excess kurtosis of the output is 3VL/N: 6/N and 15/N for one hidden layer. Four nodes integrate these polynomials exactly, on both sides of
-// the kink by symmetry.
+// TestStartHomogeneous: for a fixed input N Cov(Φ^ℓ, Φ^m) = V min(ℓ, m) and N Cov(G^ℓ, G^m) = V min(L+1−ℓ, L+1−m), V =
+// 2 for linear networks and 5 for √2·ReLU (arXiv 2304.03408), and the excess kurtosis of the output is 3VL/N: 6/N and
+// 15/N for one hidden layer. Four nodes integrate these polynomials exactly, on both sides of the kink by symmetry.
 func TestStartHomogeneous(t *testing.T) {
 	for _, tc := range []struct {
 		a kernels.Activation
@@ -53,8 +53,9 @@ func TestStartHomogeneous(t *testing.T) {
 	}
 }
 
-// TestStartPolynomial: φ = h + (ε/2)h² on one point in an MLP of depth 2, by hand. With v the variance of h, Φ = v + (3/4)ε²v², ⟨φ⁴⟩ = 3v² + 22.5ε²v³ + 6.5625ε⁴v⁴ and D = ⟨φ′²⟩ = 1 + ε²v, so that δΦ² and
-// δG² also move with δΦ¹, and δG¹ with δG², which has noise in common with it.
+// TestStartPolynomial: φ = h + (ε/2)h² on one point in an MLP of depth 2, by hand. With v the variance of h, Φ = v +
+// (3/4)ε²v², ⟨φ⁴⟩ = 3v² + 22.5ε²v³ + 6.5625ε⁴v⁴ and D = ⟨φ′²⟩ = 1 + ε²v, so that δΦ² and δG² also move with δΦ¹, and
+// δG¹ with δG², which has noise in common with it.
 func TestStartPolynomial(t *testing.T) {
 	const e = 0.7
 	p := network(dmft.MLP, 2, kernels.Activation{Name: kernels.QuadraticMixName, Parameter: e}, onePoint(), 1)
@@ -83,7 +84,8 @@ func TestStartPolynomial(t *testing.T) {
 	}
 }
 
-// TestStartResNet: in a linear residual network |h^{ℓ+1}|² = |h^ℓ|² (1 + b²χ²_N/N + 2bξ/√N) with a χ² and a normal variable, so N Var Φ^ℓ = (Φ^ℓ)² (2 + (ℓ−1)(2b⁴ + 4b²)/(1 + b²)²), and the mirror image for G.
+// TestStartResNet: in a linear residual network |h^{ℓ+1}|² = |h^ℓ|² (1 + b²χ²_N/N + 2bξ/√N) with a χ² and a normal
+// variable, so N Var Φ^ℓ = (Φ^ℓ)² (2 + (ℓ−1)(2b⁴ + 4b²)/(1 + b²)²), and the mirror image for G.
 func TestStartResNet(t *testing.T) {
 	const depth = 3
 	p := network(dmft.ResNet, depth, kernels.Activation{Name: kernels.IdentityName}, onePoint(), 1)
@@ -102,7 +104,8 @@ func TestStartResNet(t *testing.T) {
 	}
 }
 
-// TestDerivatives: by Price's theorem in closed form for φ = h + (ε/2)h²: Φ = c + (ε²/4)(v_a v_b + 2c²), D = 1 + ε²c; and along proportional fields.
+// TestDerivatives: by Price's theorem in closed form for φ = h + (ε/2)h²: Φ = c + (ε²/4)(v_a v_b + 2c²), D = 1 + ε²c;
+// and along proportional fields.
 func TestDerivatives(t *testing.T) {
 	const e, va, vb, c = 0.7, 1.3, 0.8, -0.4
 	a := kernels.Activation{Name: kernels.QuadraticMixName, Parameter: e}
@@ -121,8 +124,9 @@ func TestDerivatives(t *testing.T) {
 	}
 }
 
-// TestStartNTK: the NTK of deep homogeneous networks on one point. Noise n_m of ⟨φ²⟩ in layer m moves Φ^ℓ of all ℓ ≥ m, and n'_m of ⟨φ′²z²⟩ all G^ℓ with ℓ ≤ m, so that K = Σ_ℓ G^{ℓ+1}Φ^ℓ moves by
-// Σ_m (L+1−m)n_m + m n'_m: N Var K = Σ_m V(L+1−m)² + Vm² + 2c m(L+1−m), with c = 0 for linear networks and 1 for √2·ReLU.
+// TestStartNTK: the NTK of deep homogeneous networks on one point. Noise n_m of ⟨φ²⟩ in layer m moves Φ^ℓ of all ℓ ≥ m,
+// and n'_m of ⟨φ′²z²⟩ all G^ℓ with ℓ ≤ m, so that K = Σ_ℓ G^{ℓ+1}Φ^ℓ moves by Σ_m (L+1−m)n_m + m n'_m: N Var K = Σ_m
+// V(L+1−m)² + Vm² + 2c m(L+1−m), with c = 0 for linear networks and 1 for √2·ReLU.
 func TestStartNTK(t *testing.T) {
 	for _, tc := range []struct {
 		a    kernels.Activation
@@ -141,8 +145,9 @@ func TestStartNTK(t *testing.T) {
 	}
 }
 
-// TestStartTwoLayer: κ = N Var K of one hidden layer by quadrature (exact.TwoLayerKappa: linear 4, tanh .690260, ReLU 3) and the kurtosis 3(⟨φ⁴⟩/⟨φ²⟩² − 1): 1.67952 for erf(h) and
-// 12/5 for erf(h/√2), which is uniform. tanh has poles, which the nodes converge past slowly.
+// TestStartTwoLayer: κ = N Var K of one hidden layer by quadrature (exact.TwoLayerKappa: linear 4, tanh .690260, ReLU
+// 3) and the kurtosis 3(⟨φ⁴⟩/⟨φ²⟩² − 1): 1.67952 for erf(h) and 12/5 for erf(h/√2), which is uniform. tanh has poles,
+// which the nodes converge past slowly.
 func TestStartTwoLayer(t *testing.T) {
 	for _, tc := range []struct {
 		a               kernels.Activation
@@ -172,8 +177,8 @@ func TestStartTwoLayer(t *testing.T) {
 	}
 }
 
-// TestLazyLinear: several points of a linear network against the closed form of a static fluctuating kernel (exact.LazyCovariance), for gradient descent and the
-// adaptive flow, test points aside.
+// TestLazyLinear: several points of a linear network against the closed form of a static fluctuating kernel
+// (exact.LazyCovariance), for gradient descent and the adaptive flow, test points aside.
 func TestLazyLinear(t *testing.T) {
 	const steps, eta = 9, 0.1
 	for _, m := range []ode.Method{gd(eta), {Kind: ode.RK45, LearningRate: eta, Tolerance: 1e-10}} {
@@ -197,8 +202,8 @@ func TestLazyLinear(t *testing.T) {
 	}
 }
 
-// TestLazyLimit: the prediction in training at small γ₀ is that of the lazy limit up to γ₀², for a smooth activation, another loss, several outputs, test points and
-// predictions that are not centred; the same nodes serve both.
+// TestLazyLimit: the prediction in training at small γ₀ is that of the lazy limit up to γ₀², for a smooth activation,
+// another loss, several outputs, test points and predictions that are not centred; the same nodes serve both.
 func TestLazyLimit(t *testing.T) {
 	for _, tc := range []struct {
 		loss    dmft.LossKind

@@ -22,16 +22,21 @@ type Settings struct {
 	Samples int    // sites in all, 4000
 	Blocks  int    // independent blocks they are split into; chosen from Samples and the data
 	Seed    uint64 // of the sites
-	// Nodes, if positive, replaces samples by a Gauss–Hermite rule of so many nodes in each Gaussian direction of a site: for few points. There are no error bars then, and
-	// no sampling errors for linear networks from three nodes on.
+	// Nodes, if positive, replaces samples by a Gauss–Hermite rule of so many nodes in each Gaussian direction of a
+	// site: for few points. There are no error bars then, and no sampling errors for linear networks from three nodes
+	// on.
 	Nodes int
-	// Step is the size of the perturbations whose effects are measured, in standard deviations of a network of width one: a width of Step⁻² has fluctuations of this
-	// size. 0 is 1e-3 for smooth activations and 0.2 for those with a kink, which enough sites must cross.
+	// Step is the size of the perturbations whose effects are measured, in standard deviations of a network of width
+	// one: a width of Step⁻² has fluctuations of this size. 0 is 1e-3 for smooth activations and 0.2 for those with a
+	// kink, which enough sites must cross.
 	Step float64
-	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0 is 1e-5. What is dropped is not forgotten as f is learned, and so counts for more
-	// late in training, when the variance has fallen to a small part of its largest value.
+	// Tolerance is the mean square, relative to the largest, below which a direction of the sites' noise is dropped; 0
+	// is 1e-6. What is dropped is not forgotten as f is learned: it stays in N Var f, as the tolerance times a number
+	// of order one, and so counts for more late in training, when the variance has fallen to a small part of its
+	// largest value.
 	Tolerance float64
-	// Kernels and Covariance are at how many times, evenly spaced from first to last, fluctuations of kernels and covariances of predictions between times are kept.
+	// Kernels and Covariance are at how many times, evenly spaced from first to last, fluctuations of kernels and
+	// covariances of predictions between times are kept.
 	Kernels, Covariance int
 	Memory              int64                   // bytes that must not be exceeded; 0 is no limit
 	Workers             int                     // blocks at a time; 0 is GOMAXPROCS. Results do not depend on it
@@ -46,7 +51,8 @@ const (
 	kinkStep       = 0.2
 )
 
-// block is what one block of sites gives. Matrices over outputs and points are c × points; kernels of one time follow each other.
+// block is what one block of sites gives. Matrices over outputs and points are c × points; kernels of one time follow
+// each other.
 type block struct {
 	f, fVar, fBias               []float64 // T × c·P
 	test, testVar, testBias      []float64
@@ -60,11 +66,15 @@ type block struct {
 	covariance                   []float64   // (J·cP)²
 }
 
-// TwoLayer predicts the fluctuations of a two-layer network in training, at any richness; see the package documentation.
+// TwoLayer predicts the fluctuations of a two-layer network in training, at any richness; see the package
+// documentation.
 func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
 		return nil, err
+	}
+	if p.Network.Blocks != nil {
+		return nil, errBlocks
 	}
 	if p.Network.Depth != 1 {
 		return nil, fmt.Errorf("fluctuation: the network has depth %d; fluctuations in training are known for one hidden layer, and for deeper networks in the lazy limit (Lazy)", p.Network.Depth)
@@ -80,7 +90,7 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		set.Step = step
 	}
 	if set.Tolerance == 0 {
-		set.Tolerance = 1e-5
+		set.Tolerance = 1e-6
 	}
 	gram := p.Gram()
 	factor, err := gaussian.NewFactor(gram.SymmetricDim(), gram.At)
@@ -217,7 +227,8 @@ func interrupted(ctx context.Context, step int) error {
 	return &dmft.StopError{Status: dmft.Status{Code: dmft.Interrupted, Step: step, Quantity: context.Cause(ctx).Error(), Advice: "fluctuations are computed again from their start when the same command is given again"}}
 }
 
-// twoLayer returns the number of copies of a site with other signs, of blocks and of sites in each, for fields of the given rank and c outputs.
+// twoLayer returns the number of copies of a site with other signs, of blocks and of sites in each, for fields of the
+// given rank and c outputs.
 func (set Settings) twoLayer(p *dmft.Problem, rank, c int) (copies, blocks, sites int) {
 	copies = 4 // by the signs of h and w
 	if p.Network.Activation.Odd() {
@@ -245,7 +256,8 @@ func particleBytes(p *dmft.Problem, set Settings, sites, blocks int) int64 {
 	return 16 * int64(sites) * int64(np+c) * int64(guessDirections(p, sites)) * int64(regs+1) * int64(set.parallel(blocks))
 }
 
-// Cost is about how many floating-point operations and how much memory a prediction will take; see [TwoLayer] and [Lazy].
+// Cost is about how many floating-point operations and how much memory a prediction will take; see [TwoLayer] and
+// [Lazy].
 func Cost(p *dmft.Problem, set Settings, lazy bool) (flops float64, bytes int64) {
 	p = p.WithDefaults()
 	if p.Validate() != nil {
@@ -368,7 +380,8 @@ func (s *particles) record(b *block, step int, r *Result) {
 	}
 }
 
-// predictions returns variances of predictions, and variance and mean correction of their loss. Covariances at one point are residual(c, d, point) + Σ_k total_k total_k.
+// predictions returns variances of predictions, and variance and mean correction of their loss. Covariances at one
+// point are residual(c, d, point) + Σ_k total_k total_k.
 func (s *particles) predictions(test bool, f []float64, total la.Mat[float64], residual func(c, d, m int) float64, bias []float64) (variance []float64, lossVar, lossBias float64) {
 	n := len(f)
 	points := n / s.c

@@ -10,8 +10,9 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// TestOldProducts: whatever a matrix is multiplied with later, products that were made stay what they were, 1e-12, on both sides, for every kind of sampling, with several matrices that
-// share their sites, with outer products and decay in between; and the matrix and its transpose are adjoint for all of them.
+// TestOldProducts: whatever a matrix is multiplied with later, products that were made stay what they were, 1e-12, on
+// both sides, for every kind of sampling, with several matrices that share their sites, with outer products and decay
+// in between; and the matrix and its transpose are adjoint for all of them.
 func TestOldProducts(t *testing.T) {
 	const sites, rounds = 240, 12
 	for name, tc := range map[string]struct {

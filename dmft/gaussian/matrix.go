@@ -11,30 +11,36 @@ import (
 	"gonum.org/v1/gonum/lapack"
 	"gonum.org/v1/gonum/lapack/lapack64"
 
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// Matrix is an infinitely large Gaussian matrix W, known only through the products already made with it. It has δ times as many rows as columns (δ = 1 for the hidden
-// weights of a network), and elements of variance one over the number N of columns with the factor 1/√N that is part of every product.
+// Matrix is an infinitely large Gaussian matrix W, known only through the products already made with it. It has δ times
+// as many rows as columns (δ = 1 for the hidden weights of a network), and elements of variance one over the number N
+// of columns with the factor 1/√N that is part of every product.
 //
-// On the side of its rows, vectors are samples of their components over S sites, and inner products are averages over sites. On the side of its columns they are the same
-// (NewMatrix), or they are exact coordinates in an orthonormal basis that grows (NewData): weights that a data matrix is multiplied with.
+// On the side of its rows, vectors are samples of their components over S sites, and inner products are averages over
+// sites. On the side of its columns they are the same (NewMatrix), or they are exact coordinates in an orthonormal
+// basis that grows (NewData): weights that a data matrix is multiplied with.
 //
-// Two orthonormal bases grow with the products: Qφ spans every x that W was multiplied with and Qg every y that Wᵀ was; each direction has a
-// column of white noise on the other side, ω and ζ, orthogonal to the directions that are known there when it is drawn: ⟨ω Qg⟩ = 0 and ⟨ζ Qφ⟩ = 0, so that products of the past stay. With R(x) = ⟨Qφ x⟩ and R'(y) = ⟨Qg y⟩, after extending the bases by x and y,
+// Two orthonormal bases grow with the products: Qφ spans every x that W was multiplied with and Qg every y that Wᵀ was;
+// each direction has a column of white noise on the other side, ω and ζ, orthogonal to the directions that are known
+// there when it is drawn: ⟨ω Qg⟩ = 0 and ⟨ζ Qφ⟩ = 0, so that products of the past stay. With R(x) = ⟨Qφ x⟩ and R'(y) =
+// ⟨Qg y⟩, after extending the bases by x and y,
 //
 //	W x /√N  = V R(x) + d/√δ Qg ⟨ζ x⟩          V = dω + M
 //	W* y     = d/√δ ζ R'(y) + Qφ ⟨V y⟩         ⟨y, W x/√N⟩ = ⟨W* y, x⟩,   W* = Wᵀ√N/(δN), which is Wᵀ/√N for δ = 1
 //
-// The terms ⟨ζ x⟩ and ⟨ω y⟩ are the response functions A and B of the mean field theory: Stein's lemma in whitened coordinates. What
-// is learned is the S×k factor M, what is left of the initial matrix the number d:
+// The terms ⟨ζ x⟩ and ⟨ω y⟩ are the response functions A and B of the mean field theory: Stein's lemma in whitened
+// coordinates. What is learned is the S×k factor M, what is left of the initial matrix the number d:
 //
 //	W ← βW + a·y xᵀ/N:   d ← βd,  V ← βV + a·y R(x)ᵀ
 //
 // (d, V) live in registers, so that every optimiser that combines gradients linearly acts on them as on weights.
 //
-// With exact coordinates Qφ is the identity, and the noise ζ of a new direction q of y a direction of the columns' space that nothing has met, a new coordinate axis. The response
-// to it is then a part of V, whose column for the axis is d(ω + q/√δ).
+// With exact coordinates Qφ is the identity, and the noise ζ of a new direction q of y a direction of the columns'
+// space that nothing has met, a new coordinate axis. The response to it is then a part of V, whose column for the axis
+// is d(ω + q/√δ).
 type Matrix struct {
 	sites    int
 	tol      float64
@@ -49,8 +55,8 @@ type Matrix struct {
 	a        []float64         // scratch: coordinates of the other term of a product
 	err      error
 
-	// NoResponse leaves out the responses ⟨ζ x⟩ and ⟨ω y⟩, as if W and Wᵀ were independent at the start: the gradient-independence
-	// approximation. It is for matrices without exact coordinates.
+	// NoResponse leaves out the responses ⟨ζ x⟩ and ⟨ω y⟩, as if W and Wᵀ were independent at the start: the
+	// gradient-independence approximation. It is for matrices without exact coordinates.
 	NoResponse bool
 }
 
@@ -71,16 +77,17 @@ type basis struct {
 	e                              []float64
 }
 
-// NewMatrix returns a matrix over sites whose noise comes from the pools of the sites it feeds: omega for the sites of W x, zeta for those of Wᵀy. Directions
-// whose mean square is below tol relative to the largest seen are dropped.
+// NewMatrix returns a matrix over sites whose noise comes from the pools of the sites it feeds: omega for the sites of
+// W x, zeta for those of Wᵀy. Directions whose mean square is below tol relative to the largest seen are dropped.
 func NewMatrix(sites int, tol float64, omega, zeta *Pool) *Matrix {
 	w := newMatrix(sites, tol, 1)
 	w.forward.pool, w.backward.pool = omega, zeta
 	return w
 }
 
-// NewData returns a matrix of ratio times as many rows as columns, known by its products with the first n axes of exact coordinates. Noise comes from omega,
-// which has no copies. Directions whose mean square is below tol relative to the vectors at hand are dropped: what drives a network to its end is small by then, and still new.
+// NewData returns a matrix of ratio times as many rows as columns, known by its products with the first n axes of exact
+// coordinates. Noise comes from omega, which has no copies. Directions whose mean square is below tol relative to the
+// vectors at hand are dropped: what drives a network to its end is small by then, and still new.
 func NewData(sites, n int, ratio, tol float64, omega *Pool) (*Matrix, error) {
 	w := newMatrix(sites, tol, ratio)
 	w.exact, w.backward.present = true, true
@@ -88,8 +95,9 @@ func NewData(sites, n int, ratio, tol float64, omega *Pool) (*Matrix, error) {
 	return w, w.axes(n)
 }
 
-// NewExplicit returns a matrix all of whose products with the axes of exact coordinates are given, the columns of v, which it keeps: ordinary data.
-func NewExplicit(v la.Mat[float64]) *Matrix {
+// NewExplicit returns a matrix all of whose products with the axes of exact coordinates are given, the columns of v,
+// which it keeps: ordinary data.
+func NewExplicit(v field.Mat[float64]) *Matrix {
 	w := newMatrix(v.Rows, 0, 1)
 	w.exact, w.complete = true, true
 	w.v[0], w.data[0], w.forward.n = v, v.Data, v.Cols
@@ -100,8 +108,8 @@ func newMatrix(sites int, tol, ratio float64) *Matrix {
 	return &Matrix{sites: sites, tol: tol, c: 1 / math.Sqrt(ratio), d: []float64{1}, v: []la.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
 }
 
-// Ranks are the numbers of directions of x and y that the matrix has been multiplied with, and the largest relative mean square dropped. With exact coordinates, the first is the
-// number of axes.
+// Ranks are the numbers of directions of x and y that the matrix has been multiplied with, and the largest relative
+// mean square dropped. With exact coordinates, the first is the number of axes.
 func (w *Matrix) Ranks() (forward, backward int, dropped float64) {
 	return w.forward.n, w.backward.n, max(w.forward.dropped, w.backward.dropped)
 }
@@ -148,9 +156,9 @@ func widen(m la.Mat[float64], rows, used, n int) la.Mat[float64] {
 	return out
 }
 
-// extend makes the span of b hold the columns of x, up to tol, sets coords, and reports how many directions were added; their noise is orthogonal to the directions of the other
-// basis. One pass resolves directions whose
-// mean squares span resolution; smaller ones that still matter are found by the next.
+// extend makes the span of b hold the columns of x, up to tol, sets coords, and reports how many directions were added;
+// their noise is orthogonal to the directions of the other basis. One pass resolves directions whose mean squares span
+// resolution; smaller ones that still matter are found by the next.
 func (b *basis) extend(x la.Mat[float64], tol float64, other la.Mat[float64]) (int, error) {
 	total := 0
 	for {
@@ -165,7 +173,8 @@ func (b *basis) extend(x la.Mat[float64], tol float64, other la.Mat[float64]) (i
 const (
 	// resolution is how much smaller than the largest an eigenvalue may be and still be right to a few digits.
 	resolution = 1e-11
-	// A residual computed as a difference of Gram matrices is right to some 1e-14 of the fields: enough for tolerances above differenceTol.
+	// A residual computed as a difference of Gram matrices is right to some 1e-14 of the fields: enough for tolerances
+	// above differenceTol.
 	differenceTol = 1e-10
 	// Fields whose mean square is below it, where float64 has lost digits, count as zero.
 	vanishing = 1e-290
@@ -255,9 +264,10 @@ func (b *basis) pass(x la.Mat[float64], tol float64, other la.Mat[float64]) (add
 	return k, more, nil
 }
 
-// principal finds the principal directions of residuals with covariance res, P×P, which is overwritten: those above tol and the resolution, largest first, as the
-// P×k matrix v that makes them of unit mean square, and the largest eigenvalue that was left out. A pivoted Cholesky factor leaves the
-// many columns with nothing new to it out of the eigenvalue problem.
+// principal finds the principal directions of residuals with covariance res, P×P, which is overwritten: those above tol
+// and the resolution, largest first, as the P×k matrix v that makes them of unit mean square, and the largest
+// eigenvalue that was left out. A pivoted Cholesky factor leaves the many columns with nothing new to it out of the
+// eigenvalue problem.
 func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64, v la.Mat[float64], err error) {
 	p := res.Rows
 	if cap(b.piv) < p {
@@ -275,7 +285,8 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	if rank == 0 {
 		return 0, most, v, nil
 	}
-	// The covariance is UᵀU with U of rank rows, up to the pivoting; U Uᵀ has the same eigenvalues, and eigenvectors a that give those of UᵀU as Uᵀa/√λ.
+	// The covariance is UᵀU with U of rank rows, up to the pivoting; U Uᵀ has the same eigenvalues, and eigenvectors a
+	// that give those of UᵀU as Uᵀa/√λ.
 	for i := range rank {
 		clear(u.Data[i*p : i*p+i])
 	}
@@ -316,8 +327,9 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	return k, left, v, nil
 }
 
-// Extend makes the matrix know the directions of y and returns the rank of the other side, with exact coordinates the number of axes there are then. Without, MulT does it by itself.
-func (w *Matrix) Extend(y la.Mat[float64]) (axes int, err error) {
+// Extend makes the matrix know the directions of y and returns the rank of the other side, with exact coordinates the
+// number of axes there are then. Without, MulT does it by itself.
+func (w *Matrix) Extend(y field.Mat[float64]) (axes int, err error) {
 	if w.complete || w.exact && w.c == 0 { // a direction of infinitely many rows has nothing to do with any column
 		return w.forward.n, w.err
 	}
@@ -331,7 +343,8 @@ func (w *Matrix) Extend(y la.Mat[float64]) (axes int, err error) {
 	return w.forward.n, w.err
 }
 
-// known are the directions of a basis that noise of the other side is drawn orthogonal to: what is known of the matrix says nothing about the rest of it.
+// known are the directions of a basis that noise of the other side is drawn orthogonal to: what is known of the matrix
+// says nothing about the rest of it.
 func (w *Matrix) known(b *basis) la.Mat[float64] {
 	if w.NoResponse || w.exact && b == &w.forward {
 		return la.Mat[float64]{}
@@ -339,7 +352,8 @@ func (w *Matrix) known(b *basis) la.Mat[float64] {
 	return view(b.q, b.n)
 }
 
-// axes adds k axes of exact coordinates. Those of the start nothing has met; later ones are what the last k directions of y meet.
+// axes adds k axes of exact coordinates. Those of the start nothing has met; later ones are what the last k directions
+// of y meet.
 func (w *Matrix) axes(k int) error {
 	n, g := w.forward.n, w.backward.n
 	var q la.Mat[float64]
@@ -376,7 +390,7 @@ func (w *Matrix) widen(used, n int) {
 }
 
 // Mul sets dst ← W_r x/√N. Exact coordinates may be of the first axes alone, and must be of axes that exist.
-func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
+func (w *Matrix) Mul(r int, dst, x field.Mat[float64]) {
 	if w.exact {
 		if x.Rows > w.forward.n {
 			panic("gaussian: coordinates of more axes than the matrix has")
@@ -412,8 +426,9 @@ func (w *Matrix) Mul(r int, dst, x la.Mat[float64]) {
 	}
 }
 
-// MulT sets dst ← W_r* y, which is W_rᵀy/√N for δ = 1. Exact coordinates are those of the first axes, as many as dst has rows: Extend comes first, and says how many there are.
-func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
+// MulT sets dst ← W_r* y, which is W_rᵀy/√N for δ = 1. Exact coordinates are those of the first axes, as many as dst
+// has rows: Extend comes first, and says how many there are.
+func (w *Matrix) MulT(r int, dst, y field.Mat[float64]) {
 	s := float64(w.sites)
 	if w.exact {
 		la.Gemm(la.T, la.N, 1/s, view(w.v[r], dst.Rows), y, 0, dst)
@@ -435,14 +450,14 @@ func (w *Matrix) MulT(r int, dst, y la.Mat[float64]) {
 	}
 }
 
-// Forward returns the coordinates ⟨Qφ x⟩ of fields that W has been multiplied with, and their correlations ⟨ζ x⟩ with the noise of Wᵀ: responses in whitened
-// coordinates. It is for matrices without exact coordinates.
-func (w *Matrix) Forward(x la.Mat[float64]) (r, a la.Mat[float64]) {
+// Forward returns the coordinates ⟨Qφ x⟩ of fields that W has been multiplied with, and their correlations ⟨ζ x⟩ with
+// the noise of Wᵀ: responses in whitened coordinates. It is for matrices without exact coordinates.
+func (w *Matrix) Forward(x field.Mat[float64]) (r, a field.Mat[float64]) {
 	return correlate(view(w.forward.q, w.forward.n), x), correlate(view(w.backward.noise, w.backward.n), x)
 }
 
 // Backward returns ⟨Qg y⟩ and ⟨ω y⟩, or with exact coordinates ⟨V y⟩. It does not extend the bases.
-func (w *Matrix) Backward(y la.Mat[float64]) (r, b la.Mat[float64]) {
+func (w *Matrix) Backward(y field.Mat[float64]) (r, b field.Mat[float64]) {
 	other := w.forward.noise
 	if w.exact {
 		other = w.v[0]
@@ -456,11 +471,12 @@ func correlate(q, x la.Mat[float64]) la.Mat[float64] {
 	return c
 }
 
-// Err is the first error of a product: noise that ran out, or a field that is not finite. Products after it are meaningless.
+// Err is the first error of a product: noise that ran out, or a field that is not finite. Products after it are
+// meaningless.
 func (w *Matrix) Err() error { return w.err }
 
 // AddOuter sets W_r/√N ← beta·W_r/√N + a·y xᵀ/N, where x is the first columns of what Mul was last given.
-func (w *Matrix) AddOuter(r int, beta, a float64, y, x la.Mat[float64]) {
+func (w *Matrix) AddOuter(r int, beta, a float64, y, x field.Mat[float64]) {
 	if beta == 0 {
 		w.d[r] = 0
 	}

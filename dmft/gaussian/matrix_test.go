@@ -31,7 +31,8 @@ func off(a, b la.Mat[float64]) float64 {
 	return m
 }
 
-// TestPool: columns of any number of draws are orthonormal together, signs follow the copies, a full pool says so or goes on unmatched.
+// TestPool: columns of any number of draws are orthonormal together, signs follow the copies, a full pool says so or
+// goes on unmatched.
 func TestPool(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := NewPool(rapid.Uint64().Draw(t, "seed"), 1, 120, 4, 2, -1)
@@ -111,8 +112,8 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// TestMatrixIsOneMatrix: whatever was multiplied before, the products are those of one linear operator: linear, adjoint to each other, with the
-// second moments of a Gaussian matrix.
+// TestMatrixIsOneMatrix: whatever was multiplied before, the products are those of one linear operator: linear, adjoint
+// to each other, with the second moments of a Gaussian matrix.
 func TestMatrixIsOneMatrix(t *testing.T) {
 	const s, p = 400, 3
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -197,8 +198,8 @@ func TestMatrixIsOneMatrix(t *testing.T) {
 	}
 }
 
-// TestData: whatever a matrix with exact coordinates was multiplied with, its products are those of one matrix of δ times as many rows as columns: adjoint to each other, and with the
-// second moments of a Gaussian one.
+// TestData: whatever a matrix with exact coordinates was multiplied with, its products are those of one matrix of δ
+// times as many rows as columns: adjoint to each other, and with the second moments of a Gaussian one.
 func TestData(t *testing.T) {
 	const s, n, delta, p = 2000, 2, 3., 2
 	pool := NewPool(1, 1, s, 1, 1, s/2)
@@ -349,8 +350,9 @@ func TestData(t *testing.T) {
 	}
 }
 
-// TestDataIsWishart: gradient descent of linear regression from zero on P = δD points has the exact spectrum of Marchenko and Pastur: moments ⟨w₀ (XᵀX)ᵏ w₀⟩ of a matrix that is
-// known by its products alone, against those of the law and of an explicit matrix.
+// TestDataIsWishart: gradient descent of linear regression from zero on P = δD points has the exact spectrum of
+// Marchenko and Pastur: moments ⟨w₀ (XᵀX)ᵏ w₀⟩ of a matrix that is known by its products alone, against those of the
+// law and of an explicit matrix.
 func TestDataIsWishart(t *testing.T) {
 	const delta, s = 2.5, 4000
 	pool := NewPool(3, 1, s, 1, 1, s/2)
@@ -382,8 +384,8 @@ func TestDataIsWishart(t *testing.T) {
 	}
 }
 
-// TestAgainstBigMatrix: alternating products through a nonlinearity, φ(Wᵀφ(Wφ(Wᵀφ(Wx)))), have the averages of an explicit large random matrix; without the
-// responses they have not.
+// TestAgainstBigMatrix: alternating products through a nonlinearity, φ(Wᵀφ(Wφ(Wᵀφ(Wx)))), have the averages of an
+// explicit large random matrix; without the responses they have not.
 func TestAgainstBigMatrix(t *testing.T) {
 	const n, reps, s = 500, 40, 2000
 	run := func(sites int, mul, mulT func(dst, x la.Mat[float64]), x la.Mat[float64]) float64 {

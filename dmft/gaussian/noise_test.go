@@ -63,8 +63,8 @@ func TestMatchedIsGaussian(t *testing.T) {
 		}
 	}
 	m4 /= rows * reps * 3
-	// Uniform on the sphere of radius √n in n = rows−1 dimensions: E z⁴ = 3n/(n+2)·(rows/n)²/…; the correction is O(1/rows).
-	// Standard error of the mean of z⁴: √(96/count).
+	// Uniform on the sphere of radius √n in n = rows−1 dimensions: E z⁴ = 3n/(n+2)·(rows/n)²/…; the correction is
+	// O(1/rows). Standard error of the mean of z⁴: √(96/count).
 	if se := math.Sqrt(96. / (rows * reps * 3)); math.Abs(m4-3*rows/(rows+2.)) > 4*se {
 		t.Errorf("fourth moment %g, want %g ± %g", m4, 3*rows/(rows+2.), se)
 	}

@@ -7,12 +7,14 @@ import (
 
 	"gonum.org/v1/gonum/blas/blas64"
 
+	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/internal/random"
 )
 
-// Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is orthonormal to the columns
-// drawn before, so the sample second moments of everything linear in the noise are exact, and orthogonal to the fields that it is independent of (see drawBeside).
+// Pool draws the noise columns that enter one kind of site, as many as the run turns out to need. Every column is
+// orthonormal to the columns drawn before, so the sample second moments of everything linear in the noise are exact,
+// and orthogonal to the fields that it is independent of (see drawBeside).
 //
 // Sites come in groups of copies with the same distinct noise up to signs: copy k carries the sign (−1)^⌊k/period⌋.
 type Pool struct {
@@ -30,10 +32,13 @@ type Pool struct {
 	epoch  int             // how often matching or copies were given up
 	even   la.Mat[float64] // what the first columns are made of, spread evenly, and those that are left of it
 	r      []float64       // scratch
+	before []float64       // scratch
+	after  []float64       // scratch
 	strict bool
 }
 
-// beside is what fields have beyond the noise of a pool: together they span what new noise must be orthogonal to. Several can share a pool.
+// beside is what fields have beyond the noise of a pool: together they span what new noise must be orthogonal to.
+// Several can share a pool.
 type beside struct {
 	E     la.Mat[float64] // orthonormal columns, orthogonal to the noise and of mean zero, distinct sites × capacity
 	N     int             // of them
@@ -48,8 +53,8 @@ var ErrFull = errors.New("gaussian: more independent noise columns are needed th
 // Strict makes draws fail with ErrFull rather than give columns that are not matched.
 func (p *Pool) Strict() { p.strict = true }
 
-// NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit columns are matched, all that fit when limit is
-// negative; none when it is zero.
+// NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit
+// columns are matched, all that fit when limit is negative; none when it is zero.
 func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
 	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies, period: period}
 	p.limit = Capacity(p.rows)
@@ -62,15 +67,16 @@ func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
 // Drawn is how many columns were drawn, and how many of them without matching.
 func (p *Pool) Drawn() (all, unmatched int) { return p.all, p.plain }
 
-// Even makes the next k columns of points that are spread evenly over the sites, a scrambled Sobol sequence: averages of high powers of few fields then have a fraction of
-// the error. In many dimensions it is no better than independent numbers.
+// Even makes the next k columns of points that are spread evenly over the sites, a scrambled Sobol sequence: averages
+// of high powers of few fields then have a fraction of the error. In many dimensions it is no better than independent
+// numbers.
 func (p *Pool) Even(k int) {
 	p.even = la.New[float64](p.rows, k)
 	random.NewSobol(p.seed, ^p.stream, k).NormalPoints(p.even.Data) // ^: not the numbers that other columns are made of
 }
 
 // Draw returns k more columns over all sites.
-func (p *Pool) Draw(k int) (la.Mat[float64], error) {
+func (p *Pool) Draw(k int) (field.Mat[float64], error) {
 	dst := la.New[float64](p.copies*p.rows, k)
 	m := max(min(k, p.limit-p.n), 0)
 	if m < k && p.strict {
@@ -85,11 +91,13 @@ func (p *Pool) Draw(k int) (la.Mat[float64], error) {
 	return dst, nil
 }
 
-// drawBeside fills dst with columns that are orthogonal to the noise before and to the orthonormal fields q over all sites, which begin with those of the call before; b is what they have
-// beyond the noise. Where not all of it fits over the distinct sites, all sites become distinct, then the columns before are let go: what the fields say stays respected, while second moments of
-// the noise have an error.
+// drawBeside fills dst with columns that are orthogonal to the noise before and to the orthonormal fields q over all
+// sites, which begin with those of the call before; b is what they have beyond the noise. Where not all of it fits over
+// the distinct sites, all sites become distinct, then the columns before are let go: what the fields say stays
+// respected, while second moments of the noise have an error.
 //
-// In a pool that matches nothing columns are normal numbers less their part along q: conditioned as the elements of a matrix of as many rows as sites are. In others their mean square is one.
+// In a pool that matches nothing columns are normal numbers less their part along q: conditioned as the elements of a
+// matrix of as many rows as sites are. In others their mean square is one.
 func (p *Pool) drawBeside(dst la.Mat[float64], b *beside, q la.Mat[float64]) error {
 	k, fits := dst.Cols, false
 	for p.limit > 0 {
@@ -179,7 +187,8 @@ func (p *Pool) mirror(dst la.Mat[float64]) {
 // sign is that of the noise of copy c: it changes with every period-th.
 func (p *Pool) sign(c int) float64 { return float64(1 - 2*(c/p.period%2)) }
 
-// match makes columns over the distinct sites orthonormal, and orthogonal to the noise, to what is beside it and to the constant, and takes them into the noise.
+// match makes columns over the distinct sites orthonormal, and orthogonal to the noise, to what is beside it and to the
+// constant, and takes them into the noise.
 func (p *Pool) match(add la.Mat[float64], b *beside) error {
 	if add.Cols == 0 {
 		return nil
@@ -207,7 +216,8 @@ func (p *Pool) match(add la.Mat[float64], b *beside) error {
 
 // admit takes the fields q into b that were not there yet, and what noise has been drawn for others out of it.
 //
-// Noise that is the same in all copies up to signs has ⟨z q⟩ = ⟨z q̄⟩ with the average q̄ of q over copies with those signs, over distinct sites.
+// Noise that is the same in all copies up to signs has ⟨z q⟩ = ⟨z q̄⟩ with the average q̄ of q over copies with those
+// signs, over distinct sites.
 func (p *Pool) admit(b *beside, q la.Mat[float64]) {
 	if b.Epoch != p.epoch {
 		b.N, b.From, b.Epoch = 0, 0, p.epoch
@@ -241,13 +251,22 @@ func (p *Pool) admit(b *beside, q la.Mat[float64]) {
 			row[j] = v / float64(p.copies)
 		}
 		for c := 1; c < p.copies; c++ {
-			la.Axpy(p.sign(c)/float64(p.copies), q.Row(c*p.rows + i)[b.From:], row)
+			share := p.sign(c) / float64(p.copies)
+			for j, v := range q.Row(c*p.rows + i)[b.From:] {
+				row[j] += share * v
+			}
 		}
 	}
-	for range 2 {
+	// Once, and again where so much was cancelled that rounding has been amplified.
+	for again := true; again; {
+		before := columnSquares(grow(&p.before, 1, k).Data, add)
 		la.Deflate(add, noise)
 		la.Deflate(add, view(b.E, first))
 		la.Centre(add)
+		again = false
+		for j, m := range columnSquares(grow(&p.after, 1, k).Data, add) {
+			again = again || m > nothing && m < 0.01*before[j]
+		}
 	}
 	x := la.New[float64](p.rows, 1)
 	for j := range k {
@@ -285,14 +304,23 @@ func meanSquare(x []float64) float64 {
 	return blas64.Dot(v, v) / float64(len(x))
 }
 
-// normalise makes the mean squares of columns one, where they are not nothing.
-func normalise(z la.Mat[float64]) {
-	scale := make([]float64, z.Cols)
+// columnSquares sets dst to the mean squares of the columns of z.
+func columnSquares(dst []float64, z la.Mat[float64]) []float64 {
+	clear(dst)
 	for i := range z.Rows {
 		for j, v := range z.Row(i) {
-			scale[j] += v * v / float64(z.Rows)
+			dst[j] += v * v
 		}
 	}
+	for j := range dst {
+		dst[j] /= float64(z.Rows)
+	}
+	return dst
+}
+
+// normalise makes the mean squares of columns one, where they are not nothing.
+func normalise(z la.Mat[float64]) {
+	scale := columnSquares(make([]float64, z.Cols), z)
 	for j, m := range scale {
 		if m > nothing {
 			scale[j] = 1 / math.Sqrt(m)
@@ -305,7 +333,8 @@ func normalise(z la.Mat[float64]) {
 	}
 }
 
-// Version counts the ways in which noise has been drawn from a seed: what was saved under another is not what this program would have drawn.
+// Version counts the ways in which noise has been drawn from a seed: what was saved under another is not what this
+// program would have drawn.
 const Version = 2
 
 // Save and Load keep and restore the pool, the state of its random stream included.

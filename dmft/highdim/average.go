@@ -7,9 +7,10 @@ import (
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// average takes expectations over a fresh point x: of the squared error, and of what gradient descent on the true risk needs. Fields are those of the rows of weights
-// whose coordinates are given, the first K coordinates being the directions of the target. Quadratic φ and σ have closed forms; anything else is averaged over matched
-// samples of the fields.
+// average takes expectations over a fresh point x: of the squared error, and of what gradient descent on the true risk
+// needs. Fields are those of the rows of weights whose coordinates are given, the first K coordinates being the
+// directions of the target. Quadratic φ and σ have closed forms; anything else is averaged over matched samples of the
+// fields.
 type average struct {
 	p        *Problem
 	n, k     int
@@ -17,7 +18,8 @@ type average struct {
 	phi, lnk [3]float64 // coefficients of φ and σ when quad
 	c        []float64  // c_k
 
-	// All fields are b = 0 … K−1 the target, K … the weights, and behind them the initial weights if predictions are centred.
+	// All fields are b = 0 … K−1 the target, K … the weights, and behind them the initial weights if predictions are
+	// centred.
 	fields int
 	g      la.Mat[float64] // covariance of the fields
 	a, b   []float64       // diagonal of A, and b
@@ -53,7 +55,8 @@ func (p *Problem) quadratic() bool {
 	return phi && link && p.Target.Func == nil
 }
 
-// newAverage returns an average for coordinates of which at most dim are asked for. Samples are drawn only when there is no closed form.
+// newAverage returns an average for coordinates of which at most dim are asked for. Samples are drawn only when there
+// is no closed form.
 func newAverage(p *Problem, samples int, seed, stream uint64, dim int) (*average, error) {
 	e := &average{p: p, n: p.Units, k: p.Target.directions()}
 	e.phi, _ = quadratic(p.Activation)
@@ -187,11 +190,12 @@ func (e *average) split(m *moments, n int) {
 
 // errors fills q = f − y from the fields v.
 func (e *average) errors(s weights) {
+	label := e.p.Target.label()
 	for i := range e.q {
 		for k := range e.y {
 			e.y[k] = e.v.Row(k)[i]
 		}
-		e.q[i] = -e.p.Target.value(e.y)
+		e.q[i] = -label(e.y)
 	}
 	for b := e.k; b < e.fields; b++ {
 		r := e.p.OutputScale / float64(e.n)

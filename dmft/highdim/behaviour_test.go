@@ -100,8 +100,8 @@ func TestSampleSize(t *testing.T) {
 	}
 }
 
-// TestTolerance: what is dropped matters less than the tolerance, and finer tolerances need more directions. Runs of other directions have other noise, so that the mean difference
-// over seeds is judged with its standard error.
+// TestTolerance: what is dropped matters less than the tolerance, and finer tolerances need more directions. Runs of
+// other directions have other noise, so that the mean difference over seeds is judged with its standard error.
 func TestTolerance(t *testing.T) {
 	steps := 40
 	if extended {
@@ -139,7 +139,8 @@ func TestTolerance(t *testing.T) {
 	}
 }
 
-// TestDivergence: a learning rate that is too large is an error that says the step and what to try, with everything before it.
+// TestDivergence: a learning rate that is too large is an error that says the step and what to try, with everything
+// before it.
 func TestDivergence(t *testing.T) {
 	p := reference(200)
 	p.Training.Method.LearningRate = 2
@@ -192,7 +193,8 @@ func (m *memory) Save(name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// TestInterrupt: a cancelled run returns what it has; with a store it goes on from its finished blocks to the same bits.
+// TestInterrupt: a cancelled run returns what it has; with a store it goes on from its finished blocks to the same
+// bits.
 func TestInterrupt(t *testing.T) {
 	p := reference(60)
 	s := Settings{Samples: 8192, Blocks: 8}
@@ -229,7 +231,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestNetworksTooLarge: networks on more points than any memory holds are refused by their estimate, whose product of sizes does not wrap around.
+// TestNetworksTooLarge: networks on more points than any memory holds are refused by their estimate, whose product of
+// sizes does not wrap around.
 func TestNetworksTooLarge(t *testing.T) {
 	for _, ratio := range []float64{1e6, 1e12, 1e300} {
 		p := reference(1)
@@ -249,8 +252,9 @@ func TestNetworksTooLarge(t *testing.T) {
 	}
 }
 
-// TestCheckpoint: a run that is stopped in the middle of its blocks again and again, each time after a few steps, goes on to the same bits: the theory and networks, with every
-// kind of optimiser, in mini-batches, centred, with a trained readout.
+// TestCheckpoint: a run that is stopped in the middle of its blocks again and again, each time after a few steps, goes
+// on to the same bits: the theory and networks, with every kind of optimiser, in mini-batches, centred, with a trained
+// readout.
 func TestCheckpoint(t *testing.T) {
 	for name, change := range map[string]func(*Problem){
 		"gd, centred": func(p *Problem) { p.Training.Centred = true },
@@ -416,7 +420,8 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// TestGrokking: the printed showcase, and what sets the delay: lazier is later, few points never, and the overfitting phase in between.
+// TestGrokking: the printed showcase, and what sets the delay: lazier is later, few points never, and the overfitting
+// phase in between.
 func TestGrokking(t *testing.T) {
 	run := func(change func(p *Problem)) (*Trajectory, Gap) {
 		p := reference(250)
@@ -497,8 +502,9 @@ func BenchmarkTheory(b *testing.B) {
 	}
 }
 
-// BenchmarkEqualError is the reference run of 250 steps by the theory, and by as many networks in 400 dimensions as have the same standard error of the test loss, at its largest over
-// time. Networks have a bias of order 1/D on top, of about the same size there.
+// BenchmarkEqualError is the reference run of 250 steps by the theory, and by as many networks in 400 dimensions as
+// have the same standard error of the test loss, at its largest over time. Networks have a bias of order 1/D on top, of
+// about the same size there.
 func BenchmarkEqualError(b *testing.B) {
 	p := reference(250)
 	theory, err := Solve(ctx, p, Settings{Seed: 1})

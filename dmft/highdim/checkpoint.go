@@ -67,6 +67,7 @@ func (w *kept) Load(dec *gob.Decoder) (at ensemble.Position, err error) {
 	n := len(w.sys.regs)
 	w.sys.k, w.sys.grad, w.pts.f0 = s.K, register{s.W[n], s.A[n]}, s.F0
 	w.rec = old
+	w.observe(w.rec, w.w)
 	return ensemble.Position{Next: old.Next}, nil
 }
 

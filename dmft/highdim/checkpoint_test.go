@@ -122,7 +122,8 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 }
 
-// FuzzCheckpoint: whatever is in a part whose checksum is right, running on from it is an error or a result, within the memory that the problem implies.
+// FuzzCheckpoint: whatever is in a part whose checksum is right, running on from it is an error or a result, within the
+// memory that the problem implies.
 func FuzzCheckpoint(f *testing.F) {
 	runs := keptRuns(f)
 	rng := rand.New(rand.NewPCG(7, 8))

@@ -105,8 +105,8 @@ func (s Spread) String() string {
 	return t
 }
 
-// A Distance compares the networks of one dimension with the theory. Distances are root mean squares over times of train and test loss together, relative to
-// those of the theory.
+// A Distance compares the networks of one dimension with the theory. Distances are root mean squares over times of
+// train and test loss together, relative to those of the theory.
 type Distance struct {
 	Dimension   int     `json:"dimension"`
 	Seeds       int     `json:"seeds"`
@@ -119,7 +119,8 @@ type Distance struct {
 	Within3     float64 `json:"within_3_stderr"` // share of times and losses where the mean is within three combined standard errors
 }
 
-// A Report compares the theory with networks in several dimensions. The verdict and its tests, of train and test loss, are those of [compare.Converge].
+// A Report compares the theory with networks in several dimensions. The verdict and its tests, of train and test loss,
+// are those of [compare.Converge].
 type Report struct {
 	*compare.Convergences
 	Dimensions []Distance   `json:"dimensions"`
@@ -131,7 +132,8 @@ type Report struct {
 	Steps      int          `json:"steps"` // times compared
 }
 
-// Observables are what ensembles are compared with the theory by: train and test loss, at no more than [compare.Times] times.
+// Observables are what ensembles are compared with the theory by: train and test loss, at no more than [compare.Times]
+// times.
 func Observables(theory *Trajectory, sims []*Trajectory) ([]compare.Observable, error) {
 	n := len(theory.Time)
 	for _, s := range sims {
@@ -161,8 +163,9 @@ func Observables(theory *Trajectory, sims []*Trajectory) ([]compare.Observable, 
 	return out, nil
 }
 
-// Compare says how far simulations of one problem are from its theory, and whether they agree. Options.Tolerance is the relative distance that is no deviation. A trajectory that stopped
-// early is compared as far as it goes, and the verdict is undecided.
+// Compare says how far simulations of one problem are from its theory, and whether they agree. Options.Tolerance is the
+// relative distance that is no deviation. A trajectory that stopped early is compared as far as it goes, and the
+// verdict is undecided.
 func Compare(theory *Trajectory, sims []*Trajectory, opt compare.Options) (*Report, error) {
 	if len(sims) == 0 {
 		return nil, errors.New("highdim: no simulations to compare the theory with")
@@ -238,10 +241,12 @@ func Compare(theory *Trajectory, sims []*Trajectory, opt compare.Options) (*Repo
 	return r, nil
 }
 
-// dimensionRate is the power of D with which the errors of single networks fall, expected −1/2. Since √D(loss − limit) has a law that does not depend on D, neither has the spread of
-// ln e over networks: its slope in ln D is that of ordinary least squares, with the 95 % interval of Student's t, whatever that law is. Logarithms do not mind a few networks that are stuck, as
-// means of squares do. Two things widen the interval by as much as they move the slope. The theory has an error of its own, whose square adds to that of every network, and which is taken off. The next
-// order of an expansion in fluctuations of relative size e is of relative size e², and is left out of a power law.
+// dimensionRate is the power of D with which the errors of single networks fall, expected −1/2. Since √D(loss − limit)
+// has a law that does not depend on D, neither has the spread of ln e over networks: its slope in ln D is that of
+// ordinary least squares, with the 95 % interval of Student's t, whatever that law is. Logarithms do not mind a few
+// networks that are stuck, as means of squares do. Two things widen the interval by as much as they move the slope. The
+// theory has an error of its own, whose square adds to that of every network, and which is taken off. The next order of
+// an expansion in fluctuations of relative size e is of relative size e², and is left out of a power law.
 func dimensionRate(dims []float64, errs [][]float64, theory float64) compare.Rate {
 	r := compare.Rate{Expected: -0.5}
 	var x, y, off, next []float64 // ln D, ln e, what the error of the theory added, the size of the next order

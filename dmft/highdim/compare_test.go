@@ -56,7 +56,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestCompare: the theory agrees with simulations and not with those of another problem; the error falls with the dimension.
+// TestCompare: the theory agrees with simulations and not with those of another problem; the error falls with the
+// dimension.
 func TestCompare(t *testing.T) {
 	p := &highdim.Problem{Ratio: 4, Units: 2, OutputScale: 1, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
 		Target:   highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},

@@ -81,8 +81,9 @@ func hermite(d, n int, f func(z []float64, weight float64)) {
 	loop(0, 1)
 }
 
-// oneStep is the test loss and Σm²/N after one step of gradient descent on fresh points at ratio δ, from moments of fields at the start alone: an oracle that shares
-// nothing with the solver. w(1) = w(0) − (2η/δ)Xᵀg has fields of known covariance.
+// oneStep is the test loss and Σm²/N after one step of gradient descent on fresh points at ratio δ, from moments of
+// fields at the start alone: an oracle that shares nothing with the solver. w(1) = w(0) − (2η/δ)Xᵀg has fields of known
+// covariance.
 func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	n, eta, delta := p.Units, p.Training.Method.LearningRate, p.Ratio
 	start, err := p.start()
@@ -97,10 +98,12 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 		gu[i], gg[i] = make([]float64, d), make([]float64, n)
 	}
 	ga := make([]float64, n) // ⟨Δφ_i⟩
+	phi, label := p.Activation.Pointwise(), p.Target.label()
 	predict := func(h, a []float64) float64 {
 		f := 0.
 		for i, x := range h {
-			f += p.OutputScale * a[i] * p.Activation.Value(x) / float64(n)
+			v, _, _ := phi(x)
+			f += p.OutputScale * a[i] * v / float64(n)
 		}
 		return f
 	}
@@ -113,14 +116,15 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	noise := p.Target.Noise * p.Target.Noise
 	hermite(d, 3*points/2, func(z []float64, weight float64) {
 		fields(start, z)
-		e := predict(h, a) - p.Target.value(z[:1])
-		if p.Training.Centred {
-			e = -p.Target.value(z[:1])
+		e := -label(z[:1])
+		if !p.Training.Centred {
+			e += predict(h, a)
 		}
 		train += weight * (e*e + noise)
 		for i := range g {
-			g[i] = a[i] * p.Activation.Derivative(h[i]) / p.OutputScale
-			ga[i] += weight * e * p.Activation.Value(h[i])
+			v, d, _ := phi(h[i])
+			g[i] = a[i] * d / p.OutputScale
+			ga[i] += weight * e * v
 			for k := range z {
 				gu[i][k] += weight * e * g[i] * z[k]
 			}
@@ -154,7 +158,7 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	}
 	hermite(d+n, points, func(z []float64, weight float64) {
 		fields(next, z)
-		e := predict(h, a1) - p.Target.value(z[:1])
+		e := predict(h, a1) - label(z[:1])
 		if p.Training.Centred {
 			fields(start, z)
 			e -= predict(h, a)
@@ -164,7 +168,8 @@ func oneStep(p *Problem, points int) (train, test, m2 float64) {
 	return train, test, m2
 }
 
-// TestOneStep: the first step of gradient descent sees fresh points, so OnePass with b = δ is exact, and printed values hold.
+// TestOneStep: the first step of gradient descent sees fresh points, so OnePass with b = δ is exact, and printed values
+// hold.
 func TestOneStep(t *testing.T) {
 	p := reference(1)
 	train, test, m2 := oneStep(p, 8)
@@ -226,10 +231,12 @@ func modes(delta float64, f func(lambda, weight float64)) {
 	}
 }
 
-// regression is the exact train and test loss of linear regression from w(0)·β = 0, for any method: every mode of XᵀX evolves by itself.
+// regression is the exact train and test loss of linear regression from w(0)·β = 0, for any method: every mode of XᵀX
+// evolves by itself.
 func regression(m ode.Method, delta, sigma float64, steps int) (train, test []float64) {
 	train, test = make([]float64, steps+1), make([]float64, steps+1)
-	// A mode of weight w, signal b and noise x: its error w − b and its residual √λ(w − b) − x are linear in the start (1, 0, 0), (0, 1, 0), (0, 0, 1).
+	// A mode of weight w, signal b and noise x: its error w − b and its residual √λ(w − b) − x are linear in the start
+	// (1, 0, 0), (0, 1, 0), (0, 0, 1).
 	add := func(lambda, weight float64) {
 		for source, size := range []float64{1, 1, sigma * sigma} {
 			var e [3]float64
@@ -266,7 +273,8 @@ func linearRegression(delta, sigma float64, m ode.Method, steps int) *Problem {
 		Training: Training{Method: m, Steps: steps}}
 }
 
-// TestMarchenkoPastur: linear regression with label noise for optimisers and integrators, whose train and test curves are integrals over the Marchenko–Pastur law.
+// TestMarchenkoPastur: linear regression with label noise for optimisers and integrators, whose train and test curves
+// are integrals over the Marchenko–Pastur law.
 func TestMarchenkoPastur(t *testing.T) {
 	for _, tc := range []struct {
 		delta, sigma float64
@@ -302,7 +310,8 @@ func TestMarchenkoPastur(t *testing.T) {
 	near(t, "oracle, ridgeless", test[400], 0.25/(2-1), 1e-6)
 }
 
-// TestMemorisation: without features (ε → 0, centred) labels of the quadratic target are noise to a linear model, which fits them: the plateau before grokking.
+// TestMemorisation: without features (ε → 0, centred) labels of the quadratic target are noise to a linear model, which
+// fits them: the plateau before grokking.
 func TestMemorisation(t *testing.T) {
 	for _, delta := range []float64{2, 4} {
 		p := reference(100)
@@ -326,7 +335,8 @@ func TestDecomposition(t *testing.T) {
 	for n := range tr.Time {
 		mo, parts := tr.Moments.At(n).Data, tr.TestLossParts.At(n).Data
 		ae := 1.3 * 0.5
-		// Means over blocks of squares are not squares of means: the differences are of the order of the error bars squared.
+		// Means over blocks of squares are not squares of means: the differences are of the order of the error bars
+		// squared.
 		slack := 1e-12 + 20*sq(tr.MomentsStderr.At(n).Data[SecondTrace])
 		near(t, "scale", parts[0], 0.25*sq(1-ae*mo[SecondTrace]), slack)
 		near(t, "misalignment", parts[1], 0.5*(ae*ae*mo[SecondNorm]-2*ae*mo[SecondOverlap]+1), slack)
@@ -373,7 +383,8 @@ func TestRiskGradient(t *testing.T) {
 		s := weights{w: randomRows(2, k), w0: randomRows(2, 3), a: []float64{0.9, -0.6}, a0: []float64{1, 1}}
 		m := moments{gu: la.New[float64](2, k), gphi: make([]float64, 2)}
 		a.gradient(&m, s)
-		// The sampled loss transforms its noise with the fields, so only the loss of the same samples in the same coordinates can be compared.
+		// The sampled loss transforms its noise with the fields, so only the loss of the same samples in the same
+		// coordinates can be compared.
 		loss := func() float64 {
 			x := moments{gu: la.New[float64](2, k), gphi: make([]float64, 2)}
 			a.gradient(&x, s)
@@ -475,8 +486,8 @@ func TestFirstEpoch(t *testing.T) {
 	}
 }
 
-// TestSymmetries: β → −β and permutations of units change nothing, exactly where nothing is sampled; Gram matrices are positive, losses too, and train equals test
-// at the start.
+// TestSymmetries: β → −β and permutations of units change nothing, exactly where nothing is sampled; Gram matrices are
+// positive, losses too, and train equals test at the start.
 func TestSymmetries(t *testing.T) {
 	p, flipped, swapped := reference(40), reference(40), reference(40)
 	flipped.Target.Overlaps = [][]float64{{-0.3}, {0.25}}

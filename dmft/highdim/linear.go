@@ -9,11 +9,13 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// linearised is the model that is linear in the weights around the start, f(0) + ∇f(0)·(w − w(0)), the limit α → ∞ of centred predictions. Weights move along features of the start,
+// linearised is the model that is linear in the weights around the start, f(0) + ∇f(0)·(w − w(0)), the limit α → ∞ of
+// centred predictions. Weights move along features of the start,
 //
 //	w_i ← w_i − (2η/αδ) Σ_μ Δ_μ (φ′(0) + φ″ w_i(0)·x_μ) x_μ,
 //
-// and its predictions are those of w̄ and the part of M of first order. With s = Σ a_μ x_μ and G = Σ a_μ x_μ x_μᵀ for a step of a_μ = (2η/αδ) Δ_μ,
+// and its predictions are those of w̄ and the part of M of first order. With s = Σ a_μ x_μ and G = Σ a_μ x_μ x_μᵀ for a
+// step of a_μ = (2η/αδ) Δ_μ,
 //
 //	w̄ ← w̄ − φ′(0) s − φ″ G w̄(0),     M ← M − φ′(0)(w̄(0) sᵀ + s w̄(0)ᵀ) − φ″ (M(0) G + G M(0))
 type linearised struct {
@@ -55,7 +57,8 @@ func (l *linearised) move(q *moment, rate float64, e []float64) {
 	}
 }
 
-// regression returns train and test loss of regression with the kernel of the start, the smallest solution where there are many, and leaves q at the start. The step a solves αD·Ka = Δ.
+// regression returns train and test loss of regression with the kernel of the start, the smallest solution where there
+// are many, and leaves q at the start. The step a solves αD·Ka = Δ.
 func (q *moment) regression() []float64 {
 	n := len(q.y)
 	rec := &record{Loss: make([]float64, 1), Test: make([]float64, 1), Parts: make([]float64, 3), Moments: make([]float64, momentCount)}

@@ -11,7 +11,8 @@ import (
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// TestLinearised: gradient descent on the Jacobian of a network of three units, written out, for plain and centred predictions; where it ends is kernel regression.
+// TestLinearised: gradient descent on the Jacobian of a network of three units, written out, for plain and centred
+// predictions; where it ends is kernel regression.
 func TestLinearised(t *testing.T) {
 	for _, centred := range []bool{false, true} {
 		const d, points, steps = 9, 11, 40
@@ -121,7 +122,8 @@ func TestLinearised(t *testing.T) {
 	}
 }
 
-// TestLazyIsLinearised: with growing output scale the network becomes the linearised model, at first order in 1/α; more points than features leave a train loss.
+// TestLazyIsLinearised: with growing output scale the network becomes the linearised model, at first order in 1/α; more
+// points than features leave a train loss.
 func TestLazyIsLinearised(t *testing.T) {
 	p := &Problem{Ratio: 3, OutputScale: 1, Activation: mix(0.5), Training: Training{Method: gd(0.1), Steps: 60, Centred: true}}
 	var off []float64

@@ -59,12 +59,12 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	if s.Linearised { // its kernel does not move
 		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
 	}
-	j.start = func(ctx context.Context, b int) (member, error) {
+	j.start = func(ctx context.Context, b int, w *ensemble.Watch) (member, error) {
 		m, err := newMoment(ctx, p, s, b, phi, link)
 		if err != nil {
 			return nil, err
 		}
-		return newMoments(j, m), nil
+		return newMoments(j, m, w), nil
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -109,12 +109,12 @@ func newMoment(ctx context.Context, p *Problem, s Simulation, b int, phi, link [
 	}
 	q.y, q.err, q.w, q.lw, q.s = make([]float64, points), make([]float64, points), make([]float64, d), make([]float64, d), make([]float64, d)
 	q.m, q.b, q.l, q.xt = la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, points)
-	h := make([]float64, q.k)
+	h, label := make([]float64, q.k), p.Target.label()
 	for i := range q.y {
 		for k := range h {
 			h[k] = q.x.Row(k)[i]
 		}
-		q.y[i] = p.Target.value(h)
+		q.y[i] = label(h)
 	}
 	for i := range q.y { // the order in which Simulate draws them
 		q.y[i] += p.Target.Noise * rng.NormFloat64()
@@ -171,19 +171,18 @@ func newMoment(ctx context.Context, p *Problem, s Simulation, b int, phi, link [
 
 // momentRun is a moment in training.
 type momentRun struct {
-	*job
+	recorder
 	*moment
-	rec *record
 }
 
-func newMoments(j *job, q *moment) *momentRun {
+func newMoments(j *job, q *moment, w *ensemble.Watch) *momentRun {
 	t := j.p.Training.Steps + 1
 	rec := &record{Loss: make([]float64, t), Test: make([]float64, t), Parts: make([]float64, 3*t), Moments: make([]float64, momentCount*t),
 		Align: make([]float64, min(j.aligned, t)), ClosedForm: true}
 	if q.lin != nil && len(q.y) <= regressionPoints {
 		rec.Regression = q.regression()
 	}
-	return &momentRun{j, q, rec}
+	return &momentRun{recorder{j, rec, w}, q}
 }
 
 // Observe implements ensemble.Member.
@@ -194,7 +193,7 @@ func (r *momentRun) Observe(n int) (ok bool, err error) {
 	}
 	r.align(r.rec, n, r.alignment)
 	r.rec.Evaluations++
-	return true, nil
+	return r.recorded(n)
 }
 
 // Step implements ensemble.Member.

@@ -43,7 +43,8 @@ func overflowed(name string, x reflect.Value) string {
 	return ""
 }
 
-// TestNotFinite: extreme numbers end in finite results or in a status with step, quantity and advice, beside what is finite.
+// TestNotFinite: extreme numbers end in finite results or in a status with step, quantity and advice, beside what is
+// finite.
 func TestNotFinite(t *testing.T) {
 	stopped, finished := 0, 0
 	for name, spoil := range map[string]func(p *Problem, x float64){

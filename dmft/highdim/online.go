@@ -37,16 +37,17 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 		sites, blocks = 0, 1 // nothing is sampled
 	}
 	j := &job{p: p, name: fmt.Sprintf("online-S%d", sites), replicas: blocks, run: s.Run}
-	j.start = func(_ context.Context, b int) (member, error) {
+	j.start = func(_ context.Context, b int, w *ensemble.Watch) (member, error) {
 		o := &online{p: p, batch: batch, k: p.Target.directions()}
 		o.rows = o.k + p.Units
 		if p.Training.Centred {
 			o.rows += p.Units
 		}
+		var err error
 		if o.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), o.rows); err != nil {
 			return nil, err
 		}
-		return newOnline(j, o)
+		return newOnline(j, o, w)
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -131,14 +132,13 @@ func (o *online) field(_ float64, dst, y []float64) {
 
 // integration is an online under way.
 type integration struct {
-	*job
+	recorder
 	*online
-	v   *ode.Vector
-	st  ode.Stepper
-	rec *record
+	v  *ode.Vector
+	st ode.Stepper
 }
 
-func newOnline(j *job, o *online) (*integration, error) {
+func newOnline(j *job, o *online, watch *ensemble.Watch) (*integration, error) {
 	n, k, w, steps := o.p.Units, o.k, o.rows-o.p.Units, o.p.Training.Steps
 	start, err := o.p.start()
 	if err != nil {
@@ -169,7 +169,7 @@ func newOnline(j *job, o *online) (*integration, error) {
 	v.Reserve(st.Registers())
 	rec := j.newRecord()
 	rec.ClosedForm = o.avg.quad
-	return &integration{j, o, v, st, rec}, nil
+	return &integration{recorder{j, rec, watch}, o, v, st}, nil
 }
 
 // Observe implements ensemble.Member.
@@ -183,7 +183,10 @@ func (r *integration) Observe(t int) (ok bool, err error) {
 	if rec.Bad = r.trouble(rec, t); rec.Bad == nil && o.bad != nil {
 		rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: t - 1, Quantity: o.bad.Error(), Advice: "use a smaller learning rate"}
 	}
-	return rec.Bad == nil, nil
+	if rec.Bad != nil {
+		return false, nil
+	}
+	return r.recorded(t)
 }
 
 // Step implements ensemble.Member.

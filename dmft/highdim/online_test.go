@@ -21,7 +21,8 @@ func onlineRun(t *testing.T, p *Problem, batch float64, s Settings) *Trajectory 
 	return tr
 }
 
-// TestOnlineIsSmallBatches: one-pass steps of ever fewer points at the same rate of each are online learning, with an error of first order in their number; every option.
+// TestOnlineIsSmallBatches: one-pass steps of ever fewer points at the same rate of each are online learning, with an
+// error of first order in their number; every option.
 func TestOnlineIsSmallBatches(t *testing.T) {
 	for name, change := range map[string]func(p *Problem){
 		"reference": func(*Problem) {},
@@ -69,16 +70,19 @@ func TestOnlineIsSmallBatches(t *testing.T) {
 	}
 }
 
-// TestOnlineErf: the equations of Saad and Solla for erf units in closed form, of which the sampled fields know nothing, for two units and a teacher of two.
+// TestOnlineErf: the equations of Saad and Solla for erf units in closed form, of which the sampled fields know
+// nothing, for two units and a teacher of two.
 func TestOnlineErf(t *testing.T) {
 	erf := kernels.Activation{Name: kernels.ErfName}
 	p := &Problem{Ratio: 1, Units: 2, OutputScale: 2, Activation: erf, Target: Target{Link: erf, Overlaps: [][]float64{{0.5, 0.1}, {-0.1, 0.3}}, Noise: 0.3},
 		Training: Training{Method: gd(0.25), Steps: 12}}
 	const batch = 0.5 // a step is D/2 points
 	got := onlineRun(t, p, batch, Settings{Samples: 65536, Blocks: 8, Seed: 3})
-	// f = Σ erf(h_i/√2), y = Σ erf(h*_k/√2); w_i ← w_i − κ Δ φ′(h_i)/α x at every point with φ′ = √(2/π) exp(−h²/2), κ = 2η/batch.
+	// f = Σ erf(h_i/√2), y = Σ erf(h*_k/√2); w_i ← w_i − κ Δ φ′(h_i)/α x at every point with φ′ = √(2/π) exp(−h²/2), κ
+	// = 2η/batch.
 	kappa := 2 * 0.25 / batch
-	// Averages over Gaussian fields (u, v, …) of covariance c: I3 = ⟨g′(u) v g(w)⟩ and I4 = ⟨g′(u) g′(v) g(w) g(z)⟩ with g = erf(·/√2) (Saad & Solla 1995).
+	// Averages over Gaussian fields (u, v, …) of covariance c: I3 = ⟨g′(u) v g(w)⟩ and I4 = ⟨g′(u) g′(v) g(w) g(z)⟩
+	// with g = erf(·/√2) (Saad & Solla 1995).
 	i3 := func(c11, c12, c13, c22, c23, c33 float64) float64 {
 		l := (1+c11)*(1+c33) - c13*c13
 		return 2 / math.Pi / math.Sqrt(l) * (c23*(1+c11) - c12*c13) / (1 + c11)
@@ -219,7 +223,8 @@ func TestOnlineMistakes(t *testing.T) {
 	}
 }
 
-// TestFreshPoints: networks in D = 300 dimensions with new points at every step follow OnePass, whose train loss is that of points nobody has seen; every option.
+// TestFreshPoints: networks in D = 300 dimensions with new points at every step follow OnePass, whose train loss is
+// that of points nobody has seen; every option.
 func TestFreshPoints(t *testing.T) {
 	for name, change := range map[string]func(p *Problem){
 		"reference": func(*Problem) {},

@@ -11,7 +11,8 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// A Problem is a two-layer network, the random data it learns from, and its training, in the equations of the package comment.
+// A Problem is a two-layer network, the random data it learns from, and its training, in the equations of the package
+// comment.
 type Problem struct {
 	Ratio       float64            // δ = P/D; +Inf is the population limit
 	Units       int                // N; 0 stands for infinitely many, in SimulateMoments
@@ -29,7 +30,8 @@ type Readout struct {
 	Rate    float64   // learning rate relative to 1/D of that of the weights; 0 freezes the readout
 }
 
-// Target is what the data ask for: a function of K directions β_k, orthogonal and of |β_k|² = D. The zero value with Overlaps is y = ½(β·x)².
+// Target is what the data ask for: a function of K directions β_k, orthogonal and of |β_k|² = D. The zero value with
+// Overlaps is y = ½(β·x)².
 type Target struct {
 	Link     kernels.Activation        // σ in y = Σ_k c_k σ(β_k·x); h²/2 when it has no name
 	Weights  []float64                 // c_k, ones when nil
@@ -76,20 +78,23 @@ func (t *Target) directions() int {
 	return len(t.Overlaps[0])
 }
 
-// value is y without noise at the projections h.
-func (t *Target) value(h []float64) float64 {
+// label returns y without noise as a function of the projections h.
+func (t *Target) label() func(h []float64) float64 {
 	if t.Func != nil {
-		return t.Func(h)
+		return t.Func
 	}
-	link, y := t.link(), 0.
-	for k, x := range h {
-		c := 1.
-		if t.Weights != nil {
-			c = t.Weights[k]
+	link := t.link().Pointwise()
+	return func(h []float64) float64 {
+		y := 0.
+		for k, x := range h {
+			v, _, _ := link(x)
+			if t.Weights != nil {
+				v *= t.Weights[k]
+			}
+			y += v
 		}
-		y += c * link.Value(x)
+		return y
 	}
-	return y
 }
 
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 1) }
@@ -172,7 +177,8 @@ func (p *Problem) readout() []float64 {
 	return a
 }
 
-// start returns the coordinates of w(0), N×(K+N): directions of the target first, then those that complete the Gram matrix.
+// start returns the coordinates of w(0), N×(K+N): directions of the target first, then those that complete the Gram
+// matrix.
 func (p *Problem) start() ([][]float64, error) {
 	n, k := p.Units, p.Target.directions()
 	w := make([][]float64, n)
@@ -207,8 +213,8 @@ func (p *Problem) start() ([][]float64, error) {
 // semidefinite is the rounding, relative to the diagonal, at which a pivot of cholesky counts as zero.
 const semidefinite = 1e-11
 
-// cholesky replaces the n×n positive semi-definite a by its lower triangular factor, in the given order of rows, with zero columns where a row depends on those before.
-// It reports whether a is positive semi-definite and finite.
+// cholesky replaces the n×n positive semi-definite a by its lower triangular factor, in the given order of rows, with
+// zero columns where a row depends on those before. It reports whether a is positive semi-definite and finite.
 func cholesky(a []float64, n int) bool {
 	for j := range n {
 		row := a[j*n:]

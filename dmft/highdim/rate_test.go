@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestDimensionRate: the interval of the exponent covers −1/2 about 95 times of 100 for light and heavy-tailed errors of networks, for an error of the theory, and for a next order in 1/D;
-// other exponents are told apart; a few networks that are stuck do not matter.
+// TestDimensionRate: the interval of the exponent covers −1/2 about 95 times of 100 for light and heavy-tailed errors
+// of networks, for an error of the theory, and for a next order in 1/D; other exponents are told apart; a few networks
+// that are stuck do not matter.
 func TestDimensionRate(t *testing.T) {
 	const trials, seeds = 400, 20
 	for _, tc := range []struct {

@@ -7,7 +7,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// probe measures response functions of gradient descent along a run of the theory. Every sample carries one tangent: random signs v(t) disturb its fields, and follow
+// probe measures response functions of gradient descent along a run of the theory. Every sample carries one tangent:
+// random signs v(t) disturb its fields, and follow
 //
 //	dh(t) = v(t) − (2η/δ) Σ_{s<t} R_W(t,s) dg(s),   dg(t) = J(t) dh(t),   J_ij = ∂g_i/∂h_j
 //	R_g(t,t) = ⟨J(t)⟩,   R_g(t,s) = ⟨J(t)(dh(t) − v(t)) v(s)ᵀ⟩,
@@ -98,7 +99,8 @@ func (r *probe) curved(q *points, reg register, dst, dh la.Mat[float64]) {
 	}
 }
 
-// tangent sets dst to J dh. With first, it is the part that centred predictions have from the start instead: −a_iφ′_i Σ_j a_jφ′_j(0)v_j(0)/N.
+// tangent sets dst to J dh. With first, it is the part that centred predictions have from the start instead: −a_iφ′_i
+// Σ_j a_jφ′_j(0)v_j(0)/N.
 func (r *probe) tangent(q *points, reg register, dst, dh la.Mat[float64], first *la.Mat[float64]) {
 	for i := range dst.Rows {
 		d, x, sum := q.d.Row(i), dst.Row(i), 0.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
@@ -78,7 +79,7 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	}
 	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: s.bytes(p, points)}
-	j.start = func(ctx context.Context, b int) (member, error) {
+	j.start = func(ctx context.Context, b int, w *ensemble.Watch) (member, error) {
 		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))
 		x, err := explicitData(ctx, points, s.Dimension, rng)
 		if err != nil {
@@ -90,7 +91,7 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 		if err == nil && s.Fresh {
 			r.sys.src = &freshPoints{ctx: ctx, points: src, dim: s.Dimension, rng: rng, start: r.first}
 		}
-		return j.member(r, err)
+		return j.member(r, w, err)
 	}
 	t, err := j.do(ctx)
 	if t != nil {

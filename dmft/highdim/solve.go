@@ -25,8 +25,9 @@ type Settings struct {
 	Alignments int     // number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed
 	Responses  bool    // also compute response functions, in memory and time of order steps²
 
-	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps of all blocks; Memory is a limit in bytes. Record is
-	// not used. Runs with responses, and those that follow moments, have no checkpoints inside a block.
+	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps
+	// of all blocks; Memory is a limit in bytes; Observe is shown every step of every block. Record is not used. Runs
+	// with responses, and those that follow moments, have no checkpoints inside a block.
 	dmft.Run
 }
 
@@ -91,7 +92,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 		}
 	}
 	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run, bytes: estimate(p, s)}
-	j.start = func(_ context.Context, b int) (member, error) {
+	j.start = func(_ context.Context, b int, w *ensemble.Watch) (member, error) {
 		x, noise, label, err := conditionedData(sites, first, p.Ratio, s.Tolerance, s.Seed, stream(b, dataStream))
 		if err != nil {
 			return nil, err
@@ -101,7 +102,8 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 		if s.Responses {
 			src.probe = newProbe(p, sites, rand.NewPCG(s.Seed, stream(b, probeStream)))
 		}
-		return j.member(newReplica(p, src, first, sites, s.Seed, b))
+		r, err := newReplica(p, src, first, sites, s.Seed, b)
+		return j.member(r, w, err)
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -164,7 +166,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 		sites, blocks = 0, 1 // nothing is sampled
 	}
 	j := job{p: p, name: fmt.Sprintf("risk-S%d", sites), replicas: blocks, run: s.Run}
-	j.start = func(_ context.Context, b int) (member, error) {
+	j.start = func(_ context.Context, b int, w *ensemble.Watch) (member, error) {
 		src := &risk{p: p, base: base, batch: batch}
 		dim := base
 		if batch > 0 {
@@ -172,6 +174,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 			src.m.gg = la.New[float64](p.Units, p.Units)
 		}
 		src.m.gphi = make([]float64, p.Units)
+		var err error
 		if src.avg, err = newAverage(p, sites, s.Seed, stream(b, dataStream), dim); err != nil {
 			return nil, err
 		}
@@ -180,7 +183,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 			src.start = r.first
 			r.avg = src.avg
 		}
-		return j.member(r, err)
+		return j.member(r, w, err)
 	}
 	t, err := j.do(ctx)
 	if t != nil {
@@ -265,7 +268,8 @@ type job struct {
 	aligns   []int // the steps at which alignments are kept
 	run      dmft.Run
 	bytes    int64
-	start    func(ctx context.Context, replica int) (member, error)
+	clock    []float64 // of all steps
+	start    func(ctx context.Context, replica int, w *ensemble.Watch) (member, error)
 }
 
 type member = ensemble.Member[*record]
@@ -276,20 +280,23 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 		return nil, st.Err()
 	}
 	steps := j.p.Training.Steps
-	j.aligns = alignmentSteps(j.aligned, steps+1)
+	j.aligns, j.clock = alignmentSteps(j.aligned, steps+1), j.times()
 	r := ensemble.Runner[*record]{Settings: j.run.Settings(), Name: j.name, Batches: j.replicas, Steps: steps,
 		Encode: func(rec *record, enc *gob.Encoder) error { return enc.Encode(rec) }}
-	r.Decode = func(_ int, dec *gob.Decoder) (*record, error) {
+	r.Decode = func(dec *gob.Decoder, w *ensemble.Watch) (*record, error) {
 		rec := &record{}
 		err := dec.Decode(rec)
 		if err == nil && (rec.Next != steps+1 || !rec.fits(j)) {
 			err = part.ErrMisfit
 		}
+		if err == nil {
+			j.observe(rec, w)
+		}
 		return rec, err
 	}
-	r.Start = func(ctx context.Context, b int, _ *ensemble.Watch) (member, error) { return j.start(ctx, b) }
+	r.Start = j.start
 	rec, err := r.Run(ctx)
-	err = dmft.Stopped(err)
+	err = dmft.AsStop(err)
 	var stop *dmft.StopError
 	interrupted := errors.As(err, &stop)
 	switch {
@@ -303,11 +310,11 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again", r.Part(b), part.ErrMisfit)
 		}
 	}
-	t := collect(j.p, rec, j.times())
+	t := collect(j.p, rec, j.clock)
 	t.Diagnostics.MemoryBytes = j.bytes
-	if interrupted && len(t.Time) <= steps && !t.Status.Early() {
+	if interrupted && len(t.Time) <= t.Status.Step { // and not ended before
 		t.Status = stop.Status
-		t.Status.Step = len(t.Time) - 1
+		t.Status.Step = max(len(t.Time)-1, 0)
 	}
 	return t, t.Status.Err()
 }
@@ -322,8 +329,22 @@ func (j *job) times() []float64 {
 	return t
 }
 
+// recorder is what all members have: what they record, and whom they show it.
+type recorder struct {
+	*job
+	rec *record
+	w   *ensemble.Watch
+}
+
+// recorded shows what was recorded up to step n.
+func (r *recorder) recorded(n int) (ok bool, err error) {
+	r.rec.Next = n + 1
+	r.observe(r.rec, r.w)
+	return true, nil
+}
+
 // member makes a member of replica r.
-func (j *job) member(r *replica, err error) (member, error) {
+func (j *job) member(r *replica, w *ensemble.Watch, err error) (member, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -332,7 +353,7 @@ func (j *job) member(r *replica, err error) (member, error) {
 		return nil, err
 	}
 	r.sys.Reserve(st.Registers())
-	n := &network{j, r, st, j.newRecord()}
+	n := &network{recorder{j, j.newRecord(), w}, r, st}
 	n.rec.ClosedForm = r.avg.quad
 	// With fixed points it can go on from the middle, and without responses, which are as large as everything else.
 	if r.pts != nil && r.sys.src == source(r.pts) && r.pts.probe == nil {
@@ -343,10 +364,9 @@ func (j *job) member(r *replica, err error) (member, error) {
 
 // network is a replica in training.
 type network struct {
-	*job
+	recorder
 	*replica
-	st  ode.Stepper
-	rec *record
+	st ode.Stepper
 }
 
 // Observe implements ensemble.Member.
@@ -360,7 +380,7 @@ func (w *network) Observe(n int) (ok bool, err error) {
 		return false, nil
 	}
 	w.align(w.rec, n, func() float64 { return w.pts.alignment(w.sys, w.sys.regs[0]) })
-	return true, nil
+	return w.recorded(n)
 }
 
 // Step implements ensemble.Member.

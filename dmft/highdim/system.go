@@ -8,7 +8,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// register is a state of the network, a direction, or a velocity: coordinates of the weights, N×k of a row's capacity, and readouts.
+// register is a state of the network, a direction, or a velocity: coordinates of the weights, N×k of a row's capacity,
+// and readouts.
 type register struct {
 	w la.Mat[float64] // N×k, Stride is the capacity
 	a []float64
@@ -129,7 +130,8 @@ func (s *system) Combine(dst int, c []float64) {
 	}
 }
 
-// ErrorNorm implements ode.System. Components are those of the start, so that coordinates which have just appeared do not dilute the error.
+// ErrorNorm implements ode.System. Components are those of the start, so that coordinates which have just appeared do
+// not dilute the error.
 func (s *system) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 	sum, count := 0., 0
 	part := func(e, a, b []float64) {
@@ -149,7 +151,8 @@ func (s *system) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 	return math.Sqrt(sum / float64(count))
 }
 
-// points is the source of gradients of a fixed set of points: those of a direct simulation, or the sites of the theory. Fields have a row for each and a column for every unit.
+// points is the source of gradients of a fixed set of points: those of a direct simulation, or the sites of the theory.
+// Fields have a row for each and a column for every unit.
 type points struct {
 	p      *Problem
 	x      *gaussian.Matrix
@@ -175,8 +178,9 @@ func newPoints(p *Problem, x *gaussian.Matrix, s int, label []float64, seed uint
 		one.Row(i)[i] = 1
 	}
 	x.Mul(0, h, one)
+	target := p.Target.label()
 	for i := range q.y {
-		q.y[i] = p.Target.value(h.Row(i))
+		q.y[i] = target(h.Row(i))
 		if p.Target.Noise > 0 {
 			q.y[i] += p.Target.Noise * label[i]
 		}
@@ -251,8 +255,8 @@ func (q *points) eval(sys *system, r register, t float64) error {
 	return nil
 }
 
-// alignment is √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the neural tangent kernel on the training points, with centred labels. The kernel has the elements
-// x·x′ Σ_i a_i²φ′_iφ′_i′ + (rate/D) Σ_i φ_iφ_i′, and D, P → ∞ leaves
+// alignment is √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the neural tangent kernel on the training points,
+// with centred labels. The kernel has the elements x·x′ Σ_i a_i²φ′_iφ′_i′ + (rate/D) Σ_i φ_iφ_i′, and D, P → ∞ leaves
 //
 //	yᵀKy = D Σ_i |Xᵀ(y a_iφ′_i)|²/D + …,     |K|² = P⟨(Σ_i a_i²φ′_i²)²⟩ + P δ Σ_ij ⟨a_iφ′_i a_jφ′_j⟩²
 //
@@ -323,7 +327,8 @@ type batcher struct {
 	perm  []int
 }
 
-// mask zeroes x outside the batch of step n and scales the rest, so that averages over all points are averages over the batch.
+// mask zeroes x outside the batch of step n and scales the rest, so that averages over all points are averages over the
+// batch.
 func (b *batcher) mask(x []float64, n int) {
 	if e := n / b.per; e != b.epoch {
 		b.epoch = e
@@ -354,7 +359,8 @@ type risk struct {
 	joint la.Mat[float64] // scratch of compress
 }
 
-// eval implements source. A batch of bD fresh points adds to the true gradient a vector orthogonal to everything, of covariance ⟨g_i g_j⟩/b.
+// eval implements source. A batch of bD fresh points adds to the true gradient a vector orthogonal to everything, of
+// covariance ⟨g_i g_j⟩/b.
 func (s *risk) eval(sys *system, r register, _ float64) error {
 	k := sys.k
 	if s.batch > 0 {
@@ -387,8 +393,8 @@ func (s *risk) eval(sys *system, r register, _ float64) error {
 	return nil
 }
 
-// compress expresses the noise that all registers hold in as few coordinates as they need: only inner products of it are ever seen. It returns the
-// number of coordinates.
+// compress expresses the noise that all registers hold in as few coordinates as they need: only inner products of it
+// are ever seen. It returns the number of coordinates.
 func (s *risk) compress(sys *system) int {
 	rows := len(sys.regs) * sys.n
 	if sys.k-s.base <= rows {

@@ -8,8 +8,9 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// Trajectory is what a network did. T is the number of times recorded (steps + 1), N of units, K of directions of the target (an axis of length one is absent). Means are over
-// replicas, blocks of samples in the theory and seeds in a simulation, and Stderr their standard errors, zero where there is one replica.
+// Trajectory is what a network did. T is the number of times recorded (steps + 1), N of units, K of directions of the
+// target (an axis of length one is absent). Means are over replicas, blocks of samples in the theory and seeds in a
+// simulation, and Stderr their standard errors, zero where there is one replica.
 type Trajectory struct {
 	Dimension int // D of a simulation, 0 in the theory
 	Samples   int // sites or points of one replica; 0 when nothing was sampled
@@ -32,11 +33,12 @@ type Trajectory struct {
 	Alignment       []float64 // A: √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the tangent kernel on the training points, y centred
 	AlignmentStderr []float64
 
-	// Regression are train and test loss of regression with the tangent kernel of the start, where training of the linearised model ends. Of it only.
+	// Regression are train and test loss of regression with the tangent kernel of the start, where training of the
+	// linearised model ends. Of it only.
 	Regression []float64
 
-	// ResponseW[t][s] is ∂w_i(t)/∂z_j(s), the response of weights to what pushes them at step s, and ResponseG that of the g_i(t) to fields at s; T×T×N×N, zero
-	// for s ≥ t and s > t.
+	// ResponseW[t][s] is ∂w_i(t)/∂z_j(s), the response of weights to what pushes them at step s, and ResponseG that of
+	// the g_i(t) to fields at s; T×T×N×N, zero for s ≥ t and s > t.
 	ResponseW, ResponseG dmft.Array
 
 	Status      dmft.Status
@@ -84,6 +86,8 @@ type record struct {
 	Interrupted   bool
 	Regression    []float64
 	PointsPerSeed int
+
+	shown int // steps that the observer was shown
 }
 
 // collect averages replicas. Times that not every replica has reached are left out.
@@ -93,7 +97,7 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 	tr.Diagnostics.Method = "samples"
 	for _, r := range rec {
 		t = min(t, r.Next)
-		if r.Bad != nil && (!tr.Status.Early() || r.Bad.Step < tr.Status.Step) {
+		if r.Bad != nil && r.Bad.Sooner(tr.Status) {
 			tr.Status = *r.Bad
 		}
 		d := &tr.Diagnostics
@@ -103,6 +107,7 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 			d.Method = "closed form"
 		}
 	}
+	t = min(t, tr.Status.Step+1) // parts that were kept went further than an observer lets them
 	tr.Time = time[:t]
 	series := func(of func(*record) []float64, shape ...int) (mean, se dmft.Array) {
 		mean, se = dmft.NewArray(shape...), dmft.NewArray(shape...)
@@ -145,6 +150,13 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 		whole := len(time)
 		tr.ResponseW, _ = series(func(r *record) []float64 { return r.RW }, whole, whole, n, n)
 		tr.ResponseG, _ = series(func(r *record) []float64 { return r.RG }, whole, whole, n, n)
+		for _, a := range []*dmft.Array{&tr.ResponseW, &tr.ResponseG} { // some replicas went further than others
+			b := dmft.NewArray(t, t, n, n)
+			for i := range t {
+				copy(b.At(i).Data, a.At(i).Data)
+			}
+			*a = b
+		}
 	}
 	for i, s := range alignmentSteps(len(rec[0].Align), len(time)) {
 		if s >= t {
@@ -170,7 +182,8 @@ func finite(x []float64) bool {
 	return s == 0
 }
 
-// judge ends a trajectory before the first step that has something which is not a finite number, with a status that says what.
+// judge ends a trajectory before the first step that has something which is not a finite number, with a status that
+// says what.
 func (t *Trajectory) judge() {
 	first, what := len(t.Time), ""
 	look := func(name string, steps func(row int) int, data []float64, rows int) {
@@ -243,7 +256,8 @@ func (t *Trajectory) judge() {
 	}
 }
 
-// alignmentSteps are n steps out of t, from first to last, evenly spaced in the logarithm of time where steps are fine enough.
+// alignmentSteps are n steps out of t, from first to last, evenly spaced in the logarithm of time where steps are fine
+// enough.
 func alignmentSteps(n, t int) []int {
 	if n == 0 || t == 0 {
 		return nil
@@ -270,8 +284,8 @@ func meanStderr(x []float64) (mean, se float64) {
 	return mean, math.Sqrt(se / (n - 1) / n)
 }
 
-// Quantile returns the train and test loss at every time below which a share q of the replicas lies: 0.5 is the median, which a few runs
-// that are stuck do not move.
+// Quantile returns the train and test loss at every time below which a share q of the replicas lies: 0.5 is the median,
+// which a few runs that are stuck do not move.
 func (t *Trajectory) Quantile(q float64) (loss, test []float64) {
 	of := func(a dmft.Array) []float64 {
 		out, x := make([]float64, len(t.Time)), make([]float64, t.Replicas)
@@ -286,8 +300,8 @@ func (t *Trajectory) Quantile(q float64) (loss, test []float64) {
 	return of(t.LossReplicas), of(t.TestLossReplicas)
 }
 
-// Gap is the delay between learning the training points and the task. Times are the last at which a loss is above a fraction of its initial value, +Inf for never
-// below from then on.
+// Gap is the delay between learning the training points and the task. Times are the last at which a loss is above a
+// fraction of its initial value, +Inf for never below from then on.
 type Gap struct {
 	Train, Test float64
 	Dex         float64 // log₁₀ of Test/Train; +Inf when only the training points were learned, NaN when neither were
@@ -316,8 +330,8 @@ func NewGap(time, loss, test []float64, fraction float64) Gap {
 	return g
 }
 
-// Gaps is a phase diagram: the gap of every problem of a grid, by Solve, Simulate or SimulateMoments. A problem whose training diverges has a gap of NaN; any other
-// error ends the diagram.
+// Gaps is a phase diagram: the gap of every problem of a grid, by Solve, Simulate or SimulateMoments. A problem whose
+// training diverges has a gap of NaN; any other error ends the diagram.
 func Gaps(ctx context.Context, grid [][]*Problem, fraction float64, run func(context.Context, *Problem) (*Trajectory, error)) ([][]Gap, error) {
 	out := make([][]Gap, len(grid))
 	for i, row := range grid {

@@ -15,8 +15,9 @@ type Drift struct {
 	Omitted  []int   `json:"omitted,omitempty"` // sizes whose optimum is at an end of the grid, or that have none
 }
 
-// FitDrift fits x* ∝ n^p by weighted least squares of the logarithms. The interval is 1.96 standard errors to each side, wider by √(χ²/dof) when the
-// optima scatter about the power law by more than their errors. Optima at an end of the grid are left out; with fewer than two others Sizes says so and nothing is fitted.
+// FitDrift fits x* ∝ n^p by weighted least squares of the logarithms. The interval is 1.96 standard errors to each
+// side, wider by √(χ²/dof) when the optima scatter about the power law by more than their errors. Optima at an end of
+// the grid are left out; with fewer than two others Sizes says so and nothing is fitted.
 func FitDrift(sizes []int, optima []*Optimum) Drift {
 	var d Drift
 	var x, y, w []float64
@@ -61,14 +62,16 @@ func line(x, y, w []float64) (slope, se, chi2 float64) {
 // Verdict is what a drift says of the optimum.
 type Verdict string
 
-// The verdicts. An optimum stays when the whole interval of the drift is within ±tolerance, moves when it is outside as a whole; else the sizes and seeds at hand do not say.
+// The verdicts. An optimum stays when the whole interval of the drift is within ±tolerance, moves when it is outside as
+// a whole; else the sizes and seeds at hand do not say.
 const (
 	Stays     Verdict = "stays"
 	Moves     Verdict = "moves"
 	Undecided Verdict = "undecided"
 )
 
-// Judge compares the drift with what is taken for none: below a tolerance of 0.1, a network ten times as large has its optimum within 26 %.
+// Judge compares the drift with what is taken for none: below a tolerance of 0.1, a network ten times as large has its
+// optimum within 26 %.
 func (d Drift) Judge(tolerance float64) Verdict {
 	switch {
 	case d.Sizes < 2:

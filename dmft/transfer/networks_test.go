@@ -57,8 +57,9 @@ func seeds(t testing.TB, p *dmft.Problem, s finite.Settings) transfer.Losses {
 	return out
 }
 
-// TestLazyQuadratic: in the lazy limit the loss after T steps of gradient descent is Σ_k c_k (1 − ηλ_k)^{2T}/2 with eigenvalues λ_k of the NTK and squares c_k of the target's components. With
-// one point the optimum is 1/λ; with several it is where that sum is lowest, found here by bisection of its derivative.
+// TestLazyQuadratic: in the lazy limit the loss after T steps of gradient descent is Σ_k c_k (1 − ηλ_k)^{2T}/2 with
+// eigenvalues λ_k of the NTK and squares c_k of the target's components. With one point the optimum is 1/λ; with
+// several it is where that sum is lowest, found here by bisection of its derivative.
 func TestLazyQuadratic(t *testing.T) {
 	for _, c := range []struct{ p, steps int }{{1, 1}, {1, 4}, {3, 5}, {5, 20}} {
 		pr := problem(dmft.MLP, 2, "tanh", 1, points(c.p, 7, uint64(c.p)), c.steps)
@@ -119,8 +120,10 @@ func TestLazyQuadratic(t *testing.T) {
 	}
 }
 
-// TestParametrizations: drifts of the best learning rate of small networks near the lazy limit, where it is that of the static NTK. In this convention the NTK of networks in
-// μP and NTK parametrisation does not depend on N, so p = 0; in the standard one its parts of readout and hidden weights are ∝ N, and with frozen input weights that is all of it: p = −1.
+// TestParametrizations: drifts of the best learning rate of small networks near the lazy limit, where it is that of the
+// static NTK. In this convention the NTK of networks in μP and NTK parametrisation does not depend on N, so p = 0; in
+// the standard one its parts of readout and hidden weights are ∝ N, and with frozen input weights that is all of it: p
+// = −1.
 func TestParametrizations(t *testing.T) {
 	widths := []int{32, 64, 128, 256}
 	pr := problem(dmft.MLP, 2, "tanh", 0.05, points(3, 6, 2), 5)
@@ -168,8 +171,9 @@ func TestParametrizations(t *testing.T) {
 	}
 }
 
-// TestDepth: linear residual networks on one point, at infinite width and near the lazy limit. Branches ∝ 1/√L have the NTK (1 + β²/L)^{L−1}(2 + β²(L−1)/L), which converges; unscaled ones
-// (1 + β²)^{L−2}((1 + β²)·2 + β²(L−1)), which does not: the best learning rate is its inverse.
+// TestDepth: linear residual networks on one point, at infinite width and near the lazy limit. Branches ∝ 1/√L have the
+// NTK (1 + β²/L)^{L−1}(2 + β²(L−1)/L), which converges; unscaled ones (1 + β²)^{L−2}((1 + β²)·2 + β²(L−1)), which does
+// not: the best learning rate is its inverse.
 func TestDepth(t *testing.T) {
 	depths := []int{4, 8, 16}
 	const beta = 0.5
@@ -215,7 +219,8 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// TestLimit: at every learning rate below the cliff the theory is inside the error bars of wide networks, and its optimum inside theirs.
+// TestLimit: at every learning rate below the cliff the theory is inside the error bars of wide networks, and its
+// optimum inside theirs.
 func TestLimit(t *testing.T) {
 	pr := problem(dmft.TwoLayer, 1, "tanh", 1, points(8, 10, 5), 10)
 	_, limit := dmft.Stability(pr)

@@ -2,7 +2,8 @@ package transfer
 
 import "math"
 
-// Study is the loss against one hyperparameter for networks of several sizes, in one panel or several that differ in something else, such as the parametrisation.
+// Study is the loss against one hyperparameter for networks of several sizes, in one panel or several that differ in
+// something else, such as the parametrisation.
 type Study struct {
 	Parameter string  `json:"parameter"`           // learning_rate, richness or branch.beta
 	Loss      string  `json:"loss"`                // train or test

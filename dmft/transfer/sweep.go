@@ -6,15 +6,16 @@ import (
 	"slices"
 )
 
-// Sweep evaluates curves on grids. What is evaluated depends on the losses alone, never on the order in which they come.
+// Sweep evaluates curves on grids. What is evaluated depends on the losses alone, never on the order in which they
+// come.
 type Sweep struct {
 	Grids [][]float64 // rising values, one list per curve
 	// Refine is how many times the spacing of the grid is halved around the lowest point of a curve.
 	Refine int
 	// Extend is how many more points a curve may get beyond an end of its grid at which it is lowest.
 	Extend int
-	// Groups, when given, says which curves belong together: beyond the end where one is extended, so are those that end less than an octave from there, lest one of two minima is
-	// seen by some of them only.
+	// Groups, when given, says which curves belong together: beyond the end where one is extended, so are those that
+	// end less than an octave from there, lest one of two minima is seen by some of them only.
 	Groups []int
 }
 
@@ -36,7 +37,8 @@ func Spaced(low, high float64, n int) []float64 {
 	return g
 }
 
-// Lattice returns the powers of √2 that cover low to high: grids of different curves have the same values where they overlap.
+// Lattice returns the powers of √2 that cover low to high: grids of different curves have the same values where they
+// overlap.
 func Lattice(low, high float64) []float64 {
 	var g []float64
 	for k := math.Floor(2*math.Log2(low) + 1e-9); ; k++ {
@@ -54,7 +56,8 @@ type Job struct {
 	Value float64
 }
 
-// Run evaluates every curve: do is given one batch of jobs after another, which it may do in any order and at the same time, and returns their points in the order of the jobs.
+// Run evaluates every curve: do is given one batch of jobs after another, which it may do in any order and at the same
+// time, and returns their points in the order of the jobs.
 func (s Sweep) Run(ctx context.Context, do func(context.Context, []Job) ([]Point, error)) ([][]Point, error) {
 	curves := make([][]Point, len(s.Grids))
 	more := s.Grids

@@ -1,13 +1,15 @@
-// Package transfer says whether the best value of a hyperparameter stays where it is as networks grow, so that what was tuned on a small network serves a large
-// one (Yang et al. 2022, arXiv 2203.03466; in depth, Bordelon, Noci, Li, Hanin & Pehlevan 2023, arXiv 2309.16620).
+// Package transfer says whether the best value of a hyperparameter stays where it is as networks grow, so that what was
+// tuned on a small network serves a large one (Yang et al. 2022, arXiv 2203.03466; in depth, Bordelon, Noci, Li, Hanin
+// & Pehlevan 2023, arXiv 2309.16620).
 //
-// L(x, n) is the loss, after some number of steps, of networks of size n (a width or a depth) at the value x of a hyperparameter such as the learning rate. The optimum and its drift
-// are
+// L(x, n) is the loss, after some number of steps, of networks of size n (a width or a depth) at the value x of a
+// hyperparameter such as the learning rate. The optimum and its drift are
 //
 //	x*(n) = argmin_x L(x, n),    x*(n) ∝ n^p
 //
-// and a parametrisation transfers when p = 0. [Sweep] evaluates L on a grid that it extends and refines around the optimum of every size, [Curve.Optimum] finds x* with an error
-// bar from the scatter of seeds, [FitDrift] finds p with a confidence interval and [Drift.Verdict] says what follows.
+// and a parametrisation transfers when p = 0. [Sweep] evaluates L on a grid that it extends and refines around the
+// optimum of every size, [Curve.Optimum] finds x* with an error bar from the scatter of seeds, [FitDrift] finds p with
+// a confidence interval and [Drift.Verdict] says what follows.
 //
 //	curves, err := transfer.Sweep{Grids: grids, Refine: 2}.Run(ctx, transfer.OneByOne(evaluate))
 //	best, ok := transfer.Curve{Size: 64, Points: curves[0]}.Optimum()
@@ -136,16 +138,18 @@ type Optimum struct {
 	Cliff bool `json:"cliff,omitempty"`
 }
 
-// A parabola is fitted to the points around the lowest whose log loss is above it by less than leastWindow, or than noiseWindow standard errors of its
-// difference to the quieter neighbour (the other may be at a cliff) where that is more: as few as noise allows, since no curve is a parabola far from its minimum.
+// A parabola is fitted to the points around the lowest whose log loss is above it by less than leastWindow, or than
+// noiseWindow standard errors of its difference to the quieter neighbour (the other may be at a cliff) where that is
+// more: as few as noise allows, since no curve is a parabola far from its minimum.
 const (
 	leastWindow = 0.03
 	noiseWindow = 3
 	resamples   = 400
 )
 
-// Optimum finds the lowest place of a curve: a parabola in log x and log L fitted around the lowest point, its error from resampling the seeds (drawing the one loss of the
-// theory from its sampling error) and from how a cubic would move it. ok is false when no loss is finite.
+// Optimum finds the lowest place of a curve: a parabola in log x and log L fitted around the lowest point, its error
+// from resampling the seeds (drawing the one loss of the theory from its sampling error) and from how a cubic would
+// move it. ok is false when no loss is finite.
 func (c Curve) Optimum() (o Optimum, ok bool) {
 	n := len(c.Points)
 	x, y := make([]float64, n), make([]float64, n)
@@ -244,7 +248,8 @@ func (p Point) resampled(pick []int, rng *rand.Rand) float64 {
 	return s
 }
 
-// locate finds the minimum of y(x): where, the standard deviation of the error that its shape may cause, and the index of the lowest point, −1 when no y is finite.
+// locate finds the minimum of y(x): where, the standard deviation of the error that its shape may cause, and the index
+// of the lowest point, −1 when no y is finite.
 func locate(x, y []float64, window float64) (at, shape float64, edge Edge, i int) {
 	i = lowest(y)
 	switch {
@@ -286,7 +291,8 @@ func locate(x, y []float64, window float64) (at, shape float64, edge Edge, i int
 	return at, shape, Inside, i
 }
 
-// vertex fits a polynomial of degree 2 or 3 and returns its minimum nearest to near, if there is one between the first and the last x.
+// vertex fits a polynomial of degree 2 or 3 and returns its minimum nearest to near, if there is one between the first
+// and the last x.
 func vertex(x, y []float64, near float64, degree int) (float64, bool) {
 	n := len(x)
 	a, b := mat.NewDense(n, degree+1, nil), mat.NewVecDense(n, nil)
@@ -315,7 +321,8 @@ func vertex(x, y []float64, near float64, degree int) (float64, bool) {
 	return v, v > x[0] && v < x[n-1]
 }
 
-// At interpolates the loss at a value of the hyperparameter, linearly in both logarithms; +Inf outside the grid and beside a point that diverged.
+// At interpolates the loss at a value of the hyperparameter, linearly in both logarithms; +Inf outside the grid and
+// beside a point that diverged.
 func (c Curve) At(value float64) float64 {
 	i := sort.Search(len(c.Points), func(i int) bool { return c.Points[i].Value >= value })
 	switch {

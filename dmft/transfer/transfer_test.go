@@ -16,7 +16,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/executor"
 )
 
-// noisy is a family of curves: seed k has log loss level + c (log x − log best − shift_k)², up to a value at which it diverges.
+// noisy is a family of curves: seed k has log loss level + c (log x − log best − shift_k)², up to a value at which it
+// diverges.
 type noisy struct {
 	best, curvature     float64
 	shift, level, where []float64 // of seeds
@@ -58,8 +59,8 @@ func find(t testing.TB, s Sweep, eval func(context.Context, Job) (Point, error))
 	return o
 }
 
-// TestCoverage: 95 % intervals of optima hold the true one about 95 times of 100, with seeds that have optima and levels of their own and diverge at different places; and no more
-// than they should, where sampling dominates.
+// TestCoverage: 95 % intervals of optima hold the true one about 95 times of 100, with seeds that have optima and
+// levels of their own and diverge at different places; and no more than they should, where sampling dominates.
 func TestCoverage(t *testing.T) {
 	for _, c := range []struct {
 		seeds            int
@@ -129,7 +130,8 @@ func TestExactParabola(t *testing.T) {
 	})
 }
 
-// TestEdges: an optimum at an end of the grid is said to be there, a cliff is known to its grid spacing, and nothing finite is no optimum.
+// TestEdges: an optimum at an end of the grid is said to be there, a cliff is known to its grid spacing, and nothing
+// finite is no optimum.
 func TestEdges(t *testing.T) {
 	curve := func(losses ...float64) Curve {
 		c := Curve{Size: 7}
@@ -161,7 +163,8 @@ func TestEdges(t *testing.T) {
 	if o, ok := curve(inf, math.NaN(), inf).Optimum(); ok {
 		t.Errorf("an optimum where everything diverged: %+v", o)
 	}
-	// A point of the theory whose sampling error is many times its loss, where blocks are about to diverge, does not widen the interval.
+	// A point of the theory whose sampling error is many times its loss, where blocks are about to diverge, does not
+	// widen the interval.
 	wild := Curve{}
 	for i, l := range []float64{4, 2, 1, 3, 100} {
 		wild.Points = append(wild.Points, Point{Value: math.Exp2(float64(i) / 4), Losses: Losses{l}, Stderr: []float64{0.01, 0.01, 0.01, 0.1, 400}[i]})
@@ -196,7 +199,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestSweep: grids are extended until the optimum is inside, then refined; the same in whatever order points come; errors and interruptions stop it.
+// TestSweep: grids are extended until the optimum is inside, then refined; the same in whatever order points come;
+// errors and interruptions stop it.
 func TestSweep(t *testing.T) {
 	eval := func(_ context.Context, j Job) (Point, error) {
 		curve, v := j.Curve, j.Value
@@ -258,8 +262,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestGroups: of curves with two minima, of which the second is beyond the grid, all of a group are looked at there when one is lowest at the end of the grid; and refinement follows the
-// lowest point to where it moves.
+// TestGroups: of curves with two minima, of which the second is beyond the grid, all of a group are looked at there
+// when one is lowest at the end of the grid; and refinement follows the lowest point to where it moves.
 func TestGroups(t *testing.T) {
 	eval := func(_ context.Context, j Job) (Point, error) { // minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not
 		v := j.Value

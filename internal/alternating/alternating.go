@@ -12,13 +12,14 @@ import (
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
-// Output is a way of reading predictions off a round. Both are exact for discrete steps and differ in their sampling error.
+// Output is a way of reading predictions off a round. Both are exact for discrete steps and differ in their sampling
+// error.
 type Output string
 
 // The outputs.
 const (
-	// FromResponse is f(t) = A^L(t)/γ₀ + η Σ_{s<t} Φ^L(t,s)Δ(s), which Stein's lemma makes of the average below: it takes Δ from the kernels, as the
-	// published solver does, and has a limit γ₀ → 0.
+	// FromResponse is f(t) = A^L(t)/γ₀ + η Σ_{s<t} Φ^L(t,s)Δ(s), which Stein's lemma makes of the average below: it
+	// takes Δ from the kernels, as the published solver does, and has a limit γ₀ → 0.
 	FromResponse Output = "response"
 	// FromAverage is f(t) = ⟨w(t)φ(h^L(t))⟩/γ₀ over the paths, whose sampling error grows as 1/γ₀.
 	FromAverage Output = "average"
@@ -29,20 +30,22 @@ type Sites string
 
 // The ways; they agree up to the tolerance of Picard.
 const (
-	// Causal substitutes forward in time, once: what a careful implementation of the published equations does. It also uses that the kernels
-	// before the first layer and behind the last one do not depend on time.
+	// Causal substitutes forward in time, once: what a careful implementation of the published equations does. It also
+	// uses that the kernels before the first layer and behind the last one do not depend on time.
 	Causal Sites = "causal"
-	// Picard sweeps over whole paths and whole Jacobians until they stand still, as the published code does, with its limits.
+	// Picard sweeps over whole paths and whole Jacobians until they stand still, as the published code does, with its
+	// limits.
 	Picard Sites = "picard"
 )
 
-// Settings are the parameters of the solver. Zero values mean the defaults named here, which are those of the published runs.
+// Settings are the parameters of the solver. Zero values mean the defaults named here, which are those of the published
+// runs.
 type Settings struct {
 	Samples int     // paths per layer and round, 1000
 	Rounds  int     // at most, 20
 	Damping float64 // weight of a round's estimates against the old ones, 0.7
-	// Tolerance ends the rounds when f moves by less, root mean square over times and points; 0 takes all rounds. Fresh noise keeps f
-	// moving by its sampling error for ever.
+	// Tolerance ends the rounds when f moves by less, root mean square over times and points; 0 takes all rounds. Fresh
+	// noise keeps f moving by its sampling error for ever.
 	Tolerance float64
 	Seed      uint64
 	Frozen    bool // the same noise in every round, so that the iteration has a fixed point; fresh noise is what was published
@@ -50,7 +53,8 @@ type Settings struct {
 	Jitter float64
 	Output Output // FromResponse
 	Sites  Sites  // Causal
-	// JacobianSamples are the paths, of Samples, that responses are averaged over: they scatter less than kernels and cost by far the most. 0 is all.
+	// JacobianSamples are the paths, of Samples, that responses are averaged over: they scatter less than kernels and
+	// cost by far the most. 0 is all.
 	JacobianSamples int
 }
 
@@ -91,7 +95,8 @@ func (s *Settings) complete() error {
 	return nil
 }
 
-// Result is what the rounds ended with. Matrices over times and points have row and column t·P + μ; layer ℓ is element ℓ−1.
+// Result is what the rounds ended with. Matrices over times and points have row and column t·P + μ; layer ℓ is element
+// ℓ−1.
 type Result struct {
 	F         *mat.Dense   // (T+1)×P predictions
 	Phi, G    []*mat.Dense // L kernels Φ^ℓ and G^ℓ
@@ -112,12 +117,13 @@ func (r *Result) Change() float64 {
 	return rms(r.History[n-1], r.History[n-2])
 }
 
-// ErrDiverged is the error of rounds that left the finite numbers. The undamped iteration ends after at most 1 + L(T−1) rounds in exact arithmetic, but may
-// overflow on the way.
+// ErrDiverged is the error of rounds that left the finite numbers. The undamped iteration ends after at most 1 + L(T−1)
+// rounds in exact arithmetic, but may overflow on the way.
 var ErrDiverged = errors.New("alternating: diverged")
 
-// Solve runs the rounds. It takes MLPs and two-layer networks of one output with a smooth activation, squared loss, plain gradient descent over full
-// batches, no test points. When the rounds diverge it returns the predictions before with the error.
+// Solve runs the rounds. It takes MLPs and two-layer networks of one output with a smooth activation, squared loss,
+// plain gradient descent over full batches, no test points. When the rounds diverge it returns the predictions before
+// with the error.
 func Solve(p *dmft.Problem, s Settings) (*Result, error) {
 	p = p.WithDefaults()
 	if err := p.Validate(); err != nil {
@@ -159,6 +165,8 @@ func supported(p *dmft.Problem) error {
 	m := p.Training.Method
 	var what string
 	switch {
+	case p.Network.Blocks != nil:
+		what = "a list of blocks"
 	case p.Network.Kind == dmft.ResNet:
 		what = "residual networks"
 	case c > 1:
@@ -221,7 +229,8 @@ func newSolver(p *dmft.Problem, s Settings) (*solver, error) {
 			v.a, v.b = append(v.a, la.New[float64](v.n, v.n)), append(v.b, la.New[float64](v.n, v.n))
 		}
 	}
-	// The static kernel K instead of Φ^L alone, which is what A^L adds as γ₀ → 0, starts the rounds on the lazy solution.
+	// The static kernel K instead of Φ^L alone, which is what A^L adds as γ₀ → 0, starts the rounds on the lazy
+	// solution.
 	v.f, v.delta, v.top = make([]float64, v.n), make([]float64, v.n), make([]float64, v.n)
 	v.residual(0)
 	for t := 1; t < v.t; t++ {
@@ -308,7 +317,8 @@ func (v *solver) round(round int) error {
 	return nil
 }
 
-// damp mixes a new estimate into an old one: the weight is of the new one for kernels and responses alike (the published code mixes the two up for responses).
+// damp mixes a new estimate into an old one: the weight is of the new one for kernels and responses alike (the
+// published code mixes the two up for responses).
 func (v *solver) damp(old, fresh []float64) {
 	for i, x := range fresh {
 		old[i] += v.Damping * (x - old[i])

@@ -129,7 +129,8 @@ func zero(m mat.Matrix) mat.Matrix {
 	return mat.NewDense(r, c, nil)
 }
 
-// TestLinear: linear networks equal their closed equations within an error that falls as S^−1/2, for both outputs; kernels and responses too.
+// TestLinear: linear networks equal their closed equations within an error that falls as S^−1/2, for both outputs;
+// kernels and responses too.
 func TestLinear(t *testing.T) {
 	for _, tc := range []struct {
 		depth, rounds int
@@ -159,7 +160,8 @@ func TestLinear(t *testing.T) {
 		if !(math.Abs(order-0.5) < 0.17) || !(err[1] < 0.04) {
 			t.Errorf("depth %d, %s: errors %v fall with order %.2f in S, want 1/2", tc.depth, tc.out, err, order)
 		}
-		// Two-time kernels and responses at S = 3200: five times 1/√S = 0.018, and its effect on responses, which are exact given the kernels.
+		// Two-time kernels and responses at S = 3200: five times 1/√S = 0.018, and its effect on responses, which are
+		// exact given the kernels.
 		check := func(name string, got, want, tol float64) {
 			if !(math.Abs(got-want) < tol*max(1, math.Abs(want))) {
 				t.Errorf("depth %d: %s is %.3f, want %.3f", tc.depth, name, got, want)
@@ -172,7 +174,8 @@ func TestLinear(t *testing.T) {
 				continue
 			}
 			for _, s := range []int{2, 6, 9} {
-				// r^ℓ is the same for all points and g^ℓ does not depend on the point: sums and rows of what is a number there.
+				// r^ℓ is the same for all points and g^ℓ does not depend on the point: sums and rows of what is a
+				// number there.
 				a := 0.
 				for k := range 3 {
 					a += last.A[l-1].At(30+1, 3*s+k)
@@ -184,7 +187,8 @@ func TestLinear(t *testing.T) {
 	}
 }
 
-// TestCausalSolver: the same infinite-width limit as package dmft within combined standard errors, and not that without responses.
+// TestCausalSolver: the same infinite-width limit as package dmft within combined standard errors, and not that without
+// responses.
 func TestCausalSolver(t *testing.T) {
 	samples, runs := 1000, 6
 	if extended {
@@ -202,7 +206,8 @@ func TestCausalSolver(t *testing.T) {
 	} {
 		mean, se, _ := seeds(t, tc.p, Settings{Samples: samples, Rounds: tc.rounds, JacobianSamples: samples / 4}, runs)
 		want, wse := causal(t, tc.p, dmft.Settings{Samples: 4 * samples, Seed: 5, Tolerance: 1e-4})
-		// Six runs: the t distribution of five degrees of freedom has heavier tails than the normal, 7 is its two-sided probability of 1e-3.
+		// Six runs: the t distribution of five degrees of freedom has heavier tails than the normal, 7 is its two-sided
+		// probability of 1e-3.
 		within(t, tc.name, mean, se, want, wse, 7)
 		if tc.p.Network.Depth > 1 {
 			gia, _ := causal(t, tc.p, dmft.Settings{Samples: samples, Seed: 5, Method: dmft.GradientIndependence})
@@ -317,8 +322,8 @@ func TestDerivatives(t *testing.T) {
 	}
 }
 
-// TestPicard: sweeps and forward substitution are two ways to the same numbers. The published limit of the sweeps leaves about 1e-3 of a field
-// in the worst case, far less here.
+// TestPicard: sweeps and forward substitution are two ways to the same numbers. The published limit of the sweeps
+// leaves about 1e-3 of a field in the worst case, far less here.
 func TestPicard(t *testing.T) {
 	p := problem(2, 3, 8, "tanh", 1, 0.1)
 	s := Settings{Samples: 100, Rounds: 3}
@@ -335,7 +340,8 @@ func TestPicard(t *testing.T) {
 	}
 }
 
-// TestRepeatable: bits depend on the seed and not on the number of processors; frozen noise has a fixed point, fresh noise has none.
+// TestRepeatable: bits depend on the seed and not on the number of processors; frozen noise has a fixed point, fresh
+// noise has none.
 func TestRepeatable(t *testing.T) {
 	p := problem(2, 2, 6, "tanh", 1, 0.1)
 	s := Settings{Samples: 300, Rounds: 60, Damping: 1, Frozen: true, Tolerance: 1e-12}
@@ -365,7 +371,8 @@ func TestRepeatable(t *testing.T) {
 	}
 }
 
-// TestRefusals: what the published solver does not do is refused by name, and divergence is reported with what was known before.
+// TestRefusals: what the published solver does not do is refused by name, and divergence is reported with what was
+// known before.
 func TestRefusals(t *testing.T) {
 	for want, change := range map[string]func(p *dmft.Problem, s *Settings){
 		"residual":  func(p *dmft.Problem, _ *Settings) { p.Network.Kind = dmft.ResNet; p.Network.Branch.Beta = 1 },

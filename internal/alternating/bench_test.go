@@ -14,8 +14,8 @@ import (
 // point is a cost and what it buys: the root mean square error of f over times, points and seeds.
 type point struct{ seconds, err float64 }
 
-// secondsAt is the time that a list of points, rising in time, needs for an error: interpolated in logarithms, beyond the last as err^−2, and
-// never less than the first.
+// secondsAt is the time that a list of points, rising in time, needs for an error: interpolated in logarithms, beyond
+// the last as err^−2, and never less than the first.
 func secondsAt(list []point, err float64) float64 {
 	if err >= list[0].err {
 		return list[0].seconds
@@ -31,15 +31,17 @@ func secondsAt(list []point, err float64) float64 {
 	return last.seconds * (last.err / err) * (last.err / err)
 }
 
-// BenchmarkAlternating compares the time that package dmft and the alternating solver take to the same error of f, for a tanh network of two hidden
-// layers at γ₀ = 1, η = 0.1 and growing numbers of steps and points. The rounds taken are the fewest after which the error, root mean square over the rest of the rounds,
-// is small enough: hindsight that favours the alternating solver. Its time is measured in three ways of doing a round:
+// BenchmarkAlternating compares the time that package dmft and the alternating solver take to the same error of f, for
+// a tanh network of two hidden layers at γ₀ = 1, η = 0.1 and growing numbers of steps and points. The rounds taken are
+// the fewest after which the error, root mean square over the rest of the rounds, is small enough: hindsight that
+// favours the alternating solver. Its time is measured in three ways of doing a round:
 //
 //	published     sweeps over whole paths and whole Jacobians of all paths, timed on few paths
 //	substitution  forward substitution, Jacobians of all paths
 //	few           forward substitution, Jacobians of every eighth path
 //
-// Damping is 0.4: at the published 0.7 fewer rounds do, but their errors average out less, and more samples are needed. The table needs -v.
+// Damping is 0.4: at the published 0.7 fewer rounds do, but their errors average out less, and more samples are needed.
+// The table needs -v.
 func BenchmarkAlternating(b *testing.B) {
 	for _, tc := range []struct{ points, steps int }{{4, 30}, {4, 15}, {4, 60}, {2, 30}, {8, 30}} {
 		b.Run(fmt.Sprintf("P=%d,T=%d", tc.points, tc.steps), func(b *testing.B) {

@@ -21,13 +21,14 @@ const (
 
 var errEigen = errors.New("the eigendecomposition of a covariance failed")
 
-// layer is the single-site problem of one hidden layer in one round, and what its paths say about the order parameters. With φ = φ(h), g = φ′(h)z,
+// layer is the single-site problem of one hidden layer in one round, and what its paths say about the order parameters.
+// With φ = φ(h), g = φ′(h)z,
 //
 //	h(t) = u(t) + Σ_{s<t} C(t,s) g(s)      C = A^{ℓ−1} + ηγ₀ Φ^{ℓ−1}(t,s)Δ(s)       u ~ GP(0, Φ^{ℓ−1})
 //	z(t) = r(t) + Σ_{s≤t} D(t,s) φ(s)      D = B^ℓ + [s<t] ηγ₀ G^{ℓ+1}(t,s)Δ(s)     r ~ GP(0, G^{ℓ+1})
 //
-// In the first layer Φ⁰ = Kx and A⁰ = 0, so that u and, over t > s, C(t,s) do not depend on t; in the last one G^{L+1} = 1 and B^L = 0, so that r and D do not, and z is the same
-// for all points.
+// In the first layer Φ⁰ = Kx and A⁰ = 0, so that u and, over t > s, C(t,s) do not depend on t; in the last one G^{L+1}
+// = 1 and B^L = 0, so that r and D do not, and z is the same for all points.
 type layer struct {
 	*solver
 	index       int
@@ -92,8 +93,8 @@ func (v *solver) factor(layers []*layer) error {
 	return errors.Join(errs...)
 }
 
-// root is the symmetric factor F of k = F², negative eigenvalues cut. Unlike that of eigenvectors alone, which turn where eigenvalues meet, it is continuous in k, so that rounds with frozen noise
-// come to rest.
+// root is the symmetric factor F of k = F², negative eigenvalues cut. Unlike that of eigenvectors alone, which turn
+// where eigenvalues meet, it is continuous in k, so that rounds with frozen noise come to rest.
 func (v *solver) root(k mat.Symmetric) (la.Mat[float64], error) {
 	n := k.SymmetricDim()
 	s := mat.NewSymDense(n, nil)
@@ -146,7 +147,8 @@ func (v *solver) sample(layers []*layer, round int) {
 				if i >= len(parts) {
 					return
 				}
-				// The layers in the middle have twice the work of the outer ones; starting with the last finds most of it early.
+				// The layers in the middle have twice the work of the outer ones; starting with the last finds most of
+				// it early.
 				i = len(parts) - 1 - i
 				parts[i] = w.lane(layers[i/lanes], i%lanes, round)
 			}
@@ -331,7 +333,8 @@ func (w *worker) bend(y *layer, i, m int) {
 	}
 }
 
-// readout adds what predictions need from m paths of the last layer: wφ, or the derivative of φ to the initial readout, which costs no more than the fields.
+// readout adds what predictions need from m paths of the last layer: wφ, or the derivative of φ to the initial readout,
+// which costs no more than the fields.
 func (w *worker) readout(y *layer, m int, top []float64) {
 	p := w.points
 	if y.Output == FromAverage {
@@ -446,7 +449,8 @@ func (w *worker) toForward(y *layer, sum la.Mat[float64]) {
 	}
 }
 
-// combine adds coefficients times rows of a block lower triangular matrix to dst, some rows at a time up to the width of the last of them.
+// combine adds coefficients times rows of a block lower triangular matrix to dst, some rows at a time up to the width
+// of the last of them.
 func (w *worker) combine(dst, coef []float64, rows la.Mat[float64]) {
 	step := max(group/w.points, 1) * w.points
 	for lo := 0; lo < len(coef); lo += step {

@@ -2,8 +2,9 @@ package alternating
 
 import "github.com/seed39b58f2d/dmft/internal/la"
 
-// The limits of the published code (github.com/Pehlevan-Group/dmft_wide_networks, deep_nonlinear_DMFT.ipynb): sweeps over fields end when their squared relative change
-// is below fieldChange, those over Jacobians when the mean square change of ∂h is below jacobianChange.
+// The limits of the published code (github.com/Pehlevan-Group/dmft_wide_networks, deep_nonlinear_DMFT.ipynb): sweeps
+// over fields end when their squared relative change is below fieldChange, those over Jacobians when the mean square
+// change of ∂h is below jacobianChange.
 const (
 	fieldSweeps    = 500
 	fieldChange    = 1e-6

@@ -1,6 +1,6 @@
-// Package bench measures what the program does on the machine it runs on: matrix products against the peak of fused multiply-adds, training steps of finite
-// networks, the theory at a stated error, and how its cost grows. Times are the best of several runs, which is what noise from
-// neighbours leaves alone.
+// Package bench measures what the program does on the machine it runs on: matrix products against the peak of fused
+// multiply-adds, training steps of finite networks, the theory at a stated error, and how its cost grows. Times are the
+// best of several runs, which is what noise from neighbours leaves alone.
 package bench
 
 import (
@@ -200,7 +200,8 @@ func timed(f func() error) (time.Duration, error) {
 	return shortest, nil
 }
 
-// trainer measures steps of finite networks, full batch: the difference of runs of 5 and of 25 steps, so that drawing the weights does not count.
+// trainer measures steps of finite networks, full batch: the difference of runs of 5 and of 25 steps, so that drawing
+// the weights does not count.
 func trainer(ctx context.Context) (Table, error) {
 	t := Table{Title: "Training finite networks", Note: "Gradient descent, full batch, tanh; all cores.",
 		Header: []string{"network", "precision", "seeds", "ms per step and seed", "samples/s"}}

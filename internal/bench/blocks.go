@@ -67,7 +67,8 @@ func (c *counter) flops() float64 {
 	return f
 }
 
-// blocks measures the theory of deep networks in independent blocks: its rate against that of its own products, how it uses the cores, and what it allocates.
+// blocks measures the theory of deep networks in independent blocks: its rate against that of its own products, how it
+// uses the cores, and what it allocates.
 func blocks(ctx context.Context) (Table, error) {
 	procs := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(procs)

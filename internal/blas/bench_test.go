@@ -239,9 +239,10 @@ func Benchmark(b *testing.B) {
 	}
 }
 
-// TestCompare prints a table of GFLOP/s when DMFT_BLAS_COMPARE is set: to "all", or to parts of the names wanted, separated by commas. Sets,
-// numbers of goroutines and the peak are interleaved in one process and the medians compared; with DMFT_BLAS_BEST set, the best of more and shorter
-// runs, for a machine that others use. Cholesky includes the copy of the matrix.
+// TestCompare prints a table of GFLOP/s when DMFT_BLAS_COMPARE is set: to "all", or to parts of the names wanted,
+// separated by commas. Sets, numbers of goroutines and the peak are interleaved in one process and the medians
+// compared; with DMFT_BLAS_BEST set, the best of more and shorter runs, for a machine that others use. Cholesky
+// includes the copy of the matrix.
 func TestCompare(t *testing.T) {
 	want := os.Getenv("DMFT_BLAS_COMPARE")
 	if want == "" {

@@ -73,8 +73,8 @@ var (
 	openBLASPotrf   func(upper bool, n int, a []float64, lda int) (ok bool) // its own Cholesky factorisation
 )
 
-// Use registers the best available set with blas64, blas32 and lapack64 and returns it. Call it once, at the start of main or of
-// TestMain: registration is global.
+// Use registers the best available set with blas64, blas32 and lapack64 and returns it. Call it once, at the start of
+// main or of TestMain: registration is global.
 func Use() Set {
 	sets := Available()
 	s := sets[len(sets)-1]

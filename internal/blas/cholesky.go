@@ -37,8 +37,9 @@ func NewLapack(s Set) lapack.Float64 {
 	}
 }
 
-// Dpotrf computes the Cholesky factorisation A = UᵀU or A = L·Lᵀ of a symmetric matrix, of which one triangle is read and overwritten, and
-// reports whether it is positive definite. When it is not, the triangle holds an unfinished factorisation.
+// Dpotrf computes the Cholesky factorisation A = UᵀU or A = L·Lᵀ of a symmetric matrix, of which one triangle is read
+// and overwritten, and reports whether it is positive definite. When it is not, the triangle holds an unfinished
+// factorisation.
 func (l Lapack) Dpotrf(ul blas.Uplo, n int, a []float64, lda int) (ok bool) {
 	if ul != blas.Upper && ul != blas.Lower || n <= 0 || lda < n || len(a) < (n-1)*lda+n {
 		return l.Implementation.Dpotrf(ul, n, a, lda)
@@ -46,7 +47,8 @@ func (l Lapack) Dpotrf(ul blas.Uplo, n int, a []float64, lda int) (ok bool) {
 	return l.potrf(ul == blas.Upper, n, a, lda)
 }
 
-// cholesky factors the upper triangle, recursively: what lies beside the factor of the leading half is solved for, and its square taken from the trailing half.
+// cholesky factors the upper triangle, recursively: what lies beside the factor of the leading half is solved for, and
+// its square taken from the trailing half.
 func cholesky(ks *kernels[float64], ws *workspace[float64], n int, a []float64, lda int) bool {
 	if n <= cholBlock {
 		return choleskyBlock(ks, ws, n, a, lda)
@@ -84,8 +86,9 @@ func choleskyLower(ks *kernels[float64], ws *workspace[float64], n int, a []floa
 	return choleskyLower(ks, ws, n-h, rest, lda)
 }
 
-// choleskyBlock factors the upper triangle of a block strip by strip, each when all rows above it are known: the tile on the diagonal, then all to its right by
-// the kernel of triangular solves. The rows that do not fill a strip come first, so that vectors are whole.
+// choleskyBlock factors the upper triangle of a block strip by strip, each when all rows above it are known: the tile
+// on the diagonal, then all to its right by the kernel of triangular solves. The rows that do not fill a strip come
+// first, so that vectors are whole.
 func choleskyBlock(ks *kernels[float64], ws *workspace[float64], n int, a []float64, lda int) bool {
 	const ld = cholBlock
 	d := grow(&ws.b, n*ld) // the transpose of the factor, with the reciprocals of the diagonal

@@ -42,8 +42,8 @@ func definite(rng *rand.Rand, n, lda int) []float64 {
 	return a
 }
 
-// TestCholesky checks A = UᵀU and A = L·Lᵀ within the backward error (n+1)·eps of Higham, Accuracy and Stability of Numerical Algorithms, theorem 10.3,
-// with the other triangle and the padding left alone and never read.
+// TestCholesky checks A = UᵀU and A = L·Lᵀ within the backward error (n+1)·eps of Higham, Accuracy and Stability of
+// Numerical Algorithms, theorem 10.3, with the other triangle and the padding left alone and never read.
 func TestCholesky(t *testing.T) {
 	lapacks(t, func(t *testing.T, l potrf) {
 		rng := rand.New(rand.NewPCG(21, 1))

@@ -10,15 +10,15 @@
 //
 // # Algorithm
 //
-// A kernel computes a tile of C, 8 rows by 1 to 3 vectors (4 rows with AVX2), in registers: for each l it takes a row of
-// B as vectors and multiplies it by the elements of a column of A, broadcast. It reads A with any strides, so A needs no
-// copy, transposed or not; one is made only when the distance of its rows is a multiple of a large power of two and they
-// would compete for the same lines of the caches. B is packed in panels as wide as a tile, unless it is small or few
-// rows of A use it, when the kernel reads it in place. The last vector of a row is masked, with AVX2 by way of the
-// packed copy and masked stores. Around the kernel are the usual loops over blocks of l, which keep a panel of B and
-// a block of A in the caches. When C has fewer columns than a vector has lanes and A is transposed, or few rows and B is
-// transposed, the transposed product is computed. When the columns of C fill 32 bytes at most, a kernel takes two l at a
-// time, so that its vectors are full: even and odd l are summed apart.
+// A kernel computes a tile of C, 8 rows by 1 to 3 vectors (4 rows with AVX2), in registers: for each l it takes a row
+// of B as vectors and multiplies it by the elements of a column of A, broadcast. It reads A with any strides, so A
+// needs no copy, transposed or not; one is made only when the distance of its rows is a multiple of a large power of
+// two and they would compete for the same lines of the caches. B is packed in panels as wide as a tile, unless it is
+// small or few rows of A use it, when the kernel reads it in place. The last vector of a row is masked, with AVX2 by
+// way of the packed copy and masked stores. Around the kernel are the usual loops over blocks of l, which keep a panel
+// of B and a block of A in the caches. When C has fewer columns than a vector has lanes and A is transposed, or few
+// rows and B is transposed, the transposed product is computed. When the columns of C fill 32 bytes at most, a kernel
+// takes two l at a time, so that its vectors are full: even and odd l are summed apart.
 //
 // Syrk computes the tiles that meet its triangle, those on the diagonal by way of a scratch tile. Symm writes out bands
 // of its symmetric matrix. Trsm and Trmm split the triangle recursively, so that nearly all work is products; blocks of
@@ -30,9 +30,9 @@
 // # Guarantees
 //
 // The result does not depend, to the bit, on GOMAXPROCS: goroutines share out blocks of C, and each element is summed
-// by the same operations in the same order in whichever block it lies. In particular a row of a product does not
-// depend on the other rows of A and C (unless B is transposed and it is the only one). AVX2 and AVX-512 give the same bits, except in Trsm and Cholesky; gonum and OpenBLAS round
-// differently.
+// by the same operations in the same order in whichever block it lies. In particular a row of a product does not depend
+// on the other rows of A and C (unless B is transposed and it is the only one). AVX2 and AVX-512 give the same bits,
+// except in Trsm and Cholesky; gonum and OpenBLAS round differently.
 //
 // NaN and Inf propagate as the definition of the product says: 0·NaN is NaN, unlike in gonum, which skips zeros. With
 // beta = 0, C is not read; with alpha = 0, A and B are not. The Cholesky factorisation fails at the first pivot that is

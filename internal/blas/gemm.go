@@ -39,7 +39,8 @@ type product[T real] struct {
 	part        part
 	packed      []T // all of B in panels, when it is shared by the goroutines of a call
 
-	// How few columns are treated: by the shape of the whole call, not of a part of it, and not of a transposed product.
+	// How few columns are treated: by the shape of the whole call, not of a part of it, and not of a transposed
+	// product.
 	pairs, narrow, transposed bool
 }
 
@@ -51,8 +52,8 @@ func strides(trans bool, ld int) (rs, cs int) {
 	return ld, 1
 }
 
-// reductionBlock is the length of the parts in which k is summed, longer for few columns, of which more rows fit into a cache: long runs along the rows of A are
-// read faster.
+// reductionBlock is the length of the parts in which k is summed, longer for few columns, of which more rows fit into a
+// cache: long runs along the rows of A are read faster.
 func (p *product[T]) reductionBlock() int {
 	k, most := p.k, reduction
 	if p.narrow {
@@ -90,7 +91,8 @@ func (p *product[T]) few() {
 	p.narrow = bytes <= 64 && p.csb == 1
 }
 
-// pair computes rows [i0, i1) of a product with few columns. Rows l and l+1 of B lie together in 64 bytes, their elements alternating.
+// pair computes rows [i0, i1) of a product with few columns. Rows l and l+1 of B lie together in 64 bytes, their
+// elements alternating.
 func (ks *kernels[T]) pair(p *product[T], ws *workspace[T], i0, i1 int) {
 	width := 64 / sizeof[T]()
 	for pc := 0; pc < p.k; pc += narrow {
@@ -337,9 +339,9 @@ func (ks *kernels[T]) swapped(p *product[T]) {
 
 func ceil(n, d int) int { return (n + d - 1) / d }
 
-// grid returns into how many rows and columns of blocks C is cut, each block a task: several for each goroutine, to even
-// out their speeds, unless the blocks would be so small that reading A and B again for each costs more. Every row of
-// blocks packs B anew, so the columns are cut first when it is packed.
+// grid returns into how many rows and columns of blocks C is cut, each block a task: several for each goroutine, to
+// even out their speeds, unless the blocks would be so small that reading A and B again for each costs more. Every row
+// of blocks packs B anew, so the columns are cut first when it is packed.
 func (ks *kernels[T]) grid(p *product[T], procs int) (down, across int) {
 	down, across = 1, 1
 	if p.pairs {

@@ -89,8 +89,8 @@ func (t *team[T]) work() {
 	}
 }
 
-// pack does a share of the common packing and reports whether all of it is done. Another goroutine may have been interrupted in its share; then
-// everyone packs what he needs himself, with the same result.
+// pack does a share of the common packing and reports whether all of it is done. Another goroutine may have been
+// interrupted in its share; then everyone packs what he needs himself, with the same result.
 func (t *team[T]) pack() (ready bool) {
 	if t.packs == 0 {
 		return true

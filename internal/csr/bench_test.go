@@ -41,7 +41,8 @@ var shapes = []shape{
 	{512, 2000, 2000, 0.001}, {512, 2000, 2000, 0.01}, {512, 2000, 2000, 0.05}, {512, 2000, 2000, 0.1}, {512, 500, 10000, 0.001}, {512, 500, 10000, 0.01},
 }
 
-// ways are this package, the product row by row, the dense one, and that of the sparse package, to which w and h are given transposed.
+// ways are this package, the product row by row, the dense one, and that of the sparse package, to which w and h are
+// given transposed.
 func ways[T la.Float](s shape) []way {
 	rng := rand.New(rand.NewPCG(1, 1))
 	sp := points(rng, s.points, s.dim, s.density, s.density == 0, false)
@@ -99,7 +100,8 @@ func Benchmark(b *testing.B) {
 	}
 }
 
-// TestCompare prints milliseconds when DMFT_CSR_COMPARE is set: of one core, the best of interleaved runs, for a machine that is not quiet.
+// TestCompare prints milliseconds when DMFT_CSR_COMPARE is set: of one core, the best of interleaved runs, for a
+// machine that is not quiet.
 func TestCompare(t *testing.T) {
 	if os.Getenv("DMFT_CSR_COMPARE") == "" {
 		t.Skip("DMFT_CSR_COMPARE is not set")

@@ -129,7 +129,8 @@ func (x *Matrix[T]) run(p product[T], points int) {
 	ks.teams.Put(t)
 }
 
-// team is a set of goroutines that share the blocks of one call. Teams are pooled with the closure that a goroutine starts from.
+// team is a set of goroutines that share the blocks of one call. Teams are pooled with the closure that a goroutine
+// starts from.
 type team[T la.Float] struct {
 	ks    *kernels[T]
 	p     product[T]

@@ -22,8 +22,8 @@ func each(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// points draws a sparse matrix: with probability density each element, one-hot codes of two symbols when that is zero. Elements may be stored out of order
-// and, with repeat, twice.
+// points draws a sparse matrix: with probability density each element, one-hot codes of two symbols when that is zero.
+// Elements may be stored out of order and, with repeat, twice.
 func points(rng *rand.Rand, rows, cols int, density float64, equal, repeat bool) *sparse.CSR {
 	ptr, ind, val := []int{0}, []int(nil), []float64(nil)
 	for range rows {
@@ -65,8 +65,8 @@ func clone[T la.Float](m la.Mat[T]) la.Mat[T] {
 	return m
 }
 
-// check compares both products with the definition in float64, stored element by stored element, so that NaN and Inf go where the definition
-// sends them; the bound is that of a sum of as many rounded terms.
+// check compares both products with the definition in float64, stored element by stored element, so that NaN and Inf go
+// where the definition sends them; the bound is that of a sum of as many rounded terms.
 func check[T la.Float](t interface{ Fatalf(string, ...any) }, s *sparse.CSR, scale float64, w, e la.Mat[T], beta, a T, eps float64) {
 	raw := s.RawMatrix()
 	x := New[T](s, scale)
@@ -151,8 +151,8 @@ func definition[T la.Float](t *testing.T, eps float64) {
 	})
 }
 
-// TestModular is the shape of modular addition, many points on several pieces and blocks; wide matrices whose blocks have fewer rows, and one with
-// most columns empty.
+// TestModular is the shape of modular addition, many points on several pieces and blocks; wide matrices whose blocks
+// have fewer rows, and one with most columns empty.
 func TestModular(t *testing.T) {
 	each(t, func(t *testing.T) {
 		for _, equal := range []bool{true, false} {

@@ -7,12 +7,13 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// kernels is one instruction set at one precision. The functions are indexed by the number of vectors of a block, 1, 2 or 4.
+// kernels is one instruction set at one precision. The functions are indexed by the number of vectors of a block, 1, 2
+// or 4.
 type kernels[T la.Float] struct {
 	lanes int // elements of a vector
 
-	// gather sets h(m,:) = Σ_k w(ind[k],:) over the elements of each of n rows, scatter adds e(m,:) to every w(ind[k],:); scaled, with
-	// factors val[k].
+	// gather sets h(m,:) = Σ_k w(ind[k],:) over the elements of each of n rows, scatter adds e(m,:) to every
+	// w(ind[k],:); scaled, with factors val[k].
 	gather, scatter             [5]func(n int, ptr *int, ind *int32, w, y *T)
 	gatherScaled, scatterScaled [5]func(n int, ptr *int, ind *int32, val, w, y *T)
 

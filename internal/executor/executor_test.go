@@ -17,7 +17,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLocal: every job is done once, at most as many at a time as there are processors, with at least one goroutine each; all processors are given away to the last.
+// TestLocal: every job is done once, at most as many at a time as there are processors, with at least one goroutine
+// each; all processors are given away to the last.
 func TestLocal(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	for _, n := range []int{0, 1, 2, 3, 4, 5, 8, 9, 50} {
@@ -48,7 +49,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// TestLocalIsEnded: when an end from outside leaves jobs that never began, Local says so, though those that did are all well.
+// TestLocalIsEnded: when an end from outside leaves jobs that never began, Local says so, though those that did are all
+// well.
 func TestLocalIsEnded(t *testing.T) {
 	for _, after := range []int{0, 3, 9} {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -72,8 +74,8 @@ func TestLocalIsEnded(t *testing.T) {
 	}
 }
 
-// TestLocalAnswers: a busy job is asked again until it is not, one that must be alone is, after the others, and an error stops what has not begun and wins over
-// those that it interrupts.
+// TestLocalAnswers: a busy job is asked again until it is not, one that must be alone is, after the others, and an
+// error stops what has not begun and wins over those that it interrupts.
 func TestLocalAnswers(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	var mu sync.Mutex
@@ -171,7 +173,8 @@ JobId=1 ArrayJobId=1 ArrayTaskId=7,9 JobName=a UserId=root(0) JobState=CANCELLED
 	}
 }
 
-// TestSubmit: the second job depends on the first; without it the first is cancelled; without SLURM the message says what to do.
+// TestSubmit: the second job depends on the first; without it the first is cancelled; without SLURM the message says
+// what to do.
 func TestSubmit(t *testing.T) {
 	a := Array{Name: "a b/c", Dir: t.TempDir(), Tasks: 3, Worker: []string{"/it's here/dmft", "worker", "x y"}, Collect: []string{"true"}, Partition: "cpu", Time: "01:00:00", CPUs: 2, Parallel: 5, Arguments: []string{"--qos=long"}}
 	s := a.Script()
@@ -214,7 +217,8 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
-// TestBanners: the number of a job is found among what sites print beside it, on the right cluster, and where it is not, the message says how to find the job.
+// TestBanners: the number of a job is found among what sites print beside it, on the right cluster, and where it is
+// not, the message says how to find the job.
 func TestBanners(t *testing.T) {
 	// Job 2026 is somebody else's, and 4 none.
 	script(t, "scontrol", "", false)
@@ -272,7 +276,8 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// TestInjection: no setting and no name becomes a line, or a further option, of a batch script. Everything before the command is a comment of one known option a line.
+// TestInjection: no setting and no name becomes a line, or a further option, of a batch script. Everything before the
+// command is a comment of one known option a line.
 func TestInjection(t *testing.T) {
 	known := regexp.MustCompile(`^#SBATCH --(job-name|array|output|ntasks|partition|account|time|mem|cpus-per-task|open-mode|signal)=[^ \t]+$`)
 	rapid.Check(t, func(t *rapid.T) {

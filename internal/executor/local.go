@@ -1,4 +1,5 @@
-// Package executor runs the points of a sweep: on the cores of this machine ([Local]), or on a cluster as a job array of SLURM ([Array]).
+// Package executor runs the points of a sweep: on the cores of this machine ([Local]), or on a cluster as a job array
+// of SLURM ([Array]).
 //
 //	err := executor.Local(ctx, len(points), func(ctx context.Context, i int, s executor.Share) error { … })
 //
@@ -29,9 +30,10 @@ var (
 // pause is the time until a busy job is asked for again.
 const pause = 500 * time.Millisecond
 
-// Local does jobs 0 … n−1 on GOMAXPROCS cores: one core each as long as enough of them are waiting, more for the last ones, so that no core is
-// idle before the end. An error of one, other than ErrBusy and ErrAlone, stops the others; Local returns that of the first in order. It returns nil only when
-// all were done: an end from outside that leaves some is the error of ctx.
+// Local does jobs 0 … n−1 on GOMAXPROCS cores: one core each as long as enough of them are waiting, more for the last
+// ones, so that no core is idle before the end. An error of one, other than ErrBusy and ErrAlone, stops the others;
+// Local returns that of the first in order. It returns nil only when all were done: an end from outside that leaves
+// some is the error of ctx.
 func Local(ctx context.Context, n int, do func(ctx context.Context, job int, s Share) error) error {
 	cores := runtime.GOMAXPROCS(0)
 	workers := max(1, min(cores, n))
@@ -61,7 +63,8 @@ func Local(ctx context.Context, n int, do func(ctx context.Context, job int, s S
 				continue
 			}
 			queue = append(queue[:k:k], queue[k+1:]...)
-			// With twice as many waiting as there are cores, one core; the last ones have all, though the others are not through.
+			// With twice as many waiting as there are cores, one core; the last ones have all, though the others are
+			// not through.
 			waiting := len(queue) + 1
 			return e, Share{min(cores, (2*cores+waiting-1)/waiting), workers}, 0, true
 		}

@@ -48,8 +48,8 @@ func (j Jobs) Valid() bool {
 	return !strings.HasPrefix(j.Cluster, "-") && !strings.ContainsFunc(j.Cluster, unicode.IsSpace)
 }
 
-// Word says what keeps a value out of a line of a batch script, or "". SLURM takes what comes after a blank for a further option, and what comes after a
-// line break may be anything.
+// Word says what keeps a value out of a line of a batch script, or "". SLURM takes what comes after a blank for a
+// further option, and what comes after a line break may be anything.
 func Word(value string) string {
 	for _, c := range value {
 		switch {
@@ -143,8 +143,8 @@ func quote(command []string) string {
 	return strings.Join(q, " ")
 }
 
-// Submit writes the scripts and submits both jobs, and tells submitted of the array before the second. When that cannot be, the first is cancelled. It is not to be interrupted: a
-// job would be left that nobody knows of.
+// Submit writes the scripts and submits both jobs, and tells submitted of the array before the second. When that cannot
+// be, the first is cancelled. It is not to be interrupted: a job would be left that nobody knows of.
 func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
@@ -188,7 +188,8 @@ const (
 	collectLog   = "collect.log"
 )
 
-// output says where the log of a script goes when the folder has a percent sign in its name: SLURM takes folders for patterns, too, that of the script included.
+// output says where the log of a script goes when the folder has a percent sign in its name: SLURM takes folders for
+// patterns, too, that of the script included.
 func (a Array) output(script string) []string {
 	if !strings.Contains(a.Dir, "%") {
 		return nil
@@ -200,9 +201,10 @@ func (a Array) output(script string) []string {
 	return []string{"--output=" + filepath.Join(strings.ReplaceAll(a.Dir, "%", "%%"), log)}
 }
 
-// submitted finds the number of a job, and the cluster if that is said, in what sbatch has printed. With --parsable that is one line, 17 or 17;cluster; but there are sites whose
-// sbatch is a script of theirs, which prints a greeting before it, a balance after it, or the sentence for people. Where several lines might be the number, SLURM is
-// asked which of them is a job of this name; to err would leave an array at work that nobody knows of.
+// submitted finds the number of a job, and the cluster if that is said, in what sbatch has printed. With --parsable
+// that is one line, 17 or 17;cluster; but there are sites whose sbatch is a script of theirs, which prints a greeting
+// before it, a balance after it, or the sentence for people. Where several lines might be the number, SLURM is asked
+// which of them is a job of this name; to err would leave an array at work that nobody knows of.
 func (a Array) submitted(ctx context.Context, out string, collects bool) (id, cluster string, err error) {
 	var found [][]string
 	for _, l := range strings.Split(out, "\n") {
@@ -249,7 +251,8 @@ type Tasks struct {
 // Over says whether no task will do anything any more.
 func (t Tasks) Over() bool { return t.Pending+t.Running == 0 }
 
-// Poll asks SLURM how far the jobs are. Jobs that it has forgotten have ended. An error says that SLURM did not answer, which may pass.
+// Poll asks SLURM how far the jobs are. Jobs that it has forgotten have ended. An error says that SLURM did not answer,
+// which may pass.
 func (j Jobs) Poll(ctx context.Context) (Tasks, error) {
 	t := Tasks{Failed: map[int]string{}}
 	lines, err := show(ctx, j.Cluster, j.Array)
@@ -294,8 +297,8 @@ func (j Jobs) Poll(ctx context.Context) (Tasks, error) {
 	return t, nil
 }
 
-// show is what scontrol knows of a job, a line per task or group of tasks; nothing of one that is forgotten. It is asked rather than sacct, which needs
-// accounting, and rather than squeue, which forgets sooner.
+// show is what scontrol knows of a job, a line per task or group of tasks; nothing of one that is forgotten. It is
+// asked rather than sacct, which needs accounting, and rather than squeue, which forgets sooner.
 func show(ctx context.Context, cluster, id string) ([]string, error) {
 	out, err := slurm(ctx, "", "scontrol", on(cluster, "-o", "show", "job", id)...)
 	if err != nil {
@@ -357,7 +360,8 @@ func tasksOf(list string) []int {
 	return out
 }
 
-// Cancel ends all tasks and the collecting job. Tasks at work are told by SIGTERM first, which they take as a call to keep what they have.
+// Cancel ends all tasks and the collecting job. Tasks at work are told by SIGTERM first, which they take as a call to
+// keep what they have.
 func (j Jobs) Cancel(ctx context.Context) error {
 	var errs []error
 	for _, id := range []string{j.Collect, j.Array} {
@@ -397,7 +401,8 @@ func slurm(ctx context.Context, dir, name string, args ...string) (string, error
 	return stdout.String(), nil
 }
 
-// environment is that of this process without what SLURM has set for the job that it may be part of: sbatch hands the environment on.
+// environment is that of this process without what SLURM has set for the job that it may be part of: sbatch hands the
+// environment on.
 func environment() []string {
 	if os.Getenv("SLURM_JOB_ID") == "" {
 		return os.Environ()

@@ -11,9 +11,9 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/internal/data"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -23,7 +23,8 @@ var (
 	targetWords = map[dmft.Targets]string{dmft.OneHotTargets: "one-hot targets", dmft.SignTargets: "targets −1 and +1"}
 )
 
-// Load makes the points of the experiment; files are relative to base. They take at most so many bytes of memory; 0 is no limit.
+// Load makes the points of the experiment; files are relative to base. They take at most so many bytes of memory; 0 is
+// no limit.
 func (e Experiment) Load(base string, memory int64) (*data.Set, error) {
 	d := e.Data
 	expect := expected[(dmft.Loss{Kind: dmft.LossKind(e.Training.Loss)}).Targets()]
@@ -40,7 +41,7 @@ func (e Experiment) Load(base string, memory int64) (*data.Set, error) {
 func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 	t, m := e.Training, e.Method()
 	return &dmft.Problem{
-		Data: dmft.Data{Inputs: set.Inputs, Targets: set.Targets, TestInputs: set.TestInputs, TestTargets: set.TestTargets},
+		Data: set.Data(),
 		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
 			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent, Rate: e.Network.Rate}, Bias: e.Network.Bias},
 		Richness: e.Richness,
@@ -68,13 +69,14 @@ func (e Experiment) TheorySettings() dmft.Settings {
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
 }
 
-// FluctuationSettings are the settings of the fluctuations of finite width; kernels is at how many times those of kernels are kept.
+// FluctuationSettings are the settings of the fluctuations of finite width; kernels is at how many times those of
+// kernels are kept.
 func (e Experiment) FluctuationSettings(kernels int) fluctuation.Settings {
 	return fluctuation.Settings{Samples: e.Theory.Samples, Blocks: e.Theory.Blocks, Seed: e.Theory.Seed, Kernels: kernels}
 }
 
-// SimulationProblem is the problem that finite networks of a width train. It differs from that of the theory when that is infinitely deep, and when
-// simulation.parametrization or simulation.branch_exponent say so.
+// SimulationProblem is the problem that finite networks of a width train. It differs from that of the theory when that
+// is infinitely deep, and when simulation.parametrization or simulation.branch_exponent say so.
 func (e Experiment) SimulationProblem(p *dmft.Problem, width int) (*dmft.Problem, error) {
 	s, q := e.Simulation, *p
 	if e.Network.Depth == Infinite {

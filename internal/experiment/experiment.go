@@ -1,12 +1,13 @@
-// Package experiment reads experiment files: YAML in, a typed description out, with errors that name file, line, column and what would have
-// been right.
+// Package experiment reads experiment files: YAML in, a typed description out, with errors that name file, line, column
+// and what would have been right.
 //
 //	f, err := experiment.Read("digits.yaml") // err is of type Errors: everything wrong with the file
 //	for _, p := range f.Points() { … p.Label, p.Experiment … }
 //
-// One table (fields.go) lists every key with its type, default, range, documentation and the condition under which it applies; a second one
-// (rules.go) says how keys go together. Validation, defaults, [Schema], [JSONSchema] and the file printed with all defaults filled in
-// ([Experiment.YAML]) come from them. A list in place of a single value makes the file stand for the product of its lists ([File.Points]).
+// One table (fields.go) lists every key with its type, default, range, documentation and the condition under which it
+// applies; a second one (rules.go) says how keys go together. Validation, defaults, [Schema], [JSONSchema] and the file
+// printed with all defaults filled in ([Experiment.YAML]) come from them. A list in place of a single value makes the
+// file stand for the product of its lists ([File.Points]).
 package experiment
 
 import (
@@ -202,7 +203,8 @@ type Transfer struct {
 	Tolerance float64
 }
 
-// Sweep is the section sweep: how the points of a product are shared out to machines. It is no part of what is computed.
+// Sweep is the section sweep: how the points of a product are shared out to machines. It is no part of what is
+// computed.
 type Sweep struct {
 	PointsPerTask int // 0 chooses
 	Partition     string
@@ -214,7 +216,8 @@ type Sweep struct {
 	Arguments     string
 }
 
-// Words are the further arguments of sbatch, as a shell splits them; a file whose arguments cannot be split is not read.
+// Words are the further arguments of sbatch, as a shell splits them; a file whose arguments cannot be split is not
+// read.
 func (s Sweep) Words() []string {
 	words, err := shellquote.Split(s.Arguments)
 	if err != nil {
@@ -255,7 +258,8 @@ func (e Error) Error() string {
 	return s
 }
 
-// excerpt is the part of a line around a column that fits on a terminal, without characters that a terminal would obey, and the caret below it.
+// excerpt is the part of a line around a column that fits on a terminal, without characters that a terminal would obey,
+// and the caret below it.
 func excerpt(line string, column int) (text, caret string) {
 	const before, width = 80, 120
 	c := []rune(line)

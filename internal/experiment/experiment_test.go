@@ -285,7 +285,8 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// TestShipped: every experiment file in testdata is valid, and among them are one of every data source and one of every loss.
+// TestShipped: every experiment file in testdata is valid, and among them are one of every data source and one of every
+// loss.
 func TestShipped(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/experiments/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -359,8 +360,8 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// TestFolders: names of the folders of points are short, plain, readable and of one point each, also where a file system does not tell capitals apart; they depend on nothing but
-// the point. Simple values stand in them as they are.
+// TestFolders: names of the folders of points are short, plain, readable and of one point each, also where a file
+// system does not tell capitals apart; they depend on nothing but the point. Simple values stand in them as they are.
 func TestFolders(t *testing.T) {
 	folder := func(values ...Swept) string {
 		p := Point{Values: values, Label: Label(values)}
@@ -409,8 +410,8 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestSlurmSettings: settings that would become more than one word of a batch script, and arguments with an open quote, are mistakes in the file; quotes that
-// close are not.
+// TestSlurmSettings: settings that would become more than one word of a batch script, and arguments with an open quote,
+// are mistakes in the file; quotes that close are not.
 func TestSlurmSettings(t *testing.T) {
 	const base = "data: {source: gaussian, dimension: 2, train: 3}\nnetwork: {kind: two-layer, activation: relu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 2}\n"
 	for _, x := range []struct{ section, want string }{
@@ -443,7 +444,8 @@ func TestSlurmSettings(t *testing.T) {
 	}
 }
 
-// TestConvergeDimensions: the default ladder leaves out dimensions that cannot hold the fields, and a ladder in the file that holds one is refused.
+// TestConvergeDimensions: the default ladder leaves out dimensions that cannot hold the fields, and a ladder in the
+// file that holds one is refused.
 func TestConvergeDimensions(t *testing.T) {
 	const src = "data: {source: high-dimensional, ratio: 2}\nnetwork: {kind: two-layer, activation: {quadratic-mix: 0.5}, units: 3}\n" +
 		"target: {directions: 3, overlaps: [0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1]}\ntraining: {learning_rate: 0.05, steps: 20}\nsimulation: {dimensions: [20, 40]}\n"

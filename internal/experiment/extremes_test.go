@@ -99,7 +99,8 @@ func numbersIn(v reflect.Value, name string) string {
 	return ""
 }
 
-// TestExtremes: every key that holds numbers, with extreme ones: each is refused by name, or the run gives finite results or an error that says why it stopped, soon and without much memory.
+// TestExtremes: every key that holds numbers, with extreme ones: each is refused by name, or the run gives finite
+// results or an error that says why it stopped, soon and without much memory.
 func TestExtremes(t *testing.T) {
 	bases := []map[string]string{
 		small(), small("network.kind: mlp", "training.optimizer: momentum", "training.momentum: 0.5", "simulation.parametrization: ntk"),

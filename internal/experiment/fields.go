@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/data"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -63,8 +64,8 @@ func (f *field) brief() string {
 	return first
 }
 
-// A condition says where a key applies. It looks at no other keys than those in on: with one of them missing or unreadable it is not asked, so
-// that one mistake is not reported as several.
+// A condition says where a key applies. It looks at no other keys than those in on: with one of them missing or
+// unreadable it is not asked, so that one mistake is not reported as several.
 type condition struct {
 	on  []string
 	doc string                   // "with …", for the documentation
@@ -73,7 +74,8 @@ type condition struct {
 
 var inf = math.Inf(1)
 
-// leastSignificance is far in the tails of what is tested, where the laws of test statistics that samples are compared with hold no longer.
+// leastSignificance is far in the tails of what is tested, where the laws of test statistics that samples are compared
+// with hold no longer.
 const leastSignificance = 1e-9
 
 // Conditions.
@@ -140,11 +142,12 @@ var (
 	tableSources = []string{"npy", "csv"}
 	fileSources  = append(slices.Clone(tableSources), "idx")
 	generators   = []string{"gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector"}
-	allSources   = []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition", HighDimensional}
+	allSources   = append(data.Sources(), HighDimensional)
 	labelled     = append([]string{"modular-addition"}, imageSources...)
 )
 
-// fields is every key, in the order in which it is documented, set and printed. A condition may look at fields above its own.
+// fields is every key, in the order in which it is documented, set and printed. A condition may look at fields above
+// its own.
 var fields = []field{
 	{path: "name", at: func(e *Experiment) any { return &e.Name }, single: true, doc: "name of the experiment; the file name without its extension when left out"},
 	{path: "description", at: func(e *Experiment) any { return &e.Description }, def: "", single: true, doc: "free text"},
@@ -349,7 +352,8 @@ const (
 	BranchBeta   = "branch.beta"
 )
 
-// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the largest.
+// ladder is sizes to extrapolate from: those given when they are three or more, else five that double up to the
+// largest.
 func ladder(sizes []int) []int {
 	sizes = slices.Clone(sizes)
 	slices.Sort(sizes)

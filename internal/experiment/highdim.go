@@ -72,7 +72,8 @@ func (t Target) directions() [][]float64 {
 	return m
 }
 
-// start are the overlaps and the Gram matrix of n units at the start: those of target.overlaps and nil, or mixed with the target.
+// start are the overlaps and the Gram matrix of n units at the start: those of target.overlaps and nil, or mixed with
+// the target.
 func (t Target) start(n int) ([][]float64, *mat.SymDense) {
 	m, c := t.directions(), t.Informed
 	if c == 0 || len(m) != n {

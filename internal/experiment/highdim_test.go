@@ -76,7 +76,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestInformed: overlaps and Gram matrix of w_i = cβ₁ + (1 − c)v_i, from vectors with the overlaps of the file and a Gram matrix of one.
+// TestInformed: overlaps and Gram matrix of w_i = cβ₁ + (1 − c)v_i, from vectors with the overlaps of the file and a
+// Gram matrix of one.
 func TestInformed(t *testing.T) {
 	for _, c := range []float64{0, 0.3, 1} {
 		e := one(t, strings.Replace(design, "{kind: half-square, overlaps: [0.3, -0.25]}", fmt.Sprintf("{kind: link, activation: tanh, directions: 2, overlaps: [0.3, 0.1, -0.25, 0.2], informed: %g}", c), 1))

@@ -25,7 +25,8 @@ import (
 
 var update = flag.Bool("update", false, "write the messages of this run into testdata")
 
-// TestGolden: the whole text of the messages for bad files. Every *.yaml of the archive is followed by what is said of it.
+// TestGolden: the whole text of the messages for bad files. Every *.yaml of the archive is followed by what is said of
+// it.
 func TestGolden(t *testing.T) {
 	const path = "testdata/mistakes.txtar"
 	archive, err := txtar.ParseFile(path)
@@ -77,8 +78,8 @@ var variety = []string{
 	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: infinite, activation: {quadratic-mix: 0.5}}\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: {method: moments}\n",
 }
 
-// TestOneMistakeOneError: in a file with every key written out, one unreadable value is exactly one error, at its line; so is one misspelt key,
-// with the right one suggested. Keys whose conditions depend on it are not blamed.
+// TestOneMistakeOneError: in a file with every key written out, one unreadable value is exactly one error, at its line;
+// so is one misspelt key, with the right one suggested. Keys whose conditions depend on it are not blamed.
 func TestOneMistakeOneError(t *testing.T) {
 	used := map[string]bool{}
 	for _, src := range variety {
@@ -480,7 +481,8 @@ func accepts(t *testing.T, root, s map[string]any, v any) bool {
 
 var exponent = regexp.MustCompile(`([ \[]-?\d+)(e[-+]?\d)`)
 
-// TestPortable: the numbers of a printed experiment read back exactly, and have the point that YAML 1.1 asks of a number with an exponent.
+// TestPortable: the numbers of a printed experiment read back exactly, and have the point that YAML 1.1 asks of a
+// number with an exponent.
 func TestPortable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := rapid.Float64().Draw(t, "x")
@@ -513,7 +515,8 @@ func decode(t *testing.T, src string) any {
 	return out
 }
 
-// TestJSONSchema: what Parse accepts, the schema accepts; every key is in it with its documentation; mistakes of key, type and range are refused.
+// TestJSONSchema: what Parse accepts, the schema accepts; every key is in it with its documentation; mistakes of key,
+// type and range are refused.
 func TestJSONSchema(t *testing.T) {
 	var root map[string]any
 	if err := json.Unmarshal(JSONSchema(), &root); err != nil {

@@ -48,9 +48,10 @@ func (p *Point) Map() map[string]string {
 	return m
 }
 
-// Folder is a name for the run folder of a point beside others of the same product: readable, at most maxFolder bytes long, and another one for every label, on
-// file systems that do not tell capitals from small letters, too. It depends on the label alone, so that a product may grow. A label that a name cannot hold as it is has a
-// part of its hash in it.
+// Folder is a name for the run folder of a point beside others of the same product: readable, at most maxFolder bytes
+// long, and another one for every label, on file systems that do not tell capitals from small letters, too. It depends
+// on the label alone, so that a product may grow. A label that a name cannot hold as it is has a part of its hash in
+// it.
 func (p *Point) Folder() string {
 	exact := len(p.Label) <= maxFolder
 	words := make([]string, len(p.Values))
@@ -158,8 +159,8 @@ func (r *reader) sorted() Errors {
 	return r.errs
 }
 
-// Parse reads the text of an experiment file; name is for messages and the default name of the experiment. The error is of type [Errors] and
-// holds everything that is wrong, in file order.
+// Parse reads the text of an experiment file; name is for messages and the default name of the experiment. The error is
+// of type [Errors] and holds everything that is wrong, in file order.
 func Parse(name string, src []byte) (*File, error) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // the mark some editors put in front
 	r := &reader{name: name, lines: strings.Split(string(src), "\n"), seen: map[Error]bool{}, given: map[string]*value{},
@@ -224,7 +225,8 @@ func (r *reader) body(src []byte) ast.Node {
 	return body
 }
 
-// parseYAML turns a panic of the parser into an error, and refuses what would exhaust its stack, which no one could recover from.
+// parseYAML turns a panic of the parser into an error, and refuses what would exhaust its stack, which no one could
+// recover from.
 func (r *reader) parseYAML(src []byte) (file *ast.File, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -239,8 +241,8 @@ func (r *reader) parseYAML(src []byte) (file *ast.File, err error) {
 	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 }
 
-// tooDeep returns the first token nested deeper than maxNesting, or nil. Outside brackets whatever stands further right may be nested deeper, so
-// columns bound the depth; inside, brackets and runs of markers such as tags do.
+// tooDeep returns the first token nested deeper than maxNesting, or nil. Outside brackets whatever stands further right
+// may be nested deeper, so columns bound the depth; inside, brackets and runs of markers such as tags do.
 func tooDeep(tokens token.Tokens) *token.Token {
 	var columns []int
 	brackets, run := 0, 0
@@ -315,7 +317,8 @@ func start(n ast.Node) *token.Token {
 	return n.GetToken()
 }
 
-// unwrap refuses the features of YAML that experiment files do without, and goes on with the value inside where there is one.
+// unwrap refuses the features of YAML that experiment files do without, and goes on with the value inside where there
+// is one.
 func (r *reader) unwrap(n ast.Node) (ast.Node, bool) {
 	const instead = "are not used in experiment files; write the value out"
 	for {
@@ -809,7 +812,8 @@ func leadingZero(s string) bool {
 	return len(s) > 1 && s[0] == '0' && s[1] >= '0' && s[1] <= '9'
 }
 
-// number reads a finite decimal number from the text of a scalar; what YAML thinks of 010, 0x10, 1_000 or .inf does not count.
+// number reads a finite decimal number from the text of a scalar; what YAML thinks of 010, 0x10, 1_000 or .inf does not
+// count.
 func number(n ast.Node) (float64, bool) {
 	switch n.Type() {
 	case ast.IntegerType, ast.FloatType, ast.StringType:
@@ -825,8 +829,8 @@ func number(n ast.Node) (float64, bool) {
 	return x + 0, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0)
 }
 
-// Numbers of a file other than zero are between tiny and huge in size. Kernels are squares of what the file scales, and their norms squares of kernels: fourth powers of
-// these are still numbers.
+// Numbers of a file other than zero are between tiny and huge in size. Kernels are squares of what the file scales, and
+// their norms squares of kernels: fourth powers of these are still numbers.
 const (
 	huge = 1e75
 	tiny = 1 / huge
@@ -843,7 +847,8 @@ func extreme(x float64) string {
 	return ""
 }
 
-// activation reads the forms of an activation: a name, {name: number or coefficients}, or the long form with the key name.
+// activation reads the forms of an activation: a name, {name: number or coefficients}, or the long form with the key
+// name.
 func (r *reader) activation(path string, n ast.Node) (any, bool) {
 	before := len(r.errs)
 	entries := pairs(n)
@@ -1043,8 +1048,8 @@ func Label(values []Swept) string {
 	return strings.Join(s, ", ")
 }
 
-// fill sets every key of e that applies and checks how keys go together. A key is unknown when it is unreadable, missing, or a default that an
-// unknown key decides; what depends on an unknown key is not judged.
+// fill sets every key of e that applies and checks how keys go together. A key is unknown when it is unreadable,
+// missing, or a default that an unknown key decides; what depends on an unknown key is not judged.
 func (r *reader) fill(e *Experiment, choice map[string]int) {
 	unknown := r.broken
 	mark := func(path string) {
@@ -1205,7 +1210,8 @@ func render(v any) string {
 	return renderWith(v, func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) })
 }
 
-// portable writes a number that every YAML reader takes for one: to those of YAML 1.1, such as PyYAML, 1e-06 is text and 1.0e-06 a number.
+// portable writes a number that every YAML reader takes for one: to those of YAML 1.1, such as PyYAML, 1e-06 is text
+// and 1.0e-06 a number.
 func portable(x float64) string {
 	s := strconv.FormatFloat(x, 'g', -1, 64)
 	if mantissa, exponent, ok := strings.Cut(s, "e"); ok && !strings.Contains(mantissa, ".") {

@@ -12,14 +12,15 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/executor"
 )
 
-// A rule ties several keys together. It is asked only when every key in on is known, and reported at the first key of on that the file gives,
-// with the values of those that are swept.
+// A rule ties several keys together. It is asked only when every key in on is known, and reported at the first key of
+// on that the file gives, with the values of those that are swept.
 type rule struct {
 	on    []string
 	check func(*Experiment) string // what is wrong, or ""
 }
 
-// rules are the mistakes that can be seen without opening a data file. Those of a default come after those of the key that it follows from.
+// rules are the mistakes that can be seen without opening a data file. Those of a default come after those of the key
+// that it follows from.
 var rules = slices.Concat(generalRules, highDimensionalRules)
 
 var generalRules = []rule{
@@ -302,7 +303,8 @@ func slurmWord(key, value string) string {
 	return ""
 }
 
-// rising says why a list is no ladder. One that is too short is for converge to refuse: other commands do not look at it.
+// rising says why a list is no ladder. One that is too short is for converge to refuse: other commands do not look at
+// it.
 func rising(key string, sizes []int) string {
 	for i, n := range sizes {
 		if i > 0 && n <= sizes[i-1] {

@@ -52,8 +52,8 @@ func (f *field) given() string {
 	return ""
 }
 
-// JSONSchema is the schema of experiment files for editors (JSON Schema draft 7). It knows keys, types, ranges and defaults; which keys go together
-// is checked by [Parse] alone.
+// JSONSchema is the schema of experiment files for editors (JSON Schema draft 7). It knows keys, types, ranges and
+// defaults; which keys go together is checked by [Parse] alone.
 func JSONSchema() []byte {
 	root := object("An experiment of dmft")
 	for i := range fields {

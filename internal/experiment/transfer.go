@@ -56,8 +56,9 @@ func (e Experiment) WithHyperparameter(v float64) Experiment {
 	return e
 }
 
-// TransferPanels sorts the product of the lists of a file: a list of the hyperparameter is the grid, one of network.depth makes curves of several depths (or else
-// simulation.widths makes them of widths), and what remains makes panels.
+// TransferPanels sorts the product of the lists of a file: a list of the hyperparameter is the grid, one of
+// network.depth makes curves of several depths (or else simulation.widths makes them of widths), and what remains makes
+// panels.
 func (f *File) TransferPanels() ([]TransferPanel, error) {
 	first := f.points[0].Experiment
 	t := first.Transfer
@@ -138,7 +139,8 @@ func (f *File) TransferPanels() ([]TransferPanel, error) {
 	return panels, nil
 }
 
-// LimitProblem is the problem of infinite size that the networks of a panel approach, at their own branch scale, and how it is solved. why says, where there is none, why not.
+// LimitProblem is the problem of infinite size that the networks of a panel approach, at their own branch scale, and
+// how it is solved. why says, where there is none, why not.
 func (p TransferPanel) LimitProblem(of *dmft.Problem) (q *dmft.Problem, method dmft.Approximation, name, why string) {
 	e := p.Limit
 	v := *of

@@ -1,5 +1,5 @@
-// Package jsonx is the one place where results are encoded as JSON. JSON has no NaN and no infinities, and a result that holds one must
-// not make everything beside it unreadable: they become null.
+// Package jsonx is the one place where results are encoded as JSON. JSON has no NaN and no infinities, and a result
+// that holds one must not make everything beside it unreadable: they become null.
 package jsonx
 
 import (
@@ -13,8 +13,8 @@ import (
 	v1 "github.com/go-json-experiment/json/v1"
 )
 
-// options are those of encoding/json, with null for a number of any floating-point type that is not finite. Types with a MarshalJSON of their
-// own decide for themselves.
+// options are those of encoding/json, with null for a number of any floating-point type that is not finite. Types with
+// a MarshalJSON of their own decide for themselves.
 var options = json.JoinOptions(v1.DefaultOptionsV1(), json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, v any) error {
 	x := reflect.ValueOf(v)
 	for x.Kind() == reflect.Pointer && !x.IsNil() {

@@ -24,12 +24,12 @@ func Syrk[F Float](t Transpose, alpha F, a Mat[F], beta F, c Mat[F]) {
 	}
 }
 
-// Cholesky replaces the upper triangle of a positive definite matrix by its factor U, A = UᵀU, and reports false when the matrix is not positive definite or has a
-// NaN. The lower triangle is neither read nor written.
+// Cholesky replaces the upper triangle of a positive definite matrix by its factor U, A = UᵀU, and reports false when
+// the matrix is not positive definite or has a NaN. The lower triangle is neither read nor written.
 func Cholesky(a Mat[float64]) bool { return CholeskyExtend(a, 0) }
 
-// CholeskyExtend is Cholesky for a matrix of which the leading n×n block holds its factor already and the further columns
-// hold the matrix itself: rows and columns appended to a factored matrix.
+// CholeskyExtend is Cholesky for a matrix of which the leading n×n block holds its factor already and the further
+// columns hold the matrix itself: rows and columns appended to a factored matrix.
 //
 //	U₁₂ = U₁₁⁻ᵀA₁₂,   U₂₂ᵀU₂₂ = A₂₂ − U₁₂ᵀU₁₂
 func CholeskyExtend(a Mat[float64], n int) bool {
@@ -53,8 +53,9 @@ func upper(a Mat[float64]) blas64.Triangular {
 	return blas64.Triangular{N: a.Rows, Stride: a.Stride, Data: a.Data, Uplo: blas.Upper, Diag: blas.NonUnit}
 }
 
-// Whiten sets z ← z·R⁻¹ and r ← R, upper triangular with RᵀR = zᵀz/S, for the S rows of z: columns orthonormal in the mean over rows. It reports false, z unchanged, when their
-// covariance is not positive definite. This is one pass of Cholesky QR, which loses digits in proportion to the squared condition number of z.
+// Whiten sets z ← z·R⁻¹ and r ← R, upper triangular with RᵀR = zᵀz/S, for the S rows of z: columns orthonormal in the
+// mean over rows. It reports false, z unchanged, when their covariance is not positive definite. This is one pass of
+// Cholesky QR, which loses digits in proportion to the squared condition number of z.
 func Whiten(z, r Mat[float64]) bool {
 	if r.Rows != z.Cols || r.Cols != z.Cols {
 		panic(fmt.Sprintf("la: a factor of %d×%d for %d columns", r.Rows, r.Cols, z.Cols))
@@ -70,9 +71,10 @@ func Whiten(z, r Mat[float64]) bool {
 	return true
 }
 
-// QR replaces the columns of a tall matrix by orthonormal ones, zᵀz = S·1 over the S rows, and sets r to the upper triangular R that gives the old as
-// z·R (zeros below). It is Cholesky QR twice (Yamamoto et al., Electron. Trans. Numer. Anal. 44 (2015) 306): orthogonal to rounding for condition numbers up to
-// 1e7, and false, with z lost, when the columns are dependent or nearly so.
+// QR replaces the columns of a tall matrix by orthonormal ones, zᵀz = S·1 over the S rows, and sets r to the upper
+// triangular R that gives the old as z·R (zeros below). It is Cholesky QR twice (Yamamoto et al., Electron. Trans.
+// Numer. Anal. 44 (2015) 306): orthogonal to rounding for condition numbers up to 1e7, and false, with z lost, when the
+// columns are dependent or nearly so.
 func QR(z, r Mat[float64]) bool {
 	w := scratch.Get().(*[]float64)
 	defer scratch.Put(w)
@@ -90,9 +92,9 @@ func QR(z, r Mat[float64]) bool {
 	return true
 }
 
-// Orthonormalise makes the columns of z orthonormal over its S rows, zᵀz = S·1, orthogonal to the columns of q, which already are orthonormal and may be
-// none, and with centred also to the constant. It is block Gram–Schmidt with Cholesky QR, twice, and reports false, with z lost, when columns are
-// dependent or nearly so.
+// Orthonormalise makes the columns of z orthonormal over its S rows, zᵀz = S·1, orthogonal to the columns of q, which
+// already are orthonormal and may be none, and with centred also to the constant. It is block Gram–Schmidt with
+// Cholesky QR, twice, and reports false, with z lost, when columns are dependent or nearly so.
 func Orthonormalise(z, q Mat[float64], centred bool) bool {
 	if q.Cols > 0 && q.Rows != z.Rows {
 		panic(fmt.Sprintf("la: columns over %d rows beside columns over %d", z.Rows, q.Rows))
@@ -112,8 +114,8 @@ func Orthonormalise(z, q Mat[float64], centred bool) bool {
 	return nearOne(r)
 }
 
-// nearOne says of the factor of the second pass whether the first was good enough for two to do: it is within 0.1 of one for condition numbers
-// up to 1e7, and far from it when columns that depend on the others were made of rounding.
+// nearOne says of the factor of the second pass whether the first was good enough for two to do: it is within 0.1 of
+// one for condition numbers up to 1e7, and far from it when columns that depend on the others were made of rounding.
 func nearOne(r Mat[float64]) bool {
 	for i := range r.Rows {
 		for j, v := range r.Row(i)[i:] {
@@ -128,7 +130,8 @@ func nearOne(r Mat[float64]) bool {
 	return true
 }
 
-// Deflate sets z ← z − q·(qᵀz/S): what is orthogonal over the S rows to the orthonormal columns of q, up to rounding of the size of what is removed.
+// Deflate sets z ← z − q·(qᵀz/S): what is orthogonal over the S rows to the orthonormal columns of q, up to rounding of
+// the size of what is removed.
 func Deflate(z, q Mat[float64]) {
 	if q.Cols == 0 || z.Cols == 0 {
 		return
@@ -145,11 +148,20 @@ func Centre(z Mat[float64]) {
 	w := scratch.Get().(*[]float64)
 	mean := extend(w, z.Cols)
 	clear(mean)
+	// Most often there are a few columns, too few for a call per row.
 	for i := range z.Rows {
-		Axpy(1/float64(z.Rows), z.Row(i), mean)
+		for j, v := range z.Row(i) {
+			mean[j] += v
+		}
+	}
+	for j := range mean {
+		mean[j] /= float64(z.Rows)
 	}
 	for i := range z.Rows {
-		Axpy(-1, mean, z.Row(i))
+		row := z.Row(i)
+		for j, m := range mean {
+			row[j] -= m
+		}
 	}
 	scratch.Put(w)
 }
@@ -167,8 +179,9 @@ func square(w *[]float64, n int) Mat[float64] {
 	return Mat[float64]{Rows: n, Cols: n, Stride: n, Data: extend(w, n*n)}
 }
 
-// Moderate multiplies numbers by a power of two that makes the largest one, if it is finite, about one, and returns 1 over that power; it leaves alone what is between 2^±400, and
-// returns 1. It is for eigenvalue routines: gonum's Dsterf panics on matrices that are so large or so small that it has to scale them by itself.
+// Moderate multiplies numbers by a power of two that makes the largest one, if it is finite, about one, and returns 1
+// over that power; it leaves alone what is between 2^±400, and returns 1. It is for eigenvalue routines: gonum's Dsterf
+// panics on matrices that are so large or so small that it has to scale them by itself.
 func Moderate(x []float64) float64 {
 	most := 0.
 	for _, v := range x {

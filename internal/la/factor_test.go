@@ -45,8 +45,8 @@ func wishart(rng *rand.Rand, n int) la.Mat[float64] {
 	return a
 }
 
-// TestCholeskyExtend: a factor built in blocks reproduces the matrix within the backward error of a factorisation at once, Higham's (n+1)·eps·|U|ᵀ|U|; the
-// lower triangle is neither read nor written.
+// TestCholeskyExtend: a factor built in blocks reproduces the matrix within the backward error of a factorisation at
+// once, Higham's (n+1)·eps·|U|ᵀ|U|; the lower triangle is neither read nor written.
 func TestCholeskyExtend(t *testing.T) {
 	libraries(t, func(t *testing.T) {
 		rapid.Check(t, func(rt *rapid.T) {
@@ -145,7 +145,8 @@ func ill(t *testing.T, rng *rand.Rand, r, c int, cond float64) la.Mat[float64] {
 	return out
 }
 
-// TestQR: orthogonal to 10·S·eps at most (a sum of S rounded products) and an accurate product up to condition numbers of 1e7; dependent columns are reported.
+// TestQR: orthogonal to 10·S·eps at most (a sum of S rounded products) and an accurate product up to condition numbers
+// of 1e7; dependent columns are reported.
 func TestQR(t *testing.T) {
 	libraries(t, func(t *testing.T) {
 		for _, c := range []struct {

@@ -1,7 +1,8 @@
-// Package npy reads and writes numpy's array files: .npy and, in npz.go, .npz. It exists because a damaged file must be a clear
-// error here: the published readers panic on malformed headers and take truncated data for zeros.
+// Package npy reads and writes numpy's array files: .npy and, in npz.go, .npz. It exists because a damaged file must be
+// a clear error here: the published readers panic on malformed headers and take truncated data for zeros.
 //
-// The format is numpy's NEP 1: a magic string, a version, the length of a header that is a Python dictionary, the elements.
+// The format is numpy's NEP 1: a magic string, a version, the length of a header that is a Python dictionary, the
+// elements.
 package npy
 
 import (
@@ -145,7 +146,8 @@ var (
 // mostHeader is far above what numpy itself reads without being asked to.
 const mostHeader = 1 << 20
 
-// ReadHeader reads the header of an .npy file. size is the number of bytes there are from here on, a bound on what a damaged header can ask for.
+// ReadHeader reads the header of an .npy file. size is the number of bytes there are from here on, a bound on what a
+// damaged header can ask for.
 func ReadHeader(r io.Reader, size int64) (Header, error) {
 	var none Header
 	pre := make([]byte, len(magic)+2)
@@ -235,8 +237,8 @@ func typeAdvice(kind string) string {
 	return "save float64, float32, float16, integers or booleans"
 }
 
-// Read reads one .npy array of real numbers (f8, f4, f2, any integer, bool; C or Fortran order) and converts it to float64. size is the number
-// of bytes there are, a bound on what a damaged header can ask for.
+// Read reads one .npy array of real numbers (f8, f4, f2, any integer, bool; C or Fortran order) and converts it to
+// float64. size is the number of bytes there are, a bound on what a damaged header can ask for.
 func Read(r io.Reader, size int64) (Array, error) {
 	h, err := ReadHeader(r, size)
 	if err != nil {

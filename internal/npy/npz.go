@@ -21,9 +21,9 @@ type Named struct {
 	Text []string // in place of numbers, of the shape of one axis; written for others, not read back here
 }
 
-// WriteNPZ writes arrays as an .npz that numpy.load reads: to a temporary file in the same folder first, which is renamed when it is
-// complete and on disk. The bytes depend on the arrays and their order alone. Elements are stored, not compressed: kernels and
-// trajectories shrink by a tenth at twenty times the time.
+// WriteNPZ writes arrays as an .npz that numpy.load reads: to a temporary file in the same folder first, which is
+// renamed when it is complete and on disk. The bytes depend on the arrays and their order alone. Elements are stored,
+// not compressed: kernels and trajectories shrink by a tenth at twenty times the time.
 func WriteNPZ(path string, arrays []Named) (err error) {
 	return Replace(path, func(w io.Writer) error {
 		z := zip.NewWriter(w)
@@ -45,8 +45,9 @@ func WriteNPZ(path string, arrays []Named) (err error) {
 	})
 }
 
-// Replace writes a file through a temporary one in the same folder, renamed when complete and on disk, so that path never holds half a
-// file. Who may read and write it, the umask of the process says, as for any new file: folders of results are shared by groups.
+// Replace writes a file through a temporary one in the same folder, renamed when complete and on disk, so that path
+// never holds half a file. Who may read and write it, the umask of the process says, as for any new file: folders of
+// results are shared by groups.
 func Replace(path string, write func(io.Writer) error) (err error) {
 	f, err := temporary(filepath.Dir(path))
 	if err != nil {
@@ -74,7 +75,8 @@ func Replace(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// temporary makes a new file in a folder. os.CreateTemp would make one for its owner alone, with a name longer than that of what it becomes.
+// temporary makes a new file in a folder. os.CreateTemp would make one for its owner alone, with a name longer than
+// that of what it becomes.
 func temporary(dir string) (*os.File, error) {
 	for {
 		name := fmt.Sprintf("%s%016x", TempPrefix, rand.Uint64())
@@ -125,7 +127,8 @@ func ReadNPZ(path string, names ...string) (map[string]Array, error) {
 	return out, nil
 }
 
-// bound is the most bytes that an entry of a file can hold, whatever a damaged directory says: deflate packs no more than 1032 into one.
+// bound is the most bytes that an entry of a file can hold, whatever a damaged directory says: deflate packs no more
+// than 1032 into one.
 func bound(e *zip.File, file int64) int64 {
 	most := file
 	if e.Method != zip.Store {

@@ -13,8 +13,9 @@ import (
 	"strings"
 )
 
-// Load reads an array from a file that somebody saved: .npy, the same gzipped, or .npz. path may end in #key, which chooses among the arrays of
-// an .npz file that holds several. allow, unless nil, sees the header before memory is taken; its error ends reading.
+// Load reads an array from a file that somebody saved: .npy, the same gzipped, or .npz. path may end in #key, which
+// chooses among the arrays of an .npz file that holds several. allow, unless nil, sees the header before memory is
+// taken; its error ends reading.
 func Load(path string, allow func(Header) error) (a Array, h Header, err error) {
 	see := func(x Header) error {
 		h = x
@@ -24,9 +25,18 @@ func Load(path string, allow func(Header) error) (a Array, h Header, err error) 
 		return allow(x)
 	}
 	file, key := path, ""
-	if i := strings.LastIndexByte(path, '#'); i >= 0 {
-		if _, err := os.Stat(path); err != nil { // a file may be called so
-			file, key = path[:i], path[i+1:]
+	if _, err := os.Stat(path); err != nil { // a file may be called so, and both names may have the sign in them
+		for i := len(path) - 1; i >= 0; i-- {
+			if path[i] != '#' {
+				continue
+			}
+			if file == path {
+				file, key = path[:i], path[i+1:]
+			}
+			if _, err := os.Stat(path[:i]); err == nil {
+				file, key = path[:i], path[i+1:]
+				break
+			}
 		}
 	}
 	f, err := os.Open(file)

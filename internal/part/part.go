@@ -1,6 +1,7 @@
-// Package part encodes what a run keeps of unfinished work: finished pieces and checkpoints. It is gob between a mark and a trailer with length and checksum, so that flipped, missing
-// and foreign bytes are found before anything is decoded, whatever the store is. A decoder of gob takes memory in proportion to the bytes there are; whether what it returns
-// fits the problem is for the reader to check.
+// Package part encodes what a run keeps of unfinished work: finished pieces and checkpoints. It is gob between a mark
+// and a trailer with length and checksum, so that flipped, missing and foreign bytes are found before anything is
+// decoded, whatever the store is. A decoder of gob takes memory in proportion to the bytes there are; whether what it
+// returns fits the problem is for the reader to check.
 package part
 
 import (
@@ -66,7 +67,8 @@ func Write(w io.Writer, encode func(*gob.Encoder) error) error {
 	return err
 }
 
-// Load hands a part that the store has to decode; ok is false when there is none. The error says which part and what to do.
+// Load hands a part that the store has to decode; ok is false when there is none. The error says which part and what to
+// do.
 func Load(s Store, name string, decode func(*gob.Decoder) error) (ok bool, err error) {
 	data, ok, err := s.Load(name)
 	if err != nil || !ok {
@@ -89,7 +91,8 @@ func Read(data []byte, decode func(*gob.Decoder) error) error {
 	return decode(gob.NewDecoder(bytes.NewReader(data[len(mark):end])))
 }
 
-// Forge is Write of a body that is already encoded, with the right trailer: for tests of what readers make of a body that is not theirs.
+// Forge is Write of a body that is already encoded, with the right trailer: for tests of what readers make of a body
+// that is not theirs.
 func Forge(body []byte) []byte {
 	b := append([]byte(mark), body...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(body)))

@@ -8,7 +8,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/part"
 )
 
-// TestRead: what Write wrote is read; one flipped bit, a byte less or a byte more anywhere is found before anything is decoded.
+// TestRead: what Write wrote is read; one flipped bit, a byte less or a byte more anywhere is found before anything is
+// decoded.
 func TestRead(t *testing.T) {
 	var b bytes.Buffer
 	if err := part.Write(&b, func(e *gob.Encoder) error { return e.Encode([]float64{1, 2.5}) }); err != nil {

@@ -1,4 +1,5 @@
-// Package progress tells people how far a long computation is: one line rewritten on a terminal, one line per phase elsewhere.
+// Package progress tells people how far a long computation is: one line rewritten on a terminal, one line per phase
+// elsewhere.
 package progress
 
 import (
@@ -43,8 +44,8 @@ func (d *Display) With(s string) *Display {
 	return &e
 }
 
-// Beside returns a display for one of several tasks at the same time: how far they all are, has the line that is rewritten, and a phase is a line when it
-// has ended.
+// Beside returns a display for one of several tasks at the same time: how far they all are, has the line that is
+// rewritten, and a phase is a line when it has ended.
 func (d *Display) Beside() *Display {
 	e := *d
 	e.beside = true
@@ -79,7 +80,8 @@ func (d *Display) Phase(name string) (report func(done, total int64), done func(
 	return func(k, of int64) { p.report(float64(k), float64(of)) }, p.done
 }
 
-// Tasks starts n tasks, any number of them at the same time. report is to be told how much of a task is done, from 0 to 1; done ends them.
+// Tasks starts n tasks, any number of them at the same time. report is to be told how much of a task is done, from 0 to
+// 1; done ends them.
 func (d *Display) Tasks(name, unit string, n int) (report func(task int, done float64), done func()) {
 	p := &phase{Display: d, name: name, unit: unit, start: time.Now(), first: -1, total: float64(n)}
 	var mu sync.Mutex

@@ -7,7 +7,8 @@ import (
 
 const layers = 256
 
-// Layer i holds |x| < zigguratX[i], all of it inside the curve for |x| < zigguratX[i+1]. A position j, |j| < 2⁵², stands for x = j·width[i]; below inside[i] no more has to be known.
+// Layer i holds |x| < zigguratX[i], all of it inside the curve for |x| < zigguratX[i+1]. A position j, |j| < 2⁵²,
+// stands for x = j·width[i]; below inside[i] no more has to be known.
 var width, inside = func() (w [layers]float64, k [layers]int64) {
 	for i := range w {
 		w[i] = zigguratX[i] * 0x1p-52
@@ -60,7 +61,8 @@ func Normal[T float32 | float64](s *Stream, dst []T) {
 	*s = Stream{s0, s1, s2, s3}
 }
 
-// edge decides about a position outside the part of layer i that is all inside the curve, and draws again when it is refused.
+// edge decides about a position outside the part of layer i that is all inside the curve, and draws again when it is
+// refused.
 func (s *Stream) edge(i uint8, j int64) float64 {
 	for {
 		x := float64(float64(j) * width[i])
@@ -77,18 +79,21 @@ func (s *Stream) edge(i uint8, j int64) float64 {
 	}
 }
 
-// beneath reports whether the height f(x_i) + u·(f(x_{i+1}) − f(x_i)) is below the curve at x, which is in layer i above 0.
+// beneath reports whether the height f(x_i) + u·(f(x_{i+1}) − f(x_i)) is below the curve at x, which is in layer i
+// above 0.
 func beneath(i int, x, u float64) bool {
 	low, high, inner := zigguratF[i], zigguratF[i+1], zigguratX[i+1]
 	q := (low + float64((high-low)*u)) / high
-	// To be compared with f(x)/f(x_{i+1}) = exp(−d), where d < 1.2. Partial sums of the series enclose that, and decide nearly always.
+	// To be compared with f(x)/f(x_{i+1}) = exp(−d), where d < 1.2. Partial sums of the series enclose that, and decide
+	// nearly always.
 	d := 0.5 * float64((math.Abs(x)-inner)*(math.Abs(x)+inner))
 	d2 := float64(d * d)
 	below := 1 - d + float64(d2*(0.5-float64(d*(1./6))))
 	return q < below || q < below+float64(float64(d2*d2)*(1./24)) && q < expNegative(d)
 }
 
-// tail draws beyond the edge of the lowest layer by Marsaglia's method: exponential steps, accepted against the Gaussian.
+// tail draws beyond the edge of the lowest layer by Marsaglia's method: exponential steps, accepted against the
+// Gaussian.
 func (s *Stream) tail(negative bool) float64 {
 	r := zigguratX[1]
 	for {

@@ -2,8 +2,8 @@ package random
 
 import "math"
 
-// Quantile sets dst[i] ← Φ⁻¹(p[i]), the number below which a share p of the normal distribution lies: ∓∞ for 0 and 1, NaN outside [0, 1]. It panics when dst is shorter than p, and may
-// work in place.
+// Quantile sets dst[i] ← Φ⁻¹(p[i]), the number below which a share p of the normal distribution lies: ∓∞ for 0 and 1,
+// NaN outside [0, 1]. It panics when dst is shorter than p, and may work in place.
 func Quantile(dst, p []float64) {
 	dst = dst[:len(p)]
 	for i, p := range p {
@@ -14,7 +14,8 @@ func Quantile(dst, p []float64) {
 // QuantileAt is Φ⁻¹(p).
 func QuantileAt(p float64) float64 {
 	q := p - 0.5
-	// The distance from the nearer of 0 and 1, p or 1 − p, without a branch: for random numbers that would be wrong every second time.
+	// The distance from the nearer of 0 and 1, p or 1 − p, without a branch: for random numbers that would be wrong
+	// every second time.
 	below := uint64(int64(math.Float64bits(q)) >> 63)
 	r := math.Float64frombits(math.Float64bits(p)&below | math.Float64bits(1-p)&^below)
 	if i := math.Float64bits(r)>>48 - firstPiece; i < uint64(len(quantilePieces)) {

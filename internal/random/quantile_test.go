@@ -41,7 +41,8 @@ var rootTwoPi = func() *big.Float {
 	return new(big.Float).Sqrt(pi.Mul(pi, number(2)))
 }()
 
-// lowerTail is Φ(−a) and the density there, a ≥ 0: the series N(a)·Σ a^{2k+1}/(1·3·5 …) of Φ(a) − 1/2, or Laplace's continued fraction.
+// lowerTail is Φ(−a) and the density there, a ≥ 0: the series N(a)·Σ a^{2k+1}/(1·3·5 …) of Φ(a) − 1/2, or Laplace's
+// continued fraction.
 func lowerTail(a float64) (tail, density *big.Float) {
 	x := number(a)
 	square := new(big.Float).Mul(x, x)

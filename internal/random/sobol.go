@@ -16,15 +16,17 @@ const (
 //go:embed joekuo.bin
 var joeKuo []byte
 
-// Sobol is a Sobol sequence, randomly scrambled: points in a unit cube, spread evenly, each of them uniformly distributed. It is not safe for use by several goroutines.
+// Sobol is a Sobol sequence, randomly scrambled: points in a unit cube, spread evenly, each of them uniformly
+// distributed. It is not safe for use by several goroutines.
 type Sobol struct {
 	columns [][32]uint64 // of the generator matrix of each dimension, with the first digit of the coordinate in the highest bit
 	shift   []uint64
 	next    uint64 // point
 }
 
-// NewSobol returns the scrambled sequence of a seed and a stream in the given number of dimensions, at most SobolDimensions. Different seeds or streams are independent scramblings. The first dimensions
-// do not depend on how many there are.
+// NewSobol returns the scrambled sequence of a seed and a stream in the given number of dimensions, at most
+// SobolDimensions. Different seeds or streams are independent scramblings. The first dimensions do not depend on how
+// many there are.
 func NewSobol(seed, stream uint64, dimensions int) *Sobol {
 	q := unscrambled(dimensions)
 	s := New(seed, stream)
@@ -89,12 +91,14 @@ func (q *Sobol) Dimensions() int { return len(q.columns) }
 // Seek makes point n, counted from 0, the next.
 func (q *Sobol) Seek(n uint64) { q.next = n }
 
-// The methods that follow fill dst with the next points, whole ones: with a row for each dimension, which holds its coordinate of all points,
+// The methods that follow fill dst with the next points, whole ones: with a row for each dimension, which holds its
+// coordinate of all points,
 //
 //	dst[d·points + i],   points = len(dst)/Dimensions()
 //
-// or, those named Points, with a row for each point, dst[i·Dimensions() + d]. They panic when the length is not a multiple of the number of dimensions or the sequence
-// is at its end. How many points are asked for at a time makes no difference.
+// or, those named Points, with a row for each point, dst[i·Dimensions() + d]. They panic when the length is not a
+// multiple of the number of dimensions or the sequence is at its end. How many points are asked for at a time makes no
+// difference.
 
 // Uniform gives coordinates, odd multiples of 2⁻⁵³ in (0, 1).
 func (q *Sobol) Uniform(dst []float64) { q.fill(dst, false, false) }

@@ -67,7 +67,8 @@ func power(e, polynomial uint) uint {
 	return y
 }
 
-// TestDirectionNumbers: the polynomials are primitive, in order of their degree and distinct, all that there are of each degree but the last; the initial numbers are odd and less than 2ⁱ.
+// TestDirectionNumbers: the polynomials are primitive, in order of their degree and distinct, all that there are of
+// each degree but the last; the initial numbers are odd and less than 2ⁱ.
 func TestDirectionNumbers(t *testing.T) {
 	if sum := fmt.Sprintf("%x", sha256.Sum256(joeKuo)); sum != "fafb110d088ba06779e79e274e12613a25a1cb2372ed99f9e75af19c556fc1e6" {
 		t.Errorf("the table is damaged: its SHA-256 is %s", sum)
@@ -118,7 +119,8 @@ func TestDirectionNumbers(t *testing.T) {
 	}
 }
 
-// TestFirstPoints compares with points of scipy.stats.qmc.Sobol(2048, scramble=False, bits=32), in eighths and in 4096ths.
+// TestFirstPoints compares with points of scipy.stats.qmc.Sobol(2048, scramble=False, bits=32), in eighths and in
+// 4096ths.
 func TestFirstPoints(t *testing.T) {
 	q := unscrambled(SobolDimensions)
 	coordinate := func(n uint64, d int) uint64 {
@@ -151,7 +153,8 @@ func both(t *testing.T, dims int, f func(t *testing.T, q *Sobol)) {
 	t.Run("scrambled", func(t *testing.T) { f(t, NewSobol(11, 12, dims)) })
 }
 
-// net checks that n = 2^m consecutive points have 2^quality points in every elementary interval of volume 2^{quality−m}, in the given dimensions.
+// net checks that n = 2^m consecutive points have 2^quality points in every elementary interval of volume
+// 2^{quality−m}, in the given dimensions.
 func net(t *testing.T, q *Sobol, m, quality int, dims ...int) {
 	t.Helper()
 	x := make([][]uint64, len(dims))
@@ -187,7 +190,8 @@ func net(t *testing.T, q *Sobol, m, quality int, dims ...int) {
 	shapes(0, digits, nil)
 }
 
-// TestNets: each coordinate is a (0,1)-sequence, the first two together a (0,2)-sequence, others (t,s)-sequences with Sobol's t = Σ (degree − 1).
+// TestNets: each coordinate is a (0,1)-sequence, the first two together a (0,2)-sequence, others (t,s)-sequences with
+// Sobol's t = Σ (degree − 1).
 func TestNets(t *testing.T) {
 	table := directions(t)
 	quality := func(dims ...int) (sum int) {
@@ -217,8 +221,9 @@ func TestNets(t *testing.T) {
 	})
 }
 
-// TestPropertyA: the first 2^d points in d dimensions have one point in each of the 2^d parts that halving the axes gives. That is so when the first digits of the d columns of
-// the d matrices have the determinant 1. Joe and Kuo's numbers have this property of Sobol's up to dimension 1111, all polynomials of degree up to 13.
+// TestPropertyA: the first 2^d points in d dimensions have one point in each of the 2^d parts that halving the axes
+// gives. That is so when the first digits of the d columns of the d matrices have the determinant 1. Joe and Kuo's
+// numbers have this property of Sobol's up to dimension 1111, all polynomials of degree up to 13.
 func TestPropertyA(t *testing.T) {
 	const dims = 1111
 	rows := [][]uint64{}
@@ -334,8 +339,9 @@ func TestSobolReproducible(t *testing.T) {
 	}
 }
 
-// TestScrambling: of two points the digits before the first that differs stay equal, that one differs, and those after it and all digits of one point are independent coin tosses. That is
-// what determines the mean and variance of averages (A. B. Owen, Variance with alternative scramblings of digital nets, ACM Trans. Model. Comput. Simul. 13 (2003) 363).
+// TestScrambling: of two points the digits before the first that differs stay equal, that one differs, and those after
+// it and all digits of one point are independent coin tosses. That is what determines the mean and variance of averages
+// (A. B. Owen, Variance with alternative scramblings of digital nets, ACM Trans. Model. Comput. Simul. 13 (2003) 363).
 func TestScrambling(t *testing.T) {
 	const n = 20000
 	plain := unscrambled(3)
@@ -371,7 +377,8 @@ func TestScrambling(t *testing.T) {
 	}
 }
 
-// nested scrambles the first points of two dimensions with a coin for every digit and every string of digits before it: Owen's scrambling by its definition.
+// nested scrambles the first points of two dimensions with a coin for every digit and every string of digits before it:
+// Owen's scrambling by its definition.
 func nested(rng *rand.Rand, points int) (x, y []float64) {
 	plain := unscrambled(2)
 	out := [2][]float64{}
@@ -393,8 +400,9 @@ func nested(rng *rand.Rand, points int) (x, y []float64) {
 	return out[0], out[1]
 }
 
-// TestVariance: averages have no bias, and the variance of Owen's scrambling. For x over n points that is 1/(12n³), one point uniform in each of n intervals; for a function of two coordinates it is
-// compared with that of the nested scrambling itself.
+// TestVariance: averages have no bias, and the variance of Owen's scrambling. For x over n points that is 1/(12n³), one
+// point uniform in each of n intervals; for a function of two coordinates it is compared with that of the nested
+// scrambling itself.
 func TestVariance(t *testing.T) {
 	const replicas = 10000
 	for _, n := range []int{4, 16} {
@@ -438,7 +446,8 @@ func TestVariance(t *testing.T) {
 	}
 }
 
-// TestRate: the root of the mean square error falls as n^{−3/2}·(log n)^{(d−1)/2} for a smooth function in d dimensions, as n^{−1/2} for independent points. The slope is fitted over seven sizes.
+// TestRate: the root of the mean square error falls as n^{−3/2}·(log n)^{(d−1)/2} for a smooth function in d
+// dimensions, as n^{−1/2} for independent points. The slope is fitted over seven sizes.
 func TestRate(t *testing.T) {
 	const replicas, from, to = 400, 6, 12
 	fit := func(dims int, points func(r int, p []float64)) (slope, se float64) {
@@ -497,7 +506,8 @@ func TestSobolNormal(t *testing.T) {
 				m[k] += math.Pow(x, float64(k)) / n
 			}
 		}
-		// One point in each of n intervals of equal probability: the error comes from the two outermost ones, where x^k is of order (2 log n)^{k/2} = 4^k.
+		// One point in each of n intervals of equal probability: the error comes from the two outermost ones, where x^k
+		// is of order (2 log n)^{k/2} = 4^k.
 		for k, want := range []float64{1, 0, 1, 0, 3} {
 			if math.Abs(m[k]-want) > 4*math.Pow(4, float64(k))/n {
 				t.Errorf("dimension %d: moment %d is %g", d, k, m[k])

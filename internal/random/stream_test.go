@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// chiSquare returns by how many standard deviations χ² of counts exceeds its mean; the expected fractions are equal unless given.
+// chiSquare returns by how many standard deviations χ² of counts exceeds its mean; the expected fractions are equal
+// unless given.
 func chiSquare(count []int, p []float64) float64 {
 	n := 0
 	for _, c := range count {
@@ -25,7 +26,8 @@ func chiSquare(count []int, p []float64) float64 {
 	return (x - k) / math.Sqrt(2*k)
 }
 
-// TestGenerator compares with the first outputs of xoshiro256++ from the state 1, 2, 3, 4, as the authors' program and its ports (rand_xoshiro) give them, and with splitmix64.
+// TestGenerator compares with the first outputs of xoshiro256++ from the state 1, 2, 3, 4, as the authors' program and
+// its ports (rand_xoshiro) give them, and with splitmix64.
 func TestGenerator(t *testing.T) {
 	s := &Stream{1, 2, 3, 4}
 	for i, want := range []uint64{41943041, 58720359, 3588806011781223, 3591011842654386, 9228616714210784205, 9973669472204895162, 14011001112246962877, 12406186145184390807, 15849039046786891736, 10450023813501588000} {
@@ -126,7 +128,8 @@ func samples(n int) []float64 {
 	return z
 }
 
-// TestMoments: the moments up to the eighth, within four standard deviations of their values (k−1)!! or 0, and correlations of neighbours.
+// TestMoments: the moments up to the eighth, within four standard deviations of their values (k−1)!! or 0, and
+// correlations of neighbours.
 func TestMoments(t *testing.T) {
 	z := samples(1 << 22)
 	n := float64(len(z))
@@ -161,7 +164,8 @@ func TestMoments(t *testing.T) {
 	}
 }
 
-// TestDistribution: χ² over bins of equal probability, numbers below the layers' edges, Kolmogorov and Smirnov's distance, and the tails, each within four standard deviations.
+// TestDistribution: χ² over bins of equal probability, numbers below the layers' edges, Kolmogorov and Smirnov's
+// distance, and the tails, each within four standard deviations.
 func TestDistribution(t *testing.T) {
 	z := samples(1 << 24)
 	n := float64(len(z))
@@ -239,7 +243,8 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// TestStreams: streams with neighbouring numbers or seeds are uncorrelated, in value and in square, from their first numbers on.
+// TestStreams: streams with neighbouring numbers or seeds are uncorrelated, in value and in square, from their first
+// numbers on.
 func TestStreams(t *testing.T) {
 	const n, m = 64, 1 << 14
 	var z [2 * n][]float64

@@ -10,8 +10,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 )
 
-// TestAlone: one network or one block of sites has no standard error, which is neither zero nor printed as zero; a theory
-// that draws no samples has none to be ignorant of.
+// TestAlone: one network or one block of sites has no standard error, which is neither zero nor printed as zero; a
+// theory that draws no samples has none to be ignorant of.
 func TestAlone(t *testing.T) {
 	for _, replicas := range []int{1, 2} {
 		theory, sim, exact := trajectory(1000, 1, 5, 1), trajectory(64, 1, 5, 1), trajectory(0, 1, 5, 1)
@@ -60,7 +60,8 @@ func TestAlone(t *testing.T) {
 	}
 }
 
-// TestDivergedRange: a loss that grows by more than the decades of an axis leaves the axis, as one that grows by less does.
+// TestDivergedRange: a loss that grows by more than the decades of an axis leaves the axis, as one that grows by less
+// does.
 func TestDivergedRange(t *testing.T) {
 	for _, end := range []float64{1e3, 1e7, 1e13, 1e200} {
 		bad := trajectory(64, 1, 5, 1)

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // approximationFigure shows every approximation beside the theory, and how far from it each one is.
@@ -46,7 +46,8 @@ func approximationFigure(results []Result) (figure.Figure, bool) {
 	return f, true
 }
 
-// exact is what approximations are measured against: the full theory where it is one of several methods, else the theory.
+// exact is what approximations are measured against: the full theory where it is one of several methods, else the
+// theory.
 func (r Result) exact() *dmft.Trajectory {
 	for _, m := range r.Methods {
 		if m.Name == string(dmft.Full) {
@@ -99,7 +100,8 @@ func thinBars(s figure.Series, n int) figure.Series {
 	return s
 }
 
-// distance is the root mean square of a − b over samples and the times from … to − 1, relative to that of b; NaN where one of them does not reach.
+// distance is the root mean square of a − b over samples and the times from … to − 1, relative to that of b; NaN where
+// one of them does not reach.
 func distance(a, b dmft.Array, from, to int) float64 {
 	if a.Empty() || b.Empty() || to > a.Shape[0] || to > b.Shape[0] || from >= to || len(a.Data)/a.Shape[0] != len(b.Data)/b.Shape[0] {
 		return math.NaN()
@@ -187,7 +189,8 @@ func richnesses(results []Result) ([]float64, bool) {
 	return x, len(x) > 1
 }
 
-// breakdown is the distance of every approximation from the theory against the richness. One that stopped before the theory has no point.
+// breakdown is the distance of every approximation from the theory against the richness. One that stopped before the
+// theory has no point.
 func breakdown(results []Result, x []float64, names []string, color func(string) int) figure.Panel {
 	p := figure.Panel{X: figure.Axis{Label: "richness γ₀", Log: true, Ticks: x}, Y: figure.Axis{Label: distanceAxis, Log: true}}
 	order := make([]int, len(x))

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/seed39b58f2d/dmft/dmft/compare"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // Convergence is what converge found at one point: ladders of sizes and the verdict over all of their tests.

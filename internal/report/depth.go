@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // depthFigure shows how a network of infinite depth is reached.
@@ -138,8 +138,8 @@ func (d depthFit) name() string {
 	return s + ", L = " + strings.Join(l, ", ")
 }
 
-// fitDepth finds which polynomial the limit was extrapolated with. A trajectory does not say; but the limit is one and the same combination of
-// the rungs at every sample.
+// fitDepth finds which polynomial the limit was extrapolated with. A trajectory does not say; but the limit is one and
+// the same combination of the rungs at every sample.
 func fitDepth(t *dmft.Trajectory, last int) (depthFit, bool) {
 	n := len(t.Depths)
 	limit := t.F.At(last).Data
@@ -194,7 +194,8 @@ func (d depthFit) at(x float64, y []float64) float64 {
 	return s
 }
 
-// curve is the fit to values at all depths from 1/L = 0 to the shallowest depth in it. What is not linear in f, such as a loss, also goes through its limit.
+// curve is the fit to values at all depths from 1/L = 0 to the shallowest depth in it. What is not linear in f, such as
+// a loss, also goes through its limit.
 func (d depthFit) curve(depths []int, y []float64, through bool, limit float64) figure.Series {
 	s := figure.Series{Style: figure.Dashed, Width: 0.9}
 	y = y[len(depths)-len(d.depths):]

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // Named is a figure and the base name of its files.
@@ -16,14 +16,15 @@ type Named struct {
 	figure.Figure
 }
 
-// maxPanels is how many points of a product share a figure.
-const maxPanels = 6
+// MaxPanels is how many points of a product share a figure.
+const MaxPanels = 6
 
-// Figures draws results side by side, as far as they hold what a figure shows: losses, classification errors, kernels, preactivations, the error against width, fluctuations
-// over initialisations, kernels as heat maps over samples and over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More
-// than six points are too many for one figure.
+// Figures draws results side by side, as far as they hold what a figure shows: losses, classification errors, kernels,
+// preactivations, the error against width, fluctuations over initialisations, kernels as heat maps over samples and
+// over two times, kernels by layer, the spectrum of the NTK, the limit of infinite depth, approximations. More than six
+// points are too many for one figure.
 func Figures(results []Result) []Named {
-	if len(results) == 0 || len(results) > maxPanels {
+	if len(results) == 0 || len(results) > MaxPanels {
 		return nil
 	}
 	var out []Named
@@ -48,7 +49,12 @@ func (r Result) timeAxis() figure.Axis {
 	return figure.Axis{Label: "step"}
 }
 
-func (r Result) title() string { return pretty(r.Label) }
+func (r Result) title() string {
+	if r.Title != "" {
+		return r.Title
+	}
+	return pretty(r.Label)
+}
 
 // band is a curve of an ensemble with ± two standard errors.
 func band(t, y, se []float64, label string, i, n int) figure.Series {
@@ -91,7 +97,8 @@ func methodName(method string) string {
 	return method
 }
 
-// ensembles are the curves of the theory and of every width. pick returns a curve and its standard errors, which may be nil.
+// ensembles are the curves of the theory and of every width. pick returns a curve and its standard errors, which may be
+// nil.
 func (r Result) ensembles(time func(*dmft.Trajectory) []float64, pick func(*dmft.Trajectory) (y, se []float64)) []figure.Series {
 	var out []figure.Series
 	if t := r.Theory; t != nil {
@@ -186,6 +193,9 @@ func lossRangeTo(series []figure.Series, most float64) (lo, hi float64) {
 				if s.Hi != nil && s.Hi[k] > 0 {
 					hi = math.Max(hi, s.Hi[k])
 				}
+				if s.Lo != nil && s.Lo[k] > y/10 { // a band that reaches to zero would stretch the axis
+					lo = math.Min(lo, s.Lo[k])
+				}
 			}
 		}
 	}
@@ -244,7 +254,7 @@ func preactivationFigure(results []Result) (figure.Figure, bool) {
 }
 
 func widthFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Approach to the limit; bars: ± 2 standard errors", Columns: len(results), SameY: true}
+	f := figure.Figure{Title: "Approach to the limit; bars of one network: ± 2 standard errors", Columns: len(results), SameY: true}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true}, Y: figure.Axis{Label: "error of f, relative", Log: true}}

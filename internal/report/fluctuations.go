@@ -6,15 +6,15 @@ import (
 	"slices"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // shownTimes is at how many times the scatter of an ensemble is drawn.
 const shownTimes = 12
 
-// fluctuationFigure draws what finite width adds: predictions and losses of single networks as bands of the theory with the scatter of the ensembles, and N times the
-// variances of predictions and of the NTK.
+// fluctuationFigure draws what finite width adds: predictions and losses of single networks as bands of the theory with
+// the scatter of the ensembles, and N times the variances of predictions and of the NTK.
 func fluctuationFigure(results []Result) (figure.Figure, bool) {
 	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars); N × variances with 95 % intervals", Columns: len(results), SameY: true}
 	if len(results) == 1 {
@@ -71,7 +71,8 @@ func shown(t *dmft.Trajectory, which, of int) []int {
 	return out
 }
 
-// spread draws theory ± √(variance/N) and the mean and standard deviation over the seeds for the narrowest and the widest ensemble.
+// spread draws theory ± √(variance/N) and the mean and standard deviation over the seeds for the narrowest and the
+// widest ensemble.
 func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(step int) float64, seeds func(t *dmft.Trajectory, seed, step int) float64) {
 	fl := r.Fluctuations
 	sims := r.outer()
@@ -201,7 +202,8 @@ func (r Result) variances(test bool) figure.Panel {
 	return p
 }
 
-// kernelVariances are of the elements of the NTK. Of the ensembles only the variance of each element is known: intervals are those of one normal variable.
+// kernelVariances are of the elements of the NTK. Of the ensembles only the variance of each element is known:
+// intervals are those of one normal variable.
 func (r Result) kernelVariances() figure.Panel {
 	fl := r.Fluctuations
 	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: "N Var NTK, mean over elements"}}

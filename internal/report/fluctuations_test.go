@@ -48,8 +48,8 @@ func fluctuating(t *testing.T, c, seeds int, widths ...int) Result {
 	return r
 }
 
-// TestFluctuationFigure: the figure is there when fluctuations are, draws with one and two outputs, with one seed, without networks, beside results without fluctuations,
-// and holds the numbers of its inputs.
+// TestFluctuationFigure: the figure is there when fluctuations are, draws with one and two outputs, with one seed,
+// without networks, beside results without fluctuations, and holds the numbers of its inputs.
 func TestFluctuationFigure(t *testing.T) {
 	r := fluctuating(t, 1, 6, 16, 32, 64)
 	other := r

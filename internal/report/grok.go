@@ -18,6 +18,7 @@ import (
 // HighDimensional is the outcome of one experiment on high-dimensional data.
 type HighDimensional struct {
 	Label      string
+	Title      string // in place of what the label says
 	Caption    string // what the experiment is, for its figures
 	Problem    *highdim.Problem
 	Fraction   float64 // of the initial losses, at which the grokking gap is taken
@@ -80,7 +81,8 @@ func (r HighDimensional) Gaps() []GapRow {
 	return rows
 }
 
-// Gaps are the grokking gaps of an experiment on fixed data with test points. The targets of test points are for the spread over replicas, which mse alone has.
+// Gaps are the grokking gaps of an experiment on fixed data with test points. The targets of test points are for the
+// spread over replicas, which mse alone has.
 func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 	var rows []GapRow
 	add := func(what string, t *dmft.Trajectory) {

@@ -36,7 +36,8 @@ func highDimensionalResult(t *testing.T) HighDimensional {
 	return r
 }
 
-// TestHighDimensionalFigures: every figure is drawn, for theory and simulations together and for each alone, and the tables name them.
+// TestHighDimensionalFigures: every figure is drawn, for theory and simulations together and for each alone, and the
+// tables name them.
 func TestHighDimensionalFigures(t *testing.T) {
 	r := highDimensionalResult(t)
 	if got := r.title(); got != "ε = 0.5, α = 1" {

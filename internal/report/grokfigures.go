@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // Colours of train and test in the figures of grokking.
@@ -20,10 +20,11 @@ const overSamples = " (mean over samples)"
 // TimeLabel is the axis of time of high-dimensional problems.
 const TimeLabel = "time τ = ηt"
 
-// HighDimensionalFigures draws results side by side: losses of theory and simulations in every dimension, both losses together, the parts of the test loss, overlaps,
-// the error against dimension, alignment. More than six points are too many for one figure.
+// HighDimensionalFigures draws results side by side: losses of theory and simulations in every dimension, both losses
+// together, the parts of the test loss, overlaps, the error against dimension, alignment. More than six points are too
+// many for one figure.
 func HighDimensionalFigures(results []HighDimensional) []Named {
-	if len(results) == 0 || len(results) > maxPanels {
+	if len(results) == 0 || len(results) > MaxPanels {
 		return nil
 	}
 	var out []Named
@@ -53,6 +54,9 @@ var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "da
 var limitNames = map[string]string{"data": "points used again", "one-pass": "fresh points", "online": "one fresh point at a time", "population": "all points"}
 
 func (r HighDimensional) title() string {
+	if r.Title != "" {
+		return r.Title
+	}
 	out := ""
 	for _, kv := range splitLabel(r.Label) {
 		key, value := kv[0], kv[1]
@@ -284,7 +288,8 @@ func column(a, se dmft.Array, k int) (y, e []float64) {
 	return y, e
 }
 
-// curves draws curves of the theory as lines and those of the largest dimension as points, or as lines without a theory.
+// curves draws curves of the theory as lines and those of the largest dimension as points, or as lines without a
+// theory.
 func (r HighDimensional) curves(p *figure.Panel, curves []curve) (who []string) {
 	views := r.views()
 	if n := len(r.Sims); n > 0 { // of the simulations that of the largest dimension
@@ -319,7 +324,8 @@ func (r HighDimensional) curves(p *figure.Panel, curves []curve) (who []string) 
 	return who
 }
 
-// medians draws median and quartiles of the losses of the largest dimension, of which the gap is the median, too: a few networks that are stuck move the mean.
+// medians draws median and quartiles of the losses of the largest dimension, of which the gap is the median, too: a few
+// networks that are stuck move the mean.
 func (r HighDimensional) medians(p *figure.Panel) string {
 	t := r.Sims[len(r.Sims)-1]
 	var q [3][2][]float64
@@ -363,7 +369,8 @@ func decompositionFigure(results []HighDimensional) (figure.Figure, bool) {
 	return f, len(who) > 0
 }
 
-// overlapFigure shows what is found of the target: overlaps of units with the first direction, and the second moment along all.
+// overlapFigure shows what is found of the target: overlaps of units with the first direction, and the second moment
+// along all.
 func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 	const most = 6
 	f := figure.Figure{}
@@ -485,7 +492,7 @@ func scaled(x []float64, s float64) []float64 {
 // GrokkingFigure shows train and test loss of experiments on fixed data on the same axes, each relative to its start.
 func GrokkingFigure(results []Result, fraction float64, caption string) (Named, bool) {
 	f := figure.Figure{Columns: min(len(results), 3), SameY: true}
-	if len(results) == 0 || len(results) > maxPanels {
+	if len(results) == 0 || len(results) > MaxPanels {
 		return Named{}, false
 	}
 	points := ""

@@ -6,14 +6,16 @@ import (
 	"math"
 	"slices"
 
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
-// PhaseFigure draws a phase diagram: colours are the grokking gap, grey is never, and the thresholds of data are marked.
+// PhaseFigure draws a phase diagram: colours are the grokking gap, grey is never, and the thresholds of data are
+// marked.
 func PhaseFigure(d PhaseDiagram) Named {
 	f := figure.Figure{Columns: len(d.Maps), PanelWidth: 2.9, PanelHeight: 2.7}
-	// From no delay on: a test loss that falls first is as good as none. The theory sets the scale, where it is there; a few seeds at a threshold have outliers.
+	// From no delay on: a test loss that falls first is as good as none. The theory sets the scale, where it is there;
+	// a few seeds at a threshold have outliers.
 	lo, hi, most := 0., 0., 0.
 	for i, m := range d.Maps {
 		for _, row := range m.Gap {
@@ -96,8 +98,8 @@ var axisNames = map[string]string{
 	"training.weight_decay": "weight decay λ", "training.learning_rate": "learning rate η", "target.noise": "label noise", "network.units": "units N",
 }
 
-// thresholds are curves of P = D, below which no learner has enough data, and of P = D²/2ε², which the kernel at the start needs; and what is said of one that is
-// beyond the axes.
+// thresholds are curves of P = D, below which no learner has enough data, and of P = D²/2ε², which the kernel at the
+// start needs; and what is said of one that is beyond the axes.
 func (d PhaseDiagram) thresholds(m PhaseMap) (curves []figure.Series, note string) {
 	if d.At == nil {
 		return nil, ""

@@ -8,7 +8,7 @@ import (
 	"strconv"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // A view is a trajectory that is drawn beside another.
@@ -177,7 +177,8 @@ func header(label string, titles []string) []string {
 	return out
 }
 
-// heatmapFigure shows the NTK and the feature kernel of the last layer over samples at the first and the last time kept.
+// heatmapFigure shows the NTK and the feature kernel of the last layer over samples at the first and the last time
+// kept.
 func heatmapFigure(results []Result) (figure.Figure, bool) {
 	f := figure.Figure{Title: "Kernels over training samples, sorted by their predictions at the end; one scale for every kernel"}
 	kernels := 2
@@ -244,7 +245,8 @@ func heatmapFigure(results []Result) (figure.Figure, bool) {
 	return f, len(rows) > 0
 }
 
-// byPrediction sorts samples by their class, the largest of several outputs, and by the output itself, at the last time.
+// byPrediction sorts samples by their class, the largest of several outputs, and by the output itself, at the last
+// time.
 func byPrediction(t *dmft.Trajectory) []int {
 	p, c := sizes(t)
 	order := make([]int, p)
@@ -286,7 +288,8 @@ func sampleMap(k []float64, p, c int, order []int) *figure.HeatMap {
 	return h
 }
 
-// shownLayers are the layers drawn where there is room for few: all up to three, else the first, one in the middle and the last.
+// shownLayers are the layers drawn where there is room for few: all up to three, else the first, one in the middle and
+// the last.
 func shownLayers(l int) []int {
 	switch {
 	case l > 3:
@@ -365,8 +368,8 @@ func twoTimeFigure(results []Result) (figure.Figure, bool) {
 	return f, len(rows) > 0
 }
 
-// diagonal is the mean over samples of the elements ((μ,a),(μ,b)) of a matrix over samples and a outputs by samples and b outputs: of those of
-// equal outputs where both sides have them, of all where one has.
+// diagonal is the mean over samples of the elements ((μ,a),(μ,b)) of a matrix over samples and a outputs by samples and
+// b outputs: of those of equal outputs where both sides have them, of all where one has.
 func diagonal(k []float64, p, a, b int) float64 {
 	s := 0.
 	n := max(a, b)

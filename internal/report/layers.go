@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // grid arranges the panels of every result: beside each other for one result, one column each for several.
@@ -46,7 +46,8 @@ type layerQuantity struct {
 	se   func(*dmft.Trajectory) dmft.Array // its standard error, or nothing
 }
 
-// bars are error bars, or a band, of two standard errors around a quantity at time k and a layer; nothing where it has none.
+// bars are error bars, or a band, of two standard errors around a quantity at time k and a layer; nothing where it has
+// none.
 func (q layerQuantity) bars(t *dmft.Trajectory, s *figure.Series, k, layer int) {
 	if e := q.se(t); len(e.Data) == len(q.of(t).Data) {
 		v, d := q.of(t).At(k).Data[layer], 2*e.At(k).Data[layer]

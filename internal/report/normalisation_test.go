@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/seed39b58f2d/dmft/dmft"
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
-// TestOneLoss: tables, rows and figures have the numbers of the arrays, and say whether they are sums or means over samples.
+// TestOneLoss: tables, rows and figures have the numbers of the arrays, and say whether they are sums or means over
+// samples.
 func TestOneLoss(t *testing.T) {
 	for _, mean := range []bool{false, true} {
 		name := map[bool]string{false: "sum", true: "mean"}[mean]

@@ -16,6 +16,7 @@ import (
 // Result is one experiment's outcome.
 type Result struct {
 	Label   string             `json:"label,omitempty"` // which point of a product
+	Title   string             `json:"-"`               // in place of what the label says
 	Theory  *dmft.Trajectory   `json:"-"`
 	Sims    []*dmft.Trajectory `json:"-"` // smallest width first
 	Methods []Method           `json:"-"` // approximations beside the theory
@@ -304,8 +305,8 @@ func Distances(w io.Writer, results []Result) error {
 // A theory that draws no samples has no width and no error.
 func alone(t *dmft.Trajectory) bool { return t.Replicas == 1 && t.Width > 0 }
 
-// scatter writes what is known only of several networks: the standard error of their distance, the noise of their mean, and
-// the part of the predictions within three standard errors.
+// scatter writes what is known only of several networks: the standard error of their distance, the noise of their mean,
+// and the part of the predictions within three standard errors.
 func scatter(seeds int, stderr, noise, within float64) (_, _, _ string) {
 	if seeds < 2 {
 		return "–", "–", "–"

@@ -28,7 +28,8 @@ func (q Quantity) loss() bool {
 	return strings.HasSuffix(q.Name, "loss") || strings.HasSuffix(q.Name, "loss_stderr")
 }
 
-// Quantities are all there are, in the order of tables. Losses are those of the run: sums or means over points as the experiment says.
+// Quantities are all there are, in the order of tables. Losses are those of the run: sums or means over points as the
+// experiment says.
 var Quantities = []Quantity{
 	{"initial_loss", "initial train loss", "", true},
 	{"loss", "final train loss", "loss_stderr", true},
@@ -86,7 +87,8 @@ func QuantityNames() []string {
 	return names
 }
 
-// Summary is a trajectory in numbers. A quantity that was not recorded is not in Values; a time that does not come, and a gap to it, are +Inf.
+// Summary is a trajectory in numbers. A quantity that was not recorded is not in Values; a time that does not come, and
+// a gap to it, are +Inf.
 type Summary struct {
 	What      string            `json:"what"` // "theory", "N = 256", "D = 400", the name of an approximation
 	File      string            `json:"file"`
@@ -207,7 +209,8 @@ func (s *Summary) gap(g GapRow) {
 	}
 }
 
-// Summaries sum up every trajectory of a result. The grokking gap is taken at a fraction of the initial losses; the targets of test points are for its spread.
+// Summaries sum up every trajectory of a result. The grokking gap is taken at a fraction of the initial losses; the
+// targets of test points are for its spread.
 func (r Result) Summaries(fraction float64, targets *mat.Dense) []Summary {
 	var out []Summary
 	add := func(what, file string, t *dmft.Trajectory) *Summary {

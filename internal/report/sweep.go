@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seed39b58f2d/dmft/internal/figure"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // A Grid is a sweep to be drawn: points are numbered as the product of the axes, the last one fastest.
@@ -44,8 +44,8 @@ const (
 // defaultQuantities are drawn when none are asked for and they are there.
 var defaultQuantities = []string{"loss", "test_loss", "classification_error", "test_classification_error", "kernel_movement", "gap"}
 
-// SweepFigures draws a sweep: heat maps of quantities over the first two keys that are numbers, curves of the losses by the last key, and final losses against a key. A
-// quantity that no point has is an error when it was asked for.
+// SweepFigures draws a sweep: heat maps of quantities over the first two keys that are numbers, curves of the losses by
+// the last key, and final losses against a key. A quantity that no point has is an error when it was asked for.
 func SweepFigures(g Grid, quantities []string) ([]Named, error) {
 	if len(g.Axes) == 0 || len(g.What) == 0 {
 		return nil, nil
@@ -358,7 +358,8 @@ func few(n, of int) []int {
 	return out
 }
 
-// overlay are the trajectories that a panel of several curves shows at once, the first as lines and the other as points: the theory and the largest networks.
+// overlay are the trajectories that a panel of several curves shows at once, the first as lines and the other as
+// points: the theory and the largest networks.
 func (g *Grid) overlay(what []string) (lines, points string) {
 	last := what[len(what)-1]
 	if len(what) == 1 {
@@ -389,6 +390,16 @@ func (g *Grid) against(q Quantity, x int) []Named {
 	places, titles := g.others(x, by)
 	what := slices.DeleteFunc(slices.Clone(g.What), func(w string) bool { return !g.hasOf(w, q.Name) })
 	var all []float64
+	var absent [2][]string // values of the key at which something is not drawn: never reached, stopped early or not there
+	leave := func(i int, v float64) {
+		k := 1
+		if math.IsInf(v, 1) {
+			k = 0
+		}
+		if l := g.Axes[x].Labels[i]; !slices.Contains(absent[k], l) {
+			absent[k] = append(absent[k], l)
+		}
+	}
 	series := func(base []int, w string) figure.Series {
 		s := figure.Series{}
 		for n, i := range xat {
@@ -397,6 +408,7 @@ func (g *Grid) against(q Quantity, x int) []Named {
 			value := func(quantity string) float64 { return g.Value(g.index(at), w, quantity) }
 			v := value(q.Name)
 			if math.IsNaN(v) || math.IsInf(v, 0) {
+				leave(i, v)
 				continue
 			}
 			s.X, s.Y = append(s.X, xs[n]), append(s.Y, v)
@@ -466,6 +478,14 @@ func (g *Grid) against(q Quantity, x int) []Named {
 	if by >= 0 {
 		f.Title += "; " + who(lines, points)
 	}
+	for k, why := range []string{"never", "stopped early or not there"} {
+		switch n := len(absent[k]); {
+		case n > 4:
+			f.Title += fmt.Sprintf("; %s at %d values of %s", why, n, g.Axes[x].Key)
+		case n > 0:
+			f.Title += fmt.Sprintf("; %s: %s", why, strings.Join(append([]string{pretty(g.Axes[x].Key + "=" + absent[k][0])}, absent[k][1:]...), ", "))
+		}
+	}
 	f.Columns = min(len(f.Panels), gridColumns)
 	if len(f.Panels) == 1 {
 		f.PanelWidth, f.PanelHeight = 4.2, 3
@@ -497,6 +517,17 @@ func (g *Grid) against(q Quantity, x int) []Named {
 		}
 	}
 	return []Named{{"by-" + strings.ReplaceAll(g.Axes[x].Key, ".", "-") + "-" + q.Name, f}}
+}
+
+// sane is how many steps there are before the training loss is ten times what it was at the start, where its curve
+// leaves the axes, or not finite.
+func (l LossCurves) sane() int {
+	for n, v := range l.Loss {
+		if !(v <= 10*l.Loss[0]) {
+			return n
+		}
+	}
+	return len(l.Time)
 }
 
 // curves are losses and classification errors over time by the last key, a column per value of the other keys.
@@ -543,7 +574,15 @@ func (g *Grid) curves() ([]Named, error) {
 					if len(y) == 0 || len(y) != len(l.Time) {
 						continue
 					}
-					s := band(l.Time, y, se, pretty(g.Axes[last].Key+"="+g.Axes[last].Labels[v]), i, len(pick))
+					time := l.Time
+					if !row.log { // the signs of predictions that run away say nothing
+						n := l.sane()
+						time, y = time[:n], y[:n]
+						if se != nil {
+							se = se[:n]
+						}
+					}
+					s := band(time, y, se, pretty(g.Axes[last].Key+"="+g.Axes[last].Labels[v]), i, len(pick))
 					if w == points {
 						s.Label, s.Style = "", figure.Points
 						s = thinBars(s, 15)

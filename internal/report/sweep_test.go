@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 )
 
 // TestSummary: numbers of curves that are known: a loss that halves every step, and a test loss that rises again.
@@ -64,7 +64,8 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// product is a sweep over α ∈ {4, 1, 2} and γ ∈ {10, 0.1, 1, 100} and a key without numbers, with loss = α·γ, doubled by the second value of that.
+// product is a sweep over α ∈ {4, 1, 2} and γ ∈ {10, 0.1, 1, 100} and a key without numbers, with loss = α·γ, doubled
+// by the second value of that.
 func product() Grid {
 	a, g := []float64{4, 1, 2}, []float64{10, 0.1, 1, 100}
 	return Grid{
@@ -92,7 +93,8 @@ func product() Grid {
 	}
 }
 
-// TestHeatMaps: every value is where its keys are, in colours common to all panels, on logarithmic axes where the values are spaced so.
+// TestHeatMaps: every value is where its keys are, in colours common to all panels, on logarithmic axes where the
+// values are spaced so.
 func TestHeatMaps(t *testing.T) {
 	figs, err := SweepFigures(product(), []string{"loss", "half_time"})
 	if err != nil || len(figs) != 4 {

@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/transfer"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
@@ -130,7 +130,8 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 	return nil
 }
 
-// TransferFigure draws loss against the hyperparameter, one panel beside the other, one curve per size, the limit in black.
+// TransferFigure draws loss against the hyperparameter, one panel beside the other, one curve per size, the limit in
+// black.
 func TransferFigure(s transfer.Study, caption string) Named {
 	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step)}
 	if caption != "" {
@@ -157,7 +158,8 @@ func TransferFigure(s transfer.Study, caption string) Named {
 				if math.IsInf(l, 1) || !(l > 0) {
 					l, e = math.NaN(), 0
 				}
-				// Of the logarithm: near the edge of stability a few seeds, or blocks of the theory about to diverge, make the error as large as the mean or larger.
+				// Of the logarithm: near the edge of stability a few seeds, or blocks of the theory about to diverge,
+				// make the error as large as the mean or larger.
 				e = min(2*e/l, 1)
 				curve.X, curve.Y, curve.Lo, curve.Hi = append(curve.X, q.Value), append(curve.Y, l), append(curve.Lo, l*math.Exp(-e)), append(curve.Hi, l*math.Exp(e))
 				if l < best {
@@ -274,8 +276,10 @@ func (t TransferLong) CSV(w io.Writer) error {
 	return nil
 }
 
-// Arrays are the columns of the table: panel, theory (0 networks, 1 theory), size (inf is the limit), value, loss (inf where a seed diverged), loss_stderr (0 then), seeds, diverged (how many of
-// them), and loss_seeds with one column per seed (inf where it diverged, NaN beyond the seeds of a row); and one row per curve: curve_panel, curve_theory, curve_size, optimum, optimum_lo, optimum_hi (NaN where there is none).
+// Arrays are the columns of the table: panel, theory (0 networks, 1 theory), size (inf is the limit), value, loss (inf
+// where a seed diverged), loss_stderr (0 then), seeds, diverged (how many of them), and loss_seeds with one column per
+// seed (inf where it diverged, NaN beyond the seeds of a row); and one row per curve: curve_panel, curve_theory,
+// curve_size, optimum, optimum_lo, optimum_hi (NaN where there is none).
 func (t TransferLong) Arrays() []npy.Named {
 	names := []string{"panel", "theory", "size", "value", "loss", "loss_stderr", "seeds", "diverged"}
 	curve := []string{"curve_panel", "curve_theory", "curve_size", "optimum", "optimum_lo", "optimum_hi"}

@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 	"github.com/seed39b58f2d/dmft/dmft/transfer"
-	"github.com/seed39b58f2d/dmft/internal/figure"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
-// study has two panels: in one the optimum stays at 2 and there is a limit, in the other it falls as 1/N and there is none.
+// study has two panels: in one the optimum stays at 2 and there is a limit, in the other it falls as 1/N and there is
+// none.
 func study() transfer.Study {
 	s := transfer.Study{Parameter: "learning_rate", Loss: "train", Step: 20, Tolerance: 0.1}
 	for k, label := range []string{"simulation.parametrization=mup", "simulation.parametrization=standard, richness=2"} {
@@ -50,8 +51,9 @@ func study() transfer.Study {
 	return s
 }
 
-// TestTransferFigure: the figure holds one panel per panel, the losses against learning rates of every size in colours from light to dark, the limit in black, gaps where runs diverged, the optimum
-// with its interval on the curve, and is drawn.
+// TestTransferFigure: the figure holds one panel per panel, the losses against learning rates of every size in colours
+// from light to dark, the limit in black, gaps where runs diverged, the optimum with its interval on the curve, and is
+// drawn.
 func TestTransferFigure(t *testing.T) {
 	s := study()
 	f := TransferFigure(s, "Caption")

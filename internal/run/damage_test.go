@@ -2,9 +2,11 @@ package run
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +19,8 @@ import (
 // odd are names of folders that are patterns, options or escapes to somebody.
 var odd = []string{"q[1]", "a*b", "a?", `back\slash`, "with blanks", "-leading", "two\nlines", "100%a", "{a,b}", "$HOME", "[", "~"}
 
-// TestOddNames: what a run folder holds is found whatever the folder is called, and leftovers in it, not those of a folder whose name would match it, are cleared away.
+// TestOddNames: what a run folder holds is found whatever the folder is called, and leftovers in it, not those of a
+// folder whose name would match it, are cleared away.
 func TestOddNames(t *testing.T) {
 	for _, name := range odd {
 		root := t.TempDir()
@@ -69,7 +72,8 @@ func TestTrajectories(t *testing.T) {
 	}
 }
 
-// TestKind: the manifest says what was run; of older ones it is found out, and not from a folder that is called like a command.
+// TestKind: the manifest says what was run; of older ones it is found out, and not from a folder that is called like a
+// command.
 func TestKind(t *testing.T) {
 	for _, x := range []struct {
 		manifest, kind string
@@ -105,11 +109,22 @@ func small() *dmft.Trajectory {
 	return tr
 }
 
-// TestDamagedTrajectory: an array that is missing where others need it, of another shape, or with numbers that are none, is an error that names the file and
-// says what to do. Arrays that are left out whole are those that were not recorded.
+// TestDamagedTrajectory: an array that is missing where others need it, of another shape, or with numbers that are
+// none, is an error that names the file and says what to do. Arrays that are left out whole are those that were not
+// recorded.
 func TestDamagedTrajectory(t *testing.T) {
-	whole := arrays(small(), "seeds")
 	path := filepath.Join(t.TempDir(), "theory.npz")
+	if err := small().WriteNPZ(path, dmft.Seeds); err != nil {
+		t.Fatal(err)
+	}
+	arrays, err := npy.ReadNPZ(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole []npy.Named
+	for _, name := range slices.Sorted(maps.Keys(arrays)) {
+		whole = append(whole, npy.Named{Name: name, Array: arrays[name]})
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		out := make([]npy.Named, len(whole))
 		copy(out, whole)
@@ -149,7 +164,7 @@ func TestDamagedTrajectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if err := WriteTrajectory(path, small(), "seeds"); err != nil {
+	if err := small().WriteNPZ(path, dmft.Seeds); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ReadTrajectory(path); err != nil {
@@ -174,14 +189,15 @@ func TestHostileManifest(t *testing.T) {
 	}
 }
 
-// FuzzFolder: a run folder with anything in the place of its files is an error or a folder, and no panic: manifest.json, run.json, failure.json, .owner, and a trajectory.
+// FuzzFolder: a run folder with anything in the place of its files is an error or a folder, and no panic:
+// manifest.json, run.json, failure.json, .owner, and a trajectory.
 func FuzzFolder(f *testing.F) {
 	dir := f.TempDir()
 	folder, err := Open(dir, Claim{Name: "name", Hash: "h"})
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := WriteTrajectory(folder.Path("theory.npz"), small(), "seeds"); err != nil {
+	if err := small().WriteNPZ(folder.Path("theory.npz"), dmft.Seeds); err != nil {
 		f.Fatal(err)
 	}
 	header, _ := os.ReadFile(folder.Path(runName))

@@ -42,7 +42,7 @@ func WriteFluctuations(path string, r *fluctuation.Result) error {
 	for _, x := range []struct {
 		name string
 		v    []float64
-	}{{"time", r.Time}, {"kernel_step", floats(r.KernelStep)}, {"kernel_time", r.KernelTime}, {"covariance_step", floats(r.CovarianceStep)}} {
+	}{{"time", r.Time}, {"kernel_step", npy.Floats(r.KernelStep)}, {"kernel_time", r.KernelTime}, {"covariance_step", npy.Floats(r.CovarianceStep)}} {
 		if len(x.v) > 0 {
 			out = append(out, npy.Named{Name: x.name, Array: npy.Array{Shape: []int{len(x.v)}, Data: x.v}})
 		}
@@ -56,7 +56,7 @@ func ReadFluctuations(path string) (*fluctuation.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &fluctuation.Result{Time: m["time"].Data, KernelStep: ints(m["kernel_step"].Data), KernelTime: m["kernel_time"].Data, CovarianceStep: ints(m["covariance_step"].Data)}
+	r := &fluctuation.Result{Time: m["time"].Data, KernelStep: npy.Ints(m["kernel_step"].Data), KernelTime: m["kernel_time"].Data, CovarianceStep: npy.Ints(m["covariance_step"].Data)}
 	if _, ok := m["start_ntk_variance"]; ok {
 		r.Start = &fluctuation.Start{}
 	}

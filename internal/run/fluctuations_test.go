@@ -39,7 +39,7 @@ func TestFluctuations(t *testing.T) {
 		}
 	}
 	path := filepath.Join(dir, "t.npz")
-	if err := WriteTrajectory(path, &dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, F: dmft.NewArray(1, 1)}, "seeds"); err != nil {
+	if err := (&dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, F: dmft.NewArray(1, 1)}).WriteNPZ(path, dmft.Seeds); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ReadFluctuations(path); err == nil {

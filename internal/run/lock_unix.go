@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// lock takes a lock that the system releases when the process ends, however it ends; held is false on a file system without locks.
+// lock takes a lock that the system releases when the process ends, however it ends; held is false on a file system
+// without locks.
 func lock(path string) (f *os.File, held bool, err error) {
 	f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {

@@ -10,11 +10,12 @@ import (
 	"time"
 )
 
-// How a folder is kept to one process. On one machine the system's lock on .lock is enough: it goes with the process, however that ends. On file
-// systems shared between machines locks may be local to each machine, or missing. So the process that works in a folder also keeps a
-// file .owner, made by exclusive creation, which every shared file system keeps atomic, and touches it every beat; one of another machine that has
-// not been touched for stale, by the clock of the file system, belonged to a process that is gone. What is left is two machines that
-// take over a dead one's folder in the same moment on a file system without locks: both would compute the same bytes.
+// How a folder is kept to one process. On one machine the system's lock on .lock is enough: it goes with the process,
+// however that ends. On file systems shared between machines locks may be local to each machine, or missing. So the
+// process that works in a folder also keeps a file .owner, made by exclusive creation, which every shared file system
+// keeps atomic, and touches it every beat; one of another machine that has not been touched for stale, by the clock of
+// the file system, belonged to a process that is gone. What is left is two machines that take over a dead one's folder
+// in the same moment on a file system without locks: both would compute the same bytes.
 const (
 	ownerName = ".owner"
 	beat      = 20 * time.Second
@@ -44,7 +45,8 @@ func SlurmJob() string {
 	return os.Getenv("SLURM_JOB_ID")
 }
 
-// own makes .owner and keeps it fresh until the returned function is called, which removes it. locked says whether the system's lock is held.
+// own makes .owner and keeps it fresh until the returned function is called, which removes it. locked says whether the
+// system's lock is held.
 func own(dir string, locked bool) (disown func(), err error) {
 	path := filepath.Join(dir, ownerName)
 	var f *os.File
@@ -88,7 +90,8 @@ func own(dir string, locked bool) (disown func(), err error) {
 	}, nil
 }
 
-// alive says whether the owner of a folder is at work. locked: the caller holds the system's lock, so no process of this machine is.
+// alive says whether the owner of a folder is at work. locked: the caller holds the system's lock, so no process of
+// this machine is.
 func alive(dir string, locked bool) bool {
 	path := filepath.Join(dir, ownerName)
 	b, err := os.ReadFile(path)

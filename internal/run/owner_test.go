@@ -14,8 +14,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
-// TestOwners: a folder that a process of another machine keeps fresh is locked, though this machine's lock is free; one that it has left is not, nor one
-// of a dead process of this machine.
+// TestOwners: a folder that a process of another machine keeps fresh is locked, though this machine's lock is free; one
+// that it has left is not, nor one of a dead process of this machine.
 func TestOwners(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -1,7 +1,7 @@
-// Package run keeps run folders. A folder is complete when manifest.json is in it; until then it holds run.json, which says what experiment
-// it belongs to, and parts/, the finished pieces and checkpoints from which an interrupted run goes on. Every file
-// appears whole or not at all, and manifest.json appears last, so a process killed at any instant leaves a folder that is either
-// complete or resumable.
+// Package run keeps run folders. A folder is complete when manifest.json is in it; until then it holds run.json, which
+// says what experiment it belongs to, and parts/, the finished pieces and checkpoints from which an interrupted run
+// goes on. Every file appears whole or not at all, and manifest.json appears last, so a process killed at any instant
+// leaves a folder that is either complete or resumable.
 package run
 
 import (
@@ -46,7 +46,8 @@ type Folder struct {
 	Dir      string
 	Complete bool // manifest.json is there: nothing is left to do
 	Resumed  bool // parts of an earlier, interrupted run are there
-	// Moved is where the results of another experiment that the folder held are now, and Changed what is different; see Aside.
+	// Moved is where the results of another experiment that the folder held are now, and Changed what is different; see
+	// Aside.
 	Moved   string
 	Changed *ChangedError
 	claim   Claim
@@ -59,8 +60,8 @@ type Folder struct {
 // A Claim says what a process wants of a run folder.
 type Claim struct {
 	Name, Hash string // of the experiment
-	// Keys are the experiment in words, kept so that a later claim can say what is different, and Points the folders in it that
-	// have runs of their own.
+	// Keys are the experiment in words, kept so that a later claim can say what is different, and Points the folders in
+	// it that have runs of their own.
 	Keys   map[string]string
 	Points []string
 	Redo   bool // compute again what is complete
@@ -100,8 +101,8 @@ type header struct {
 	Remove        []string          `json:"remove,omitempty"` // files and folders of runs of what was here before, still to be removed
 }
 
-// Open opens or makes the run folder of an experiment and locks it against other processes: the error of one that is locked is ErrLocked. A folder with other
-// files in it is never touched.
+// Open opens or makes the run folder of an experiment and locks it against other processes: the error of one that is
+// locked is ErrLocked. A folder with other files in it is never touched.
 func Open(dir string, c Claim) (*Folder, error) {
 	f, err := open(dir, c)
 	var changed *ChangedError
@@ -124,8 +125,8 @@ func open(dir string, c Claim) (*Folder, error) {
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
 	f := &Folder{Dir: dir, claim: c, started: time.Now()}
-	// Look before touching anything, and again when nobody else can change what is there. What another process is making or finishing right now may look like anything,
-	// but it has a lock.
+	// Look before touching anything, and again when nobody else can change what is there. What another process is
+	// making or finishing right now may look like anything, but it has a lock.
 	if err := f.look(); err != nil {
 		if _, none := os.Stat(filepath.Join(dir, lockName)); none != nil || !errors.Is(err, errForeign) {
 			return nil, err
@@ -269,8 +270,8 @@ func (f *Folder) prepare() error {
 	return MakeFolder(filepath.Join(f.Dir, partsName))
 }
 
-// clear removes what the folder held before. Killed at any instant, the folder is an unfinished run whose run.json says what is still to go, parts
-// that must not be taken for those of the new run among it.
+// clear removes what the folder held before. Killed at any instant, the folder is an unfinished run whose run.json says
+// what is still to go, parts that must not be taken for those of the new run among it.
 func (f *Folder) clear() error {
 	head := f.header()
 	head.Remove = f.before.Remove
@@ -337,7 +338,8 @@ func isResult(name string) bool {
 	return slices.Contains([]string{"data.npz", "theory.npz", FluctuationsName, "transfer.json", "transfer.npz", "transfer.csv"}, name)
 }
 
-// removeRun removes a file of a run folder, its parts, or of a run in it all that the program has put there, and the folder when nothing else is in it.
+// removeRun removes a file of a run folder, its parts, or of a run in it all that the program has put there, and the
+// folder when nothing else is in it.
 func removeRun(dir, name string) error {
 	if name = filepath.FromSlash(name); !filepath.IsLocal(name) {
 		return fmt.Errorf("%s names %s, which is not in the folder; delete it", runName, name)
@@ -390,7 +392,8 @@ func (f *Folder) writeHeader(head header) error {
 	return writeJSON(filepath.Join(f.Dir, runName), head)
 }
 
-// Names are the names in a folder that begin with a prefix, sorted; none where there is no folder. The name of the folder is a name and no pattern.
+// Names are the names in a folder that begin with a prefix, sorted; none where there is no folder. The name of the
+// folder is a name and no pattern.
 func Names(dir, prefix string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -558,7 +561,8 @@ func ReadManifest(dir string) (*Manifest, error) {
 	return m, nil
 }
 
-// check refuses what no program of this name has written, as far as it would be acted on: paths that lead out of the folder.
+// check refuses what no program of this name has written, as far as it would be acted on: paths that lead out of the
+// folder.
 func (m *Manifest) check() error {
 	if m.SchemaVersion == 0 {
 		return errors.New("it holds no schema_version")
@@ -597,8 +601,9 @@ func (m *Manifest) command(dir string) string {
 	return ""
 }
 
-// Trajectories are the result files whose names begin with a prefix and go on with .npz or, if number is set, with a number and .npz; sorted, by number or by name.
-// They are read from what the manifest says and not from the folder, so that a file that is lost is noticed, and one that is left over from another run is not taken for a result.
+// Trajectories are the result files whose names begin with a prefix and go on with .npz or, if number is set, with a
+// number and .npz; sorted, by number or by name. They are read from what the manifest says and not from the folder, so
+// that a file that is lost is noticed, and one that is left over from another run is not taken for a result.
 func (m *Manifest) Trajectories(prefix string, number bool) []string {
 	type file struct {
 		name string
@@ -622,8 +627,8 @@ func (m *Manifest) Trajectories(prefix string, number bool) []string {
 	return out
 }
 
-// Finish completes the folder: it fills in what the folder knows (program, host, times, files), writes the manifest and removes what only
-// an unfinished run needs.
+// Finish completes the folder: it fills in what the folder knows (program, host, times, files), writes the manifest and
+// removes what only an unfinished run needs.
 func (f *Folder) Finish(m Manifest) error {
 	m.SchemaVersion, m.Hash, m.Keys = SchemaVersion, f.claim.Hash, f.claim.Keys
 	m.Program = ThisProgram()
@@ -651,8 +656,8 @@ func (f *Folder) Finish(m Manifest) error {
 	return remove(filepath.Join(f.Dir, runName))
 }
 
-// files lists the result files with their checksums. The folder may be a symbolic link, which filepath.WalkDir would not follow; what is in it and is no
-// file, such as a link to another folder or a pipe, has no checksum.
+// files lists the result files with their checksums. The folder may be a symbolic link, which filepath.WalkDir would
+// not follow; what is in it and is no file, such as a link to another folder or a pipe, has no checksum.
 func (f *Folder) files() ([]File, error) {
 	var out []File
 	err := fs.WalkDir(os.DirFS(f.Dir), ".", func(rel string, d fs.DirEntry, err error) error {

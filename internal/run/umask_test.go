@@ -11,8 +11,8 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 )
 
-// TestUmask: who may read and write the files of a run folder, the umask says: 002 of a group that shares a store, 077 of somebody who shares nothing. The mask is
-// that of the process, so nothing runs beside this test.
+// TestUmask: who may read and write the files of a run folder, the umask says: 002 of a group that shares a store, 077
+// of somebody who shares nothing. The mask is that of the process, so nothing runs beside this test.
 func TestUmask(t *testing.T) {
 	for _, mask := range []int{0o002, 0o022, 0o077} {
 		old := syscall.Umask(mask)
@@ -37,7 +37,7 @@ func TestUmask(t *testing.T) {
 			err = walk() // with run.json, parts and locks
 		}
 		if err == nil {
-			err = WriteTrajectory(f.Path("theory.npz"), &dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, LossStderr: []float64{0}, FStderr: dmft.NewArray(1, 1), F: dmft.NewArray(1, 1)}, "seeds")
+			err = (&dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, LossStderr: []float64{0}, FStderr: dmft.NewArray(1, 1), F: dmft.NewArray(1, 1)}).WriteNPZ(f.Path("theory.npz"), dmft.Seeds)
 		}
 		if err == nil {
 			err = f.Finish(Manifest{})

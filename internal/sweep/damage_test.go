@@ -10,7 +10,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/report"
 )
 
-// TestHostileIndex: an index that leads out of the sweep, or does not fit its experiment file, is an error that says what to do.
+// TestHostileIndex: an index that leads out of the sweep, or does not fit its experiment file, is an error that says
+// what to do.
 func TestHostileIndex(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
 	s := make1(t, dir, source)
@@ -65,7 +66,8 @@ func TestHostileIndex(t *testing.T) {
 	}
 }
 
-// FuzzSweep: a sweep folder with anything in the place of its files, or of those of a point, is an error or is summed up, and no panic.
+// FuzzSweep: a sweep folder with anything in the place of its files, or of those of a point, is an error or is summed
+// up, and no panic.
 func FuzzSweep(f *testing.F) {
 	names := []string{indexName, fileName, "slurm/1/" + submissionName, "points/manifest.json", "points/theory.npz"}
 	seed := filepath.Join(f.TempDir(), "s")

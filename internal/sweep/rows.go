@@ -256,10 +256,12 @@ func (s *Sweep) Numbers(key string) []float64 {
 // mostCurves is the most numbers of an array of curves. Longer ones are thinned.
 const mostCurves = 1 << 24
 
-// arrays are summary.npz: axis.<key> the values of a key, numbers or text, and over the grid of keys, in their order, status (0 complete, 1 stopped early, 2 failed, 3 not
-// there) and <trajectory>.<quantity>, such as theory.loss or N256.loss; NaN where there is nothing. <trajectory>.curve.time, .loss, .loss_stderr, .test_loss and
-// .test_loss_stderr have one more axis, the steps; NaN after the end of those that have fewer than others. Where that would be more than mostCurves numbers, only every
-// n-th step is there, and the times say which. Curves that cannot be read are an error beside the rest.
+// arrays are summary.npz: axis.<key> the values of a key, numbers or text, and over the grid of keys, in their order,
+// status (0 complete, 1 stopped early, 2 failed, 3 not there) and <trajectory>.<quantity>, such as theory.loss or
+// N256.loss; NaN where there is nothing. <trajectory>.curve.time, .loss, .loss_stderr, .test_loss and .test_loss_stderr
+// have one more axis, the steps; NaN after the end of those that have fewer than others. Where that would be more than
+// mostCurves numbers, only every n-th step is there, and the times say which. Curves that cannot be read are an error
+// beside the rest.
 func (s *Sweep) arrays(points []Point) (out []npy.Named, err error) {
 	var errs []error
 	shape := []int{}

@@ -9,9 +9,9 @@
 //
 // Paths in these files count from the sweep folder, which may be moved, with what it needs of other folders beside it.
 //
-// The store of points may be elsewhere and shared: two sweeps that contain the same point of the same data find each other's results, since the name of a
-// run folder is the hash of everything that its results depend on. How far a sweep is, is read from the run folders alone, so that nothing
-// needs to be kept up to date by processes that may be killed.
+// The store of points may be elsewhere and shared: two sweeps that contain the same point of the same data find each
+// other's results, since the name of a run folder is the hash of everything that its results depend on. How far a sweep
+// is, is read from the run folders alone, so that nothing needs to be kept up to date by processes that may be killed.
 //
 //	s, err := sweep.Open(dir)
 //	for i := range s.Points { state, failure := run.Look(s.Folder(i)) … }
@@ -45,12 +45,13 @@ const (
 	fileName  = "sweep.yaml"
 	// Points is the store of a sweep that names no other, in its folder.
 	Points = "points"
-	// Data is the folder, in a store or beside the points of a product, of the points of data that runs are about, once for all that share them.
+	// Data is the folder, in a store or beside the points of a product, of the points of data that runs are about, once
+	// for all that share them.
 	Data = "data"
 )
 
-// Hash identifies what a run folder holds: the kind of run (solve, simulate, compare), the experiment and the hash of its data (experiment.DataHash), which is
-// empty for high-dimensional data.
+// Hash identifies what a run folder holds: the kind of run (solve, simulate, compare), the experiment and the hash of
+// its data (experiment.DataHash), which is empty for high-dimensional data.
 func Hash(kind string, e experiment.Experiment, data string) string {
 	h := kind + "-" + e.Hash()
 	if data != "" {
@@ -131,7 +132,8 @@ func Open(dir string) (*Sweep, error) {
 	return s, nil
 }
 
-// check says what in the index does not fit the experiment file beside it, or would lead out of the folders of the sweep. What follows from the experiment file is taken from there.
+// check says what in the index does not fit the experiment file beside it, or would lead out of the folders of the
+// sweep. What follows from the experiment file is taken from there.
 func (s *Sweep) check() error {
 	if len(s.Experiments) != len(s.Points) {
 		return fmt.Errorf("%s has %d points and %s %d", fileName, len(s.Experiments), indexName, len(s.Points))
@@ -169,8 +171,9 @@ func axes(points []experiment.Point) (keys []Axis) {
 	return keys
 }
 
-// New makes the index of a sweep for a folder, new or with a sweep of the same mode in it, whose points are kept in the store. hash gives the hash of the
-// run folder of a point. A folder with other files is refused. Nothing is written before Save.
+// New makes the index of a sweep for a folder, new or with a sweep of the same mode in it, whose points are kept in the
+// store. hash gives the hash of the run folder of a point. A folder with other files is refused. Nothing is written
+// before Save.
 func New(dir string, ix Index, points []experiment.Point, hash func(experiment.Experiment) (string, error)) (*Sweep, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -258,7 +261,8 @@ func (s *Sweep) absolute(path string) string {
 	return filepath.Join(physical(s.Dir), path)
 }
 
-// physical is an absolute path without symbolic links as far as there is something: the way up from behind one leads elsewhere.
+// physical is an absolute path without symbolic links as far as there is something: the way up from behind one leads
+// elsewhere.
 func physical(path string) string {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -293,7 +297,8 @@ func (s *Sweep) identity() string {
 	return experiment.HashOf(all)
 }
 
-// Todo are the points that are not complete, in order, each folder once. Points that have failed are left out unless retry.
+// Todo are the points that are not complete, in order, each folder once. Points that have failed are left out unless
+// retry.
 func (s *Sweep) Todo(retry bool) []int {
 	var todo []int
 	seen := map[string]bool{}

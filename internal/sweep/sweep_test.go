@@ -50,7 +50,8 @@ func make1(t *testing.T, dir, src string) *Sweep {
 	return s
 }
 
-// TestFolder: what is saved is opened again; a sweep may grow in its folder, whose points keep their names; other folders are refused.
+// TestFolder: what is saved is opened again; a sweep may grow in its folder, whose points keep their names; other
+// folders are refused.
 func TestFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
 	s := make1(t, dir, source)
@@ -112,7 +113,8 @@ func TestFolder(t *testing.T) {
 	make1(t, dir, source) // the experiment file puts it right
 }
 
-// TestKey: the folder of a point depends on what is run, on the experiment and on the data, and not on names or on how it is run.
+// TestKey: the folder of a point depends on what is run, on the experiment and on the data, and not on names or on how
+// it is run.
 func TestKey(t *testing.T) {
 	e := points(t, source)[0].Experiment
 	base := Key(Hash("solve", e, "d"))

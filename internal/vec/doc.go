@@ -1,23 +1,26 @@
-// Package vec evaluates elementary functions over slices: exp, and the activation functions with their derivatives, in double and single
-// precision, with AVX-512 or AVX2 where the processor has them.
+// Package vec evaluates elementary functions over slices: exp, and the activation functions with their derivatives, in
+// double and single precision, with AVX-512 or AVX2 where the processor has them.
 //
 //	vec.TanhWithDerivative(phi, dphi, h, 0.8, 1.25) // phi ← 1.25 tanh(0.8 h), dphi ← tanh′(0.8 h)
 //
 // # Results
 //
-// The value at a number depends on that number alone, to the bit: not on the length of the slice, its alignment, the place in it, the other
-// numbers, or on which of value and derivative are asked for, since the last, incomplete vector is masked and goes through the same instructions.
-// In double precision AVX-512, AVX2 and the portable code (on a processor with fused multiply-add) also give the same bits. In single
-// precision AVX-512 and AVX2 do; the portable code goes through double precision and is closer to the true value.
+// The value at a number depends on that number alone, to the bit: not on the length of the slice, its alignment, the
+// place in it, the other numbers, or on which of value and derivative are asked for, since the last, incomplete vector
+// is masked and goes through the same instructions. In double precision AVX-512, AVX2 and the portable code (on a
+// processor with fused multiply-add) also give the same bits. In single precision AVX-512 and AVX2 do; the portable
+// code goes through double precision and is closer to the true value.
 //
-// NaN gives NaN. Infinities give limits, 0 keeps its sign where the function is odd or is x times something, and subnormal results are right: each is
-// rounded once from a number of full precision. The outputs may be the argument itself. Nothing is allocated, and a slice is worked on in pieces of some microseconds,
-// because the runtime cannot preempt assembly.
+// NaN gives NaN. Infinities give limits, 0 keeps its sign where the function is odd or is x times something, and
+// subnormal results are right: each is rounded once from a number of full precision. The outputs may be the argument
+// itself. Nothing is allocated, and a slice is worked on in pieces of some microseconds, because the runtime cannot
+// preempt assembly.
 //
 // # Errors
 //
-// The largest errors for in = out = 1 and of every set of instructions, in ulp of the true value, as the tests assert them against arithmetic of 320 bits; in brackets
-// the largest found on 10⁶ points in double and in single precision, by go test -run Errors -points 200000 -timeout 30m -v.
+// The largest errors for in = out = 1 and of every set of instructions, in ulp of the true value, as the tests assert
+// them against arithmetic of 320 bits; in brackets the largest found on 10⁶ points in double and in single precision,
+// by go test -run Errors -points 200000 -timeout 30m -v.
 //
 //	             value              derivative
 //	Exp          1.2 (1.08, 1.06)
@@ -27,17 +30,21 @@
 //	Softplus     3   (2.71, 2.69)   3 (2.16, 2.30)
 //	ReLU         exact products with the slopes
 //
-// The error of the derivative of GELU is in ulp of the larger of Φ(x) and |x|Φ′(x) between −1 and 0, where these cancel. A subnormal result has an error in units of the smallest
-// number. The factor in adds the rounding of in·x (and in single precision of in), the effect of which grows with x in the tails: x² ulp of exp(−x²/2). The factor out adds half an ulp, or one for the derivative. [Erf] is
-// the function with in = √2, and has one ulp more. Without fused multiply-add the errors are up to 2 ulp larger.
+// The error of the derivative of GELU is in ulp of the larger of Φ(x) and |x|Φ′(x) between −1 and 0, where these
+// cancel. A subnormal result has an error in units of the smallest number. The factor in adds the rounding of in·x (and
+// in single precision of in), the effect of which grows with x in the tails: x² ulp of exp(−x²/2). The factor out adds
+// half an ulp, or one for the derivative. [Erf] is the function with in = √2, and has one ulp more. Without fused
+// multiply-add the errors are up to 2 ulp larger.
 //
 // # Methods
 //
-// e^y is 2ⁿe^r with |r| ≤ ln 2/2, and a polynomial for e^r of degree 11 (6 in single precision). In e^{−x²/2}, which would lose x² ulp by the rounding of x², the rounding error
-// of the square is carried along. tanh is formed from e^{−2|x|} − 1, softplus from e^{−|x|} and a series of log(1 + u) in s = u/(1 + u/2). Φ(−a) and erf
-// are e^{−a²/2} times quotients of polynomials with positive coefficients, which have no cancellation, as in
-// W. J. Cody, Rational Chebyshev approximations for the error function, Math. Comp. 23 (1969) 631, but of higher degree, so that one formula serves
-// all a: branches are what vectors cannot have. The two-step scaling by 2ⁿ without AVX-512 is that of the C libraries.
+// e^y is 2ⁿe^r with |r| ≤ ln 2/2, and a polynomial for e^r of degree 11 (6 in single precision). In e^{−x²/2}, which
+// would lose x² ulp by the rounding of x², the rounding error of the square is carried along. tanh is formed from
+// e^{−2|x|} − 1, softplus from e^{−|x|} and a series of log(1 + u) in s = u/(1 + u/2). Φ(−a) and erf are e^{−a²/2}
+// times quotients of polynomials with positive coefficients, which have no cancellation, as in W. J. Cody, Rational
+// Chebyshev approximations for the error function, Math. Comp. 23 (1969) 631, but of higher degree, so that one formula
+// serves all a: branches are what vectors cannot have. The two-step scaling by 2ⁿ without AVX-512 is that of the C
+// libraries.
 //
 // kernels_amd64.s and coefficients.go are generated by tools/vecgen.
 package vec

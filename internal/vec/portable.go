@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// The portable versions, element by element: the operations of the kernels in double precision, in the same order. A product that goes into a sum is
-// converted to float64 explicitly where the kernels round it, or the compiler may fuse the two.
+// The portable versions, element by element: the operations of the kernels in double precision, in the same order. A
+// product that goes into a sum is converted to float64 explicitly where the kernels round it, or the compiler may fuse
+// the two.
 
-// emulated says that the processor has no fused multiply-add. Emulation would take a hundred times as long as the two operations, which cost
-// a fraction of an ulp.
+// emulated says that the processor has no fused multiply-add. Emulation would take a hundred times as long as the two
+// operations, which cost a fraction of an ulp.
 var emulated = func() bool {
 	switch runtime.GOARCH {
 	case "amd64":
@@ -31,7 +32,8 @@ func fma(x, y, z float64) float64 {
 }
 
 const (
-	// magic rounds numbers added to it to integers, which then stand in the low bits plus twice the bias of an exponent.
+	// magic rounds numbers added to it to integers, which then stand in the low bits plus twice the bias of an
+	// exponent.
 	magic    = 3<<51 + 2*1023
 	lowest   = -752. // exponents below give 0, those above highest ∞
 	highest  = 712.

@@ -17,8 +17,8 @@ func Tanh[T Real](dst, x []T) { TanhWithDerivative(dst, nil, x, 1, 1) }
 // Erf sets dst[i] ← erf x[i].
 func Erf[T Real](dst, x []T) { ErfWithDerivative(dst, nil, x, math.Sqrt2, 1) }
 
-// The functions with derivatives set phi[i] ← out·f(in·x[i]) and dphi[i] ← out·in·f′(in·x[i]). Either output may be nil; they panic when one is
-// shorter than x.
+// The functions with derivatives set phi[i] ← out·f(in·x[i]) and dphi[i] ← out·in·f′(in·x[i]). Either output may be
+// nil; they panic when one is shorter than x.
 
 // TanhWithDerivative takes f(x) = tanh x.
 func TanhWithDerivative[T Real](phi, dphi, x []T, in, out float64) {
@@ -40,8 +40,8 @@ func SoftplusWithDerivative[T Real](phi, dphi, x []T, in, out float64) {
 	apply(softplusOp, phi, dphi, x, parameters{in, out, in * out})
 }
 
-// ReLUWithDerivative takes f(x) = x for x > 0 and below·x for x ≤ 0, the derivative of which at 0 is below. For infinite x too f is 0 where a slope is 0.
-// The products of in, out and below are formed first.
+// ReLUWithDerivative takes f(x) = x for x > 0 and below·x for x ≤ 0, the derivative of which at 0 is below. For
+// infinite x too f is 0 where a slope is 0. The products of in, out and below are formed first.
 func ReLUWithDerivative[T Real](phi, dphi, x []T, in, out, below float64) {
 	huge := math.MaxFloat64
 	if unsafe.Sizeof(T(0)) == 4 {

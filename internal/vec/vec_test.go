@@ -44,7 +44,8 @@ func levels(t *testing.T, f func(t *testing.T)) {
 	t.Run("emulated", f)
 }
 
-// samples are n points each of: uniform over the interval, ordinary fields, every order of magnitude, random bits; and special points.
+// samples are n points each of: uniform over the interval, ordinary fields, every order of magnitude, random bits; and
+// special points.
 func samples[T Real](f function, n int) []T {
 	rng := rand.New(rand.NewPCG(17, uint64(f.op)))
 	single := unsafe.Sizeof(T(0)) == 4
@@ -120,7 +121,8 @@ func roundsUp(x *big.Float, most int) bool {
 	return math.Abs(f) > 1-0x1p-20
 }
 
-// TestErrors holds the functions to the errors that the package states, over the whole range and in every set of instructions.
+// TestErrors holds the functions to the errors that the package states, over the whole range and in every set of
+// instructions.
 func TestErrors(t *testing.T) {
 	for _, f := range functions {
 		t.Run(f.name, func(t *testing.T) {
@@ -183,8 +185,8 @@ func testErrors[T Real](t *testing.T, f function) {
 	})
 }
 
-// TestSame: double precision gives the same bits in every set of instructions, single precision in both of the vector sets; and the error
-// function and the others agree with the versions for one number.
+// TestSame: double precision gives the same bits in every set of instructions, single precision in both of the vector
+// sets; and the error function and the others agree with the versions for one number.
 func TestSame(t *testing.T) {
 	defer func(l set) { level = l }(level)
 	for _, f := range append(functions, function{name: "relu", op: reluOp, width: 3, narrow: 3}) {
@@ -277,7 +279,8 @@ func testSpecial[T Real](t *testing.T) {
 	}
 }
 
-// TestPlace: a value depends on its argument only, not on its place, the length of the slice, aliasing or the outputs asked for.
+// TestPlace: a value depends on its argument only, not on its place, the length of the slice, aliasing or the outputs
+// asked for.
 func TestPlace(t *testing.T) {
 	levels(t, func(t *testing.T) {
 		t.Run("float64", testPlace[float64])

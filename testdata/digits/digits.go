@@ -1,5 +1,5 @@
-// Package digits carries the digits data set inside the program: 1,797 images of 8×8 pixels with values 0 to 16, each followed
-// by its class 0 to 9, as gzipped CSV. Origin and licence are in README.md beside this file.
+// Package digits carries the digits data set inside the program: 1,797 images of 8×8 pixels with values 0 to 16, each
+// followed by its class 0 to 9, as gzipped CSV. Origin and licence are in README.md beside this file.
 package digits
 
 import _ "embed"

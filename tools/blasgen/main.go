@@ -297,8 +297,9 @@ func (g gen) product(label string, mr, nv, unroll int, a, rsa, csa, rsb reg.Regi
 	}
 	var ahead [3]reg.Register
 	if prefetch {
-		// What the rows hold further on when their elements lie side by side: the next strip is too far away for the nearest cache then. Else the
-		// next strip, which shares lines or neighbours with this one, but not where loads are the bound.
+		// What the rows hold further on when their elements lie side by side: the next strip is too far away for the
+		// nearest cache then. Else the next strip, which shares lines or neighbours with this one, but not where loads
+		// are the bound.
 		ahead[0] = GP64()
 		if nv == 1 {
 			XORQ(ahead[0], ahead[0])

@@ -36,9 +36,10 @@ func (g gen) broadcastHalf(m Mem, even reg.Register, dst reg.VecPhysical) {
 	}
 }
 
-// pairs emits c(i,j) = alpha·Σ_l a(i,l)·b(l,j) + beta·c(i,j) for i < m and j < n, where n elements take at most 32 bytes: too few columns to fill vectors
-// with. Columns of a are taken in pairs instead, broadcast together, and b holds two rows at a time, their elements alternating: 64 bytes for every
-// pair, zeros where there is nothing. Even and odd l are summed apart, then added.
+// pairs emits c(i,j) = alpha·Σ_l a(i,l)·b(l,j) + beta·c(i,j) for i < m and j < n, where n elements take at most 32
+// bytes: too few columns to fill vectors with. Columns of a are taken in pairs instead, broadcast together, and b holds
+// two rows at a time, their elements alternating: 64 bytes for every pair, zeros where there is nothing. Even and odd l
+// are summed apart, then added.
 func (g gen) pairs() {
 	TEXT(g.prefix()+"pairs"+g.name, NOSPLIT, fmt.Sprintf("func(m, k int, a *%[1]s, rsa int, b, c *%[1]s, ldc int, alpha, beta %[1]s, n int)", g.typ()))
 	Pragma("noescape")

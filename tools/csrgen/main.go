@@ -1,5 +1,6 @@
 // Command csrgen writes the assembly of internal/csr: products of a sparse row with a block of dense rows held
-// transposed, the updates that go the other way, and the transposition of the blocks. It is run by go generate in internal/csr.
+// transposed, the updates that go the other way, and the transposition of the blocks. It is run by go generate in
+// internal/csr.
 package main
 
 import (
@@ -78,8 +79,8 @@ func (g gen) sum(x Op, b, z reg.Register) {
 	}
 }
 
-// walk is the frame of both kernels: it calls each for every stored element of a row, with the address of the line of w that belongs to
-// its column, and the factor unless all are one.
+// walk is the frame of both kernels: it calls each for every stored element of a row, with the address of the line of w
+// that belongs to its column, and the factor unless all are one.
 type walk struct {
 	g          gen
 	nv         int

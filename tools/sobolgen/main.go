@@ -1,11 +1,13 @@
-// Command sobolgen writes the direction numbers of the Sobol sequences of internal/random, from either of the files in which those of S. Joe and F. Y. Kuo are published:
+// Command sobolgen writes the direction numbers of the Sobol sequences of internal/random, from either of the files in
+// which those of S. Joe and F. Y. Kuo are published:
 //
 //	sobolgen -in new-joe-kuo-6.21201 -out ../internal/random/joekuo.bin
 //
-// the authors' text file, or _sobol_direction_numbers.npz of scipy.stats (Debian: python3-scipy), which holds the same numbers. Their licence is internal/random/LICENSE-joe-kuo.
+// the authors' text file, or _sobol_direction_numbers.npz of scipy.stats (Debian: python3-scipy), which holds the same
+// numbers. Their licence is internal/random/LICENSE-joe-kuo.
 //
-// The output has a record for each dimension from the second on: the primitive polynomial, its coefficients as binary digits, and as many initial numbers m_1, m_2, … as its
-// degree, all of 16 bits with the low byte first.
+// The output has a record for each dimension from the second on: the primitive polynomial, its coefficients as binary
+// digits, and as many initial numbers m_1, m_2, … as its degree, all of 16 bits with the low byte first.
 package main
 
 import (

@@ -112,8 +112,8 @@ func logarithm(z *big.Float) *big.Float {
 	}
 }
 
-// fit returns the coefficients, lowest first, of the P and Q of degrees m and n with P/Q = f at the Chebyshev points of t in
-// x = centre·(1+t)/(1−t), or of x itself when centre is 0. Q starts with 1.
+// fit returns the coefficients, lowest first, of the P and Q of degrees m and n with P/Q = f at the Chebyshev points of
+// t in x = centre·(1+t)/(1−t), or of x itself when centre is 0. Q starts with 1.
 func fit(f func(*big.Float) *big.Float, from, to, centre float64, m, n int) (p, q []*big.Float) {
 	size := m + n + 1
 	rows := make([][]*big.Float, size)
@@ -182,7 +182,8 @@ type coefficients struct {
 	density      []float64 // 1/√(2π), twice that
 }
 
-// The error function changes its formula at erfSplit, where it exceeds 1/2. At erfEnd it is 1 to rounding, and at geluEnd a·exp(−a²/2) is 0 to rounding.
+// The error function changes its formula at erfSplit, where it exceeds 1/2. At erfEnd it is 1 to rounding, and at
+// geluEnd a·exp(−a²/2) is 0 to rounding.
 const erfSplit = 0.68
 
 func fitted(f32 bool) coefficients {

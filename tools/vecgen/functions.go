@@ -102,7 +102,8 @@ func (g gen) erf() {
 	})
 }
 
-// gelu is x·Φ(x) = max(x, 0) − a·Φ(−a), its derivative (x > 0) − sign(x)·(Φ(−a) − a·N(a)), with Φ(−a) = e^{−a²/2}·P(a)/Q(a).
+// gelu is x·Φ(x) = max(x, 0) − a·Φ(−a), its derivative (x > 0) − sign(x)·(Φ(−a) − a·N(a)), with Φ(−a) =
+// e^{−a²/2}·P(a)/Q(a).
 func (g gen) gelu() {
 	g.loop("gelu", pointers, gains, func(b block, p []reg.VecVirtual) {
 		x := b.field(p)
@@ -128,7 +129,8 @@ func (g gen) gelu() {
 	})
 }
 
-// softplus is max(x, 0) + log(1 + u) with u = e^{−|x|}, s = u/(1 + u/2), log(1 + u) = s + s³R(s²); its derivative is 1/(1 + u) or u/(1 + u).
+// softplus is max(x, 0) + log(1 + u) with u = e^{−|x|}, s = u/(1 + u/2), log(1 + u) = s + s³R(s²); its derivative is
+// 1/(1 + u) or u/(1 + u).
 func (g gen) softplus() {
 	g.loop("softplus", pointers, gains, func(b block, p []reg.VecVirtual) {
 		x := b.field(p)

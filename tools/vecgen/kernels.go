@@ -206,7 +206,8 @@ func (g gen) chooseSign(m, yes, no Op) reg.VecVirtual {
 	return z
 }
 
-// polynomial is Σ c_i x^i, the even and the odd terms apart: two short chains of dependent operations instead of a long one.
+// polynomial is Σ c_i x^i, the even and the odd terms apart: two short chains of dependent operations instead of a long
+// one.
 func (g gen) polynomial(c []float64, x, x2 reg.VecVirtual) reg.VecVirtual {
 	chain := func(first int) reg.VecVirtual {
 		last := len(c) - 1 - (len(c)-1-first)%2
@@ -255,7 +256,8 @@ func (g gen) power(y, low reg.VecVirtual) power {
 		w.n = n
 		return w
 	}
-	// Two factors, neither of them subnormal or infinite when 2ⁿ is. Their exponents with bias are the halves of the low bits of t.
+	// Two factors, neither of them subnormal or infinite when 2ⁿ is. Their exponents with bias are the halves of the
+	// low bits of t.
 	bits := uint64(52)
 	if g.f32 {
 		bits = 23

@@ -1,5 +1,5 @@
-// Package args checks the arguments of the routines that internal/blas and internal/blas/openblas replace. It accepts what
-// there is something to do for; what it rejects is passed to gonum, which panics with its message or returns.
+// Package args checks the arguments of the routines that internal/blas and internal/blas/openblas replace. It accepts
+// what there is something to do for; what it rejects is passed to gonum, which panics with its message or returns.
 package args
 
 import "gonum.org/v1/gonum/blas"

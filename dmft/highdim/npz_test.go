@@ -1,18 +1,19 @@
-package run
+package highdim_test
 
 import (
 	"path/filepath"
 	"reflect"
 	"testing"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// TestHighDimensional: what is written is read back, for both kinds of replicas; another file is refused.
-func TestHighDimensional(t *testing.T) {
+// TestNPZ: what is written is read back, for both kinds of replicas; another file is refused.
+func TestNPZ(t *testing.T) {
 	p := &highdim.Problem{Ratio: 2, Units: 2, OutputScale: 1, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
 		Target:   highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
 		Training: highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 5}}
@@ -24,12 +25,12 @@ func TestHighDimensional(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for replicas, want := range map[string]*highdim.Trajectory{"blocks": theory, "seeds": sim} {
+	for replicas, want := range map[dmft.ReplicaKind]*highdim.Trajectory{"blocks": theory, "seeds": sim} {
 		path := filepath.Join(t.TempDir(), "x.npz")
-		if err := WriteHighDimensional(path, want, replicas); err != nil {
+		if err := want.WriteNPZ(path, replicas); err != nil {
 			t.Fatal(err)
 		}
-		got, err := ReadHighDimensional(path)
+		got, err := highdim.ReadNPZ(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func TestHighDimensional(t *testing.T) {
 	if err := npy.WriteNPZ(path, []npy.Named{{Name: "time", Array: npy.Array{Shape: []int{1}, Data: []float64{0}}}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadHighDimensional(path); err == nil {
+	if _, err := highdim.ReadNPZ(path); err == nil {
 		t.Error("a file without losses is read")
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/seed39b58f2d/dmft/testdata/digits"
@@ -127,7 +126,7 @@ func readDigits(csv []byte) (*labelled, error) {
 			return nil, fail("source", "digits: line %d has %d fields", len(l.labels)+1, len(fields))
 		}
 		for i, f := range fields {
-			v, err := strconv.ParseFloat(f, 64)
+			v, err := number(f)
 			if err != nil {
 				return nil, fail("source", "digits: line %d: %w", len(l.labels)+1, err)
 			}

@@ -193,7 +193,8 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// TestMeaning: generators generate what they say, images keep their labels, splits are disjoint, normalisation does what it says.
+// TestMeaning: generators generate what they say, images keep their labels, splits are disjoint, normalisation does
+// what it says.
 func TestMeaning(t *testing.T) {
 	dir := folder(t)
 	load := func(s Spec) *Set {
@@ -431,7 +432,8 @@ func FuzzCSV(f *testing.F) {
 	})
 }
 
-// TestKernelEigenvector: labels are eigenvectors of the kernel x·x′(1 + ε²x·x′) less its mean, of mean square one over all points, orthogonal for different indices, in order of the eigenvalues.
+// TestKernelEigenvector: labels are eigenvectors of the kernel x·x′(1 + ε²x·x′) less its mean, of mean square one over
+// all points, orthogonal for different indices, in order of the eigenvalues.
 func TestKernelEigenvector(t *testing.T) {
 	const n, d, eps = 30, 7, 0.6
 	last := math.Inf(1)

@@ -167,10 +167,11 @@ func (s Spec) target() (func(x, y []float64), int, error) {
 				a[i][k] = rng.NormFloat64() / math.Sqrt(float64(s.Width))
 			}
 		}
+		phi := s.Activation.Pointwise()
 		return func(x, y []float64) {
 			clear(y)
 			for i := range w {
-				v := s.Activation.Value(dot(w[i], x) * root)
+				v, _, _ := phi(dot(w[i], x) * root)
 				for k := range y {
 					y[k] += a[i][k] * v
 				}
@@ -188,9 +189,10 @@ func (s Spec) target() (func(x, y []float64), int, error) {
 	}, s.Outputs, nil
 }
 
-// eigenvector makes x ~ N(0, 1_D) with labels that are an eigenvector, of mean square one, of the tangent kernel that infinitely many units with frozen readouts have at the start on
-// training and test points together, K = ⟨φ′φ′⟩∘XXᵀ/D less its mean: labels as well or as badly aligned with the kernel as Index says, whatever the points (arXiv 2310.06110, Fig. 5). Of the two
-// signs it is that with a positive largest element.
+// eigenvector makes x ~ N(0, 1_D) with labels that are an eigenvector, of mean square one, of the tangent kernel that
+// infinitely many units with frozen readouts have at the start on training and test points together, K = ⟨φ′φ′⟩∘XXᵀ/D
+// less its mean: labels as well or as badly aligned with the kernel as Index says, whatever the points (arXiv
+// 2310.06110, Fig. 5). Of the two signs it is that with a positive largest element.
 func (s Spec) eigenvector() (*Set, error) {
 	if s.Dimension < 1 {
 		return nil, fail("dimension", "the source %s needs dimension, the number of inputs", s.Source)
@@ -288,11 +290,11 @@ func (s Spec) modular() (*Set, error) {
 			ptr = append(ptr, len(ind))
 			labels[i] = (a + b) % p
 		}
-		spec := s
-		if spec.Encoding == "" {
-			spec.Encoding = "one-hot"
+		encoding := s.Encoding
+		if encoding == "" {
+			encoding = "one-hot"
 		}
-		y, err := spec.encode(labels, p)
+		y, err := encode(labels, p, encoding)
 		return sparse.NewCSR(len(pairs), 2*p, ptr, ind, val), y, labels, err
 	}
 	var err error

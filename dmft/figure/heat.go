@@ -12,8 +12,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// HeatMap is a matrix of colours, Z[j][i] at (X[i], Y[j]), drawn in a square; a value that is not finite is grey. X and Y rise. Maps to be compared share Min and Max;
-// both zero choose the range from Z.
+// HeatMap is a matrix of colours, Z[j][i] at (X[i], Y[j]), drawn in a square; a value that is not finite is grey. X and
+// Y rise. Maps to be compared share Min and Max; both zero choose the range from Z.
 type HeatMap struct {
 	X, Y     []float64
 	Z        [][]float64
@@ -108,8 +108,8 @@ func edges(x []float64) []float64 {
 	return e
 }
 
-// image is the picture of the map. Every cell is many pixels, since viewers blur the pixels that they enlarge; cells beyond the
-// resolution of print are skipped.
+// image is the picture of the map. Every cell is many pixels, since viewers blur the pixels that they enlarge; cells
+// beyond the resolution of print are skipped.
 func (h *HeatMap) image() image.Image {
 	_, _, of := h.scale()
 	const least, most = 480, 1024
@@ -131,13 +131,21 @@ func (h *HeatMap) image() image.Image {
 	}
 	xs, ys := cells(h.X), cells(h.Y)
 	img := image.NewNRGBA(image.Rect(0, 0, len(xs), len(ys)))
+	colours := make([]color.NRGBA, len(h.X))
 	for k, j := range ys {
-		for l, i := range xs {
-			c := blank
-			if v := h.Z[j][i]; !math.IsNaN(v) && !math.IsInf(v, 0) {
-				c = of(v)
+		row := img.Pix[(len(ys)-1-k)*img.Stride:][:img.Stride]
+		if k > 0 && j == ys[k-1] {
+			copy(row, img.Pix[(len(ys)-k)*img.Stride:])
+			continue
+		}
+		for i, v := range h.Z[j] {
+			if colours[i] = blank; !math.IsNaN(v) && !math.IsInf(v, 0) {
+				colours[i] = of(v)
 			}
-			img.SetNRGBA(l, len(ys)-1-k, c)
+		}
+		for l, i := range xs {
+			c := colours[i]
+			row[4*l], row[4*l+1], row[4*l+2], row[4*l+3] = c.R, c.G, c.B, c.A
 		}
 	}
 	return img

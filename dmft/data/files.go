@@ -108,7 +108,8 @@ func (r *fileReader) suit(train *pair) error {
 	return nil
 }
 
-// choose replaces the points of a set by a seeded choice of them: training rows from the front of a permutation, test rows from its back, so that neither size moves the other.
+// choose replaces the points of a set by a seeded choice of them: training rows from the front of a permutation, test
+// rows from its back, so that neither size moves the other.
 func (r *fileReader) choose(set *Set, from, testFrom *pair) error {
 	s := r.Spec
 	p, _ := from.x.Dims()
@@ -268,7 +269,8 @@ func (r *fileReader) left() int64 {
 	return max(r.Memory-int64(r.taken), 1)
 }
 
-// table reads a matrix from a file of the source's format; an array of one dimension is a column. With classes its last column is read as that.
+// table reads a matrix from a file of the source's format; an array of one dimension is a column. With classes its last
+// column is read as that.
 func (r *fileReader) table(key, name string, classes, rounding bool) (*table, error) {
 	path := r.path(name)
 	read := r.npy
@@ -384,7 +386,8 @@ func (r *fileReader) npy(path, name string, classes, rounding bool) (*table, err
 // mostClasses is far above what a class is told apart from a number by.
 const mostClasses = 10000
 
-// encodeClasses turns classes into targets: whole numbers in their order, or words in that of the alphabet, unless Classes says which and in what order. Points of other classes are left out.
+// encodeClasses turns classes into targets: whole numbers in their order, or words in that of the alphabet, unless
+// Classes says which and in what order. Points of other classes are left out.
 func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int, err error) {
 	all := []*pair{train}
 	if test != nil {
@@ -394,7 +397,7 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 	numbers := true
 	for _, p := range all {
 		for _, l := range p.classes {
-			if _, err := strconv.ParseFloat(l, 64); err != nil {
+			if _, err := number(l); err != nil {
 				numbers = false
 			}
 		}
@@ -408,7 +411,7 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 			if !ok {
 				n = l
 				if numbers {
-					v, _ := strconv.ParseFloat(l, 64)
+					v, _ := number(l)
 					if v != math.Trunc(v) || math.Abs(v) > 1e15 {
 						return nil, nil, fail("encoding", "%s: row %d is %s, which is no class; encoding turns whole numbers or words into targets, leave it out for targets as they are", p.yname, i, l)
 					}
@@ -491,7 +494,7 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 		if err := r.room("encoding", r.taken, fmt.Sprintf("%d points of %d classes are asked for", len(keep), len(names)), "use fewer points or classes, or encoding label"); err != nil {
 			return nil, nil, err
 		}
-		if p.y, err = r.encode(lists[i], len(names)); err != nil {
+		if p.y, err = encode(lists[i], len(names), r.Encoding); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -1,9 +1,11 @@
-// Package data makes the points of a problem from a description: small real images carried by the program, image files in the IDX
-// and CIFAR-10 formats, arrays in npy and csv files, and generators.
+// Package data makes the points of a problem from a description: small real images carried by the program, image files
+// in the IDX and CIFAR-10 formats, arrays in npy and csv files, and generators.
 //
 //	set, err := data.Load(data.Spec{Source: "digits", Classes: []int{0, 1}, Train: 16, Test: 64, Seed: 1}, ".")
 //
 // A description gives the same points on every machine; the training set does not depend on the size of the test set.
+// [Set.Data] are the points as a dmft.Problem takes them. Points of one's own need none of this; [Normalize] and
+// [Encode] prepare them in the same ways.
 package data
 
 import (
@@ -17,6 +19,7 @@ import (
 	"github.com/james-bowman/sparse"
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/kernels"
 )
 
@@ -62,6 +65,11 @@ type Set struct {
 	Labels, TestLabels []int      // class (position in Classes) of every point; nil for regression
 	Description        string
 	Notes              []string // what was skipped in files, or changed, and other things to know
+}
+
+// Data are the points as a dmft.Problem takes them.
+func (s *Set) Data() dmft.Data {
+	return dmft.Data{Inputs: s.Inputs, Targets: s.Targets, TestInputs: s.TestInputs, TestTargets: s.TestTargets}
 }
 
 // Bytes is how much memory the points take.
@@ -121,10 +129,8 @@ func Load(s Spec, base string) (*Set, error) {
 	if s.Noise < 0 || math.IsNaN(s.Noise) || math.IsInf(s.Noise, 0) {
 		return nil, fail("noise", "noise %g must be finite and not negative", s.Noise)
 	}
-	switch s.Normalize {
-	case "", "none", "sphere", "standard":
-	default:
-		return nil, fail("normalize", "unknown normalisation %q; use none, sphere or standard", s.Normalize)
+	if err := checkNormalize(s.Normalize); err != nil {
+		return nil, err
 	}
 	switch s.Encoding {
 	case "", "sign", "one-hot", "centred-one-hot", "label":
@@ -160,7 +166,7 @@ func Load(s Spec, base string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.normalise(set); err != nil {
+	if err := Normalize(set.Inputs, set.TestInputs, s.Normalize); err != nil {
 		return nil, err
 	}
 	p, d := set.Inputs.Dims()
@@ -216,8 +222,21 @@ func (s Spec) images(base string) (*Set, error) {
 	if s.Encoding == "label" || s.Encoding != "one-hot" && s.Encoding != "centred-one-hot" && outputs == 2 {
 		outputs = 1
 	}
-	row := 8 * float64(train.d+outputs+1)
-	if err := s.room("train", row*(float64(s.Train)+float64(s.Test)), fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs are asked for", s.Train, s.Test, train.d, outputs), s.fitting(row, 0)); err != nil {
+	var every []int // the test images of a file of their own when no number is given
+	if test != nil && s.Test == 0 {
+		for i, l := range test.labels {
+			if slices.Contains(classes, l) {
+				every = append(every, i)
+			} else if len(s.Classes) == 0 {
+				return nil, fail("test_targets", "class %d of %s does not occur among the training images; name the classes to use (data.classes)", l, test.name)
+			}
+		}
+		if every == nil {
+			return nil, fail("test_targets", "%s has no image of the classes %s", test.name, ranges(classes))
+		}
+	}
+	row, tests := 8*float64(train.d+outputs+1), max(s.Test, len(every))
+	if err := s.room("train", row*(float64(s.Train)+float64(tests)), fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs are asked for", s.Train, tests, train.d, outputs), s.fitting(row, 0)); err != nil {
 		return nil, err
 	}
 	pick, rest, err := choose(train, classes, s.Train, s.rng(streamTrain))
@@ -225,7 +244,9 @@ func (s Spec) images(base string) (*Set, error) {
 		return nil, err
 	}
 	set := &Set{}
-	if set.Inputs, set.Labels = gather(train, pick, classes); s.Test > 0 {
+	if set.Inputs, set.Labels = gather(train, pick, classes); every != nil {
+		set.TestInputs, set.TestLabels = gather(test, every, classes)
+	} else if s.Test > 0 {
 		from := rest
 		if test != nil {
 			from = nil
@@ -248,11 +269,11 @@ func (s Spec) images(base string) (*Set, error) {
 		}
 		set.TestInputs, set.TestLabels = gather(sub, pick, classes)
 	}
-	if set.Targets, err = s.encode(set.Labels, len(classes)); err != nil {
+	if set.Targets, err = encode(set.Labels, len(classes), s.Encoding); err != nil {
 		return nil, err
 	}
 	if set.TestInputs != nil {
-		set.TestTargets, err = s.encode(set.TestLabels, len(classes))
+		set.TestTargets, err = encode(set.TestLabels, len(classes), s.Encoding)
 	}
 	return set, err
 }
@@ -296,9 +317,32 @@ func gather(from *labelled, pick, classes []int) (*mat.Dense, []int) {
 	return x, labels
 }
 
-// encode turns classes into targets.
-func (s Spec) encode(labels []int, classes int) (*mat.Dense, error) {
-	enc := s.Encoding
+// Encode turns classes, numbers from 0 to classes−1, into targets, one row each:
+//
+//	sign             −1 and 1, of two classes
+//	one-hot          1 in the column of the class, 0 in others
+//	centred-one-hot  the same less 1/classes
+//	label            the number of the class
+//
+// An empty encoding is sign for two classes and one-hot for more.
+func Encode(labels []int, classes int, encoding string) (*mat.Dense, error) {
+	if len(labels) == 0 || classes < 1 {
+		return nil, fail("classes", "%d points of %d classes; there must be some", len(labels), classes)
+	}
+	for i, l := range labels {
+		if l < 0 || l >= classes {
+			return nil, fail("classes", "point %d is of class %d; classes are numbers from 0 to %d", i, l, classes-1)
+		}
+	}
+	switch encoding {
+	case "", "sign", "one-hot", "centred-one-hot", "label":
+		return encode(labels, classes, encoding)
+	}
+	return nil, fail("encoding", "unknown encoding %q; use sign, one-hot, centred-one-hot or label", encoding)
+}
+
+// encode is Encode for what has been checked.
+func encode(labels []int, classes int, enc string) (*mat.Dense, error) {
 	if enc == "" {
 		enc = "one-hot"
 		if classes == 2 {
@@ -360,11 +404,40 @@ func ranges(list []int) string {
 	return strings.Join(s, ", ")
 }
 
-// normalise transforms inputs; test inputs by the statistics of the training set.
-func (s Spec) normalise(set *Set) error {
-	switch s.Normalize {
+func checkNormalize(how string) error {
+	switch how {
+	case "", "none", "sphere", "standard":
+		return nil
+	}
+	return fail("normalize", "unknown normalisation %q; use none, sphere or standard", how)
+}
+
+// Normalize changes inputs, one point a row, in place, each a *mat.Dense or a *sparse.CSR; test inputs, of which nil is
+// none, by the statistics of the training inputs:
+//
+//	sphere    every point has |x|² = D
+//	standard  every column has mean zero, and all together variance one
+//
+// An empty name, and none, leave them as they are.
+func Normalize(inputs, test mat.Matrix, how string) error {
+	if err := checkNormalize(how); err != nil {
+		return err
+	}
+	if d, ok := test.(*mat.Dense); ok && d == nil {
+		test = nil
+	}
+	for _, x := range []mat.Matrix{inputs, test} {
+		switch x.(type) {
+		case *mat.Dense, *sparse.CSR:
+		default:
+			if x != nil {
+				return fail("normalize", "inputs of type %T cannot be changed in place; use a *mat.Dense or a *sparse.CSR", x)
+			}
+		}
+	}
+	switch how {
 	case "sphere":
-		for _, x := range []mat.Matrix{set.Inputs, set.TestInputs} {
+		for _, x := range []mat.Matrix{inputs, test} {
 			if x == nil {
 				continue
 			}
@@ -386,11 +459,14 @@ func (s Spec) normalise(set *Set) error {
 			}
 		}
 	case "standard":
-		x, ok := set.Inputs.(*mat.Dense)
+		x, ok := inputs.(*mat.Dense)
 		if !ok {
 			return fail("normalize", "normalize: standard would fill a sparse input matrix; use none or sphere")
 		}
-		t, _ := set.TestInputs.(*mat.Dense)
+		t, ok := test.(*mat.Dense)
+		if test != nil && !ok {
+			return fail("normalize", "normalize: standard would fill a sparse matrix of test inputs; use none or sphere")
+		}
 		return standardise(x, t)
 	}
 	return nil
@@ -425,7 +501,8 @@ func shift(row []float64) {
 	}
 }
 
-// standardise subtracts the mean of every column of x and divides by one overall deviation, in x and in t, unless that is nil.
+// standardise subtracts the mean of every column of x and divides by one overall deviation, in x and in t, unless that
+// is nil.
 func standardise(x, t *mat.Dense) error {
 	p, d := x.Dims()
 	all := []*mat.Dense{x}

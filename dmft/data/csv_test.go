@@ -90,7 +90,8 @@ func TestCSVForms(t *testing.T) {
 	}
 }
 
-// TestCSVMistakes: what is wrong with a file is said with line, field and content, and nothing is taken for a header that holds a value.
+// TestCSVMistakes: what is wrong with a file is said with line, field and content, and nothing is taken for a header
+// that holds a value.
 func TestCSVMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"1,,3\n4,5,6\n":            "line 1, field 2 is empty: a missing value",
@@ -115,6 +116,10 @@ func TestCSVMistakes(t *testing.T) {
 		"1,2\n3,inf\n":             "line 2, field 2 is inf",
 		"1,2\n3,-Infinity\n":       "line 2, field 2 is -Infinity",
 		"1,2\n3,1e400\n":           "line 2, field 2: 1e400 is beyond the range",
+		"1.2,1_000,0.1\n1,2,3\n":   `line 1, field 2: "1_000" is not a number; numbers are written as 1234.5`,
+		"1,2\n3,0x1p4\n":           `line 2, field 2: "0x1p4" is not a number`,
+		"a,b,2020,y\n1,2,3,4\n":    "replace words by numbers, or remove the column; fields are separated by commas (the line is no header, since its field 3 is 2020)",
+		"a,,c,y\n1,2,3,4\n":        "(the line is no header, since its field 2 is empty)",
 		"1,2\n3\n":                 "line 2 has 1 fields, the lines before have 2; fields are separated by commas",
 		"a,b,c\n1,2\n":             "line 2 has 2 fields and the header 3 names",
 		"1,\"2\n3,4\n":             "line 1: a quote is not closed",
@@ -204,7 +209,8 @@ func TestCSVDialects(t *testing.T) {
 	})
 }
 
-// TestCSVLimit: what does not fit into the limit is refused where it stops fitting, without a line, a table or an archive of any size being held.
+// TestCSVLimit: what does not fit into the limit is refused where it stops fitting, without a line, a table or an
+// archive of any size being held.
 func TestCSVLimit(t *testing.T) {
 	for name, c := range map[string]struct {
 		text, want string
@@ -247,7 +253,8 @@ func refused(t *testing.T, s Spec, dir string, words ...string) {
 	}
 }
 
-// TestClassesOfFiles: classes in npy and csv files, numbers and words, become targets of every encoding; which is which is said.
+// TestClassesOfFiles: classes in npy and csv files, numbers and words, become targets of every encoding; which is which
+// is said.
 func TestClassesOfFiles(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "iris.csv", []byte("sl,sw,species\n1,2,virginica\n3,4,setosa\n5,6,versicolor\n7,8,setosa\n"))
@@ -304,7 +311,8 @@ func TestClassesOfFiles(t *testing.T) {
 	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Expect: Signs}, dir, "−1 and +1", "sign")
 }
 
-// softmaxFile writes rows of a softmax as numpy would in a type of numbers, and returns how far their sums are from one.
+// softmaxFile writes rows of a softmax as numpy would in a type of numbers, and returns how far their sums are from
+// one.
 func softmaxFile(t *testing.T, dir, name, descr string, bits func(float64) []byte, value func(float64) float64) (off float64) {
 	const n, c = 20, 10
 	var b []byte
@@ -330,7 +338,8 @@ func rawNPY(header string, elements []byte) []byte {
 	return append([]byte("\x93NUMPY\x01\x00"+string([]byte{byte(len(h)), byte(len(h) >> 8)})+h), elements...)
 }
 
-// TestSoftTargets: rows of a softmax in any type of numbers sum to one exactly after reading, where the loss takes that; others are left alone.
+// TestSoftTargets: rows of a softmax in any type of numbers sum to one exactly after reading, where the loss takes
+// that; others are left alone.
 func TestSoftTargets(t *testing.T) {
 	dir := t.TempDir()
 	x := make([]float64, 20)
@@ -389,7 +398,8 @@ func TestSoftTargets(t *testing.T) {
 	}
 }
 
-// TestNormaliseExtremes: constant inputs are refused whatever their mean rounds to, and neither size nor smallness of inputs changes what they become.
+// TestNormaliseExtremes: constant inputs are refused whatever their mean rounds to, and neither size nor smallness of
+// inputs changes what they become.
 func TestNormaliseExtremes(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, rows ...string) Spec {
@@ -444,6 +454,20 @@ func TestIDXClasses(t *testing.T) {
 		t.Errorf("two classes with a gap: %v", s.Targets)
 	}
 	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 2, Classes: []int{0, 1}}, dir, "no class 0", "1 to 26")
+	// Without a number of test points every image of their own file is one, in its order.
+	write(t, dir, "few-labels", idx([]int{3}, []byte{17, 17, 3}))
+	write(t, dir, "few", idx([]int{3, 2, 2}, pixels(3, 4)))
+	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 4, TestInputs: "few", TestTargets: "few-labels"}, dir)
+	if n, _ := s.TestInputs.Dims(); n != 3 || !slices.Equal(s.TestLabels, []int{1, 1, 0}) || s.TestTargets.At(2, 0) != -s.TestTargets.At(0, 0) {
+		t.Errorf("%d test images of classes %v, targets %v", n, s.TestLabels, s.TestTargets)
+	}
+	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 4, Classes: []int{3, 4}, TestInputs: "few", TestTargets: "few-labels"}, dir)
+	if n, _ := s.TestInputs.Dims(); n != 1 {
+		t.Errorf("%d test images of classes 3 and 4", n)
+	}
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "few-labels", Train: 2, TestInputs: "images", TestTargets: "letters"}, dir, "has 52 images", "3 labels")
+	write(t, dir, "other-labels", idx([]int{3}, []byte{17, 9, 3}))
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, TestInputs: "few", TestTargets: "other-labels"}, dir, "class 9", "does not occur among the training images")
 	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, Classes: []int{3, 4}}, dir, "no class 4", "3, 17")
 }
 
@@ -462,6 +486,7 @@ func TestArraysByKey(t *testing.T) {
 	put("run.npz", "x", "y")
 	put("one.npz", "arr_0")
 	put("a#b.npz", "x", "y")
+	put("key.npz", "x#1", "y")
 	s := loaded(t, Spec{Source: "npy", Inputs: "run.npz#x", Targets: "run.npz#y"}, dir)
 	if s.Inputs.At(0, 0) != 0 || s.Targets.At(0, 0) != 1 {
 		t.Errorf("by key: %v %v", s.Inputs, s.Targets)
@@ -469,6 +494,9 @@ func TestArraysByKey(t *testing.T) {
 	s = loaded(t, Spec{Source: "npy", Inputs: "one.npz", Targets: "a#b.npz#y"}, dir)
 	if s.Inputs.At(0, 0) != 0 || s.Targets.At(0, 0) != 1 {
 		t.Errorf("one array, and a name with #: %v %v", s.Inputs, s.Targets)
+	}
+	if s = loaded(t, Spec{Source: "npy", Inputs: "key.npz#x#1", Targets: "a#b.npz#y"}, dir); s.Inputs.At(0, 0) != 0 {
+		t.Errorf("a key with #: %v", s.Inputs)
 	}
 	refused(t, Spec{Source: "npy", Inputs: "run.npz", Targets: "one.npz"}, dir, "several arrays, x, y", "#x")
 	refused(t, Spec{Source: "npy", Inputs: "run.npz#z", Targets: "one.npz"}, dir, "no array z", "x, y")

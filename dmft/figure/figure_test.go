@@ -40,7 +40,7 @@ func sample() *Figure {
 	}}
 }
 
-// TestGolden compares an SVG with the one that was looked at; regenerate with go test ./internal/figure -update.
+// TestGolden compares an SVG with the one that was looked at; regenerate with go test ./dmft/figure -update.
 func TestGolden(t *testing.T) {
 	got, err := sample().Render("svg")
 	if err != nil {
@@ -57,7 +57,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("the figure changed; look at it and run go test ./internal/figure -update")
+		t.Error("the figure changed; look at it and run go test ./dmft/figure -update")
 	}
 }
 
@@ -191,7 +191,8 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; they diverge from zero where both signs can be.
+// TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; they diverge from zero
+// where both signs can be.
 func TestHeatMap(t *testing.T) {
 	h := &HeatMap{X: []float64{0, 1, 2, 3}, Y: []float64{0, 1, 10}, Z: [][]float64{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, math.NaN()}}, Bar: "K"}
 	img := h.image()

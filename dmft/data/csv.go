@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -30,7 +31,8 @@ type csvOptions struct {
 	memory  int64 // most bytes to take; 0 is no limit
 }
 
-// The separators, in the order in which they are looked for: a comma beside a semicolon is a decimal comma, a blank beside a comma is only layout.
+// The separators, in the order in which they are looked for: a comma beside a semicolon is a decimal comma, a blank
+// beside a comma is only layout.
 var separators = []struct {
 	c    byte
 	name string
@@ -42,9 +44,19 @@ var missing = map[string]bool{"": true, "na": true, "n/a": true, "#n/a": true, "
 
 func isMissing(f string) bool { return len(f) <= 7 && missing[strings.ToLower(f)] }
 
-// isNumber says whether a field is a number, or meant as one: digits with decimal commas, separators of thousands, signs of currencies, dates.
+// number reads a number as programs write it into files: Go's own underscores between digits and hexadecimal digits are
+// none.
+func number(f string) (float64, error) {
+	if strings.ContainsAny(f, "_xXpP") {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseFloat(f, 64)
+}
+
+// isNumber says whether a field is a number, or meant as one: digits with decimal commas, separators of thousands,
+// signs of currencies, dates.
 func isNumber(f string) bool {
-	if _, err := strconv.ParseFloat(f, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+	if _, err := number(f); err == nil || errors.Is(err, strconv.ErrRange) {
 		return !isMissing(f)
 	}
 	digits, before := false, ' '
@@ -93,6 +105,13 @@ func newCSVReader(r io.Reader, memory int64, note func(string, ...any)) (*csvRea
 		head = head[3:]
 	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
 		return nil, errors.New("the text is UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)")
+	}
+	whole := head
+	for i := 0; i < utf8.UTFMax && len(head) == csvSample && !utf8.Valid(whole); i++ { // the sample can end within a letter
+		whole = head[:len(head)-i]
+	}
+	if !utf8.Valid(whole) {
+		note("the text is not UTF-8 but perhaps Latin-1: letters beyond ASCII are shown as \uFFFD")
 	}
 	if bytes.IndexByte(head, 0) >= 0 {
 		return nil, errors.New("there are zero bytes in it: it is not a text file of numbers")
@@ -238,7 +257,8 @@ func (c *csvReader) next() ([]string, int, error) {
 	}
 }
 
-// splitQuoted splits a line in which fields may be between quotes, a doubled quote standing for one; closed says whether the last one ends.
+// splitQuoted splits a line in which fields may be between quotes, a doubled quote standing for one; closed says
+// whether the last one ends.
 func (c *csvReader) splitQuoted(s string) (closed bool, err error) {
 	c.fields = c.fields[:0]
 	skip := func() { // the blanks around a field
@@ -319,7 +339,8 @@ func allEmpty(f []string) bool {
 	return true
 }
 
-// isHeader says whether a line names columns: none of its fields is a number or empty. That of an index may have no name, and a separator may end the line.
+// isHeader says whether a line names columns: none of its fields is a number or empty. That of an index may have no
+// name, and a separator may end the line.
 func isHeader(f []string) bool {
 	if len(f) > 1 && f[len(f)-1] == "" {
 		f = f[:len(f)-1]
@@ -347,7 +368,8 @@ func counts(f []string) bool {
 	return len(f) > 0
 }
 
-// indexName says whether a column is called as pandas and R call that of an index, which has no name, and pandas when it has read one back.
+// indexName says whether a column is called as pandas and R call that of an index, which has no name, and pandas when
+// it has read one back.
 func indexName(s string) bool { return s == "" || strings.HasPrefix(s, "Unnamed: ") }
 
 // csvParser makes a table of lines.
@@ -369,7 +391,8 @@ type csvParser struct {
 	firstOne int // of them
 }
 
-// parseCSV reads rows of numbers from a text: separated by commas, semicolons, tabs or blanks, after an optional header, with or without an index column in front. What it skips, it notes.
+// parseCSV reads rows of numbers from a text: separated by commas, semicolons, tabs or blanks, after an optional
+// header, with or without an index column in front. What it skips, it notes.
 func parseCSV(r io.Reader, o csvOptions) (*table, error) {
 	p := &csvParser{csvOptions: o}
 	note := func(format string, args ...any) { p.notes = append(p.notes, fmt.Sprintf(format, args...)) }
@@ -516,12 +539,12 @@ func (p *csvParser) row(f []string, line int) error {
 			p.labels = append(p.labels, strings.Clone(s))
 			continue
 		}
-		v, err := strconv.ParseFloat(s, 64)
+		v, err := number(s)
 		switch {
 		case errors.Is(err, strconv.ErrRange):
 			return fmt.Errorf("%s: %s is beyond the range of float64", p.column(line, k), short(s))
 		case err != nil:
-			return fmt.Errorf("%s: %q is not a number; %s", p.column(line, k), short(s), p.advice(s, k))
+			return fmt.Errorf("%s: %q is not a number; %s%s", p.column(line, k), short(s), p.advice(s, k), p.noHeader(f))
 		case math.IsInf(v, 0):
 			return fmt.Errorf("%s is %s, and numbers must be finite; remove or impute the row", p.column(line, k), s)
 		}
@@ -576,6 +599,22 @@ func (p *csvParser) advice(s string, k int) string {
 		return "for classes give data.encoding (one-hot, sign, label); fields are separated by " + p.separator()
 	}
 	return fmt.Sprintf("replace words by numbers, or remove the column; fields are separated by %s", p.separator())
+}
+
+// noHeader says of the first row, when it has words, why it is not taken for a header.
+func (p *csvParser) noHeader(f []string) string {
+	if p.rows > 0 || p.header || len(f) < 2 {
+		return ""
+	}
+	for k, s := range f {
+		switch {
+		case s == "":
+			return fmt.Sprintf(" (the line is no header, since its field %d is empty)", k+1)
+		case isNumber(s) || isMissing(s):
+			return fmt.Sprintf(" (the line is no header, since its field %d is %s)", k+1, short(s))
+		}
+	}
+	return ""
 }
 
 // finish makes the table.
@@ -639,8 +678,9 @@ func (p *csvParser) finish(note func(string, ...any)) (*table, error) {
 	return &p.table, nil
 }
 
-// numberHeader says whether the first row is the numbers of columns that pandas writes as a header. Three or more columns 0, 1, 2 … above one in which every number is written as a fraction are;
-// fewer, or above whole numbers, may as well be a point.
+// numberHeader says whether the first row is the numbers of columns that pandas writes as a header. Three or more
+// columns 0, 1, 2 … above one in which every number is written as a fraction are; fewer, or above whole numbers, may as
+// well be a point.
 func (p *csvParser) numberHeader(width int, note func(string, ...any)) bool {
 	for k := range width {
 		if p.data[k] != float64(k) || math.Signbit(p.data[k]) {
@@ -678,7 +718,7 @@ func (p *csvParser) indexColumn(note func(string, ...any)) error {
 	if !p.words {
 		seen := make(map[string]bool, len(p.indexes))
 		for _, s := range p.indexes {
-			v, err := strconv.ParseFloat(s, 64)
+			v, err := number(s)
 			if err != nil || v != math.Trunc(v) || seen[s] {
 				return fmt.Errorf("%s has no name, and %s is not of an index, which would be distinct whole numbers or words; give the column a name or remove it", which, short(s))
 			}
@@ -705,6 +745,7 @@ func list(names []string) string {
 // short is a text that fits into a message.
 func short(s string) string {
 	const most = 40
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
 	}

@@ -76,8 +76,8 @@ func (t *texts) wrap(s string, size float64, width vg.Length) string {
 // missing stands for a character without a glyph.
 const missing = '□'
 
-// drawable is text in characters that the font has. What joins or modifies others (of an emoji, of a word in another script) is left out where it has no glyph: it would
-// have no width of its own.
+// drawable is text in characters that the font has. What joins or modifies others (of an emoji, of a word in another
+// script) is left out where it has no glyph: it would have no width of its own.
 func (t *texts) drawable(s string) string {
 	var b sfnt.Buffer
 	return strings.Map(func(r rune) rune {
@@ -110,8 +110,9 @@ func (t *texts) Draw(c vg.Canvas, s string, sty plottext.Style, at vg.Point) {
 	t.Plain.Draw(c, t.drawable(s), sty, at)
 }
 
-// outlined is a vector canvas on which text becomes outlines, so that it needs no font where it is read. For PDF it also undoes faults of
-// the writer: premultiplied colours are taken for straight ones, and images are drawn upside down.
+// outlined is a vector canvas on which text becomes outlines, so that it needs no font where it is read. For PDF it
+// also undoes faults of the writer: premultiplied colours are taken for straight ones, and images are drawn upside
+// down.
 type outlined struct {
 	vg.CanvasSizer
 	pdf bool
@@ -225,8 +226,8 @@ func label(places, values []float64) []plot.Tick {
 	return ts
 }
 
-// numbers writes the labels of an axis, all in one style, with true minus signs: as decimals, or where some of those would be long as multiples of powers of ten, of one
-// power where the numbers are of similar size.
+// numbers writes the labels of an axis, all in one style, with true minus signs: as decimals, or where some of those
+// would be long as multiples of powers of ten, of one power where the numbers are of similar size.
 func numbers(values []float64) (labels []string, powersOfTen bool) {
 	tidy := func(v float64) string {
 		v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 10, 64), 64) // without what rounding has added
@@ -291,8 +292,8 @@ func evenlySpaced(values []float64) bool {
 	return len(values) > 2
 }
 
-// logTicks labels an axis of logarithms from one end to the other, so that as little as can be of it has no label: values 1 … 9 times powers of ten, round numbers on
-// less than a decade, powers of ten on many.
+// logTicks labels an axis of logarithms from one end to the other, so that as little as can be of it has no label:
+// values 1 … 9 times powers of ten, round numbers on less than a decade, powers of ten on many.
 type logTicks struct{}
 
 // Labels of an axis of logarithms: how many, and how far apart as a part of the axis.
