@@ -50,12 +50,13 @@ type Position struct {
 	Midway bool // the step that leads there has begun
 }
 
-// Member is a batch of replicas under way, whose part of the result is an R. Its errors end the run.
+// Member is a batch of replicas under way, whose part of the result is an R.
 type Member[R any] interface {
 	// Observe evaluates the state at step n and records it. The training has gone wrong there if ok is false. An error
 	// ends the run there, unless another batch ends it before.
 	Observe(n int) (ok bool, err error)
-	// Step goes from step n to the next, which cannot be reached if ok is false. The error ode.ErrPaused asks to be called again.
+	// Step goes from step n to the next, which cannot be reached if ok is false. The error ode.ErrPaused asks to be called
+	// again; others end the run at the next step, as those of Observe.
 	Step(n int) (ok bool, err error)
 	// Result is what was recorded before the step at.Next, of the whole run or as far as it got.
 	Result(at Position) R
@@ -213,7 +214,7 @@ func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 	return j.parts, j.interrupted(ctx)
 }
 
-// failure is the error of an observation. It does not count if the run ended before, since it would then depend on the
+// failure is the error of a batch that did not reach a step. It does not count if the run ended before, since it would then depend on the
 // number of workers.
 type failure struct {
 	step int
@@ -317,14 +318,26 @@ func (j *work[R]) batch(ctx context.Context, b int) (_ R, begun bool, _ error) {
 		}
 		return nil
 	}
+	// ended notes whether the step at.Next was not reached.
+	ended := func(ok bool, err error) (bool, error) {
+		if errors.Is(err, ErrInterrupted) || ok && err == nil {
+			return ok, err
+		}
+		w.End(at.Next)
+		if err != nil {
+			err = &failure{at.Next, err}
+		}
+		return false, err
+	}
 	ok := true
 	// When another batch ends the run before the next step, nothing later is used.
 	for (at.Next <= j.Steps || at.Midway) && !w.Ended(at.Next) && ok && err == nil {
 		if n := at.Next - 1; at.Midway {
 			if ok, err = m.Step(n); errors.Is(err, ode.ErrPaused) {
 				moved, ok, err = true, true, pause()
-			} else if at.Midway = false; !ok {
-				w.End(at.Next)
+			} else {
+				at.Midway = false
+				ok, err = ended(ok, err)
 			}
 			continue
 		}
@@ -333,16 +346,8 @@ func (j *work[R]) batch(ctx context.Context, b int) (_ R, begun bool, _ error) {
 				break
 			}
 		}
-		ok, err = m.Observe(at.Next)
-		switch {
-		case errors.Is(err, ErrInterrupted):
-			continue
-		case err != nil:
-			err, ok = &failure{at.Next, err}, false
-			fallthrough
-		case !ok:
-			w.End(at.Next)
-			continue
+		if ok, err = ended(m.Observe(at.Next)); !ok || err != nil {
+			break
 		}
 		at.Next++
 		at.Midway = at.Next <= j.Steps

@@ -42,22 +42,23 @@ func (m *memory) Save(name string, write func(io.Writer) error) error {
 
 // orbit is x ← 3x + batch modulo a prime: what was seen at a step depends on all steps before. Every step is taken in two halves, and may pause between them.
 type orbit struct {
-	X, Half uint64
-	Seen    []uint64
-	batch   int
-	watch   *ensemble.Watch
-	bad     int           // the step that goes wrong, or −1
-	end     int           // the step that ends the run, or −1
-	failsAt int           // the step with an error, if any
-	stuck   chan struct{} // or nil
-	fails   error
+	X, Half     uint64
+	Seen        []uint64
+	batch       int
+	watch       *ensemble.Watch
+	bad         int // the step that goes wrong, or −1
+	end         int // the step that ends the run, or −1
+	failsAt     int // the step with an error, if any
+	failsInStep bool
+	stuck       chan struct{} // or nil
+	fails       error
 }
 
 func (o *orbit) Observe(n int) (bool, error) {
 	if n == o.bad {
 		return false, nil
 	}
-	if n == o.failsAt && o.fails != nil {
+	if n == o.failsAt && o.fails != nil && !o.failsInStep {
 		return false, o.fails
 	}
 	if n == 5 && o.stuck != nil {
@@ -74,7 +75,9 @@ func (o *orbit) Step(n int) (bool, error) {
 		return false, fmt.Errorf("step %d after %d were seen", n, len(o.Seen))
 	}
 	if o.Half == 0 {
-		o.X, o.Half = 3*o.X%1000003, 1
+		if o.X, o.Half = 3*o.X%1000003, 1; n+1 == o.failsAt && o.failsInStep {
+			return true, o.fails
+		}
 		if o.watch.Due() {
 			return true, ode.ErrPaused
 		}
@@ -212,7 +215,7 @@ func TestEnd(t *testing.T) {
 			r := runner(func(o *orbit) {
 				switch o.batch {
 				case 1:
-					o.fails, o.failsAt = fault, failsAt
+					o.fails, o.failsAt, o.failsInStep = fault, failsAt, workers%2 > 0
 				case 3:
 					o.end = 12
 				}

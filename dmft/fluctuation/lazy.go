@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync/atomic"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
-	"github.com/seed39b58f2d/dmft/ode"
 )
 
 // Lazy predicts the fluctuations in training of a network of any depth in the limit γ₀ → 0: those of the static NTK at
@@ -37,24 +36,15 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	steps := p.Training.Steps
 	t := steps + 1
 	out := &Result{Time: p.Times(), Blocks: blocks, Sites: n, Start: begin, Kurtosis: begin.Kurtosis, KernelStep: evenly(set.Kernels, t)}
-	var progress atomic.Int64
-	done, errs := make([]*block, blocks), make([]error, blocks)
-	parallel(set.parallel(blocks), blocks, func(b int) {
+	done, err := runBlocks(ctx, set, blocks, steps, func(b int, _ *ensemble.Watch) (ensemble.Member[*block], error) {
 		z, err := x.sites(set, b, n)
-		if err != nil {
-			errs[b] = err
-			return
-		}
-		done[b], errs[b] = x.train(ctx, z, func() {
-			if set.Progress != nil {
-				set.Progress(progress.Add(1), int64(blocks*t))
-			}
-		})
-	})
-	for _, err := range errs {
 		if err != nil {
 			return nil, err
 		}
+		return x.member(z)
+	})
+	if err != nil {
+		return nil, err
 	}
 	c := x.c
 	pick := func(points int, f func(*block) []float64) Estimate {
@@ -132,8 +122,8 @@ type swarm struct {
 	delta la.Mat[float64]
 }
 
-// train follows the lazy limit of all sites of a block.
-func (x *chaos) train(ctx context.Context, z noise, tick func()) (*block, error) {
+// member follows the lazy limit of all sites of a block.
+func (x *chaos) member(z noise) (*member, error) {
 	all, c := x.np+x.pt, x.c
 	rows, cols := c*all, c*x.np
 	s := &swarm{x: x, obj: x.p.Objective(), k: la.New[float64](rows, cols)}
@@ -184,29 +174,15 @@ func (x *chaos) train(ctx context.Context, z noise, tick func()) (*block, error)
 	n := len(s.start)
 	s.f, s.grad, s.delta = make([]float64, n*rows), make([]float64, n*rows), la.New[float64](n, cols)
 	s.regs = [][]float64{make([]float64, n*rows)}
-	st, err := ode.NewStepper(x.p.Training.Method, x.p.Training.Steps)
+	m, err := newMember(x.p, s)
 	if err != nil {
-		return nil, fmt.Errorf("fluctuation: training: %w", err)
+		return nil, err
 	}
-	s.Reserve(st.Registers())
 	b := &block{}
-	for step, t := range x.p.Times() {
-		if ctx.Err() != nil {
-			return nil, interrupted(ctx, step)
-		}
-		s.Eval(0, t)
-		if v := s.f[0]; math.IsNaN(v) || math.Abs(v) > 1e8 {
-			return nil, fmt.Errorf("fluctuation: the predictions reach %g at step %d: the training diverges; use a smaller learning rate", v, step)
-		}
-		s.record(b, weight)
-		tick()
-		if step < x.p.Training.Steps {
-			if err := st.Step(s, step); err != nil {
-				return nil, fmt.Errorf("fluctuation: step %d: %w", step, err)
-			}
-		}
-	}
-	return b, nil
+	m.predictions = func() []float64 { return s.f[:rows] }
+	m.record = func(int) { s.record(b, weight) }
+	m.result = func() *block { return b }
+	return m, nil
 }
 
 // record keeps the fluctuations at one step.

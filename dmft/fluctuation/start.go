@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"sync"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
@@ -98,15 +100,22 @@ func newChaos(p *dmft.Problem, set Settings) (*chaos, error) {
 		x.pairs = append(x.pairs, pair{a: a, b: a, aa: len(x.pairs), bb: len(x.pairs)})
 	}
 	act := p.Network.Activation
-	parallel(set.parallel(len(x.pairs)), len(x.pairs), func(i int) {
-		q := &x.pairs[i]
-		for l := range x.depth {
-			h := ker.H[l]
-			e := pairLayer{phi: ker.Phi[l].At(q.a, q.b), g: ker.G[l].At(q.a, q.b)}
-			e.d, e.dphi, e.dd = derivatives(act, h.At(q.a, q.a), h.At(q.a, q.b), h.At(q.b, q.b), q.a == q.b)
-			q.layer = append(q.layer, e)
-		}
-	})
+	var wg sync.WaitGroup
+	workers := set.runner().Parallel(len(x.pairs))
+	for first := range workers {
+		wg.Go(func() {
+			for i := first; i < len(x.pairs); i += workers {
+				q := &x.pairs[i]
+				for l := range x.depth {
+					h := ker.H[l]
+					e := pairLayer{phi: ker.Phi[l].At(q.a, q.b), g: ker.G[l].At(q.a, q.b)}
+					e.d, e.dphi, e.dd = derivatives(act, h.At(q.a, q.a), h.At(q.a, q.b), h.At(q.b, q.b), q.a == q.b)
+					q.layer = append(q.layer, e)
+				}
+			}
+		})
+	}
+	wg.Wait()
 	factor := func(k mat.Symmetric, add float64) (gaussian.Factor, error) {
 		f, err := gaussian.NewFactor(all, func(i, j int) float64 { return k.At(i, j) + add })
 		if err != nil {
@@ -356,19 +365,16 @@ func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error)
 	np, c, depth := x.np, x.c, x.depth
 	cc := c * c
 	type sums struct{ phi, g, ntk, kurtosis []float64 }
-	done, errs := make([]sums, blocks), make([]error, blocks)
-	parallel(set.parallel(blocks), blocks, func(b int) {
+	of := func(b int, watch *ensemble.Watch) (sums, error) {
 		z, err := x.sites(set, b, n)
 		if err != nil {
-			errs[b] = err
-			return
+			return sums{}, err
 		}
 		out := sums{make([]float64, depth*depth*np*np), make([]float64, depth*depth*cc*np*np), make([]float64, cc*np*np), make([]float64, np)}
 		f, s := x.newInfluence(), x.newSite()
 		for i, w := range z.weight {
-			if ctx.Err() != nil {
-				errs[b] = interrupted(ctx, 0)
-				return
+			if watch.Due() {
+				return sums{}, ensemble.ErrInterrupted
 			}
 			x.set(s, z.z.Row(i))
 			x.move(f, s)
@@ -394,12 +400,14 @@ func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error)
 				out.kurtosis[m] += 3 * w * v * v
 			}
 		}
-		done[b] = out
+		return out, nil
+	}
+	set.Progress = nil
+	done, err := runBlocks(ctx, set, blocks, 0, func(b int, w *ensemble.Watch) (ensemble.Member[sums], error) {
+		return &single[sums]{do: func() (sums, error) { return of(b, w) }}, nil
 	})
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	pick := func(f func(sums) []float64, shape ...int) Estimate {
 		var all [][]float64

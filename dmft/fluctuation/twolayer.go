@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
 	"github.com/seed39b58f2d/dmft/internal/la"
-	"github.com/seed39b58f2d/dmft/ode"
 )
 
 // Settings are the numerical parameters. Zero values mean the defaults named here.
@@ -120,31 +117,18 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	if bytes := particleBytes(p, set, sites, blocks); set.Memory > 0 && bytes > set.Memory {
 		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points")
 	}
-	done := make([]*block, blocks)
-	errs := make([]error, blocks)
-	var progress atomic.Int64
-	parallel(set.parallel(blocks), blocks, func(b int) {
-		if ctx.Err() != nil {
-			errs[b] = interrupted(ctx, 0)
-			return
-		}
+	done, err := runBlocks(ctx, set, blocks, steps, func(b int, _ *ensemble.Watch) (ensemble.Member[*block], error) {
 		z := rule
 		if set.Nodes == 0 {
-			if z, errs[b] = draw(set.Seed, b, sites, copies, factor.Rank, c); errs[b] != nil {
-				return
+			var err error
+			if z, err = draw(set.Seed, b, sites, copies, factor.Rank, c); err != nil {
+				return nil, err
 			}
 		}
-		s := newParticles(p, gram, factor, z, set.Step, set.Tolerance)
-		done[b], errs[b] = s.run(ctx, out, func() {
-			if set.Progress != nil {
-				set.Progress(progress.Add(1), int64(blocks*t))
-			}
-		})
+		return newParticles(p, gram, factor, z, set.Step, set.Tolerance).member(out)
 	})
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	collect := func(pick func(*block) []float64, shape ...int) Estimate {
 		var all [][]float64
@@ -223,10 +207,6 @@ func memoryError(bytes, limit int64, advice string) error {
 	return &dmft.StopError{Status: dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("fluctuations need about %d MiB and the limit is %d MiB", bytes>>20, limit>>20), Advice: advice}}
 }
 
-func interrupted(ctx context.Context, step int) error {
-	return &dmft.StopError{Status: dmft.Status{Code: dmft.Interrupted, Step: step, Quantity: context.Cause(ctx).Error(), Advice: "fluctuations are computed again from their start when the same command is given again"}}
-}
-
 // twoLayer returns the number of copies of a site with other signs, of blocks and of sites in each, for fields of the
 // given rank and c outputs.
 func (set Settings) twoLayer(p *dmft.Problem, rank, c int) (copies, blocks, sites int) {
@@ -253,7 +233,7 @@ func guessDirections(p *dmft.Problem, sites int) int {
 func particleBytes(p *dmft.Problem, set Settings, sites, blocks int) int64 {
 	np, c := p.Data.Targets.Dims()
 	regs := p.Training.Method.Registers()
-	return 16 * int64(sites) * int64(np+c) * int64(guessDirections(p, sites)) * int64(regs+1) * int64(set.parallel(blocks))
+	return 16 * int64(sites) * int64(np+c) * int64(guessDirections(p, sites)) * int64(regs+1) * int64(set.runner().Parallel(blocks))
 }
 
 // Cost is about how many floating-point operations and how much memory a prediction will take; see [TwoLayer] and
@@ -274,31 +254,12 @@ func Cost(p *dmft.Problem, set Settings, lazy bool) (flops float64, bytes int64)
 	if lazy {
 		blocks, sites := set.plan()
 		n := float64(blocks * sites)
-		return n * (2*steps*2*pc*allc + 60*float64(p.Network.Depth)*float64(np*all*c*c)), startBytes(p) + int64(8*sites)*int64(pc*allc)*int64(set.parallel(blocks))
+		return n * (2*steps*2*pc*allc + 60*float64(p.Network.Depth)*float64(np*all*c*c)), startBytes(p) + int64(8*sites)*int64(pc*allc)*int64(set.runner().Parallel(blocks))
 	}
 	_, blocks, sites := set.twoLayer(p, min(rank, all), c)
 	copies := 2 * float64(guessDirections(p, sites))
 	n := float64(blocks*sites) * copies
 	return n * (steps*(2*float64(np*all)+60*float64(all)) + float64(set.Kernels)*5*(float64(np*np)+pc*pc)), particleBytes(p, set, sites, blocks)
-}
-
-// parallel is how many of n pieces are done at the same time.
-func (s Settings) parallel(n int) int { return dmft.Run{Workers: s.Workers}.Parallel(n) }
-
-// parallel runs f(0) … f(n−1) on some goroutines.
-func parallel(workers, n int, f func(i int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				f(i)
-			}
-		}()
-	}
-	wg.Wait()
 }
 
 // each applies f to pieces of n elements.
@@ -310,39 +271,27 @@ func each(x []float64, n int, f func(dst, src []float64)) []float64 {
 	return out
 }
 
-// run trains the particles of a block and keeps the fluctuations of every step.
-func (s *particles) run(ctx context.Context, r *Result, tick func()) (*block, error) {
-	st, err := ode.NewStepper(s.p.Training.Method, s.p.Training.Steps)
+// member trains the particles of a block and keeps the fluctuations of every step.
+func (s *particles) member(r *Result) (*member, error) {
+	m, err := newMember(s.p, s)
 	if err != nil {
-		return nil, fmt.Errorf("fluctuation: training: %w", err)
+		return nil, err
 	}
-	s.Reserve(st.Registers())
 	b := &block{}
-	for n, t := range r.Time {
-		if ctx.Err() != nil {
-			return nil, interrupted(ctx, n)
-		}
-		s.Eval(0, t)
-		for _, v := range s.f[0] {
-			if math.IsNaN(v) || math.Abs(v) > 1e8 {
-				return nil, fmt.Errorf("fluctuation: the predictions reach %g at step %d: the training diverges; use a smaller learning rate or richness", v, n)
-			}
-		}
+	m.predictions = func() []float64 { return s.f[0] }
+	m.record = func(n int) {
 		if n == 0 {
 			b.kurtosis = s.kurtosis()
 		}
 		s.record(b, n, r)
-		tick()
-		if n < len(r.Time)-1 {
-			if err := st.Step(s, n); err != nil {
-				return nil, fmt.Errorf("fluctuation: step %d: %w", n, err)
-			}
-		}
 	}
-	b.directions = s.q.Rows
-	b.covariance = s.covariance(b.response)
-	b.response = nil
-	return b, nil
+	m.result = func() *block {
+		b.directions = s.q.Rows
+		b.covariance = s.covariance(b.response)
+		b.response = nil
+		return b
+	}
+	return m, nil
 }
 
 // record keeps the fluctuations at one step; the last Eval was of register 0 there.
