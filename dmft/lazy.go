@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft/arch"
+	"github.com/seed39b58f2d/dmft/dmft/ensemble"
 	"github.com/seed39b58f2d/dmft/internal/la"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -75,6 +76,62 @@ func (s *lazyState) ErrorNorm(e, a, b int, atol, rtol float64) float64 {
 	return math.Sqrt(arch.ErrorSum(s.regs[e], s.regs[a], s.regs[b], atol, rtol) / float64(len(s.regs[e])))
 }
 
+// lazyRun is the static NTK in training.
+type lazyRun struct {
+	*lazyState
+	st  ode.Stepper
+	tr  *Trajectory
+	run Run
+	w   *ensemble.Watch
+}
+
+// Observe implements ensemble.Member.
+func (s *lazyRun) Observe(n int) (ok bool, err error) {
+	tr, np, pt, steps := s.tr, s.y.p, s.yt.p, s.p.Training.Steps
+	s.Eval(0, s.p.Training.Method.Time(n))
+	if math.IsNaN(s.loss) || math.IsInf(s.loss, 0) || s.loss > 1e200 {
+		tr.Status = Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is %g at step %d", s.loss, n)}
+		if n == 0 {
+			tr.Status.Advice = tooLarge
+		}
+		return false, nil
+	}
+	i := s.run.Record.index(n, steps)
+	if i < 0 {
+		return true, nil
+	}
+	for k := range s.c {
+		for mu := range np {
+			tr.F.At(i).Data[mu*s.c+k] = s.f[k*s.all+mu]
+		}
+		for mu := range pt {
+			tr.FTest.At(i).Data[mu*s.c+k] = s.f[k*s.all+np+mu]
+		}
+	}
+	tr.Loss = append(tr.Loss, s.loss)
+	if pt > 0 {
+		tr.TestLoss = append(tr.TestLoss, s.yt.eval(s.f[np:], s.all, nil, nil, 0))
+	}
+	tr.ReadoutNorm = append(tr.ReadoutNorm, s.regs[0][0]*s.regs[0][0])
+	if s.run.Observe != nil && s.run.Observe(tr.observation(i, n)) && n < steps {
+		tr.Status = *stoppedBy(0, n)
+		s.w.End(n)
+	}
+	return true, nil
+}
+
+// Step implements ensemble.Member.
+func (s *lazyRun) Step(n int) (ok bool, err error) {
+	if err := s.st.Step(s.lazyState, n); err != nil {
+		s.tr.Status = Status{Code: Diverged, Step: n, Quantity: err.Error()} // which says what to do
+		return false, nil
+	}
+	return true, nil
+}
+
+// Result implements ensemble.Member.
+func (s *lazyRun) Result(ensemble.Position) *Trajectory { return s.tr }
+
 // solveLazy follows the static NTK. It is deterministic: no sites, no error bars.
 func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, error) {
 	m := p.Training.Method
@@ -126,46 +183,18 @@ func solveLazy(ctx context.Context, p *Problem, set Settings) (*Trajectory, erro
 	if pt > 0 {
 		tr.FTest = NewArray(outputShape(c, t, pt)...)
 	}
-	for n := range steps + 1 {
-		if err := ctx.Err(); err != nil {
-			return nil, &StopError{Status{Code: Interrupted, Step: n, Quantity: context.Cause(ctx).Error()}}
+	r := ensemble.Runner[*Trajectory]{Settings: set.Run.Settings(), Batches: 1, Steps: steps}
+	r.Store = nil // it is quick
+	r.Start = func(_ context.Context, _ int, w *ensemble.Watch) (ensemble.Member[*Trajectory], error) {
+		return &lazyRun{s, st, tr, set.Run, w}, nil
+	}
+	if _, err := r.Run(ctx); err != nil {
+		err := AsStop(err)
+		var stop *StopError
+		if errors.As(err, &stop) {
+			stop.Status.Advice = ""
 		}
-		s.Eval(0, m.Time(n))
-		if math.IsNaN(s.loss) || math.IsInf(s.loss, 0) || s.loss > 1e200 {
-			tr.Status = Status{Code: NotFinite, Step: n - 1, Quantity: fmt.Sprintf("the loss is %g at step %d", s.loss, n)}
-			if n == 0 {
-				tr.Status.Advice = tooLarge
-			}
-			break
-		}
-		if i := set.Record.index(n, steps); i >= 0 {
-			for k := range c {
-				for mu := range np {
-					tr.F.At(i).Data[mu*c+k] = s.f[k*all+mu]
-				}
-				for mu := range pt {
-					tr.FTest.At(i).Data[mu*c+k] = s.f[k*all+np+mu]
-				}
-			}
-			tr.Loss = append(tr.Loss, s.loss)
-			if pt > 0 {
-				tr.TestLoss = append(tr.TestLoss, s.yt.eval(s.f[np:], all, nil, nil, 0))
-			}
-			tr.ReadoutNorm = append(tr.ReadoutNorm, s.regs[0][0]*s.regs[0][0])
-			if set.Observe != nil && set.Observe(tr.observation(i, n)) && n < steps {
-				tr.Status = *stoppedBy(0, n)
-				break
-			}
-		}
-		if set.Progress != nil {
-			set.Progress(int64(n+1), int64(steps+1))
-		}
-		if n < steps {
-			if err := st.Step(s, n); err != nil {
-				tr.Status = Status{Code: Diverged, Step: n, Quantity: err.Error()} // which says what to do
-				break
-			}
-		}
+		return nil, err
 	}
 	stats := st.Stats()
 	tr.Diagnostics = Diagnostics{Steps: stats.Steps, Rejected: stats.Rejected, Evaluations: stats.Evals, MemoryBytes: mem}
