@@ -300,6 +300,9 @@ func TestDeepCoverage(t *testing.T) {
 // TestLossCoverage: with few blocks too, Student's intervals of the losses, which are not linear in f, contain the
 // right value 95 times in 100.
 func TestLossCoverage(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	const steps, seeds, student = 20, 80, 3.182 // 97.5 % point of the t distribution with 3 degrees of freedom
 	p := deep(dmft.MLP, 3, "tanh", 1, gaussianData(32, 4, 6, 8, 1), gd(0.05), steps)
 	ref := solve(t, p, dmft.Settings{Samples: 16000, Blocks: 32, Tolerance: 1e-3, Seed: 1 << 40})

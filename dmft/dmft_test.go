@@ -746,6 +746,9 @@ func distance(a, b []float64) float64 {
 
 // TestSampleError: the error bar falls as S^{-1/2} and describes the scatter over seeds.
 func TestSampleError(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	p := twoLayer("tanh", 1, gaussianData(14, 4, 0, 6, 1), gd(0.05), 20)
 	var x, y []float64
 	for _, s := range []int{4000, 16000, 64000} {

@@ -92,8 +92,8 @@ func results(t *testing.T, dir string) map[string][]byte {
 // TestKill kills a run with SIGKILL again and again, at moments that fall in the theory, in the networks and between
 // files, and resumes it: the results must be the bytes of a run that was left alone.
 func TestKill(t *testing.T) {
-	t.Run("compare", func(t *testing.T) { kill(t, "compare", 7, 10) })
-	t.Run("converge", func(t *testing.T) { kill(t, "converge", 11, 6) })
+	t.Run("compare", func(t *testing.T) { kill(t, "compare", 7, 5) })
+	t.Run("converge", func(t *testing.T) { kill(t, "converge", 11, 4) })
 }
 
 func kill(t *testing.T, command string, files int, longer time.Duration) {

@@ -125,7 +125,7 @@ func TestSweepInterrupt(t *testing.T) {
 	c.write("e.yaml", `data: {source: gaussian, dimension: 20, train: 12}
 network: {kind: two-layer, activation: tanh}
 richness: [1, 2, 3]
-training: {learning_rate: 0.001, steps: 4000}
+training: {learning_rate: 0.001, steps: 2500}
 theory: {samples: 3000}
 record: {kernels: 2, preactivations: 0}
 `)

@@ -79,6 +79,9 @@ func (w world) draw(rng *rand.Rand) compare.Observable {
 // of several sizes, with and without bias, corrections and noise of the theory; wrong limits and wrong exponents are
 // rejected; intervals hold the truth as often as they should.
 func TestConvergeCalibration(t *testing.T) {
+	if os.Getenv("DMFT_EXTENDED") == "" {
+		t.Skip("slow; in the extended checks")
+	}
 	runs := 24
 	if os.Getenv("DMFT_EXTENDED") != "" {
 		runs = 800

@@ -360,6 +360,9 @@ func TestFiniteSizeUndecided(t *testing.T) {
 // TestDetectable: a difference of the detectable size is rejected with a probability of about Power where the noise is
 // largest, and more often elsewhere.
 func TestDetectable(t *testing.T) {
+	if os.Getenv("DMFT_EXTENDED") == "" {
+		t.Skip("slow; in the extended checks")
+	}
 	const runs = 40
 	for _, w := range []world{
 		{dim: 20, blocks: 8, sizes: []int{64, 128}, seeds: []int{12, 12}, power: -1, theory: 0.01},

@@ -257,6 +257,9 @@ func BenchmarkTwoLayer(b *testing.B) {
 // smaller, on the same sites, changes it by less than three per cent (1e-5 by seven for relu, which networks of width
 // 256 to 2048 refute: theirs is .945 ± .015 of that prediction).
 func TestLateDirections(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	const steps = 100
 	for _, a := range []string{kernels.TanhName, kernels.ReLUName} {
 		p := twoLayer(a, 1, points(11, 4, 0, 5, 1), gd(0.1), steps)

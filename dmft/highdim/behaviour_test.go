@@ -69,6 +69,9 @@ func TestProcessors(t *testing.T) {
 
 // TestSampleSize: the error falls at least as S^{-1/2}, and error bars are its size.
 func TestSampleSize(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	p, sizes := reference(20), []int{1024, 4096, 16384}
 	if extended {
 		sizes = []int{2048, 8192, 32768}
@@ -103,6 +106,9 @@ func TestSampleSize(t *testing.T) {
 // TestTolerance: what is dropped matters less than the tolerance, and finer tolerances need more directions. Runs of
 // other directions have other noise, so that the mean difference over seeds is judged with its standard error.
 func TestTolerance(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	steps := 40
 	if extended {
 		steps = 80

@@ -73,6 +73,9 @@ func TestOnlineIsSmallBatches(t *testing.T) {
 // TestOnlineErf: the equations of Saad and Solla for erf units in closed form, of which the sampled fields know
 // nothing, for two units and a teacher of two.
 func TestOnlineErf(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	erf := kernels.Activation{Name: kernels.ErfName}
 	p := &Problem{Ratio: 1, Units: 2, OutputScale: 2, Activation: erf, Target: Target{Link: erf, Overlaps: [][]float64{{0.5, 0.1}, {-0.1, 0.3}}, Noise: 0.3},
 		Training: Training{Method: gd(0.25), Steps: 12}}
@@ -226,6 +229,9 @@ func TestOnlineMistakes(t *testing.T) {
 // TestFreshPoints: networks in D = 300 dimensions with new points at every step follow OnePass, whose train loss is
 // that of points nobody has seen; every option.
 func TestFreshPoints(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	for name, change := range map[string]func(p *Problem){
 		"reference": func(*Problem) {},
 		"centred, noise, decay, readout, momentum": func(p *Problem) {

@@ -334,6 +334,9 @@ func TestAgainstSimulation(t *testing.T) {
 
 // TestManySeeds: the first steps to half a per cent.
 func TestManySeeds(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	p := reference(6)
 	agree(t, "many seeds", solve(t, p, Settings{Samples: 131072, Blocks: 8, Seed: 4}), simulate(t, p, Simulation{Dimension: 200, Seeds: 300, Seed: 77}), 0.5/200, 3)
 }
@@ -341,6 +344,9 @@ func TestManySeeds(t *testing.T) {
 // TestReferenceRun: the long run of the note: its tail, agreement in D = 400, and the fall of the deviation of single
 // runs with D^{-1/2}.
 func TestReferenceRun(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	p := reference(160)
 	s := Settings{Samples: 32768, Seed: 1}
 	if extended {

@@ -220,6 +220,9 @@ func TestCausalSolver(t *testing.T) {
 
 // TestLazyLimit: γ₀ → 0 is the static kernel, with a sampling error that stays finite.
 func TestLazyLimit(t *testing.T) {
+	if !extended {
+		t.Skip("slow; in the extended checks")
+	}
 	for _, depth := range []int{1, 2} {
 		p := problem(3, depth, 15, "tanh", 1e-4, 0.1)
 		want, _ := causal(t, p, dmft.Settings{Method: dmft.Lazy})

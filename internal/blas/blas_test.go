@@ -13,9 +13,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// sets runs a test on every set of kernels that this processor has, and on plain gonum.
+// sets runs a test on every set of kernels that this processor has, and, in the extended checks, on plain gonum.
 func sets(t *testing.T, f func(t *testing.T, b Float)) {
 	for _, s := range Available() {
+		if isGonum(New(s)) && len(Available()) > 1 && os.Getenv("DMFT_EXTENDED") == "" {
+			continue
+		}
 		t.Run(s.String(), func(t *testing.T) { f(t, New(s)) })
 	}
 }
