@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +23,6 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
 	"github.com/seed39b58f2d/dmft/internal/experiment"
 	"github.com/seed39b58f2d/dmft/internal/jsonx"
-	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/progress"
 	"github.com/seed39b58f2d/dmft/internal/report"
 	"github.com/seed39b58f2d/dmft/internal/run"
@@ -445,46 +442,6 @@ func approximately(d time.Duration) string {
 	return fmt.Sprintf("%.2g h", d.Hours())
 }
 
-// load reads the trajectories of a complete folder: those that its manifest names.
-func load(dir string, m *run.Manifest, r *report.Result) (err error) {
-	read := func(name string) (*dmft.Trajectory, error) { return run.ReadTrajectory(filepath.Join(dir, name)) }
-	if _, ok := m.Results["theory.npz"]; ok {
-		if r.Theory, err = read("theory.npz"); err != nil {
-			return err
-		}
-		r.Theory.Diagnostics = m.Results["theory.npz"].Diagnostics
-	}
-	const approximation = "theory-"
-	for _, f := range m.Trajectories(approximation, false) {
-		t, err := read(f)
-		if err != nil {
-			return err
-		}
-		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(f, approximation), ".npz"), Trajectory: t})
-	}
-	for _, f := range m.Trajectories("simulation-N", true) {
-		t, err := read(f)
-		if err != nil {
-			return err
-		}
-		r.Sims = append(r.Sims, t)
-	}
-	all := slices.Clone(r.Sims)
-	if r.Theory != nil {
-		all = append(all, r.Theory)
-	}
-	for _, x := range r.Methods {
-		all = append(all, x.Trajectory)
-	}
-	if err := run.Together(all...); err != nil {
-		return fmt.Errorf("run folder %s: %w", dir, err)
-	}
-	if _, ok := m.Results[run.FluctuationsName]; ok && r.Theory != nil {
-		r.Fluctuations, err = run.ReadFluctuations(filepath.Join(dir, run.FluctuationsName))
-	}
-	return err
-}
-
 func (j *job) manifest(r *report.Result) run.Manifest {
 	e := j.point.Experiment
 	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Data: j.dataFile, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
@@ -510,265 +467,11 @@ func (j *job) manifest(r *report.Result) run.Manifest {
 	return m
 }
 
-func sizes(set *data.Set) (p, pt, c int) {
-	p, _ = set.Inputs.Dims()
-	_, c = set.Targets.Dims()
-	if set.TestInputs != nil {
-		pt, _ = set.TestInputs.Dims()
-	}
-	return p, pt, c
-}
-
 // dataName is the file of the points in the folder of a run that shares them with no other.
 const dataName = "data.npz"
 
-// keepData keeps the points beside the results: in the folder of a run that is alone, and once for all the runs of
-// several that have the same.
-func (j *job) keepData(folder *run.Folder, set *data.Set) error {
-	if j.dataDir == "" {
-		j.dataFile = dataName
-		return writeData(folder.Path(dataName), set)
-	}
-	if err := run.MakeFolder(j.dataDir); err != nil {
-		return err
-	}
-	path := filepath.Join(j.dataDir, experiment.DataHash(set)+".npz")
-	rel, err := filepath.Rel(j.dir, path)
-	if err != nil {
-		return err
-	}
-	j.dataFile = filepath.ToSlash(rel)
-	if _, err := os.Stat(path); err == nil { // written whole, or not at all
-		return nil
-	}
-	return writeData(path, set)
-}
-
 // dataBytes is the size above which inputs are not copied into the run folder.
 const dataBytes = 1 << 28
-
-// writeData keeps the points beside the results.
-func writeData(path string, set *data.Set) error {
-	var out []npy.Named
-	put := func(name string, m mat.Matrix) {
-		if d, ok := m.(*mat.Dense); m == nil || ok && d == nil {
-			return
-		}
-		r, c := m.Dims()
-		if int64(r)*int64(c)*8 > dataBytes {
-			return
-		}
-		a := npy.Array{Shape: []int{r, c}, Data: make([]float64, 0, r*c)}
-		for i := range r {
-			for j := range c {
-				a.Data = append(a.Data, m.At(i, j))
-			}
-		}
-		out = append(out, npy.Named{Name: name, Array: a})
-	}
-	put("inputs", set.Inputs)
-	put("targets", set.Targets)
-	put("test_inputs", set.TestInputs)
-	put("test_targets", set.TestTargets)
-	for name, l := range map[string][]int{"labels": set.Labels, "test_labels": set.TestLabels} {
-		if l == nil {
-			continue
-		}
-		a := npy.Array{Shape: []int{len(l)}}
-		for _, v := range l {
-			a.Data = append(a.Data, float64(v))
-		}
-		out = append(out, npy.Named{Name: name, Array: a})
-	}
-	slices.SortFunc(out, func(a, b npy.Named) int { return strings.Compare(a.Name, b.Name) })
-	return npy.WriteNPZ(path, out)
-}
-
-// readData reads what writeData has kept.
-func readData(path string) (*data.Set, error) {
-	z, err := npy.ReadNPZ(path)
-	if err != nil {
-		return nil, err
-	}
-	set := &data.Set{}
-	for name, m := range map[string]*mat.Matrix{"inputs": &set.Inputs, "test_inputs": &set.TestInputs} {
-		if a, ok := z[name]; ok && len(a.Shape) == 2 && len(a.Data) > 0 {
-			*m = mat.NewDense(a.Shape[0], a.Shape[1], a.Data)
-		}
-	}
-	for name, m := range map[string]**mat.Dense{"targets": &set.Targets, "test_targets": &set.TestTargets} {
-		if a, ok := z[name]; ok && len(a.Shape) == 2 && len(a.Data) > 0 {
-			*m = mat.NewDense(a.Shape[0], a.Shape[1], a.Data)
-		}
-	}
-	for name, l := range map[string]*[]int{"labels": &set.Labels, "test_labels": &set.TestLabels} {
-		for _, v := range z[name].Data {
-			*l = append(*l, int(v))
-		}
-	}
-	return set, nil
-}
-
-// points loads the points of the experiment. Where their files are gone, as from a sweep that was moved to another
-// machine, it is the copy that the sweep keeps for its runs: the one that gives the run folder its name.
-func (j *job) points() (*data.Set, string, error) {
-	set, hash, err := j.sets.load(j.point.Experiment, j.base)
-	if err == nil || j.key == "" || j.dataDir == "" || !errors.Is(err, fs.ErrNotExist) {
-		return set, hash, err
-	}
-	files, _ := os.ReadDir(j.dataDir)
-	for _, f := range files {
-		hash, ok := strings.CutSuffix(f.Name(), ".npz")
-		if !ok || sweep.Key(sweep.Hash(j.kind, j.point.Experiment, hash)) != j.key {
-			continue
-		}
-		if kept, lost := readData(filepath.Join(j.dataDir, f.Name())); lost == nil && experiment.DataHash(kept) == hash {
-			j.show.Line("the files of the points are gone; their copy in the sweep is used")
-			return kept, hash, nil
-		}
-	}
-	return nil, "", err
-}
-
-// figuresOf are the figures of results.
-func (s *session) figuresOf(results []report.Result, e experiment.Experiment) []report.Named {
-	figs := report.Figures(results)
-	if s.mode == "grok" {
-		if f, ok := report.GrokkingFigure(results, e.Grok.Fraction, e.Description); ok {
-			figs = append(figs, f)
-		}
-	}
-	return figs
-}
-
-// redraw draws the figures of a finished run, one run or several.
-func redraw(c *cli.Context) error {
-	dir, err := oneFile(c, "the DIR of a finished run")
-	if err != nil {
-		return err
-	}
-	if sweep.Is(dir) {
-		return redrawSweep(c, dir)
-	}
-	if c.IsSet("quantity") {
-		return usageError{errors.New("--quantity is for the folder of a sweep")}
-	}
-	m, err := run.ReadManifest(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return usageError{fmt.Errorf("%s holds no manifest.json: it is not a finished run", dir)}
-	}
-	if err != nil {
-		return err
-	}
-	switch m.Kind {
-	case "converge":
-		return redrawConvergence(c, dir, m)
-	case "transfer":
-		return redrawTransfer(c, dir, m)
-	}
-	read := func(dir, label string, m *run.Manifest) (report.Result, error) {
-		r := report.Result{Label: label}
-		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(m.YAML))
-		if err != nil {
-			return r, err
-		}
-		e := f.Points()[0].Experiment
-		r.Mean, r.Method, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Theory.Method, e.Training.Loss, e.Method().IsFlow()
-		if err := load(dir, m, &r); err != nil {
-			return r, err
-		}
-		t := r.Theory
-		if t == nil && len(r.Sims) > 0 {
-			t = r.Sims[0]
-		}
-		if t != nil && !t.F.Empty() {
-			r.Points = t.F.Shape[1]
-			if !t.FTest.Empty() {
-				r.TestPoints = t.FTest.Shape[1]
-			}
-		}
-		if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 && !slices.ContainsFunc(r.Sims, func(t *dmft.Trajectory) bool { return t.Steps() < 2 }) {
-			r.Compare, err = compare.Distances(r.Theory, r.Sims) // what figures show
-		}
-		return r, err
-	}
-	if high, err := redrawHighDimensional(c, dir, m); high || err != nil {
-		return err
-	}
-	var results []report.Result
-	var points []experiment.Point
-	var gaps []report.GapRow
-	grok := m.Kind == "grok"
-	source := m.YAML
-	if len(m.Points) == 0 {
-		r, err := read(dir, "", m)
-		if err != nil {
-			return err
-		}
-		results = append(results, r)
-	}
-	for _, p := range m.Points {
-		sub := filepath.Join(dir, p.Folder)
-		pm, err := run.ReadManifest(sub)
-		if err != nil {
-			return err
-		}
-		source = pm.YAML // a product has none of its own
-		point, err := pointOf(sub, m.Swept, p, pm)
-		if err != nil {
-			return err
-		}
-		r, err := read(sub, point.Label, pm)
-		if err != nil {
-			return err
-		}
-		results, points = append(results, r), append(points, point)
-		if grok {
-			targets, err := testTargets(sub, pm)
-			if err != nil {
-				return err
-			}
-			gaps = append(gaps, r.Gaps(point.Experiment.Grok.Fraction, targets)...)
-		}
-	}
-	return drawn(c, dir, len(results), func() ([]report.Named, error) {
-		figs := report.Figures(results)
-		if !grok {
-			return figs, nil
-		}
-		f, err := experiment.Parse(filepath.Join(dir, "manifest.json"), []byte(source))
-		if err != nil {
-			return nil, err
-		}
-		e := f.Points()[0].Experiment
-		if f, ok := report.GrokkingFigure(results, e.Grok.Fraction, e.Description); ok {
-			figs = append(figs, f)
-		}
-		if len(points) > 0 {
-			if d := phaseOfGaps(points, gaps); d != nil {
-				figs = append(figs, report.PhaseFigure(*d))
-			}
-		}
-		return figs, nil
-	})
-}
-
-// testTargets are those that a run folder keeps.
-func testTargets(dir string, m *run.Manifest) (*mat.Dense, error) {
-	path := filepath.Join(dir, dataName)
-	if m.Data != "" {
-		path = filepath.Join(dir, filepath.FromSlash(m.Data))
-	}
-	z, err := npy.ReadNPZ(path)
-	if err != nil {
-		return nil, err
-	}
-	a, ok := z["test_targets"]
-	if !ok || len(a.Shape) != 2 || len(a.Data) == 0 {
-		return nil, fmt.Errorf("%s holds no test_targets", path)
-	}
-	return mat.NewDense(a.Shape[0], a.Shape[1], a.Data), nil
-}
 
 // print shows the results.
 func (s *session) print(out string, results []report.Result) error {
@@ -834,42 +537,4 @@ func disagreements(bad []string, n int) error {
 		bad = append(bad[:most:most], fmt.Sprintf("… %d of %d points disagree; --json lists them all", len(bad), n))
 	}
 	return disagreement{errors.New(strings.Join(bad, "\n"))}
-}
-
-// memoryLimit reads a size such as 8GiB; empty is nine tenths of the machine's memory where that is known.
-func memoryLimit(s string) (int64, error) {
-	if s == "" {
-		b, err := os.ReadFile("/proc/meminfo")
-		if err != nil {
-			return 0, nil
-		}
-		for _, l := range strings.Split(string(b), "\n") {
-			var kb int64
-			if _, err := fmt.Sscanf(l, "MemTotal: %d kB", &kb); err == nil {
-				return kb * 1024 * 9 / 10, nil
-			}
-		}
-		return 0, nil
-	}
-	return bytesOf(s)
-}
-
-// holdMemory makes the garbage collector keep to a limit, which left alone lets the memory grow to twice of what is in
-// use. A smaller limit of the environment (GOMEMLIMIT) stays.
-func holdMemory(limit int64) {
-	const program = 24 << 20 // what the program itself takes beside what is collected
-	if limit -= min(limit/10, program); limit > 0 && limit < debug.SetMemoryLimit(-1) {
-		debug.SetMemoryLimit(limit)
-	}
-}
-
-func sizeText(n int64) string {
-	switch v := float64(n); {
-	case v >= 1<<30:
-		return fmt.Sprintf("%.3g GiB", v/(1<<30))
-	case v >= 1<<20:
-		return fmt.Sprintf("%.3g MiB", v/(1<<20))
-	default:
-		return fmt.Sprintf("%.3g KiB", v/(1<<10))
-	}
 }
