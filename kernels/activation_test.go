@@ -13,9 +13,12 @@ import (
 
 func activations() []Activation {
 	return []Activation{
-		{Name: "linear"}, {Name: "relu"}, {Name: "leaky-relu", Parameter: 0.2}, {Name: "erf"}, {Name: "tanh"}, {Name: "gelu"}, {Name: "softplus"},
+		{Name: "linear"}, {Name: "relu"}, {Name: "leaky-relu", Parameter: 0.2}, {Name: "erf"}, {Name: "tanh"},
+		{Name: "gelu"}, {Name: "softplus"},
 		{Name: "quadratic-mix", Parameter: 0.5}, {Name: "polynomial", Coefficients: []float64{0.3, 1, -0.4, 0.2}},
-		{Name: "tanh", Gain: 1.25, Scale: 0.8}, {Name: "relu", Gain: math.Sqrt2}, {Name: "leaky-relu", Parameter: 0.1, Scale: -2, Gain: 3}, {Name: "gelu", Scale: -1.5}, {Name: "relu", Scale: -0.5}, {Name: "softplus", Gain: -2, Scale: 3},
+		{Name: "tanh", Gain: 1.25, Scale: 0.8}, {Name: "relu", Gain: math.Sqrt2},
+		{Name: "leaky-relu", Parameter: 0.1, Scale: -2, Gain: 3}, {Name: "gelu", Scale: -1.5},
+		{Name: "relu", Scale: -0.5}, {Name: "softplus", Gain: -2, Scale: 3},
 	}
 }
 
@@ -65,18 +68,27 @@ func TestTails(t *testing.T) {
 		a       Activation
 		x, v, d float64
 	}{
-		{Activation{Name: "softplus"}, 1000, 1000, 1}, {Activation{Name: "softplus"}, -1000, 0, 0}, {Activation{Name: "softplus"}, inf, inf, 1}, {Activation{Name: "softplus"}, -inf, 0, 0},
+		{Activation{Name: "softplus"}, 1000, 1000, 1}, {Activation{Name: "softplus"}, -1000, 0, 0},
+		{Activation{Name: "softplus"}, inf, inf, 1}, {Activation{Name: "softplus"}, -inf, 0, 0},
 		{Activation{Name: "softplus"}, -40, 4.248354255291589e-18, 4.248354255291589e-18}, // e^{−40}
-		{Activation{Name: "gelu"}, 1000, 1000, 1}, {Activation{Name: "gelu"}, -1000, math.Copysign(0, -1), 0}, {Activation{Name: "gelu"}, inf, inf, 1}, {Activation{Name: "gelu"}, -inf, 0, 0},
+		{Activation{Name: "gelu"}, 1000, 1000, 1}, {Activation{Name: "gelu"}, -1000, math.Copysign(0, -1), 0},
+		{Activation{Name: "gelu"}, inf, inf, 1}, {Activation{Name: "gelu"}, -inf, 0, 0},
 		{Activation{Name: "gelu"}, -10, -7.619853024160527e-23, -7.6184001e-22},
-		{Activation{Name: "tanh"}, 1000, 1, 0}, {Activation{Name: "tanh"}, -inf, -1, 0}, {Activation{Name: "tanh"}, 1e-300, 1e-300, 1}, {Activation{Name: "tanh"}, -20, -1, 1.6993417021166355e-17},
+		{Activation{Name: "tanh"}, 1000, 1, 0}, {Activation{Name: "tanh"}, -inf, -1, 0},
+		{Activation{Name: "tanh"}, 1e-300, 1e-300, 1}, {Activation{Name: "tanh"}, -20, -1, 1.6993417021166355e-17},
 		{Activation{Name: "erf"}, inf, 1, 0}, {Activation{Name: "erf"}, 50, 1, 0}, {Activation{Name: "erf"}, -50, -1, 0},
-		{Activation{Name: "relu"}, 0, 0, 0}, {Activation{Name: "relu"}, inf, inf, 1}, {Activation{Name: "relu"}, -inf, 0, 0}, {Activation{Name: "relu"}, 5e-324, 5e-324, 1},
-		{Activation{Name: "relu", Scale: -2}, 0, 0, 0}, {Activation{Name: "relu", Scale: -2}, inf, 0, 0}, {Activation{Name: "relu", Scale: -2}, -inf, inf, -2},
-		{Activation{Name: "leaky-relu", Parameter: 0.2}, 0, 0, 0.2}, {Activation{Name: "leaky-relu", Parameter: 0.2, Scale: -1}, 0, 0, -0.2}, {Activation{Name: "leaky-relu", Parameter: 0.2}, -inf, -inf, 0.2},
+		{Activation{Name: "relu"}, 0, 0, 0}, {Activation{Name: "relu"}, inf, inf, 1},
+		{Activation{Name: "relu"}, -inf, 0, 0}, {Activation{Name: "relu"}, 5e-324, 5e-324, 1},
+		{Activation{Name: "relu", Scale: -2}, 0, 0, 0}, {Activation{Name: "relu", Scale: -2}, inf, 0, 0},
+		{Activation{Name: "relu", Scale: -2}, -inf, inf, -2},
+		{Activation{Name: "leaky-relu", Parameter: 0.2}, 0, 0, 0.2},
+		{Activation{Name: "leaky-relu", Parameter: 0.2, Scale: -1}, 0, 0, -0.2},
+		{Activation{Name: "leaky-relu", Parameter: 0.2}, -inf, -inf, 0.2},
 		{Activation{Name: "leaky-relu"}, -inf, 0, 0}, {Activation{Name: "leaky-relu", Parameter: 1}, -inf, -inf, 1},
 		{mix, -inf, inf, -inf}, {mix, inf, inf, inf}, {Activation{Name: "quadratic-mix"}, -inf, -inf, 1},
-		{cubic, inf, -inf, -inf}, {cubic, -inf, inf, -inf}, {Activation{Name: "polynomial", Coefficients: []float64{2, 0}}, inf, 2, 0}, {Activation{Name: "polynomial", Coefficients: []float64{0}}, 1, 0, 0},
+		{cubic, inf, -inf, -inf}, {cubic, -inf, inf, -inf},
+		{Activation{Name: "polynomial", Coefficients: []float64{2, 0}}, inf, 2, 0},
+		{Activation{Name: "polynomial", Coefficients: []float64{0}}, 1, 0, 0},
 	} {
 		var p, q [1]float64
 		tc.a.Eval(p[:], q[:], []float64{tc.x})
@@ -92,7 +104,8 @@ func TestTails(t *testing.T) {
 	for _, a := range activations() {
 		var p, q [1]float64
 		a.Eval(p[:], q[:], []float64{math.NaN()})
-		if !math.IsNaN(p[0]) || !math.IsNaN(a.Value(math.NaN())) || a.Name != "linear" && (!math.IsNaN(q[0]) || !math.IsNaN(a.Derivative(math.NaN()))) {
+		if !math.IsNaN(p[0]) || !math.IsNaN(a.Value(math.NaN())) || a.Name != "linear" &&
+			(!math.IsNaN(q[0]) || !math.IsNaN(a.Derivative(math.NaN()))) {
 			t.Errorf("%s at NaN: %g, %g", a, p[0], q[0])
 		}
 		if a.Name == "quadratic-mix" || a.Name == "polynomial" {
@@ -154,7 +167,8 @@ func TestEval32(t *testing.T) {
 		a.Eval32(nil, d32, h32)
 		a.Eval(p64, d64, h64)
 		for i := range h32 {
-			if math.Abs(float64(p32[i])-p64[i]) > 2e-7*math.Max(1, math.Abs(p64[i])) || math.Abs(float64(d32[i])-d64[i]) > 2e-7*math.Max(1, math.Abs(d64[i])) {
+			if math.Abs(float64(p32[i])-p64[i]) > 2e-7*math.Max(1, math.Abs(p64[i])) ||
+				math.Abs(float64(d32[i])-d64[i]) > 2e-7*math.Max(1, math.Abs(d64[i])) {
 				t.Errorf("%s(%g): %g, %g in single and %g, %g in double precision", a, h64[i], p32[i], d32[i], p64[i], d64[i])
 			}
 		}
@@ -179,7 +193,9 @@ func TestValidate(t *testing.T) {
 			t.Errorf("%s: odd %v, want %v; homogeneous %v, want %v", a, a.Odd(), odd, a.Homogeneous(), hom)
 		}
 	}
-	for _, a := range []Activation{{}, {Name: "swish"}, {Name: "polynomial"}, {Name: "relu", Parameter: 1}, {Name: "tanh", Coefficients: []float64{1}}, {Name: "tanh", Gain: math.NaN()}, {Name: "polynomial", Coefficients: []float64{0, math.Inf(1)}}} {
+	for _, a := range []Activation{{}, {Name: "swish"}, {Name: "polynomial"}, {Name: "relu", Parameter: 1},
+		{Name: "tanh", Coefficients: []float64{1}}, {Name: "tanh", Gain: math.NaN()},
+		{Name: "polynomial", Coefficients: []float64{0, math.Inf(1)}}} {
 		if a.Validate() == nil {
 			t.Errorf("%+v is accepted", a)
 		}
@@ -188,13 +204,16 @@ func TestValidate(t *testing.T) {
 
 // TestNearest: a misspelt name is answered with the one meant, a wild one with the list.
 func TestNearest(t *testing.T) {
-	for name, want := range map[string]string{"Tanh": "tanh", "rellu": "relu", "leakyrelu": "leaky-relu", "soft-plus": "softplus", "polynom": "polynomial", "quadratic": "quadratic-mix", "GELU": "gelu"} {
-		if err := (Activation{Name: name}).Validate(); err == nil || !strings.Contains(err.Error(), "did you mean "+want+"?") {
+	for name, want := range map[string]string{"Tanh": "tanh", "rellu": "relu", "leakyrelu": "leaky-relu",
+		"soft-plus": "softplus", "polynom": "polynomial", "quadratic": "quadratic-mix", "GELU": "gelu"} {
+		if err := (Activation{Name: name}).Validate(); err == nil ||
+			!strings.Contains(err.Error(), "did you mean "+want+"?") {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 	}
 	for _, name := range []string{"", "swiglu-xyz", "sin"} {
-		if err := (Activation{Name: name}).Validate(); err == nil || strings.Contains(err.Error(), "did you mean") || !strings.Contains(err.Error(), "use one of") {
+		if err := (Activation{Name: name}).Validate(); err == nil || strings.Contains(err.Error(), "did you mean") ||
+			!strings.Contains(err.Error(), "use one of") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

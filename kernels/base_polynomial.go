@@ -7,7 +7,8 @@ import (
 
 var polynomial = definition{
 	Base: Base{Name: PolynomialName, Formula: "Σ_k c_k h^k",
-		Parameter: Parameter{Key: "coefficients", Meaning: "coefficients, lowest power first", Example: "[0, 1, 0.3]", Many: true}},
+		Parameter: Parameter{Key: "coefficients", Meaning: "coefficients, lowest power first", Example: "[0, 1, 0.3]",
+			Many: true}},
 	eval:   evalPolynomial[float64],
 	eval32: evalPolynomial[float32],
 	at: func(x float64, s shape) (v, d, second float64) {

@@ -24,7 +24,8 @@ type definition struct {
 	at     func(x float64, s shape) (v, d, second float64) // of the base function, without gain and scale
 	dual   func(va, vb, c float64, s shape) (phi, dphi float64)
 
-	closed      func(s shape) bool                                                              // dual costs some tens of nanoseconds
+	// dual costs some tens of nanoseconds
+	closed      func(s shape) bool
 	pairs       func(variance []float64, s shape) func(i, j int, c float64) (phi, dphi float64) // of many pairs, or nil
 	odd         func(s shape) bool
 	homogeneous func(s shape) bool

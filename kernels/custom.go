@@ -163,7 +163,8 @@ func checkFunction(name string, f Function) error {
 		f.Eval(v[:], d[:], []float64{x - h, x, x + h})
 		for _, y := range []float64{v[1], d[1]} {
 			if !finite(y) {
-				return fmt.Errorf("kernels: the activation %s is φ = %g, φ′ = %g at h = %g; they must be finite", name, v[1], d[1], x)
+				return fmt.Errorf("kernels: the activation %s is φ = %g, φ′ = %g at h = %g; they must be finite", name,
+					v[1], d[1], x)
 			}
 		}
 		if q := (v[2] - v[0]) / (2 * h); math.Abs(q-d[1]) > 1e-3*math.Max(1, math.Abs(q)) {
@@ -172,7 +173,8 @@ func checkFunction(name string, f Function) error {
 		}
 	}
 	if wrong > len(points)/2 { // a few may be at kinks
-		return fmt.Errorf("kernels: the derivative of the activation %s at h = %g is %g, and a difference quotient of φ gives %g; Eval must set dphi to φ′(h)", name, at, got, want)
+		return fmt.Errorf("kernels: the derivative of the activation %s at h = %g is %g, and a difference quotient "+
+			"of φ gives %g; Eval must set dphi to φ′(h)", name, at, got, want)
 	}
 	return nil
 }

@@ -48,7 +48,8 @@ func TestRule(t *testing.T) {
 }
 
 // quadratureCases are variances and correlations, as in TestDual, and with it wide ones.
-var quadratureCases = [][3]float64{{1, 1, 0.3}, {0.7, 2, -0.9}, {1e-4, 0.5, 0.6}, {7, 3, 0.99}, {1, 1, 1}, {2, 0.5, -1}, {0.3, 0.8, 0}, {0, 1, 0}, {1, 0, 0}, {0, 0, 0}, {1, 1, 0.99999}, {300, 40, 0.5}, {1e4, 1e4, 0.9}}
+var quadratureCases = [][3]float64{{1, 1, 0.3}, {0.7, 2, -0.9}, {1e-4, 0.5, 0.6}, {7, 3, 0.99}, {1, 1, 1}, {2, 0.5, -1},
+	{0.3, 0.8, 0}, {0, 1, 0}, {1, 0, 0}, {0, 0, 0}, {1, 1, 0.99999}, {300, 40, 0.5}, {1e4, 1e4, 0.9}}
 
 // TestQuadrature compares expectations by quadrature with the closed forms of the named activations, to the errors that
 // Custom states: the smooth ones and those whose kinks are given, and those whose kinks are found.
@@ -112,7 +113,8 @@ func TestQuadratureElsewhere(t *testing.T) {
 	if want := 0.25 + math.Asin(0.7/math.Sqrt2)/(2*math.Pi); math.Abs(phi-want) > 1e-8 || dphi != 0 {
 		t.Errorf("step: %.12g, %g; want %.12g, 0", phi, dphi, want)
 	}
-	away := Custom("away", pointwiseFunction{func(h float64) float64 { return math.Abs(h - 1) }, func(h float64) float64 { return math.Copysign(1, h-1) }})
+	away := Custom("away", pointwiseFunction{func(h float64) float64 { return math.Abs(h - 1) },
+		func(h float64) float64 { return math.Copysign(1, h-1) }})
 	for _, v := range []float64{0.3, 1, 9} {
 		phi, dphi := away.Dual(v, v, v)
 		if math.Abs(phi-(v+1)) > 1e-10*(v+1) || math.Abs(dphi-1) > 1e-10 {
@@ -151,7 +153,8 @@ func TestCustom(t *testing.T) {
 			}
 			const n = 600 // several pieces
 			h, p, d, q, e := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
-			h32, p32, d32, q32, e32 := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
+			h32, p32, d32, q32, e32 := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n),
+				make([]float32, n)
 			for i := range h {
 				h[i] = 0.03 * float64(i-n/2)
 				h32[i] = float32(h[i])
@@ -168,7 +171,8 @@ func TestCustom(t *testing.T) {
 				if !close(q[i], p[i], 2*tol) || !close(e[i], d[i], 4*tol) && math.Abs(e[i]-d[i]) > 1e-14*math.Abs(h[i])*tol/1e-15 {
 					t.Fatalf("%s (%s) at %g: %v, %v; named %v, %v", a, kind, h[i], q[i], e[i], p[i], d[i])
 				}
-				if math.Abs(float64(q32[i]-p32[i])) > 5e-7*(1+math.Abs(float64(p32[i]))) || math.Abs(float64(e32[i]-d32[i])) > 5e-7*(1+math.Abs(float64(d32[i]))) {
+				if math.Abs(float64(q32[i]-p32[i])) > 5e-7*(1+math.Abs(float64(p32[i]))) ||
+					math.Abs(float64(e32[i]-d32[i])) > 5e-7*(1+math.Abs(float64(d32[i]))) {
 					t.Fatalf("%s (%s) at %g: %v, %v in single precision; named %v, %v", a, kind, h[i], q32[i], e32[i], p32[i], d32[i])
 				}
 			}
@@ -192,7 +196,8 @@ func TestCustom(t *testing.T) {
 				}
 				continue
 			}
-			if own.Odd() != a.Odd() || own.Homogeneous() != a.Homogeneous() || len(own.Kinks()) != len(a.Kinks()) || !own.ClosedForm() {
+			if own.Odd() != a.Odd() || own.Homogeneous() != a.Homogeneous() || len(own.Kinks()) != len(a.Kinks()) ||
+				!own.ClosedForm() {
 				t.Errorf("%s: capabilities are lost", a)
 			}
 			c, ok := own.Polynomial()
@@ -276,7 +281,8 @@ func TestCustomNTK(t *testing.T) {
 }
 
 func BenchmarkQuadrature(b *testing.B) {
-	for name, f := range map[string]Function{"tanh": bare{Activation{Name: "tanh"}}, "relu": bare{Activation{Name: "relu"}}, "relu-given": kinkedAt0{bare{Activation{Name: "relu"}}}} {
+	for name, f := range map[string]Function{"tanh": bare{Activation{Name: "tanh"}},
+		"relu": bare{Activation{Name: "relu"}}, "relu-given": kinkedAt0{bare{Activation{Name: "relu"}}}} {
 		b.Run(name, func(b *testing.B) {
 			a := Custom("mine", f)
 			for b.Loop() {

@@ -64,14 +64,16 @@ func bruteForce(a Activation, va, vb, c float64) (phi, dphi float64) {
 // the poles leave rounding, which grows with the terms that cancel: 1e-12 of √(E φ(u)² E φ(v)²).
 func TestDual(t *testing.T) {
 	for _, a := range activations() {
-		for _, k := range [][3]float64{{1, 1, 0.3}, {0.7, 2, -0.9}, {1e-4, 0.5, 0.6}, {7, 3, 0.99}, {1, 1, 1}, {2, 0.5, -1}, {0.3, 0.8, 0}} {
+		for _, k := range [][3]float64{{1, 1, 0.3}, {0.7, 2, -0.9}, {1e-4, 0.5, 0.6}, {7, 3, 0.99}, {1, 1, 1},
+			{2, 0.5, -1}, {0.3, 0.8, 0}} {
 			va, vb, c := k[0], k[1], k[2]*math.Sqrt(k[0]*k[1])
 			phi, dphi := a.Dual(va, vb, c)
 			wantPhi, wantD := bruteForce(a, va, vb, c)
 			pa, da := a.Dual(va, va, va)
 			pb, db := a.Dual(vb, vb, vb)
 			if math.Abs(phi-wantPhi) > 1e-12*math.Sqrt(pa*pb) || math.Abs(dphi-wantD) > 1e-12*math.Sqrt(da*db) {
-				t.Errorf("%s at variances %g, %g, ρ = %g: %.15g, %.15g; quadrature %.15g, %.15g", a, va, vb, k[2], phi, dphi, wantPhi, wantD)
+				t.Errorf("%s at variances %g, %g, ρ = %g: %.15g, %.15g; quadrature %.15g, %.15g", a, va, vb, k[2], phi,
+					dphi, wantPhi, wantD)
 			}
 		}
 	}
@@ -212,14 +214,16 @@ func TestSeries(t *testing.T) {
 					pa, da := a.Dual(v, v, v)
 					pb, db := a.Dual(w, w, w)
 					if math.Abs(phi-wantPhi) > 5e-14*math.Sqrt(pa*pb) || math.Abs(dphi-wantD) > 5e-14*math.Sqrt(da*db) {
-						t.Errorf("%s, variances %g, %g, ρ = %g: series %.16g, %.16g, Dual %.16g, %.16g", a, v, w, rho, phi, dphi, wantPhi, wantD)
+						t.Errorf("%s, variances %g, %g, ρ = %g: series %.16g, %.16g, Dual %.16g, %.16g", a, v, w, rho,
+							phi, dphi, wantPhi, wantD)
 					}
 				}
 			}
 		}
 	}
 	Activation{Name: "tanh"}.DualMatrix(nil, nil, &mat.SymDense{})
-	if moderate(nil) || !moderate([]float64{0, seriesVariance}) || moderate([]float64{1, 2 * seriesVariance}) || moderate([]float64{math.NaN()}) {
+	if moderate(nil) || !moderate([]float64{0, seriesVariance}) || moderate([]float64{1, 2 * seriesVariance}) ||
+		moderate([]float64{math.NaN()}) {
 		t.Error("the choice between series and mixture")
 	}
 }

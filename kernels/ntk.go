@@ -26,7 +26,8 @@ func (a Architecture) Validate() error {
 		return fmt.Errorf("kernels: depth %d; at least one hidden layer is needed", a.Depth)
 	}
 	if _, b := a.Coefficients(); !finite(b) {
-		return fmt.Errorf("kernels: the branch scale %g·%d^−%g of a residual network is %g; it must be finite", a.Beta, a.Depth, a.Exponent, b)
+		return fmt.Errorf("kernels: the branch scale %g·%d^−%g of a residual network is %g; it must be finite", a.Beta,
+			a.Depth, a.Exponent, b)
 	}
 	if !(a.Bias >= 0) || math.IsInf(a.Bias, 0) {
 		return fmt.Errorf("kernels: the scale %g of the biases must be finite and not negative", a.Bias)

@@ -28,7 +28,8 @@ func TestNTKValues(t *testing.T) {
 	for branches, want := range map[int]float64{1: 5, 2: 6, 4: 6.836, 8: 7.412, 16: 7.759, 64: 8.051} {
 		// L' branches need L'+1 hidden layers; Beta makes b² = 1/L'.
 		beta := math.Sqrt(float64(branches+1) / float64(branches))
-		k, err := NTK(Architecture{Depth: branches + 1, Residual: true, Beta: beta, Exponent: 0.5, Activation: Activation{Name: "linear"}}, one)
+		k, err := NTK(Architecture{Depth: branches + 1, Residual: true, Beta: beta, Exponent: 0.5,
+			Activation: Activation{Name: "linear"}}, one)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +58,8 @@ func TestNTKResidualReLU(t *testing.T) {
 			h := math.Pow(r, float64(l))
 			g := math.Pow(r, float64(depth-1-l)) / 2
 			if !close(k.H[l].At(0, 0), h, 1e-13) || !close(k.Phi[l].At(0, 0), h/2, 1e-13) || !close(k.G[l].At(0, 0), g, 1e-13) {
-				t.Errorf("depth %d, layer %d: H, Φ, G = %g, %g, %g; want %g, %g, %g", depth, l+1, k.H[l].At(0, 0), k.Phi[l].At(0, 0), k.G[l].At(0, 0), h, h/2, g)
+				t.Errorf("depth %d, layer %d: H, Φ, G = %g, %g, %g; want %g, %g, %g", depth, l+1, k.H[l].At(0, 0),
+					k.Phi[l].At(0, 0), k.G[l].At(0, 0), h, h/2, g)
 			}
 		}
 		want := math.Pow(r, float64(depth-1)) + b*b*float64(depth-1)*math.Pow(r, float64(depth-2))/4
@@ -72,7 +74,8 @@ func TestNTKResidualReLU(t *testing.T) {
 func TestNTKInfiniteDepth(t *testing.T) {
 	one := mat.NewSymDense(1, []float64{1})
 	at := func(depth int) float64 {
-		k, err := NTK(Architecture{Depth: depth, Residual: true, Beta: 1, Exponent: 0.5, Activation: Activation{Name: "linear"}}, one)
+		k, err := NTK(Architecture{Depth: depth, Residual: true, Beta: 1, Exponent: 0.5,
+			Activation: Activation{Name: "linear"}}, one)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +167,8 @@ func TestNTKErrors(t *testing.T) {
 		{Architecture{Depth: 1, Activation: relu}, &mat.SymDense{}, "empty"},
 		{Architecture{Depth: 1, Activation: relu}, mat.NewSymDense(2, []float64{1, 0, 0, -1}), "layer 1, point 1"},
 		{Architecture{Depth: 1, Activation: relu}, mat.NewSymDense(2, []float64{1, math.NaN(), 0, 1}), "points 0 and 1"},
-		{Architecture{Depth: 30, Activation: Activation{Name: "polynomial", Coefficients: []float64{0, 1, 1, 1}}}, one, "overflow"},
+		{Architecture{Depth: 30, Activation: Activation{Name: "polynomial", Coefficients: []float64{0, 1, 1, 1}}}, one,
+			"overflow"},
 	} {
 		if _, err := NTK(tc.net, tc.kx); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%+v: error %v, want one with %q", tc.net, err, tc.want)
@@ -187,7 +191,8 @@ func TestGram(t *testing.T) {
 	wide.Slice(0, 3, 1, 5).(*mat.Dense).Copy(x)
 	want := mat.NewSymDense(3, []float64{5, 0, 1, 0, 9, 3, 1, 3, 3})
 	want.ScaleSym(0.25, want)
-	for _, m := range []mat.Matrix{x, d, d.ToCSR(), d.ToCSC(), d.ToCOO(), mat.DenseCopyOf(x.T()).T(), wide.Slice(0, 3, 1, 5)} {
+	for _, m := range []mat.Matrix{x, d, d.ToCSR(), d.ToCSC(), d.ToCOO(), mat.DenseCopyOf(x.T()).T(),
+		wide.Slice(0, 3, 1, 5)} {
 		if k := Gram(m); !mat.EqualApprox(k, want, 1e-15) {
 			t.Errorf("Gram of %T: %v", m, mat.Formatted(k))
 		}
@@ -217,7 +222,8 @@ func TestGram(t *testing.T) {
 }
 
 func ExampleNTK() {
-	k, err := NTK(Architecture{Depth: 3, Activation: Activation{Name: "relu", Gain: math.Sqrt2}}, mat.NewSymDense(1, []float64{1}))
+	k, err := NTK(Architecture{Depth: 3, Activation: Activation{Name: "relu", Gain: math.Sqrt2}},
+		mat.NewSymDense(1, []float64{1}))
 	if err != nil {
 		fmt.Println(err)
 		return

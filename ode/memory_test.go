@@ -31,7 +31,8 @@ func TestMemoryClosedForms(t *testing.T) {
 	}{
 		{"gd", Method{Kind: GD, LearningRate: eta}, one, func(t, s int) float64 { return eta }},
 		{"gd with decay", Method{Kind: GD, LearningRate: eta, WeightDecay: lambda},
-			func(t int) float64 { return math.Pow(rho, float64(t)) }, func(t, s int) float64 { return eta * math.Pow(rho, float64(t-1-s)) }},
+			func(t int) float64 { return math.Pow(rho, float64(t)) },
+			func(t, s int) float64 { return eta * math.Pow(rho, float64(t-1-s)) }},
 		{"heavy ball", Method{Kind: Momentum, LearningRate: eta, Momentum: mu}, one,
 			func(t, s int) float64 { return eta * (1 - math.Pow(mu, float64(t-s))) / (1 - mu) }},
 		// The gradient enters with 1 + μ at once, then with μ², μ³, …
@@ -41,7 +42,8 @@ func TestMemoryClosedForms(t *testing.T) {
 		mem := kernel(t, c.m, steps)
 		for n := range steps + 1 {
 			if mem.Output[n] != n || mem.Time[n] != float64(n) || len(mem.C[n]) != n {
-				t.Fatalf("%s: row %d is output %d at time %g with %d coefficients", c.name, n, mem.Output[n], mem.Time[n], len(mem.C[n]))
+				t.Fatalf("%s: row %d is output %d at time %g with %d coefficients", c.name, n, mem.Output[n],
+					mem.Time[n], len(mem.C[n]))
 			}
 			if math.Abs(mem.D[n]-c.d(n)) > 4*eps*steps {
 				t.Errorf("%s: d(%d) = %g, want %g", c.name, n, mem.D[n], c.d(n))
@@ -54,7 +56,8 @@ func TestMemoryClosedForms(t *testing.T) {
 		}
 	}
 	// c(t,s) = Σ_u η_u μ^{u−s} Π_{u<v<t} ρ_v over the steps u = s … t−1 at which the velocity carries ∇(s).
-	m := Method{Kind: Momentum, LearningRate: eta, Momentum: mu, WeightDecay: lambda, Schedule: Schedule{Kind: Cosine, Final: 0.1, Warmup: 3}}
+	m := Method{Kind: Momentum, LearningRate: eta, Momentum: mu, WeightDecay: lambda,
+		Schedule: Schedule{Kind: Cosine, Final: 0.1, Warmup: 3}}
 	mem := kernel(t, m, steps)
 	rate := func(n int) float64 { return eta * m.Schedule.Rate(n, steps) }
 	for n := range steps + 1 {
@@ -115,7 +118,8 @@ func TestMemoryReproducesRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		y0 := rapid.Float64Range(-1, 1).Draw(t, "y0")
-		r := &recorder{Vector: NewVector(func(t float64, dst, y []float64) { dst[0] = math.Sin(3*y[0]) - 0.2*t }, []float64{y0})}
+		r := &recorder{Vector: NewVector(func(t float64, dst, y []float64) { dst[0] = math.Sin(3*y[0]) - 0.2*t },
+			[]float64{y0})}
 		r.Reserve(st.Registers())
 		outputs := []float64{y0}
 		for n := range steps {

@@ -18,7 +18,8 @@ func TestTimes(t *testing.T) {
 		return append(c, []float64{0})
 	}
 	// Nodes of the intervals between outputs; the last ones go on.
-	nodes := map[Kind][][]float64{GD: {{0}}, Momentum: {{0}}, Nesterov: {{0}}, AB2: multistep(2), AB3: multistep(3), AB4: multistep(4),
+	nodes := map[Kind][][]float64{GD: {{0}}, Momentum: {{0}}, Nesterov: {{0}}, AB2: multistep(2), AB3: multistep(3),
+		AB4: multistep(4),
 		RK4: {kutta}, RK45: {{0, 1. / 5, 3. / 10, 4. / 5, 8. / 9, 1, 1}}}
 	for _, k := range Kinds(nil) {
 		m := Method{Kind: k, LearningRate: h, Tolerance: 0.5} // so loose that a smooth field never needs a second step
@@ -118,7 +119,8 @@ func TestKinds(t *testing.T) {
 		if k.number() != i || k.Formula() == "" {
 			t.Errorf("%s: number %d, formula %q", k, k.number(), k.Formula())
 		}
-		if m.IsPlain() != (k == GD) || m.TakesMomentum() != (k == Momentum || k == Nesterov) || m.IsAdaptive() != (k == RK45) {
+		if m.IsPlain() != (k == GD) || m.TakesMomentum() != (k == Momentum || k == Nesterov) ||
+			m.IsAdaptive() != (k == RK45) {
 			t.Errorf("%s: plain %v, momentum %v, adaptive %v", k, m.IsPlain(), m.TakesMomentum(), m.IsAdaptive())
 		}
 	}

@@ -16,8 +16,10 @@ const eps = 0x1p-52
 func sample(eta float64) []Method {
 	out := []Method{
 		{Kind: GD, LearningRate: eta, WeightDecay: 0.3, Schedule: Schedule{Kind: Cosine, Final: 0.1, Warmup: 2}},
-		{Kind: Momentum, LearningRate: eta, Momentum: 0.7, WeightDecay: 0.2, Schedule: Schedule{Kind: StepDecay, Every: 3, Factor: 0.5}},
-		{Kind: Nesterov, LearningRate: eta, Momentum: 0.6, WeightDecay: 0.1, Schedule: Schedule{Kind: Exponential, Factor: 0.9}},
+		{Kind: Momentum, LearningRate: eta, Momentum: 0.7, WeightDecay: 0.2,
+			Schedule: Schedule{Kind: StepDecay, Every: 3, Factor: 0.5}},
+		{Kind: Nesterov, LearningRate: eta, Momentum: 0.6, WeightDecay: 0.1,
+			Schedule: Schedule{Kind: Exponential, Factor: 0.9}},
 	}
 	for _, k := range []Kind{AB2, AB3, AB4, RK4, RK45} {
 		out = append(out, Method{Kind: k, LearningRate: eta, WeightDecay: 0.3})
@@ -113,7 +115,8 @@ func TestOrders(t *testing.T) {
 	)
 	// Steps by method: small enough to be asymptotic, with errors that stay above rounding.
 	fineGrid, coarse, coarsest := []int{160, 320, 640, 1280}, []int{20, 40, 80, 160}, []int{20, 30, 40, 60}
-	grids := map[string][]int{"gd": fineGrid, "ab2": fineGrid, "ab3": fineGrid, "ab4": fineGrid, "rk4": coarse, "rk45, embedded": coarse,
+	grids := map[string][]int{"gd": fineGrid, "ab2": fineGrid, "ab3": fineGrid, "ab4": fineGrid, "rk4": coarse,
+		"rk45, embedded":        coarse,
 		"rk45 with fixed steps": coarsest, "rk45, first same as last": coarsest}
 	fixedStep := dormandPrince
 	fixedStep.e, fixedStep.fsal = nil, false
@@ -168,8 +171,12 @@ func TestOrders(t *testing.T) {
 				return y
 			})
 		}
-		for name, tab := range map[string]tableau{"rk45 with fixed steps": fixedStep, "rk45, first same as last": fsal, "rk45, embedded": embedded} {
-			check(name, tab.order, func(steps int) []float64 { return fixed(t, tab, p.f, p.y0, p.decay, end/float64(steps), steps) })
+		for name, tab := range map[string]tableau{"rk45 with fixed steps": fixedStep, "rk45, first same as last": fsal,
+			"rk45, embedded": embedded} {
+			check(name, tab.order, func(steps int) []float64 {
+				return fixed(t, tab, p.f, p.y0, p.decay,
+					end/float64(steps), steps)
+			})
 		}
 	}
 	if o := (Method{Kind: RK45}).Order(); o != dormandPrince.order {
@@ -315,7 +322,8 @@ func TestAdaptiveError(t *testing.T) {
 	ref := solve(t, logistic, []float64{0.2}, 0, Method{Kind: RK4, LearningRate: 10. / 20000}, 20000)[20000][0]
 	var tols, errs []float64
 	for tol := 1e-4; tol > 1e-12; tol /= 10 {
-		e := math.Abs(solve(t, logistic, []float64{0.2}, 0, Method{Kind: RK45, LearningRate: 10, Tolerance: tol}, 1)[1][0] - ref)
+		e := math.Abs(solve(t, logistic, []float64{0.2}, 0, Method{Kind: RK45, LearningRate: 10, Tolerance: tol},
+			1)[1][0] - ref)
 		// y is of order one and the flow contracts, so the errors of at most tol(1 + |y|) per step that survive are
 		// few.
 		if e > 10*tol {
@@ -452,10 +460,14 @@ func TestAdaptiveFailure(t *testing.T) {
 		rows int
 		want []string
 	}{
-		{"blow-up at t = 1", func(_ float64, dst, y []float64) { dst[0] = y[0] * y[0] }, 4, []string{"output 4 of 6", "time 1.0000", "rk4"}},
-		{"not a number from t = 0.7", func(t float64, dst, y []float64) { dst[0] = math.Sqrt(0.7 - t) }, 3, []string{"time 0.", "not finite"}},
-		{"infinite from t = 0.7", func(t float64, dst, y []float64) { dst[0] = 1 / math.Max(0, 0.7-t) }, 3, []string{"time 0.69999", "too fast"}},
-		{"stiff", func(t float64, dst, y []float64) { dst[0] = -1e6 * (y[0] - math.Cos(t)) }, 1, []string{"20000 steps", "stiff"}},
+		{"blow-up at t = 1", func(_ float64, dst, y []float64) { dst[0] = y[0] * y[0] }, 4,
+			[]string{"output 4 of 6", "time 1.0000", "rk4"}},
+		{"not a number from t = 0.7", func(t float64, dst, y []float64) { dst[0] = math.Sqrt(0.7 - t) }, 3,
+			[]string{"time 0.", "not finite"}},
+		{"infinite from t = 0.7", func(t float64, dst, y []float64) { dst[0] = 1 / math.Max(0, 0.7-t) }, 3,
+			[]string{"time 0.69999", "too fast"}},
+		{"stiff", func(t float64, dst, y []float64) { dst[0] = -1e6 * (y[0] - math.Cos(t)) }, 1,
+			[]string{"20000 steps", "stiff"}},
 	} {
 		out, err := Solve(c.f, []float64{1}, 0, Method{Kind: RK45, LearningRate: 0.3}, 6)
 		if err == nil {
@@ -488,7 +500,8 @@ func TestOptimisers(t *testing.T) {
 		}
 	}
 	const steps = 12
-	for _, m := range append(sample(0.1)[:3], Method{Kind: GD, LearningRate: 0.1}, Method{Kind: Momentum, LearningRate: 0.1}) {
+	for _, m := range append(sample(0.1)[:3], Method{Kind: GD, LearningRate: 0.1},
+		Method{Kind: Momentum, LearningRate: 0.1}) {
 		y := []float64{0.3, -1}
 		got := solve(t, field, y, 0, m, steps)
 		vel, g := make([]float64, 2), make([]float64, 2)
@@ -602,7 +615,8 @@ func TestState(t *testing.T) {
 		if got := whole.Stats().Evals; got != len(v.times) {
 			t.Errorf("%s: %d evaluations counted, %d made", m.Kind, got, len(v.times))
 		}
-		if s := whole.Stats(); !m.IsFlow() && s != (Stats{Steps: steps, Evals: steps, LastStep: m.LearningRate * m.Schedule.Rate(steps-1, steps)}) {
+		if s := whole.Stats(); !m.IsFlow() && s != (Stats{Steps: steps, Evals: steps,
+			LastStep: m.LearningRate * m.Schedule.Rate(steps-1, steps)}) {
 			t.Errorf("%s: %+v", m.Kind, s)
 		}
 	}
@@ -763,14 +777,16 @@ func TestSolveErrors(t *testing.T) {
 		m     Method
 		steps int
 	}{
-		"no y": {nil, gd, 3}, "negative steps": {[]float64{1}, gd, -1}, "no method": {[]float64{1}, Method{}, 3}, "start not finite": {[]float64{math.NaN()}, gd, 3},
+		"no y": {nil, gd, 3}, "negative steps": {[]float64{1}, gd, -1}, "no method": {[]float64{1}, Method{}, 3},
+		"start not finite": {[]float64{math.NaN()}, gd, 3},
 	} {
 		if out, err := Solve(logistic, c.y0, 0, c.m, c.steps); err == nil || out != nil {
 			t.Errorf("%s: %v, %v", name, out, err)
 		}
 	}
 	out, err := Solve(func(_ float64, dst, y []float64) { dst[0] = y[0] * y[0] }, []float64{10}, 0, gd, 100)
-	if err == nil || len(out) < 3 || !finite(out[len(out)-1]) || !strings.Contains(err.Error(), fmt.Sprintf("output %d ", len(out))) {
+	if err == nil || len(out) < 3 || !finite(out[len(out)-1]) ||
+		!strings.Contains(err.Error(), fmt.Sprintf("output %d ", len(out))) {
 		t.Errorf("%d rows and the error %v", len(out), err)
 	}
 }
@@ -852,7 +868,8 @@ func TestValidate(t *testing.T) {
 		{Method{Kind: GD, LearningRate: 1, Schedule: Schedule{Kind: Exponential, Factor: 2}}, "factor 2"},
 		{Method{Kind: GD, LearningRate: 1, Schedule: Schedule{Kind: Linear, Final: math.NaN()}}, "final fraction NaN"},
 	} {
-		if err := c.m.Validate(); err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "ode: ") {
+		if err := c.m.Validate(); err == nil || !strings.Contains(err.Error(), c.want) ||
+			!strings.HasPrefix(err.Error(), "ode: ") {
 			t.Errorf("%+v: %v, want %q", c.m, err, c.want)
 		}
 		if _, err := NewStepper(c.m, 1); err == nil {

@@ -190,11 +190,13 @@ func (r *rungeKutta) adapt(sys System, t, end float64) error {
 			r.h = h * factor // < h, since norm > 1 makes the factor less than safety
 			// Below this, t + h is no longer a different time or the run would never end.
 			if r.h < math.Max(minStep*r.LearningRate, 4e-16*math.Abs(t)) {
-				why := "the field changes too fast there: the flow may blow up, or the field may jump; loosen the tolerance, stop earlier, or use rk4"
+				why := "the field changes too fast there: the flow may blow up, or the field may jump; loosen the " +
+					"tolerance, stop earlier, or use rk4"
 				if math.IsNaN(norm) {
 					why = "the field is not finite there: the flow has blown up; stop earlier or lower the rate of growth"
 				}
-				return fmt.Errorf("ode: rk45 cannot meet tolerance %g at time %g, where its step fell to %.2g: %s", r.Tolerance, t, r.h, why)
+				return fmt.Errorf("ode: rk45 cannot meet tolerance %g at time %g, where its step fell to %.2g: %s",
+					r.Tolerance, t, r.h, why)
 			}
 			continue
 		}
@@ -215,7 +217,8 @@ func (r *rungeKutta) adapt(sys System, t, end float64) error {
 			return ErrPaused
 		}
 	}
-	return fmt.Errorf("ode: rk45 needs more than %d steps between times %g and %g to meet tolerance %g (at %g now): the flow is stiff; loosen the tolerance, ask for more outputs, or use an optimiser",
+	return fmt.Errorf("ode: rk45 needs more than %d steps between times %g and %g to meet tolerance %g (at %g now): "+
+		"the flow is stiff; loosen the tolerance, ask for more outputs, or use an optimiser",
 		maxTries, begin, end, r.Tolerance, t)
 }
 

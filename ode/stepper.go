@@ -43,11 +43,13 @@ func NewStepper(m Method, steps int) (Stepper, error) {
 	return e.stepper(m, steps), nil
 }
 
-var errState = errors.New("ode: the saved state is damaged or of another method; start the run afresh, or resume it with the method that wrote it")
+var errState = errors.New("ode: the saved state is damaged or of another method; start the run afresh, or resume it " +
+	"with the method that wrote it")
 
 // save packs what every stepper keeps, and more; load is its inverse.
 func (s Stats) save(k Kind, more ...float64) []float64 {
-	return append([]float64{float64(k.number()), float64(s.Steps), float64(s.Rejected), float64(s.Evals), s.LastStep}, more...)
+	return append([]float64{float64(k.number()), float64(s.Steps), float64(s.Rejected), float64(s.Evals), s.LastStep},
+		more...)
 }
 
 // load reads a saved state with the given number of values behind the counts, none of which is negative.

@@ -107,7 +107,8 @@ func Solve(f Field, y0 []float64, t0 float64, m Method, steps int) ([][]float64,
 			return out, fmt.Errorf("ode: output %d of %d: %w", n+1, steps, err)
 		}
 		if !finite(y) {
-			return out, fmt.Errorf("ode: y is not finite at output %d of %d, after time %g; lower the learning rate %g, or use rk45", n+1, steps, t0+t, m.LearningRate)
+			return out, fmt.Errorf("ode: y is not finite at output %d of %d, after time %g; lower the learning rate "+
+				"%g, or use rk45", n+1, steps, t0+t, m.LearningRate)
 		}
 		out = append(out, append([]float64(nil), y...))
 	}

@@ -22,8 +22,11 @@ func measure(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return jsonx.Write(c.App.Writer, map[string]any{"products": products(), "cores": runtime.GOMAXPROCS(0), "tables": tables})
+		return jsonx.Write(c.App.Writer, map[string]any{"products": products(), "cores": runtime.GOMAXPROCS(0),
+			"tables": tables})
 	}
-	fmt.Fprintf(c.App.Writer, "# Performance\n\nMade by `dmft bench` on %s/%s, %d cores, matrix products by %s, %s.\n\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), products(), runtime.Version())
+	fmt.Fprintf(c.App.Writer,
+		"# Performance\n\nMade by `dmft bench` on %s/%s, %d cores, matrix products by %s, %s.\n\n", runtime.GOOS,
+		runtime.GOARCH, runtime.GOMAXPROCS(0), products(), runtime.Version())
 	return bench.Write(c.App.Writer, tables)
 }

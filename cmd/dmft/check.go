@@ -108,11 +108,12 @@ type plan struct {
 	DataNotes    []string              `json:"data_notes,omitempty"` // what was skipped in files
 	TheoryBytes  int64                 `json:"theory_memory_bytes"`
 	NetworkBytes map[string]int64      `json:"network_memory_bytes"` // by width or dimension
-	TheoryTime   *float64              `json:"theory_seconds"`       // about, on this machine, with approximations and fluctuations; null where nobody knows
-	NetworkTime  map[string]float64    `json:"network_seconds"`
-	Lambda       float64               `json:"ntk_lambda_max,omitempty"`
-	Limit        float64               `json:"learning_rate_limit,omitempty"`
-	Warning      string                `json:"warning,omitempty"`
+	// about, on this machine, with approximations and fluctuations; null where nobody knows
+	TheoryTime  *float64           `json:"theory_seconds"`
+	NetworkTime map[string]float64 `json:"network_seconds"`
+	Lambda      float64            `json:"ntk_lambda_max,omitempty"`
+	Limit       float64            `json:"learning_rate_limit,omitempty"`
+	Warning     string             `json:"warning,omitempty"`
 
 	theory, networks []work
 	sizes            []int // of networks
@@ -221,7 +222,8 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 	if err != nil {
 		return plan{}, usageError{err}
 	}
-	pl := plan{Label: p.Label, Experiment: e, Data: set.Description, DataNotes: set.Notes, NetworkBytes: map[string]int64{}, sizes: e.Simulation.Widths}
+	pl := plan{Label: p.Label, Experiment: e, Data: set.Description, DataNotes: set.Notes,
+		NetworkBytes: map[string]int64{}, sizes: e.Simulation.Widths}
 	theory := e.TheorySettings()
 	if pl.Sites, pl.Blocks, pl.Notes, err = dmft.Sites(problem, theory); err != nil {
 		return pl, usageError{err}
@@ -251,7 +253,8 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 		}
 		one := dmft.Flops(&q, s)
 		if s.Error = 0; e.Theory.Error > 0 {
-			pl.Notes = append(pl.Notes, "times and memory are those of the first attempt at theory.error; more samples may be needed")
+			pl.Notes = append(pl.Notes, "times and memory are those of the first attempt at theory.error; more "+
+				"samples may be needed")
 		}
 		w.begin = func(ctx context.Context, r dmft.Run) {
 			set := s
@@ -274,7 +277,8 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 			return pl, usageError{err}
 		}
 		s := e.SimulationSettings(n)
-		w := work{what: fmt.Sprintf("width %d", n), kind: "networks", bytes: finite.Estimate(networks, s), flops: finite.Flops(networks, s)}
+		w := work{what: fmt.Sprintf("width %d", n), kind: "networks", bytes: finite.Estimate(networks, s),
+			flops: finite.Flops(networks, s)}
 		w.begin = func(ctx context.Context, r dmft.Run) {
 			set := s
 			r.Record, set.Run = s.Record, r
@@ -286,7 +290,8 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 	if linear { // the NTK of many points costs more than a check should
 		pl.Lambda, pl.Limit = dmft.Stability(problem)
 		if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
-			pl.Warning = fmt.Sprintf("learning_rate %g is above the stability limit %.3g of the NTK at the start: expect divergence", e.Training.LearningRate, pl.Limit)
+			pl.Warning = fmt.Sprintf("learning_rate %g is above the stability limit %.3g of the NTK at the start: "+
+				"expect divergence", e.Training.LearningRate, pl.Limit)
 		}
 	}
 	return pl, nil
@@ -296,8 +301,10 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 func planOfHighDimensional(p experiment.Point, _ *sets, _ string, _ bool) (plan, error) {
 	e := p.Experiment
 	problem := e.HighDimensionalProblem()
-	pl := plan{Label: p.Label, Experiment: e, NetworkBytes: map[string]int64{}, Limit: highdim.Limit(problem), sizes: e.Simulation.Dimensions,
-		Data: fmt.Sprintf("Gaussian points in D → ∞ dimensions, P = %g·D; simulations with D = %s", e.Data.Ratio, strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Simulation.Dimensions), " ", ", "), "[]"))}
+	pl := plan{Label: p.Label, Experiment: e, NetworkBytes: map[string]int64{}, Limit: highdim.Limit(problem),
+		sizes: e.Simulation.Dimensions,
+		Data: fmt.Sprintf("Gaussian points in D → ∞ dimensions, P = %g·D; simulations with D = %s", e.Data.Ratio,
+			strings.Trim(strings.ReplaceAll(fmt.Sprint(e.Simulation.Dimensions), " ", ", "), "[]"))}
 	if err := problem.Validate(); err == nil {
 		w := work{what: "theory"}
 		if w.bytes, err = highdim.Estimate(problem, e.HighDimensionalTheory()); err != nil {
@@ -311,12 +318,14 @@ func planOfHighDimensional(p experiment.Point, _ *sets, _ string, _ bool) (plan,
 	for _, d := range e.Simulation.Dimensions {
 		x := work{what: fmt.Sprintf("D = %d", d), kind: "networks"}
 		var err error
-		if x.bytes, err = highdim.EstimateSimulation(problem, e.HighDimensionalSimulation(d, dmft.Run{}), e.Simulation.Method == "moments"); err != nil {
+		if x.bytes, err = highdim.EstimateSimulation(problem, e.HighDimensionalSimulation(d, dmft.Run{}),
+			e.Simulation.Method == "moments"); err != nil {
 			return pl, usageError{err}
 		}
 		pl.NetworkBytes[strconv.Itoa(d)] = x.bytes
 		if e.Simulation.Method != "moments" { // two products with the points for every unit
-			x.flops = 8 * e.Data.Ratio * float64(d) * float64(d) * float64(max(e.Network.Units, 1)*e.Training.Steps*max(e.Simulation.Seeds, 1))
+			x.flops = 8 * e.Data.Ratio * float64(d) * float64(d) * float64(max(e.Network.Units,
+				1)*e.Training.Steps*max(e.Simulation.Seeds, 1))
 		}
 		x.begin = func(ctx context.Context, r dmft.Run) {
 			set := e.HighDimensionalSimulation(d, r)
@@ -329,7 +338,8 @@ func planOfHighDimensional(p experiment.Point, _ *sets, _ string, _ bool) (plan,
 		pl.networks = append(pl.networks, x)
 	}
 	if pl.Limit > 0 && e.Training.LearningRate > pl.Limit {
-		pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where training of the linear part alone diverges", e.Training.LearningRate, pl.Limit)
+		pl.Warning = fmt.Sprintf("learning_rate %g is above %.3g, where training of the linear part alone diverges",
+			e.Training.LearningRate, pl.Limit)
 	}
 	return pl, nil
 }
@@ -458,7 +468,8 @@ func (pl *plan) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "# on this machine: %s\n", strings.Join(parts, "; "))
 	if len(parts) > 1 {
-		fmt.Fprintf(w, "# solve takes %s, simulate %s, compare %s\n", about(sum(pl.theory, seconds)), about(sum(pl.networks, seconds)), about(sum(pl.theory, seconds)+sum(pl.networks, seconds)))
+		fmt.Fprintf(w, "# solve takes %s, simulate %s, compare %s\n", about(sum(pl.theory, seconds)),
+			about(sum(pl.networks, seconds)), about(sum(pl.theory, seconds)+sum(pl.networks, seconds)))
 	}
 	for _, n := range pl.Notes {
 		fmt.Fprintf(w, "# note: %s\n", n)
@@ -476,9 +487,11 @@ func (pl *plan) stability() string {
 	case pl.Experiment.HighDimensional() && pl.Limit == 0: // adaptive methods have none
 		return ""
 	case pl.Experiment.HighDimensional():
-		return fmt.Sprintf("learning rates below %.3g are stable for the linear part of the model, and for its quadratic part less", pl.Limit)
+		return fmt.Sprintf("learning rates below %.3g are stable for the linear part of the model, and for its "+
+			"quadratic part less", pl.Limit)
 	case pl.Lambda > 0 && pl.Limit > 0: // flows have none
-		return fmt.Sprintf("largest eigenvalue of the NTK at the start %.4g, learning rates up to %.3g are stable there", pl.Lambda, pl.Limit)
+		return fmt.Sprintf(
+			"largest eigenvalue of the NTK at the start %.4g, learning rates up to %.3g are stable there", pl.Lambda, pl.Limit)
 	case pl.Lambda > 0:
 		return fmt.Sprintf("largest eigenvalue of the NTK at the start %.4g", pl.Lambda)
 	}
@@ -553,6 +566,7 @@ func printSummary(w io.Writer, plans []plan, total float64) {
 		if plans[0].Experiment.HighDimensional() {
 			of = len(plans)
 		}
-		fmt.Fprintf(w, "# WARNING: %s (%d of the first %d experiments have such a warning, the first with %s)\n", plans[first].Warning, hot, of, plans[first].Label)
+		fmt.Fprintf(w, "# WARNING: %s (%d of the first %d experiments have such a warning, the first with %s)\n",
+			plans[first].Warning, hot, of, plans[first].Label)
 	}
 }

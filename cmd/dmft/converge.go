@@ -113,7 +113,8 @@ func (j *job) convergePoint() (*outcome, error) {
 	var compute func() (*report.Convergence, error)
 	if e.HighDimensional() {
 		if n := len(e.Converge.Dimensions); n < 3 {
-			return nil, usageError{fmt.Errorf("converge needs three dimensions or more, and converge.dimensions holds %d; rates and a limit cannot be told from fewer", n)}
+			return nil, usageError{fmt.Errorf("converge needs three dimensions or more, and converge.dimensions "+
+				"holds %d; rates and a limit cannot be told from fewer", n)}
 		}
 		if err := e.HighDimensionalProblem().Validate(); err != nil {
 			return nil, usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each (%w)", err)}
@@ -121,7 +122,8 @@ func (j *job) convergePoint() (*outcome, error) {
 		compute = l.highDimensional
 	} else {
 		if n := len(e.Converge.Widths); n < 3 {
-			return nil, usageError{fmt.Errorf("converge needs three widths or more, and converge.widths holds %d; rates and a limit cannot be told from fewer", n)}
+			return nil, usageError{fmt.Errorf("converge needs three widths or more, and converge.widths holds %d; "+
+				"rates and a limit cannot be told from fewer", n)}
 		}
 		if n := len(e.Converge.Depths); e.Network.Depth == experiment.Infinite && n < 3 {
 			return nil, usageError{fmt.Errorf("converge needs three depths or more, and converge.depths holds %d", n)}
@@ -164,8 +166,10 @@ func (j *job) convergePoint() (*outcome, error) {
 		return &outcome{converge: r}, nil
 	}
 	l.folder = folder
-	l.manifest = run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{}, DataNotes: l.notes,
-		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
+	l.manifest = run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(), Experiment: e,
+		YAML: string(e.YAML()), Results: map[string]run.Result{}, DataNotes: l.notes,
+		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed,
+			"batch": e.Training.BatchSeed}}
 	r, err := compute()
 	switch stop := dmft.StopCode(err); {
 	case stop != "" && stop != dmft.Interrupted && stop != dmft.MemoryLimit: // a divergence: other points still count
@@ -190,10 +194,12 @@ type ladders struct {
 }
 
 // one computes one trajectory of the run and keeps it. One that diverged is returned with its error.
-func (l *ladders) one(what, file string, replicas dmft.ReplicaKind, prefix string, flops float64, bytes int64, compute func(dmft.Run) (*dmft.Trajectory, error)) (*dmft.Trajectory, error) {
+func (l *ladders) one(what, file string, replicas dmft.ReplicaKind, prefix string, flops float64, bytes int64,
+	compute func(dmft.Run) (*dmft.Trajectory, error)) (*dmft.Trajectory, error) {
 	l.announce(what, bytes, flops)
 	began := time.Now()
-	r := dmft.Run{Store: prefixed{l.folder, prefix}, Memory: l.memory, Workers: l.workers, Checkpoint: l.c.Duration("checkpoint")}
+	r := dmft.Run{Store: prefixed{l.folder, prefix}, Memory: l.memory, Workers: l.workers,
+		Checkpoint: l.c.Duration("checkpoint")}
 	var done func()
 	r.Progress, done = l.show.Phase(what)
 	t, err := compute(r)
@@ -204,7 +210,8 @@ func (l *ladders) one(what, file string, replicas dmft.ReplicaKind, prefix strin
 	for _, n := range t.Diagnostics.Notes {
 		l.show.Line("%s: %s", what, n)
 	}
-	l.manifest.Results[file] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: time.Since(began).Seconds(), Diagnostics: t.Diagnostics}
+	l.manifest.Results[file] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas,
+		Seconds: time.Since(began).Seconds(), Diagnostics: t.Diagnostics}
 	if w := t.WriteNPZ(l.folder.Path(file), replicas); w != nil {
 		return nil, w
 	}
@@ -215,7 +222,8 @@ func (l *ladders) one(what, file string, replicas dmft.ReplicaKind, prefix strin
 }
 
 // solve solves the theory.
-func (l *ladders) solve(p *dmft.Problem, what, file, prefix string, change func(*dmft.Settings)) (*dmft.Trajectory, error) {
+func (l *ladders) solve(p *dmft.Problem, what, file, prefix string, change func(*dmft.Settings)) (*dmft.Trajectory,
+	error) {
 	set := l.e.TheorySettings()
 	set.Record.NTKReplicas = kernelTimes
 	change(&set)
@@ -244,7 +252,8 @@ func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 		return nil, err
 	}
 	if len(c.Samples) > 0 && theory.Replicas < 2 {
-		return nil, usageError{errors.New("the theory has one block alone and so no error bar; raise theory.samples or theory.blocks")}
+		return nil, usageError{errors.New("the theory has one block alone and so no error bar; raise theory.samples " +
+			"or theory.blocks")}
 	}
 	if e.Network.Depth != experiment.Infinite {
 		if err := l.widths(r, theory, l.problem, 0, opt); err != nil {
@@ -257,12 +266,13 @@ func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 			q.Network.Depth = depth
 			// As many blocks at every depth as the limit has, with noise of their own: depths share it, the limit does
 			// not.
-			t, err := l.solve(&q, fmt.Sprintf("theory of depth %d", depth), fmt.Sprintf("theory-L%d.npz", depth), fmt.Sprintf("L%d-", depth), func(s *dmft.Settings) {
-				s.Depths, s.Error, s.Seed = nil, 0, s.Seed+1
-				if theory.Replicas > 1 {
-					s.Samples, s.Blocks = theory.Width*theory.Replicas, theory.Replicas
-				}
-			})
+			t, err := l.solve(&q, fmt.Sprintf("theory of depth %d", depth), fmt.Sprintf("theory-L%d.npz", depth),
+				fmt.Sprintf("L%d-", depth), func(s *dmft.Settings) {
+					s.Depths, s.Error, s.Seed = nil, 0, s.Seed+1
+					if theory.Replicas > 1 {
+						s.Samples, s.Blocks = theory.Width*theory.Replicas, theory.Replicas
+					}
+				})
 			if err != nil {
 				return nil, err
 			}
@@ -295,7 +305,8 @@ func (l *ladders) run(set *data.Set) (*report.Convergence, error) {
 }
 
 // widths trains networks of every width on p, of a depth if that is a ladder, too, and compares them with a theory.
-func (l *ladders) widths(r *report.Convergence, theory *dmft.Trajectory, p *dmft.Problem, depth int, opt compare.Options) error {
+func (l *ladders) widths(r *report.Convergence, theory *dmft.Trajectory, p *dmft.Problem, depth int,
+	opt compare.Options) error {
 	e, widths := l.e, l.e.Converge.Widths
 	name, suffix, prefix := "", "", ""
 	if depth > 0 {
@@ -317,11 +328,12 @@ func (l *ladders) widths(r *report.Convergence, theory *dmft.Trajectory, p *dmft
 		if depth > 0 {
 			what += fmt.Sprintf(" and depth %d", depth)
 		}
-		t, err := l.one(what, fmt.Sprintf("simulation-N%d%s.npz", n, suffix), dmft.Seeds, prefix, finite.Flops(networks, set), finite.Estimate(networks, set), func(run dmft.Run) (*dmft.Trajectory, error) {
-			run.Record = set.Record
-			set.Run = run
-			return finite.Train(l.ctx, networks, set)
-		})
+		t, err := l.one(what, fmt.Sprintf("simulation-N%d%s.npz", n, suffix), dmft.Seeds, prefix,
+			finite.Flops(networks, set), finite.Estimate(networks, set), func(run dmft.Run) (*dmft.Trajectory, error) {
+				run.Record = set.Record
+				set.Run = run
+				return finite.Train(l.ctx, networks, set)
+			})
 		switch {
 		case t != nil && err != nil && !theory.Status.Early():
 			l.show.Line("%v", err)
@@ -361,16 +373,18 @@ func (l *ladders) samples(r *report.Convergence, theory *dmft.Trajectory, opt co
 	var counts []int
 	last := theory.Width * theory.Replicas
 	for i, n := range l.e.Converge.Samples {
-		t, err := l.solve(l.problem, fmt.Sprintf("theory with %d samples", n), fmt.Sprintf("theory-S%d.npz", n), fmt.Sprintf("S%d-", n), func(s *dmft.Settings) {
-			s.Samples, s.Error, s.Seed = n, 0, s.Seed+100+uint64(i)
-			s.Record.NTKReplicas = 0
-		})
+		t, err := l.solve(l.problem, fmt.Sprintf("theory with %d samples", n), fmt.Sprintf("theory-S%d.npz", n),
+			fmt.Sprintf("S%d-", n), func(s *dmft.Settings) {
+				s.Samples, s.Error, s.Seed = n, 0, s.Seed+100+uint64(i)
+				s.Record.NTKReplicas = 0
+			})
 		if err != nil {
 			return err
 		}
 		got := t.Width * t.Replicas
 		if t.Replicas < 2 || got >= last || len(counts) > 0 && got <= counts[len(counts)-1] {
-			r.Notes = append(r.Notes, fmt.Sprintf("%d samples of the theory make %d blocks of %d sites, which say nothing new; they are left out of the ladder", n, t.Replicas, t.Width))
+			r.Notes = append(r.Notes, fmt.Sprintf("%d samples of the theory make %d blocks of %d sites, which say "+
+				"nothing new; they are left out of the ladder", n, t.Replicas, t.Width))
 			continue
 		}
 		solved, counts = append(solved, t), append(counts, got)
@@ -417,7 +431,8 @@ func (l *ladders) highDimensional() (*report.Convergence, error) {
 		if err != nil {
 			return nil, err
 		}
-		if conv, err = compare.Converge(used, obs, compare.Options{Confidence: c.Confidence, Significance: c.Significance, Size: "D"}); err != nil {
+		if conv, err = compare.Converge(used, obs, compare.Options{Confidence: c.Confidence,
+			Significance: c.Significance, Size: "D"}); err != nil {
 			return nil, err
 		}
 	} else {

@@ -17,7 +17,8 @@ import (
 func TestLostArrays(t *testing.T) {
 	c := here(t)
 	c.write("e.yaml", strings.Replace(tiny, "approximations: [lazy]", "fluctuations: true", 1))
-	c.write("other.yaml", strings.Replace(tiny, "classes: [0, 1], train: 4, test: 4", "classes: [0, 1, 2], train: 5, test: 3", 1))
+	c.write("other.yaml", strings.Replace(tiny, "classes: [0, 1], train: 4, test: 4",
+		"classes: [0, 1, 2], train: 5, test: 3", 1))
 	c.run(0, "compare", "e.yaml", "--out", "out", "--no-figures", "-q")
 	c.run(0, "compare", "other.yaml", "--out", "other", "--no-figures", "-q")
 	dir := filepath.Join(c.dir, "out")

@@ -113,7 +113,8 @@ func TestShippedCommands(t *testing.T) {
 // TestNearest: typing mistakes, beginnings, and what is like nothing.
 func TestNearest(t *testing.T) {
 	names := visible(newApp(io.Discard, io.Discard))
-	for written, want := range map[string]string{"conpare": "compare", "comapre": "compare", "COMPARE": "compare", "comp": "compare", "sim": "simulate", "slove": "solve", "grokk": "grok", "x": "", "zzzzzzzz": "", "": ""} {
+	for written, want := range map[string]string{"conpare": "compare", "comapre": "compare", "COMPARE": "compare",
+		"comp": "compare", "sim": "simulate", "slove": "solve", "grokk": "grok", "x": "", "zzzzzzzz": "", "": ""} {
 		if got := nearest(written, names); got != want {
 			t.Errorf("%q: %q, want %q", written, got, want)
 		}

@@ -32,7 +32,8 @@ func (s *session) later(dir string, make func() []report.Named) {
 func (s *session) drawFigures() {
 	for _, d := range s.drawings {
 		if err := draw(d.make, figureDir(d.dir)); err != nil {
-			fmt.Fprintf(s.c.App.ErrWriter, "dmft: warning: not all figures are drawn: %v\nThe results in %s are complete without them; when the cause is gone, draw them with: dmft figure %q\n", err, d.dir, d.dir)
+			fmt.Fprintf(s.c.App.ErrWriter, "dmft: warning: not all figures are drawn: %v\nThe results in %s are "+
+				"complete without them; when the cause is gone, draw them with: dmft figure %q\n", err, d.dir, d.dir)
 		}
 	}
 	s.drawings = nil

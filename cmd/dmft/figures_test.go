@@ -25,7 +25,8 @@ func TestDraw(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "good.pdf")); err != nil {
 		t.Error(err)
 	}
-	if err := draw(func() ([]report.Named, error) { panic("index out of range") }, dir); err == nil || !strings.Contains(err.Error(), "index out of range") {
+	if err := draw(func() ([]report.Named, error) { panic("index out of range") }, dir); err == nil ||
+		!strings.Contains(err.Error(), "index out of range") {
 		t.Errorf("a panic is %v", err)
 	}
 }

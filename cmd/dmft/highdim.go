@@ -58,7 +58,8 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 func (s *session) checkHighDimensional(points []experiment.Point) error {
 	for _, p := range points {
 		if l := p.Experiment.Theory.Limit; s.sims && (l == experiment.LimitPopulation || l == experiment.LimitOnline) {
-			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", l)}
+			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use "+
+				"dmft solve, or the limit data or one-pass", l)}
 		}
 	}
 	if !s.theory {
@@ -66,7 +67,8 @@ func (s *session) checkHighDimensional(points []experiment.Point) error {
 	}
 	for _, p := range points {
 		if err := p.Experiment.HighDimensionalProblem().Validate(); err != nil {
-			return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, simulate follows random weights by simulation.method moments (%w)", err)}
+			return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, "+
+				"simulate follows random weights by simulation.method moments (%w)", err)}
 		}
 	}
 	return nil
@@ -95,8 +97,10 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 		}
 		return &outcome{high: r}, j.earlier()
 	}
-	r := &report.HighDimensional{Label: j.point.Label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
-	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(), Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
+	r := &report.HighDimensional{Label: j.point.Label, Caption: e.Description, Problem: e.HighDimensionalProblem(),
+		Fraction: e.Grok.Fraction}
+	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Products: products(),
+		Experiment: j.point.Experiment, YAML: string(e.YAML()), Results: map[string]run.Result{},
 		Seeds: map[string]uint64{"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := j.computeHighDimensional(folder, e, func(int) int { return e.Simulation.Seeds }, r, &m); err != nil {
 		return nil, err
@@ -123,9 +127,11 @@ func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment)
 }
 
 // computeHighDimensional makes the trajectories that are missing in the folder.
-func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, seeds func(dimension int) int, r *report.HighDimensional, m *run.Manifest) error {
+func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experiment, seeds func(dimension int) int,
+	r *report.HighDimensional, m *run.Manifest) error {
 	ctx := j.ctx
-	one := func(what, file string, replicas dmft.ReplicaKind, solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
+	one := func(what, file string, replicas dmft.ReplicaKind,
+		solve func(dmft.Run) (*highdim.Trajectory, error)) (*highdim.Trajectory, error) {
 		began := time.Now()
 		settings := dmft.Run{Store: folder, Memory: j.memory, Workers: j.workers, Checkpoint: j.c.Duration("checkpoint")}
 		var done func()
@@ -140,7 +146,8 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		}
 		d := t.Diagnostics
 		m.Results[file] = run.Result{Status: t.Status, Replicas: t.Replicas, Seconds: time.Since(began).Seconds(),
-			Diagnostics: dmft.Diagnostics{Rank: d.Directions, Dropped: d.Dropped, Steps: len(t.Time) - 1, Evaluations: d.Evaluations, MemoryBytes: d.MemoryBytes, Notes: d.Notes, Samples: t.Samples * t.Replicas}}
+			Diagnostics: dmft.Diagnostics{Rank: d.Directions, Dropped: d.Dropped, Steps: len(t.Time) - 1,
+				Evaluations: d.Evaluations, MemoryBytes: d.MemoryBytes, Notes: d.Notes, Samples: t.Samples * t.Replicas}}
 		return t, t.WriteNPZ(folder.Path(file), replicas)
 	}
 	var err error
@@ -156,14 +163,15 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		return nil
 	}
 	for _, d := range slices.Sorted(slices.Values(e.Simulation.Dimensions)) {
-		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d), dmft.Seeds, func(settings dmft.Run) (*highdim.Trajectory, error) {
-			set := e.HighDimensionalSimulation(d, settings)
-			set.Seeds = seeds(d)
-			if e.Simulation.Method == "moments" {
-				return highdim.SimulateMoments(ctx, r.Problem, set)
-			}
-			return highdim.Simulate(ctx, r.Problem, set)
-		})
+		t, err := one(fmt.Sprintf("%d networks in %d dimensions", seeds(d), d), fmt.Sprintf("simulation-D%d.npz", d),
+			dmft.Seeds, func(settings dmft.Run) (*highdim.Trajectory, error) {
+				set := e.HighDimensionalSimulation(d, settings)
+				set.Seeds = seeds(d)
+				if e.Simulation.Method == "moments" {
+					return highdim.SimulateMoments(ctx, r.Problem, set)
+				}
+				return highdim.Simulate(ctx, r.Problem, set)
+			})
 		if err != nil {
 			return err
 		}
@@ -171,18 +179,20 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 	}
 	if e.Simulation.Linearised {
 		d := slices.Max(e.Simulation.Dimensions)
-		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d), fmt.Sprintf("linearised-D%d.npz", d), dmft.Seeds, func(settings dmft.Run) (*highdim.Trajectory, error) {
-			set := e.HighDimensionalSimulation(d, settings)
-			set.Linearised = true
-			return highdim.SimulateMoments(ctx, r.Problem, set)
-		})
+		r.Linearised, err = one(fmt.Sprintf("the linearised model in %d dimensions", d),
+			fmt.Sprintf("linearised-D%d.npz", d), dmft.Seeds, func(settings dmft.Run) (*highdim.Trajectory, error) {
+				set := e.HighDimensionalSimulation(d, settings)
+				set.Linearised = true
+				return highdim.SimulateMoments(ctx, r.Problem, set)
+			})
 	}
 	return err
 }
 
 // readHighDimensional reads the trajectories of a complete folder.
 func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.HighDimensional, error) {
-	r := &report.HighDimensional{Label: label, Caption: e.Description, Problem: e.HighDimensionalProblem(), Fraction: e.Grok.Fraction}
+	r := &report.HighDimensional{Label: label, Caption: e.Description, Problem: e.HighDimensionalProblem(),
+		Fraction: e.Grok.Fraction}
 	m, err := run.ReadManifest(dir)
 	if err != nil {
 		return nil, err
@@ -396,7 +406,8 @@ func (s *session) printHighDimensional(out string, results []report.HighDimensio
 // phaseTable prints a phase diagram, y upwards.
 func phaseTable(s *session, d *report.PhaseDiagram) error {
 	for _, m := range d.Maps {
-		fmt.Fprintf(s.printed, "\ngrokking gap (dex), %s: %s across, %s up\n", m.Title, report.AxisName(d.XKey), report.AxisName(d.YKey))
+		fmt.Fprintf(s.printed, "\ngrokking gap (dex), %s: %s across, %s up\n", m.Title, report.AxisName(d.XKey),
+			report.AxisName(d.YKey))
 		t := tabwriter.NewWriter(s.printed, 0, 4, 2, ' ', tabwriter.AlignRight)
 		for j := len(d.Y) - 1; j >= 0; j-- {
 			fmt.Fprintf(t, "%.4g", d.Y[j])
@@ -451,7 +462,10 @@ func redrawHighDimensional(c *cli.Context, dir string, m *run.Manifest) (high bo
 		}
 		points, results = append(points, p), append(results, *r)
 	}
-	return true, drawn(c, dir, len(results), func() ([]report.Named, error) { return highDimensionalFigures(points, results), nil })
+	return true, drawn(c, dir, len(results), func() ([]report.Named,
+		error) {
+		return highDimensionalFigures(points, results), nil
+	})
 }
 
 // pointOf is the point of a product over keys that a finished folder holds.
@@ -462,8 +476,10 @@ func pointOf(dir string, keys []string, entry run.PointEntry, m *run.Manifest) (
 	}
 	p = f.Points()[0]
 	p.Values, p.Label = nil, ""
-	if keys == nil { // of folders made before manifests said them: in the order of the file, which the folder's name has kept
-		keys = slices.SortedFunc(maps.Keys(entry.Values), func(a, b string) int { return strings.Index(entry.Folder, a+"=") - strings.Index(entry.Folder, b+"=") })
+	// of folders made before manifests said them: in the order of the file, which the folder's name has kept
+	if keys == nil {
+		keys = slices.SortedFunc(maps.Keys(entry.Values),
+			func(a, b string) int { return strings.Index(entry.Folder, a+"=") - strings.Index(entry.Folder, b+"=") })
 	}
 	for _, k := range keys {
 		if v, ok := entry.Values[k]; ok {

@@ -18,8 +18,10 @@ func TestKillPhaseDiagram(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
-	src := "data: {source: high-dimensional, ratio: [1, 3, 5]}\nnetwork: {kind: two-layer, units: 2, activation: {quadratic-mix: [0.25, 0.5]}}\ntarget: {overlaps: [0.3, -0.25]}\n" +
-		"training: {learning_rate: 0.05, steps: 100}\ntheory: {samples: 4096}\nsimulation: {dimensions: [50, 100], seeds: 4}\ncompare: {tolerance: 10}\n"
+	src := "data: {source: high-dimensional, ratio: [1, 3, 5]}\nnetwork: {kind: two-layer, units: 2, activation: " +
+		"{quadratic-mix: [0.25, 0.5]}}\ntarget: {overlaps: [0.3, -0.25]}\n" +
+		"training: {learning_rate: 0.05, steps: 100}\ntheory: {samples: 4096}\nsimulation: {dimensions: [50, 100], " +
+		"seeds: 4}\ncompare: {tolerance: 10}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}

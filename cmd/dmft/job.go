@@ -104,7 +104,8 @@ func (s *session) claim(dir string, c run.Claim, named bool) (*run.Folder, error
 	f, err := run.Open(dir, c)
 	var changed *run.ChangedError
 	if errors.As(err, &changed) {
-		return nil, fmt.Errorf("%s holds results of another experiment (%s); --force replaces them, another --out keeps them", dir, difference(changed))
+		return nil, fmt.Errorf("%s holds results of another experiment (%s); --force replaces them, another --out "+
+			"keeps them", dir, difference(changed))
 	}
 	if err == nil && f.Moved != "" {
 		s.progress.Line("%s held results of another experiment (%s); they are in %s now", dir, difference(f.Changed), f.Moved)
@@ -202,7 +203,8 @@ func (s *session) each(ctx context.Context, tasks []task, ended func(i int, o *o
 	var mu sync.Mutex
 	return executor.Local(ctx, n, func(ctx context.Context, i int, share executor.Share) error {
 		t := tasks[i]
-		j := &job{session: s, ctx: ctx, point: t.point, dir: t.dir, key: t.key, dataDir: t.dataDir, memory: s.memory / int64(share.Beside), workers: share.Workers,
+		j := &job{session: s, ctx: ctx, point: t.point, dir: t.dir, key: t.key, dataDir: t.dataDir,
+			memory: s.memory / int64(share.Beside), workers: share.Workers,
 			told: func(done float64) { tell(i, done) }, show: s.progress.Beside()}
 		if j.show = j.show.With(fmt.Sprintf("[%d/%d] %s: ", i+1, n, t.point.Label)); n > fewRows {
 			j.show = j.show.Silent()
@@ -276,7 +278,8 @@ func (s *session) product(out string, f *experiment.File) (results []outcome, st
 
 // interrupted is the error of a product that was stopped from outside.
 func interrupted(finished, of int) error {
-	return dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("%d of %d points are finished", finished, of), Advice: "they are kept, and what others had saved; give the same command again to go on"}.Err()
+	return dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("%d of %d points are finished", finished, of),
+		Advice: "they are kept, and what others had saved; give the same command again to go on"}.Err()
 }
 
 // openProduct opens the folder of several runs, identified by all of them. Runs of an earlier product that are points

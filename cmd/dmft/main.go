@@ -106,10 +106,14 @@ func exitCode(err error) int {
 func newApp(stdout, stderr io.Writer) *cli.App {
 	jsonFlag := &cli.BoolFlag{Name: "json", Usage: "print JSON instead of a table"}
 	runFlags := []cli.Flag{
-		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command, where results of an experiment that has since changed are moved aside"},
-		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds, and replace results of another experiment there"},
-		&cli.StringFlag{Name: "memory", Usage: "largest `SIZE` of memory to use, such as 8GiB; by default nine tenths of the machine's"},
-		&cli.DurationFlag{Name: "checkpoint", Value: 20 * time.Second, Usage: "`TIME` between checkpoints of unfinished work, such as 5m"},
+		&cli.StringFlag{Name: "out", Usage: "run `FOLDER`; by default named after the experiment and the command, " +
+			"where results of an experiment that has since changed are moved aside"},
+		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds, and replace results of " +
+			"another experiment there"},
+		&cli.StringFlag{Name: "memory", Usage: "largest `SIZE` of memory to use, such as 8GiB; by default nine " +
+			"tenths of the machine's"},
+		&cli.DurationFlag{Name: "checkpoint", Value: 20 * time.Second,
+			Usage: "`TIME` between checkpoints of unfinished work, such as 5m"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},
 		jsonFlag,
 	}
@@ -127,7 +131,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		UseShortOptionHandling: false,
 		ExitErrHandler:         func(*cli.Context, error) {}, // realMain reports
 		OnUsageError:           func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
-		Flags:                  []cli.Flag{&cli.StringFlag{Name: "cpuprofile", Usage: "write a CPU profile to `FILE`", Hidden: true}},
+		Flags: []cli.Flag{&cli.StringFlag{Name: "cpuprofile", Usage: "write a CPU profile to `FILE`",
+			Hidden: true}},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return unknownCommand(app, c.Args().First())
@@ -137,36 +142,46 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			{
 				Name: "quickstart", Usage: "the main job on real data in under a minute, nothing to prepare", ArgsUsage: " ",
-				Description: "Solves the infinite-width theory of a two-layer network on real images from lazy to rich, trains finite networks of several\n" +
-					"widths and seeds on them, prints how far apart they are and at what rate they approach each other, and draws the figures.\n\n" +
+				Description: "Solves the infinite-width theory of a two-layer network on real images from lazy to " +
+					"rich, trains finite networks of several\n" +
+					"widths and seeds on them, prints how far apart they are and at what rate they approach each " +
+					"other, and draws the figures.\n\n" +
 					"   dmft quickstart --out quickstart",
 				Flags:  withFigures,
 				Action: func(c *cli.Context) error { return quickstart(c) },
 			},
 			{
 				Name: "check", Usage: "validate an experiment file, print it with every default filled in", ArgsUsage: "FILE",
-				Description: "Prints the experiment with defaults, what it will take, and whether the learning rate is stable at the start.\n\n   dmft check experiment.yaml\n   dmft check --schema",
-				Flags:       []cli.Flag{&cli.BoolFlag{Name: "schema", Usage: "print every key of an experiment file"}, jsonFlag},
-				Action:      check,
+				Description: "Prints the experiment with defaults, what it will take, and whether the learning rate " +
+					"is stable at the start.\n\n   dmft check experiment.yaml\n   dmft check --schema",
+				Flags:  []cli.Flag{&cli.BoolFlag{Name: "schema", Usage: "print every key of an experiment file"}, jsonFlag},
+				Action: check,
 			},
 			{
 				Name: "solve", Usage: "theory only", ArgsUsage: "FILE", Description: "   dmft solve experiment.yaml --out theory",
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, false) },
 			},
 			{
-				Name: "simulate", Usage: "finite networks only", ArgsUsage: "FILE", Description: "   dmft simulate experiment.yaml --out networks",
-				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, false, true) },
+				Name: "simulate", Usage: "finite networks only", ArgsUsage: "FILE",
+				Description: "   dmft simulate experiment.yaml --out networks",
+				Flags:       withFigures, Action: func(c *cli.Context) error { return runFile(c, false, true) },
 			},
 			{
-				Name: "compare", Usage: "theory and finite networks, their distances, the figures", ArgsUsage: "FILE", Description: "   dmft compare experiment.yaml --out comparison",
-				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
+				Name: "compare", Usage: "theory and finite networks, their distances, the figures", ArgsUsage: "FILE",
+				Description: "   dmft compare experiment.yaml --out comparison",
+				Flags:       withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
 			},
 			{
-				Name: "converge", Usage: "rates in width, depth and samples with confidence intervals, and whether the limit holds", ArgsUsage: "FILE",
-				Description: "Trains ensembles at a ladder of widths (converge.widths), solves the theory, and fits how predictions, loss and NTK of one network, and of the mean of\n" +
-					"networks, approach their limit: expected as N^(−1/2) and N^(−1). The means extrapolated to infinite width are tested against the theory, with the\n" +
-					"sampling errors of both. With network.depth infinite the same at every depth of a ladder, and the theory in depth; the theory's error in its number of\n" +
-					"samples. Exit code 3 when the limit is rejected, which happens to a right one with probability converge.significance.\n\n   dmft converge experiment.yaml --out convergence",
+				Name: "converge", Usage: "rates in width, depth and samples with confidence intervals, and whether " +
+					"the limit holds", ArgsUsage: "FILE",
+				Description: "Trains ensembles at a ladder of widths (converge.widths), solves the theory, and fits " +
+					"how predictions, loss and NTK of one network, and of the mean of\n" +
+					"networks, approach their limit: expected as N^(−1/2) and N^(−1). The means extrapolated to " +
+					"infinite width are tested against the theory, with the\n" +
+					"sampling errors of both. With network.depth infinite the same at every depth of a ladder, and " +
+					"the theory in depth; the theory's error in its number of\n" +
+					"samples. Exit code 3 when the limit is rejected, which happens to a right one with probability " +
+					"converge.significance.\n\n   dmft converge experiment.yaml --out convergence",
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
 			},
 			{
@@ -175,39 +190,58 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Flags:       []cli.Flag{jsonFlag}, Action: measure,
 			},
 			{
-				Name: "grok", Usage: "theory and finite networks, and the delay between learning the training points and the task", ArgsUsage: "FILE",
-				Description: "Does what compare does and prints the grokking gap: log₁₀ of the time by which the test loss stays below a fraction of its start\n" +
-					"(grok.fraction) over that of the train loss, or never. For high-dimensional data, and for any experiment with test points. A file with two\n" +
-					"lists gives a phase diagram; solve draws it from the theory alone, simulate from finite networks. A diagram that was stopped goes on\n" +
+				Name: "grok", Usage: "theory and finite networks, and the delay between learning the training points " +
+					"and the task", ArgsUsage: "FILE",
+				Description: "Does what compare does and prints the grokking gap: log₁₀ of the time by which the " +
+					"test loss stays below a fraction of its start\n" +
+					"(grok.fraction) over that of the train loss, or never. For high-dimensional data, and for any " +
+					"experiment with test points. A file with two\n" +
+					"lists gives a phase diagram; solve draws it from the theory alone, simulate from finite " +
+					"networks. A diagram that was stopped goes on\n" +
 					"when the same command is given again.\n\n   dmft grok experiment.yaml --out grokking",
 				Flags: withFigures, Action: func(c *cli.Context) error { return runFile(c, true, true) },
 			},
 			{
-				Name: "transfer", Usage: "the best learning rate (or richness, or branch scale) at several widths or depths, and whether it stays", ArgsUsage: "FILE",
-				Description: "Trains networks of every simulation.widths, or of every depth of a list network.depth, over a grid of learning rates (transfer.parameter\n" +
-					"chooses another hyperparameter), solves the theory of the limit beside, finds the best value of each with its error bar and the exponent\n" +
-					"with which it drifts, and draws loss against learning rate. Other lists of FILE, such as simulation.parametrization: [mup, standard, ntk],\n" +
-					"make one panel each. In transfer.npz and transfer.csv the size inf is the limit, the loss inf is of a value at which some seed diverged\n" +
-					"(diverged of seeds did), and in loss_seeds, one column per seed, inf is a seed that diverged and NaN one that the row does not have;\n" +
+				Name: "transfer", Usage: "the best learning rate (or richness, or branch scale) at several widths or " +
+					"depths, and whether it stays", ArgsUsage: "FILE",
+				Description: "Trains networks of every simulation.widths, or of every depth of a list network.depth, " +
+					"over a grid of learning rates (transfer.parameter\n" +
+					"chooses another hyperparameter), solves the theory of the limit beside, finds the best value of " +
+					"each with its error bar and the exponent\n" +
+					"with which it drifts, and draws loss against learning rate. Other lists of FILE, such as " +
+					"simulation.parametrization: [mup, standard, ntk],\n" +
+					"make one panel each. In transfer.npz and transfer.csv the size inf is the limit, the loss inf " +
+					"is of a value at which some seed diverged\n" +
+					"(diverged of seeds did), and in loss_seeds, one column per seed, inf is a seed that diverged " +
+					"and NaN one that the row does not have;\n" +
 					"an optimum is NaN where there is none.\n\n   dmft transfer experiment.yaml --out transfer",
 				Flags: withFigures, Action: transferFile,
 			},
 			{
-				Name: "sweep", Usage: "the product of the lists of a file, on all cores or on a SLURM cluster", ArgsUsage: "FILE|DIR",
-				Description: "Runs every point of the lists in FILE in a run folder named by the hash of its experiment, so that finished points are never\n" +
-					"computed again, in this sweep or in another one with the same --store. Writes summary.csv, summary.npz and figures. A point that\n" +
-					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, the same command goes on. The cores\n" +
-					"of this machine are shared out by points (GOMAXPROCS says how many); the section sweep of FILE says what a task of SLURM is.\n\n" +
+				Name: "sweep", Usage: "the product of the lists of a file, on all cores or on a SLURM cluster",
+				ArgsUsage: "FILE|DIR",
+				Description: "Runs every point of the lists in FILE in a run folder named by the hash of its " +
+					"experiment, so that finished points are never\n" +
+					"computed again, in this sweep or in another one with the same --store. Writes summary.csv, " +
+					"summary.npz and figures. A point that\n" +
+					"fails is on record and does not stop the others; the exit code is then 1. Stopped or killed, " +
+					"the same command goes on. The cores\n" +
+					"of this machine are shared out by points (GOMAXPROCS says how many); the section sweep of FILE " +
+					"says what a task of SLURM is.\n\n" +
 					"   dmft sweep grid.yaml --mode solve\n" +
 					"   dmft sweep grid.yaml --executor slurm --sbatch '--partition=cpu --time=2:00:00'\n" +
 					"   dmft sweep grid-sweep --status",
 				Flags: append([]cli.Flag{
-					&cli.StringFlag{Name: "executor", Value: "local", Usage: "`WHERE`: local, the cores of this machine, or slurm, a job array that is followed until it ends (Ctrl-C leaves it running)"},
-					&cli.StringFlag{Name: "mode", Value: "compare", Usage: "`WHAT` to run at every point: solve (theory), simulate (finite networks) or compare (both)"},
-					&cli.StringFlag{Name: "store", Usage: "`FOLDER` of the points' run folders, which several sweeps may share; points/ in the sweep's folder by default"},
+					&cli.StringFlag{Name: "executor", Value: "local", Usage: "`WHERE`: local, the cores of this " +
+						"machine, or slurm, a job array that is followed until it ends (Ctrl-C leaves it running)"},
+					&cli.StringFlag{Name: "mode", Value: "compare", Usage: "`WHAT` to run at every point: solve " +
+						"(theory), simulate (finite networks) or compare (both)"},
+					&cli.StringFlag{Name: "store", Usage: "`FOLDER` of the points' run folders, which several sweeps " +
+						"may share; points/ in the sweep's folder by default"},
 					&cli.BoolFlag{Name: "status", Usage: "say how far the sweep is, and what has failed"},
 					&cli.BoolFlag{Name: "resume", Usage: "go on, and try again what has failed"},
-					&cli.BoolFlag{Name: "cancel", Usage: "end the job array, or the processes of this machine, that work on the sweep; what they have is kept"},
+					&cli.BoolFlag{Name: "cancel", Usage: "end the job array, or the processes of this machine, that " +
+						"work on the sweep; what they have is kept"},
 					&cli.BoolFlag{Name: "detach", Usage: "submit to SLURM and return"},
 					&cli.StringFlag{Name: "sbatch", Usage: "further `ARGUMENTS` of sbatch, beside those of the section sweep of FILE"},
 					&cli.BoolFlag{Name: "no-figures", Usage: "draw nothing"},
@@ -215,16 +249,21 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 				Action: runSweep,
 			},
 			{
-				Name: "worker", Usage: "a task of a sweep's job array, run by SLURM", Hidden: true, Flags: runFlags, Action: runWorker,
+				Name: "worker", Usage: "a task of a sweep's job array, run by SLURM", Hidden: true, Flags: runFlags,
+				Action: runWorker,
 			},
 			{
-				Name: "collect", Usage: "the last job of a sweep, run by SLURM", Hidden: true, Flags: withFigures, Action: runCollect,
+				Name: "collect", Usage: "the last job of a sweep, run by SLURM", Hidden: true, Flags: withFigures,
+				Action: runCollect,
 			},
 			{
 				Name: "figure", Usage: "draw the figures of a finished run or sweep again", ArgsUsage: "DIR",
-				Description: "Of a sweep: heat maps over the first two keys that are numbers, curves by the last key, and against a key, of the quantities asked for\n" +
-					"(columns of summary.csv).\n\n   dmft figure comparison\n   dmft figure grid-sweep --quantity half_time --quantity test_loss",
-				Flags: []cli.Flag{&cli.StringSliceFlag{Name: "quantity", Usage: "`COLUMN` of summary.csv to draw of a sweep; may be repeated"}, jsonFlag}, Action: redraw,
+				Description: "Of a sweep: heat maps over the first two keys that are numbers, curves by the last " +
+					"key, and against a key, of the quantities asked for\n" +
+					"(columns of summary.csv).\n\n   dmft figure comparison\n   dmft figure grid-sweep --quantity " +
+					"half_time --quantity test_loss",
+				Flags: []cli.Flag{&cli.StringSliceFlag{Name: "quantity",
+					Usage: "`COLUMN` of summary.csv to draw of a sweep; may be repeated"}, jsonFlag}, Action: redraw,
 			},
 		},
 	}
@@ -297,7 +336,8 @@ func oneFile(c *cli.Context, what string) (string, error) {
 	case n == 0:
 		return "", usageError{fmt.Errorf("%s needs %s; see dmft %s --help", c.Command.Name, what, c.Command.Name)}
 	case n > 1:
-		return "", usageError{fmt.Errorf("%s takes one argument, %s, and got %d: %s", c.Command.Name, what, n, strings.Join(c.Args().Slice(), " "))}
+		return "", usageError{fmt.Errorf("%s takes one argument, %s, and got %d: %s", c.Command.Name, what, n,
+			strings.Join(c.Args().Slice(), " "))}
 	}
 	return c.Args().First(), nil
 }

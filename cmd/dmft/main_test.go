@@ -103,13 +103,17 @@ func kill(t *testing.T, command string, files int, longer time.Duration) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
-	src := "data: {source: digits, classes: [3, 8], train: 12, test: 8}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: [0.5, 2]\n" +
-		"training: {learning_rate: 0.02, steps: 150, optimizer: momentum, momentum: 0.5}\ntheory: {samples: 6000}\nsimulation: {widths: [64, 256], seeds: 12}\nrecord: {kernels: 4}\nconverge: {widths: [32, 64, 256], samples: [2000]}\n"
+	src := "data: {source: digits, classes: [3, 8], train: 12, test: 8}\nnetwork: {kind: two-layer, activation: " +
+		"tanh}\nrichness: [0.5, 2]\n" +
+		"training: {learning_rate: 0.02, steps: 150, optimizer: momentum, momentum: 0.5}\ntheory: {samples: " +
+		"6000}\nsimulation: {widths: [64, 256], seeds: 12}\nrecord: {kernels: 4}\nconverge: {widths: [32, 64, 256], " +
+		"samples: [2000]}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run := func(out string, after time.Duration) (finished bool) {
-		cmd := exec.Command(exe, command, file, "--out", filepath.Join(dir, out), "--no-figures", "--quiet", "--checkpoint", "20ms")
+		cmd := exec.Command(exe, command, file, "--out", filepath.Join(dir, out), "--no-figures", "--quiet",
+			"--checkpoint", "20ms")
 		var buf bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &buf, &buf
 		if err := cmd.Start(); err != nil {
@@ -174,7 +178,8 @@ func interrupt(t *testing.T, signal os.Signal) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
-	src := "data: {source: gaussian, dimension: 30, train: 20}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\n" +
+	src := "data: {source: gaussian, dimension: 30, train: 20}\nnetwork: {kind: two-layer, activation: " +
+		"tanh}\nrichness: 1\n" +
 		"training: {learning_rate: 0.001, steps: 2500}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)

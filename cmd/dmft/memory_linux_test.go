@@ -19,8 +19,10 @@ func TestMemoryHeld(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
-	src := "data: {source: gaussian, dimension: 10, train: 150, test: 10}\nnetwork: {kind: two-layer, activation: relu}\nrichness: 1\n" +
-		"training: {optimizer: nesterov, momentum: 0.9, learning_rate: 0.0005, steps: 40}\nsimulation: {widths: [10000], seeds: 1}\ntheory: {samples: 400}\nrecord: {kernels: all}\n"
+	src := "data: {source: gaussian, dimension: 10, train: 150, test: 10}\nnetwork: {kind: two-layer, activation: " +
+		"relu}\nrichness: 1\n" +
+		"training: {optimizer: nesterov, momentum: 0.9, learning_rate: 0.0005, steps: 40}\nsimulation: {widths: " +
+		"[10000], seeds: 1}\ntheory: {samples: 400}\nrecord: {kernels: all}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,8 @@ func TestMemoryHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := doc.Points[0].Bytes["10000"] * 103 / 100
-	cmd := exec.Command(exe, "simulate", file, "--out", filepath.Join(dir, "out"), "--no-figures", "--quiet", "--memory", fmt.Sprint(limit))
+	cmd := exec.Command(exe, "simulate", file, "--out", filepath.Join(dir, "out"), "--no-figures", "--quiet",
+		"--memory", fmt.Sprint(limit))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -17,7 +17,8 @@ import (
 )
 
 // oddFolders are names that are patterns, options, escapes or commands to somebody.
-var oddFolders = []string{"q[1]", "a*b", "a?", `back\slash`, "with blanks", "-leading", "two\nlines", "100%a", "$(x)", "grok"}
+var oddFolders = []string{"q[1]", "a*b", "a?", `back\slash`, "with blanks", "-leading", "two\nlines", "100%a", "$(x)",
+	"grok"}
 
 const tiny = `data: {source: digits, classes: [0, 1], train: 4, test: 4}
 network: {kind: two-layer, activation: tanh}
@@ -116,7 +117,8 @@ record: {kernels: 2, preactivations: 0}
 `)
 	c.run(0, "solve", "e.yaml", "--out", "out", "--no-figures", "-q")
 	m, err := run.ReadManifest(filepath.Join(c.dir, "out"))
-	if err != nil || len(m.Points) != 4 || m.Kind != "solve" || strings.Join(m.Swept, " ") != "data.inputs network.activation" {
+	if err != nil || len(m.Points) != 4 || m.Kind != "solve" ||
+		strings.Join(m.Swept, " ") != "data.inputs network.activation" {
 		t.Fatalf("%v %+v", err, m)
 	}
 	seen, data := map[string]bool{}, map[string]bool{}
@@ -155,7 +157,8 @@ training: {learning_rate: 0.02, steps: 4}
 theory: {samples: 200}
 record: {kernels: 2, preactivations: 0}
 `)
-	c.run(0, "sweep", "project/e.yaml", "--mode", "solve", "--out", "project/s", "--store", "project/store[1]", "--no-figures", "-q")
+	c.run(0, "sweep", "project/e.yaml", "--mode", "solve", "--out", "project/s", "--store", "project/store[1]",
+		"--no-figures", "-q")
 	moved := filepath.Join(c.dir, "elsewhere")
 	if err := os.Rename(project, moved); err != nil {
 		t.Fatal(err)
@@ -172,10 +175,12 @@ record: {kernels: 2, preactivations: 0}
 	if err := os.RemoveAll(w.Folder(1)); err != nil {
 		t.Fatal(err)
 	}
-	if out := c.run(0, "sweep", "elsewhere/s", "--no-figures"); !strings.Contains(out, "1 of 2 points are complete already") || !strings.Contains(out, "2 of 2 points complete") {
+	if out := c.run(0, "sweep", "elsewhere/s", "--no-figures"); !strings.Contains(out,
+		"1 of 2 points are complete already") || !strings.Contains(out, "2 of 2 points complete") {
 		t.Errorf("%s", out)
 	}
-	if table, err := os.ReadFile(filepath.Join(moved, "s", "summary.csv")); err != nil || bytes.Contains(table, []byte(c.dir)) || !bytes.Contains(table, []byte("../store[1]/")) {
+	if table, err := os.ReadFile(filepath.Join(moved, "s", "summary.csv")); err != nil ||
+		bytes.Contains(table, []byte(c.dir)) || !bytes.Contains(table, []byte("../store[1]/")) {
 		t.Errorf("%v\n%s", err, table)
 	}
 	// On another machine the files of the points are not there; the sweep has them, and the same results come of them.
@@ -217,7 +222,8 @@ func TestKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range oddFolders {
-		w, err := sweep.New(filepath.Join(t.TempDir(), name), sweep.Index{Mode: "solve"}, f.Points(), func(e experiment.Experiment) (string, error) { return sweep.Hash("solve", e, ""), nil })
+		w, err := sweep.New(filepath.Join(t.TempDir(), name), sweep.Index{Mode: "solve"}, f.Points(),
+			func(e experiment.Experiment) (string, error) { return sweep.Hash("solve", e, ""), nil })
 		if err == nil {
 			err = w.Save([]byte(tiny))
 		}

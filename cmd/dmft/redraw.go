@@ -34,7 +34,8 @@ func load(dir string, m *run.Manifest, r *report.Result) (err error) {
 		if err != nil {
 			return err
 		}
-		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(f, approximation), ".npz"), Trajectory: t})
+		r.Methods = append(r.Methods, report.Method{Name: strings.TrimSuffix(strings.TrimPrefix(f, approximation),
+			".npz"), Trajectory: t})
 	}
 	for _, f := range m.Trajectories("simulation-N", true) {
 		t, err := read(f)
@@ -102,7 +103,8 @@ func redraw(c *cli.Context) error {
 			return r, err
 		}
 		e := f.Points()[0].Experiment
-		r.Mean, r.Method, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Theory.Method, e.Training.Loss, e.Method().IsFlow()
+		r.Mean, r.Method, r.LossName, r.Flow = e.Training.Reduction == "mean", e.Theory.Method, e.Training.Loss,
+			e.Method().IsFlow()
 		if err := load(dir, m, &r); err != nil {
 			return r, err
 		}
@@ -116,7 +118,8 @@ func redraw(c *cli.Context) error {
 				r.TestPoints = t.FTest.Shape[1]
 			}
 		}
-		if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 && !slices.ContainsFunc(r.Sims, func(t *dmft.Trajectory) bool { return t.Steps() < 2 }) {
+		if r.Theory != nil && len(r.Sims) > 0 && r.Theory.Steps() > 1 &&
+			!slices.ContainsFunc(r.Sims, func(t *dmft.Trajectory) bool { return t.Steps() < 2 }) {
 			r.Compare, err = compare.Distances(r.Theory, r.Sims) // what figures show
 		}
 		return r, err

@@ -54,7 +54,8 @@ type session struct {
 }
 
 func newSession(c *cli.Context, theory, sims bool, base string) (*session, error) {
-	s := &session{c: c, mode: c.Command.Name, kind: c.Command.Name, theory: theory, sims: sims, base: base, command: append([]string{"dmft"}, os.Args[min(1, len(os.Args)):]...), printed: c.App.Writer,
+	s := &session{c: c, mode: c.Command.Name, kind: c.Command.Name, theory: theory, sims: sims, base: base,
+		command: append([]string{"dmft"}, os.Args[min(1, len(os.Args)):]...), printed: c.App.Writer,
 		figures: !c.Bool("no-figures"), json: c.Bool("json")}
 	if s.mode == "grok" {
 		s.kind = "compare"
@@ -139,7 +140,8 @@ func (s *session) run(f *experiment.File) error {
 	if s.mode == "converge" {
 		return s.runConverge(out, f)
 	}
-	if e := f.Points()[0].Experiment; e.HighDimensional() { // then all are: keys that one kind needs do not apply to the other
+	// then all are: keys that one kind needs do not apply to the other
+	if e := f.Points()[0].Experiment; e.HighDimensional() {
 		return s.runHighDimensional(out, f)
 	}
 	results, stopped, err := s.points(out, f)
@@ -204,7 +206,8 @@ func (j *job) fixedPoint() (*outcome, error) {
 	}
 	defer folder.Close()
 	np, pt, c := sizes(set)
-	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean, Method: e.Theory.Method, LossName: problem.Training.Loss.String(), Flow: problem.Training.Method.IsFlow()}
+	r := &report.Result{Label: j.point.Label, Points: np, TestPoints: pt, Outputs: c, Mean: problem.Training.Loss.Mean,
+		Method: e.Theory.Method, LossName: problem.Training.Loss.String(), Flow: problem.Training.Method.IsFlow()}
 	if folder.Complete {
 		m, err := run.ReadManifest(j.dir)
 		if err != nil {
@@ -221,7 +224,8 @@ func (j *job) fixedPoint() (*outcome, error) {
 	}
 	short := func(t *dmft.Trajectory) bool { return t.Steps() < 2 } // its status says why
 	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
-		if r.Compare, err = compare.New(problem, r.Theory, r.Sims, compare.Options{Tolerance: e.Compare.Tolerance}); err != nil {
+		if r.Compare, err = compare.New(problem, r.Theory, r.Sims,
+			compare.Options{Tolerance: e.Compare.Tolerance}); err != nil {
 			return nil, err
 		}
 	}
@@ -268,7 +272,8 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 		return err
 	}
 	common := func(what string, flops float64, d *dmft.Run) func() {
-		if duration(flops) > shortRun || j.c.Duration("checkpoint") < shortRun { // else what an interruption loses is less than keeping it costs
+		// else what an interruption loses is less than keeping it costs
+		if duration(flops) > shortRun || j.c.Duration("checkpoint") < shortRun {
 			d.Store = folder
 		}
 		d.Memory, d.Checkpoint, d.Workers = j.memory, j.c.Duration("checkpoint"), j.workers
@@ -444,10 +449,13 @@ func approximately(d time.Duration) string {
 
 func (j *job) manifest(r *report.Result) run.Manifest {
 	e := j.point.Experiment
-	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Data: j.dataFile, Products: products(), Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
-		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed, "batch": e.Training.BatchSeed}}
+	m := run.Manifest{Kind: j.mode, Name: e.Name, Command: j.command, Data: j.dataFile, Products: products(),
+		Experiment: e, YAML: string(e.YAML()), Results: map[string]run.Result{},
+		Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed,
+			"batch": e.Training.BatchSeed}}
 	add := func(name string, t *dmft.Trajectory) {
-		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: j.timing[name], Diagnostics: t.Diagnostics}
+		m.Results[name] = run.Result{Status: t.Status, Width: t.Width, Replicas: t.Replicas, Seconds: j.timing[name],
+			Diagnostics: t.Diagnostics}
 	}
 	if r.Theory != nil {
 		add("theory.npz", r.Theory)
@@ -459,7 +467,8 @@ func (j *job) manifest(r *report.Result) run.Manifest {
 		add(fmt.Sprintf("simulation-N%d.npz", t.Width), t)
 	}
 	if f := r.Fluctuations; f != nil {
-		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished, Step: max(len(f.Time)-1, 0)}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
+		m.Results[run.FluctuationsName] = run.Result{Status: dmft.Status{Code: dmft.Finished,
+			Step: max(len(f.Time)-1, 0)}, Width: f.Sites, Replicas: f.Blocks, Seconds: j.timing[run.FluctuationsName]}
 	}
 	if r.Compare != nil {
 		m.Comparison = r.Compare

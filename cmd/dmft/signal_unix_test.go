@@ -24,12 +24,14 @@ func TestNohup(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "e.yaml"), filepath.Join(dir, "out")
-	src := "data: {source: gaussian, dimension: 30, train: 20}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\n" +
+	src := "data: {source: gaussian, dimension: 30, train: 20}\nnetwork: {kind: two-layer, activation: " +
+		"tanh}\nrichness: 1\n" +
 		"training: {learning_rate: 0.001, steps: 1000}\ntheory: {samples: 4000}\nrecord: {kernels: 2}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/bin/sh", "-c", `trap '' HUP; exec "$0" "$@"`, exe, "solve", file, "--out", out, "--no-figures", "--quiet")
+	cmd := exec.Command("/bin/sh", "-c", `trap '' HUP; exec "$0" "$@"`, exe, "solve", file, "--out", out,
+		"--no-figures", "--quiet")
 	var buf bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &buf, &buf
 	if err := cmd.Start(); err != nil {

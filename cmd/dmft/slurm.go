@@ -39,7 +39,9 @@ func (s *sweeping) slurm() error {
 		if sub, err = s.submit(todo); err != nil {
 			return err
 		}
-		s.progress.Line("submitted job array %s, %d tasks for %d points, and job %s that collects; scripts and logs in %s", sub.Jobs.Array, sub.Jobs.Tasks, len(todo), sub.Jobs.Collect, sub.Dir)
+		s.progress.Line(
+			"submitted job array %s, %d tasks for %d points, and job %s that collects; scripts and logs in %s",
+			sub.Jobs.Array, sub.Jobs.Tasks, len(todo), sub.Jobs.Collect, sub.Dir)
 	}
 	if s.c.Bool("detach") {
 		if s.json {
@@ -138,7 +140,8 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 				continue
 			}
 			// A failure may be one of before, that is to be tried again.
-			if state, f := run.Look(s.Folder(i)); state == run.Complete || f != nil && strings.HasPrefix(f.Job, sub.Jobs.Array+"_") {
+			if state, f := run.Look(s.Folder(i)); state == run.Complete || f != nil &&
+				strings.HasPrefix(f.Job, sub.Jobs.Array+"_") {
 				through[k] = true
 				tell(k, 1)
 			}
@@ -146,7 +149,8 @@ func (s *sweeping) follow(sub *sweep.Submission) (executor.Tasks, error) {
 		t, err := sub.Jobs.Poll(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return t, dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("job array %s goes on", sub.Jobs.Array), Advice: "the same command follows it again, --cancel ends it"}.Err()
+			return t, dmft.Status{Code: dmft.Interrupted, Quantity: fmt.Sprintf("job array %s goes on", sub.Jobs.Array),
+				Advice: "the same command follows it again, --cancel ends it"}.Err()
 		case err != nil:
 			if silent++; silent == 1 {
 				s.progress.Line("SLURM does not answer: %v; trying again", err)
@@ -199,7 +203,8 @@ func (s *sweeping) lost(sub *sweep.Submission, t executor.Tasks) []string {
 		if why == "" {
 			why = "ended"
 		}
-		out = append(out, fmt.Sprintf("task %d of job array %s: %s, %d of its %d points unfinished; see %s", k, sub.Jobs.Array, why, n, len(points), filepath.Join(sub.Dir, fmt.Sprintf("%d.log", k))))
+		out = append(out, fmt.Sprintf("task %d of job array %s: %s, %d of its %d points unfinished; see %s", k,
+			sub.Jobs.Array, why, n, len(points), filepath.Join(sub.Dir, fmt.Sprintf("%d.log", k))))
 	}
 	return out
 }
@@ -242,7 +247,8 @@ func runWorker(c *cli.Context) error {
 			todo = append(todo, i)
 		}
 	}
-	s.progress.Line("task %d: %d of %d points to do, on %d cores", id, len(todo), len(sub.Tasks[id]), runtime.GOMAXPROCS(0))
+	s.progress.Line("task %d: %d of %d points to do, on %d cores", id, len(todo), len(sub.Tasks[id]),
+		runtime.GOMAXPROCS(0))
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 	warned := make(chan os.Signal, 1)
@@ -275,7 +281,8 @@ func runWorker(c *cli.Context) error {
 	switch {
 	case stopped && again:
 		if through == 0 && !s.kept(todo, began) {
-			return errors.New("the time of this task is nearly up, and nothing of its points could be kept, so it is not queued again: raise sweep.slurm.time")
+			return errors.New("the time of this task is nearly up, and nothing of its points could be kept, so it is " +
+				"not queued again: raise sweep.slurm.time")
 		}
 		s.progress.Line("the time is nearly up: everything is kept, and the task is queued again")
 		if err := executor.Requeue(context.WithoutCancel(ctx), job); err != nil {
@@ -283,7 +290,8 @@ func runWorker(c *cli.Context) error {
 		}
 		return dmft.Status{Code: dmft.Interrupted, Quantity: "time limit", Advice: "queued again"}.Err()
 	case stopped:
-		return dmft.Status{Code: dmft.Interrupted, Quantity: "stopped from outside", Advice: "everything is kept; dmft sweep with the same arguments goes on"}.Err()
+		return dmft.Status{Code: dmft.Interrupted, Quantity: "stopped from outside",
+			Advice: "everything is kept; dmft sweep with the same arguments goes on"}.Err()
 	case err != nil:
 		return err
 	case failed > 0:

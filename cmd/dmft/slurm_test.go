@@ -243,7 +243,8 @@ func TestSlurmSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	out = c.run(exitFailed, "sweep", "there", "--executor", "slurm", "--no-figures")
-	for _, want := range []string{"4 of 6 points are complete already", "1 tasks for 2 points", "failed: richness=1, training.learning_rate=0.01", "it holds notes.txt", "1 of 6 points failed", "--resume"} {
+	for _, want := range []string{"4 of 6 points are complete already", "1 tasks for 2 points",
+		"failed: richness=1, training.learning_rate=0.01", "it holds notes.txt", "1 of 6 points failed", "--resume"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -251,10 +252,12 @@ func TestSlurmSweep(t *testing.T) {
 	if err := os.Remove(filepath.Join(folders[2], "notes.txt")); err != nil {
 		t.Fatal(err)
 	}
-	if out = c.run(exitFailed, "sweep", "there", "--executor", "slurm", "--no-figures"); strings.Contains(out, "submitted") || !strings.Contains(out, "1 points have failed before") {
+	if out = c.run(exitFailed, "sweep", "there", "--executor", "slurm", "--no-figures"); strings.Contains(out,
+		"submitted") || !strings.Contains(out, "1 points have failed before") {
 		t.Errorf("%s", out)
 	}
-	if out = c.run(0, "sweep", "there", "--status"); !strings.Contains(out, "5 of 6 points complete, 1 failed") || !strings.Contains(out, "notes.txt") {
+	if out = c.run(0, "sweep", "there", "--status"); !strings.Contains(out, "5 of 6 points complete, 1 failed") ||
+		!strings.Contains(out, "notes.txt") {
 		t.Errorf("%s", out)
 	}
 	c.run(0, "sweep", "there", "--executor", "slurm", "--resume", "--no-figures")
@@ -265,7 +268,8 @@ func TestSlurmSweep(t *testing.T) {
 
 	// What SLURM does not accept is said in its words, and nothing is left behind.
 	c.write("bad.yaml", strings.Replace(smallSweep, "points_per_task: 2", "slurm: {partition: nowhere}", 1))
-	if out = c.run(exitFailed, "sweep", "bad.yaml", "--mode", "solve", "--executor", "slurm"); !strings.Contains(out, "invalid partition") {
+	if out = c.run(exitFailed, "sweep", "bad.yaml", "--mode", "solve", "--executor", "slurm"); !strings.Contains(out,
+		"invalid partition") {
 		t.Errorf("%s", out)
 	}
 }
@@ -276,10 +280,12 @@ func TestSlurmOddFolder(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.env = append(c.env, "FAKE_BANNER=Welcome to the cluster!")
-	c.write("e.yaml", strings.Replace(smallSweep, "points_per_task: 2", `points_per_task: 3, slurm: {arguments: "--comment='two words'"}`, 1))
+	c.write("e.yaml", strings.Replace(smallSweep, "points_per_task: 2",
+		`points_per_task: 3, slurm: {arguments: "--comment='two words'"}`, 1))
 	const name = "q[1] 100%a it's $HOME"
 	c.run(0, "sweep", "e.yaml", "--mode", "solve", "--out", "here", "--no-figures")
-	out := c.run(0, "sweep", "e.yaml", "--mode", "solve", "--out", name, "--executor", "slurm", "--sbatch", `--comment "more words"`, "--no-figures")
+	out := c.run(0, "sweep", "e.yaml", "--mode", "solve", "--out", name, "--executor", "slurm", "--sbatch",
+		`--comment "more words"`, "--no-figures")
 	if !strings.Contains(out, "2 tasks for 6 points") || !strings.Contains(out, "6 of 6 points complete") {
 		t.Errorf("%s", out)
 	}
@@ -309,7 +315,8 @@ record: {kernels: 2, preactivations: 0}
 sweep: {points_per_task: 2}
 `)
 	c.run(0, "sweep", "long.yaml", "--mode", "solve", "--out", "here", "--no-figures")
-	args := []string{"sweep", "long.yaml", "--mode", "solve", "--out", "there", "--executor", "slurm", "--checkpoint", "20ms", "--no-figures"}
+	args := []string{"sweep", "long.yaml", "--mode", "solve", "--out", "there", "--executor", "slurm", "--checkpoint",
+		"20ms", "--no-figures"}
 
 	// Warned, it goes on by itself; then killed.
 	p := c.start(args...)
@@ -324,7 +331,8 @@ sweep: {points_per_task: 2}
 			t.Fatalf("the task was not queued again\n%s", c.logs())
 		}
 	}
-	if b, _ := os.ReadFile(log); !strings.Contains(string(b), "queued again") || !strings.Contains(string(b), "resuming the run") && strings.Count(string(b), "resuming") > 1 {
+	if b, _ := os.ReadFile(log); !strings.Contains(string(b), "queued again") ||
+		!strings.Contains(string(b), "resuming the run") && strings.Count(string(b), "resuming") > 1 {
 		t.Errorf("%s", b)
 	}
 	pid, _ := c.running(p, "there")
@@ -348,7 +356,8 @@ sweep: {points_per_task: 2}
 	if out := c.run(exitFailed, "sweep", "there"); !strings.Contains(out, "is at work on this sweep") {
 		t.Errorf("%s", out)
 	}
-	if out := c.run(0, "sweep", "there", "--status"); !strings.Contains(out, "1 tasks running") || !strings.Contains(out, "1 running") {
+	if out := c.run(0, "sweep", "there", "--status"); !strings.Contains(out, "1 tasks running") ||
+		!strings.Contains(out, "1 running") {
 		t.Errorf("%s", out)
 	}
 	if out := c.run(0, "sweep", "there", "--cancel"); !strings.Contains(out, "cancelled job array") {
@@ -367,7 +376,8 @@ sweep: {points_per_task: 2}
 	if out := c.end(p, exitInterrupted); !strings.Contains(out, "goes on") {
 		t.Errorf("%s", out)
 	}
-	if out := c.run(0, args...); !strings.Contains(out, "was submitted before") && !strings.Contains(out, "2 of 2 points are complete already") {
+	if out := c.run(0, args...); !strings.Contains(out, "was submitted before") &&
+		!strings.Contains(out, "2 of 2 points are complete already") {
 		t.Errorf("%s", out)
 	}
 	c.same("here", "there")

@@ -18,7 +18,8 @@ import (
 )
 
 // modes are the kinds of sweeps: which of theory and simulations they run.
-var modes = map[string]struct{ theory, sims bool }{"solve": {true, false}, "simulate": {false, true}, "compare": {true, true}}
+var modes = map[string]struct{ theory, sims bool }{"solve": {true, false}, "simulate": {false, true},
+	"compare": {true, true}}
 
 // sweeping is a session on a sweep folder.
 type sweeping struct {
@@ -56,7 +57,8 @@ func runSweep(c *cli.Context) error {
 		return s.slurm()
 	}
 	if sub, t := s.live(); sub != nil {
-		return fmt.Errorf("job array %s is at work on this sweep (%s); follow it with --executor slurm, or end it with --cancel", sub.Jobs.Array, describe(t))
+		return fmt.Errorf("job array %s is at work on this sweep (%s); follow it with --executor slurm, or end it "+
+			"with --cancel", sub.Jobs.Array, describe(t))
 	}
 	return s.local()
 }
@@ -74,7 +76,8 @@ func openSweep(c *cli.Context, existing bool) (*sweeping, error) {
 	}
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
 		if c.IsSet("out") || c.IsSet("store") {
-			return nil, usageError{errors.New("--out and --store are for an experiment FILE; the DIR of a sweep says itself where things are")}
+			return nil, usageError{errors.New("--out and --store are for an experiment FILE; the DIR of a sweep says " +
+				"itself where things are")}
 		}
 		return oldSweep(c, path)
 	}
@@ -124,7 +127,8 @@ func openSweep(c *cli.Context, existing bool) (*sweeping, error) {
 		if old, err := sweep.Open(out); err == nil {
 			o := &sweeping{s, old}
 			if sub, t := o.live(); sub != nil && !sub.Fits(w) {
-				return nil, fmt.Errorf("job array %s is at work on the sweep in %s as it was (%s), and the experiment file has changed; wait for it, or dmft sweep %s --cancel", sub.Jobs.Array, out, describe(t), out)
+				return nil, fmt.Errorf("job array %s is at work on the sweep in %s as it was (%s), and the "+
+					"experiment file has changed; wait for it, or dmft sweep %s --cancel", sub.Jobs.Array, out, describe(t), out)
 			}
 		}
 	}
@@ -142,7 +146,8 @@ func oldSweep(c *cli.Context, dir string) (*sweeping, error) {
 	}
 	kind, ok := modes[w.Mode]
 	if !ok {
-		return nil, usageError{fmt.Errorf("sweep folder %s: its sweep.json is damaged: %q is no kind of sweep; give dmft sweep the experiment file again", dir, w.Mode)}
+		return nil, usageError{fmt.Errorf("sweep folder %s: its sweep.json is damaged: %q is no kind of sweep; give "+
+			"dmft sweep the experiment file again", dir, w.Mode)}
 	}
 	s, err := newSession(c, kind.theory, kind.sims, w.BaseDir())
 	if err != nil {

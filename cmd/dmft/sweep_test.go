@@ -146,7 +146,8 @@ record: {kernels: 2, preactivations: 0}
 	if out := c.run(0, "sweep", "out", "--status"); !strings.Contains(out, "running") {
 		t.Errorf("%s", out)
 	}
-	if out := c.run(0, "sweep", "out", "--cancel"); !strings.Contains(out, fmt.Sprintf("told process %d to stop", p.Process.Pid)) {
+	if out := c.run(0, "sweep", "out", "--cancel"); !strings.Contains(out,
+		fmt.Sprintf("told process %d to stop", p.Process.Pid)) {
 		t.Errorf("%s", out)
 	}
 	c.end(p, exitInterrupted)
@@ -162,7 +163,8 @@ func TestSweepAlone(t *testing.T) {
 		t.Skip("nothing is side by side on one core")
 	}
 	c := here(t)
-	c.write("e.yaml", "data: {source: gaussian, dimension: 10, train: [100, 200]}\nnetwork: {kind: two-layer, activation: relu}\nrichness: 1\n"+
+	c.write("e.yaml", "data: {source: gaussian, dimension: 10, train: [100, 200]}\nnetwork: {kind: two-layer, "+
+		"activation: relu}\nrichness: 1\n"+
 		"training: {learning_rate: 0.0001, steps: 2}\nsimulation: {widths: [1000], seeds: 2}\n")
 	// Found out from what check says that the larger one needs.
 	var doc struct {
@@ -174,11 +176,13 @@ func TestSweepAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	need := doc.Points[1].Bytes["1000"]
-	out := c.run(0, "sweep", "e.yaml", "--mode", "simulate", "--out", "out", "--memory", fmt.Sprint(need*5/4), "--no-figures")
+	out := c.run(0, "sweep", "e.yaml", "--mode", "simulate", "--out", "out", "--memory", fmt.Sprint(need*5/4),
+		"--no-figures")
 	if !strings.Contains(out, "2 of 2 points complete") {
 		t.Errorf("%s", out)
 	}
-	c.run(exitFailed, "sweep", "e.yaml", "--mode", "simulate", "--out", "less", "--memory", fmt.Sprint(need*9/10), "--no-figures")
+	c.run(exitFailed, "sweep", "e.yaml", "--mode", "simulate", "--out", "less", "--memory", fmt.Sprint(need*9/10),
+		"--no-figures")
 }
 
 // BenchmarkSweep is a 20×20 grid of small problems on one core and on all: go test -run '^$' -bench Sweep -benchtime 1x
@@ -196,8 +200,10 @@ func BenchmarkSweep(b *testing.B) {
 		return "[" + strings.Join(s, ", ") + "]"
 	}
 	dir := b.TempDir()
-	src := fmt.Sprintf("data: {source: digits, classes: [0, 1], train: 8, test: 16}\nnetwork: {kind: mlp, depth: 2, activation: tanh}\nrichness: %s\n"+
-		"training: {learning_rate: %s, steps: 60}\ntheory: {samples: 2000}\nrecord: {kernels: 5, preactivations: 0}\n", list(0.1), list(0.001))
+	src := fmt.Sprintf("data: {source: digits, classes: [0, 1], train: 8, test: 16}\nnetwork: {kind: mlp, depth: 2, "+
+		"activation: tanh}\nrichness: %s\n"+
+		"training: {learning_rate: %s, steps: 60}\ntheory: {samples: 2000}\nrecord: {kernels: 5, preactivations: 0}\n",
+		list(0.1), list(0.001))
 	if err := os.WriteFile(filepath.Join(dir, "grid.yaml"), []byte(src), 0o644); err != nil {
 		b.Fatal(err)
 	}
@@ -206,7 +212,8 @@ func BenchmarkSweep(b *testing.B) {
 		b.Run(fmt.Sprintf("cores=%d", cores), func(b *testing.B) {
 			var cpu, wall time.Duration
 			for n := range b.N {
-				cmd := exec.Command(exe, "sweep", "grid.yaml", "--mode", "solve", "--out", fmt.Sprintf("%d-%d-%d", cores, b.N, n), "--no-figures", "-q")
+				cmd := exec.Command(exe, "sweep", "grid.yaml", "--mode", "solve", "--out",
+					fmt.Sprintf("%d-%d-%d", cores, b.N, n), "--no-figures", "-q")
 				cmd.Dir, cmd.Env = dir, append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", cores))
 				began := time.Now()
 				if out, err := cmd.CombinedOutput(); err != nil {

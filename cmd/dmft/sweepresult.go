@@ -46,7 +46,10 @@ func (s *sweeping) collect() (points []sweep.Point, files []string, err error) {
 	if len(grid.What) == 0 { // nothing has come of any point
 		return points, files, nil
 	}
-	s.drawings = append(s.drawings, drawing{s.Dir, func() ([]report.Named, error) { return report.SweepFigures(grid, nil) }})
+	s.drawings = append(s.drawings, drawing{s.Dir, func() ([]report.Named,
+		error) {
+		return report.SweepFigures(grid, nil)
+	}})
 	return points, append(files, figureDir(s.Dir)), nil
 }
 
@@ -63,7 +66,8 @@ func redrawSweep(c *cli.Context, dir string) error {
 	var quantities []string
 	for _, q := range c.StringSlice("quantity") {
 		if _, ok := report.FindQuantity(q); !ok {
-			return usageError{fmt.Errorf("--quantity %s is not known; there are %s", q, strings.Join(report.QuantityNames(), ", "))}
+			return usageError{fmt.Errorf("--quantity %s is not known; there are %s", q,
+				strings.Join(report.QuantityNames(), ", "))}
 		}
 		quantities = append(quantities, q)
 	}
@@ -137,7 +141,8 @@ func (s *sweeping) conclude(lost []string) error {
 		}
 		fmt.Fprintln(s.printed, c)
 		if c.Undecided > 0 {
-			fmt.Fprintf(s.printed, "whether theory and simulation agree is undecided at %d of %d points (column verdict of summary.csv; compare says what is needed)\n", c.Undecided, c.Points)
+			fmt.Fprintf(s.printed, "whether theory and simulation agree is undecided at %d of %d points (column "+
+				"verdict of summary.csv; compare says what is needed)\n", c.Undecided, c.Points)
 		}
 		s.printFailures(bad)
 		for _, l := range lost {
@@ -151,7 +156,8 @@ func (s *sweeping) conclude(lost []string) error {
 		errs = append(errs, fmt.Sprintf("%d of %d points failed; %s --resume tries them again", c.Failed, c.Points, again))
 	}
 	if c.Early > 0 {
-		errs = append(errs, fmt.Sprintf("%d of %d points stopped early, which would happen again: change the experiment", c.Early, c.Points))
+		errs = append(errs,
+			fmt.Sprintf("%d of %d points stopped early, which would happen again: change the experiment", c.Early, c.Points))
 	}
 	if left := c.Points - c.Complete - c.Failed; left > 0 {
 		errs = append(errs, fmt.Sprintf("%d of %d points are not finished; the same command goes on", left, c.Points))
@@ -160,7 +166,8 @@ func (s *sweeping) conclude(lost []string) error {
 		return errors.New(strings.Join(errs, "\n"))
 	}
 	if c.Disagree > 0 {
-		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column verdict of summary.csv)", c.Disagree, c.Points)}
+		return disagreement{fmt.Errorf("theory and simulation DISAGREE at %d of %d points (column verdict of "+
+			"summary.csv)", c.Disagree, c.Points)}
 	}
 	return nil
 }
@@ -168,7 +175,8 @@ func (s *sweeping) conclude(lost []string) error {
 // table prints the results of a few points.
 func (s *sweeping) table(points []sweep.Point) error {
 	t := tabwriter.NewWriter(s.printed, 0, 4, 2, ' ', tabwriter.AlignRight)
-	columns := []string{"loss", "classification_error", "test_loss", "test_classification_error", "half_time", "kernel_movement", "gap", "error", "seconds"}
+	columns := []string{"loss", "classification_error", "test_loss", "test_classification_error", "half_time",
+		"kernel_movement", "gap", "error", "seconds"}
 	columns = slices.DeleteFunc(columns, func(q string) bool {
 		return !slices.ContainsFunc(points, func(p sweep.Point) bool {
 			return slices.ContainsFunc(p.Summaries, func(x report.Summary) bool { _, ok := x.Values[q]; return ok })

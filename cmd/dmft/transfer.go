@@ -89,7 +89,9 @@ func transferFile(c *cli.Context) error {
 	if err := writeStudy(folder, study); err != nil {
 		return err
 	}
-	m := run.Manifest{Kind: s.mode, Name: e.Name, Command: s.command, Products: products(), Experiment: e, YAML: string(e.YAML()), DataNotes: t.notes, Seeds: map[string]uint64{"data": e.Data.Seed, "theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
+	m := run.Manifest{Kind: s.mode, Name: e.Name, Command: s.command, Products: products(), Experiment: e,
+		YAML: string(e.YAML()), DataNotes: t.notes, Seeds: map[string]uint64{"data": e.Data.Seed,
+			"theory": e.Theory.Seed, "simulation": e.Simulation.Seed}}
 	if err := folder.Finish(m); err != nil {
 		return err
 	}
@@ -122,7 +124,8 @@ func diverged(study transfer.Study) error {
 		if p.Label != "" {
 			what += " of " + p.Label
 		}
-		return dmft.Status{Code: dmft.Diverged, Step: study.Step, Quantity: fmt.Sprintf("%s diverged, at every %s from %.3g to %.3g", what, study.Parameter, grid[0].Value, grid[len(grid)-1].Value), Advice: advice}.Err()
+		return dmft.Status{Code: dmft.Diverged, Step: study.Step, Quantity: fmt.Sprintf("%s diverged, at every %s "+
+			"from %.3g to %.3g", what, study.Parameter, grid[0].Value, grid[len(grid)-1].Value), Advice: advice}.Err()
 	}
 	return nil
 }
@@ -176,7 +179,8 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 	theory := p.Limit.Transfer.Theory
 	if theory == "sizes" || theory == "both" {
 		if p.Over != "depth" {
-			return usageError{fmt.Errorf("transfer.theory is %s, which is for depths; the theory has no widths but the infinite one: use limit", theory)}
+			return usageError{fmt.Errorf("transfer.theory is %s, which is for depths; the theory has no widths but "+
+				"the infinite one: use limit", theory)}
 		}
 		problem, err := p.Limit.Problem(set)
 		if err != nil {
@@ -223,7 +227,8 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 			}
 			return e.SimulationProblem(q, width)
 		}
-		if err := add(transferCurve{name: fmt.Sprintf("%s%d", p.Over, size), experiment: e, problem: networks, width: width, at: &t.study[i].Curves[k]}, size); err != nil {
+		if err := add(transferCurve{name: fmt.Sprintf("%s%d", p.Over, size), experiment: e, problem: networks,
+			width: width, at: &t.study[i].Curves[k]}, size); err != nil {
 			return err
 		}
 		if panel.Theory == nil {
@@ -241,7 +246,8 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 			return v, nil
 		}
 		_, method, _, _ := one.LimitProblem(&dmft.Problem{})
-		if err := add(transferCurve{name: fmt.Sprintf("theory-depth%d", size), experiment: e, problem: solved, method: method, at: &t.study[i].Theory[k]}, size); err != nil {
+		if err := add(transferCurve{name: fmt.Sprintf("theory-depth%d", size), experiment: e, problem: solved,
+			method: method, at: &t.study[i].Theory[k]}, size); err != nil {
 			return err
 		}
 	}
@@ -260,16 +266,17 @@ func (t *transfers) add(p experiment.TransferPanel) error {
 		return nil
 	}
 	t.study[i].Limit = &transfer.Measured{}
-	return add(transferCurve{name: "limit", experiment: p.Limit, method: method, at: t.study[i].Limit, problem: func(e experiment.Experiment) (*dmft.Problem, error) {
-		q, err := e.Problem(set)
-		if err != nil {
-			return nil, err
-		}
-		at := p
-		at.Limit = e
-		v, _, _, _ := at.LimitProblem(q)
-		return v, nil
-	}}, 0)
+	return add(transferCurve{name: "limit", experiment: p.Limit, method: method, at: t.study[i].Limit,
+		problem: func(e experiment.Experiment) (*dmft.Problem, error) {
+			q, err := e.Problem(set)
+			if err != nil {
+				return nil, err
+			}
+			at := p
+			at.Limit = e
+			v, _, _, _ := at.LimitProblem(q)
+			return v, nil
+		}}, 0)
 }
 
 // grid is where a curve is evaluated first, and whether that was chosen here.
@@ -296,7 +303,8 @@ func (c transferCurve) grid(fallback float64) (g []float64, automatic bool) {
 
 // compute evaluates all curves; what is finished is kept in the folder.
 func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transfer.Study, error) {
-	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Reduction: e.Training.Reduction, Step: e.Transfer.Step}
+	study := transfer.Study{Parameter: e.Transfer.Parameter, Loss: e.Transfer.Loss, Reduction: e.Training.Reduction,
+		Step: e.Transfer.Step}
 	if study.Step == 0 {
 		study.Step = e.Training.Steps
 	}
@@ -329,7 +337,8 @@ func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transf
 	})
 	done()
 	if t.c.Context.Err() != nil {
-		return study, dmft.Status{Code: dmft.Interrupted, Quantity: "finished points are kept", Advice: "give the same command again to go on"}.Err()
+		return study, dmft.Status{Code: dmft.Interrupted, Quantity: "finished points are kept",
+			Advice: "give the same command again to go on"}.Err()
 	}
 	if err != nil {
 		return study, err
@@ -343,7 +352,8 @@ func (t *transfers) compute(folder *run.Folder, e experiment.Experiment) (transf
 }
 
 // keep is a point that was finished before, or one that is computed and kept in the folder.
-func (t *transfers) keep(ctx context.Context, folder *run.Folder, c transferCurve, v float64, study transfer.Study, share executor.Share) (p transfer.Point, err error) {
+func (t *transfers) keep(ctx context.Context, folder *run.Folder, c transferCurve, v float64, study transfer.Study,
+	share executor.Share) (p transfer.Point, err error) {
 	name := c.name + "-" + strconv.FormatFloat(v, 'g', -1, 64)
 	b, ok, err := folder.Load(name)
 	if err != nil || ok && json.Unmarshal(b, &p) == nil && p.Value == v {
@@ -360,7 +370,8 @@ func (t *transfers) keep(ctx context.Context, folder *run.Folder, c transferCurv
 }
 
 // point is the loss at one value of the hyperparameter. A divergence is an infinite loss.
-func (t *transfers) point(ctx context.Context, store dmft.Store, c transferCurve, v float64, step int, share executor.Share) (transfer.Point, error) {
+func (t *transfers) point(ctx context.Context, store dmft.Store, c transferCurve, v float64, step int,
+	share executor.Share) (transfer.Point, error) {
 	p := transfer.Point{Value: v}
 	e := c.experiment.WithHyperparameter(v)
 	q, err := c.problem(e)

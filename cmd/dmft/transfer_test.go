@@ -19,8 +19,10 @@ func TestKillTransfer(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "e.yaml")
-	src := "data: {source: digits, classes: [3, 8], train: 12, test: 8}\nnetwork: {kind: mlp, depth: 2, activation: tanh}\nrichness: 1\n" +
-		"training: {learning_rate: 1, steps: 12, loss: {kind: mse, reduction: mean}}\ntheory: {samples: 1000}\nsimulation: {widths: [16, 64], seeds: 3, parametrization: [mup, ntk]}\ntransfer: {loss: test}\n"
+	src := "data: {source: digits, classes: [3, 8], train: 12, test: 8}\nnetwork: {kind: mlp, depth: 2, activation: " +
+		"tanh}\nrichness: 1\n" +
+		"training: {learning_rate: 1, steps: 12, loss: {kind: mse, reduction: mean}}\ntheory: {samples: " +
+		"1000}\nsimulation: {widths: [16, 64], seeds: 3, parametrization: [mup, ntk]}\ntransfer: {loss: test}\n"
 	if err := os.WriteFile(file, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +43,13 @@ func TestKillTransfer(t *testing.T) {
 			case <-time.After(after):
 				_ = cmd.Process.Signal(signal)
 				<-done
-				if code := cmd.ProcessState.ExitCode(); signal == os.Interrupt && code != exitInterrupted && code != exitOK && code != -1 { // −1: before it listens
+				// −1: before it listens
+				if code := cmd.ProcessState.ExitCode(); signal == os.Interrupt && code != exitInterrupted &&
+					code != exitOK && code != -1 {
 					t.Fatalf("exit code %d\n%s", code, buf.String())
 				}
-				if signal == os.Interrupt && cmd.ProcessState.ExitCode() == exitInterrupted && !strings.Contains(buf.String(), "same command") {
+				if signal == os.Interrupt && cmd.ProcessState.ExitCode() == exitInterrupted &&
+					!strings.Contains(buf.String(), "same command") {
 					t.Fatalf("an interruption without advice:\n%s", buf.String())
 				}
 				return cmd.ProcessState.ExitCode() == exitOK

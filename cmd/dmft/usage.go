@@ -66,7 +66,8 @@ func visible(app *cli.App) (names []string) {
 func nearest(written string, names []string) string {
 	best, least := "", len([]rune(written))/3+2
 	for _, n := range names {
-		if d := distance(strings.ToLower(written), n); d < least || strings.HasPrefix(n, strings.ToLower(written)) && len(written) >= 2 && best == "" {
+		if d := distance(strings.ToLower(written), n); d < least || strings.HasPrefix(n, strings.ToLower(written)) &&
+			len(written) >= 2 && best == "" {
 			best, least = n, min(d, least)
 		}
 	}
@@ -157,7 +158,8 @@ func mistaken(app *cli.App, args []string) error {
 			given = args[i]
 			if flag := strings.TrimLeft(given, "-"); flag != given && name != "sbatch" { // which has flags of its own
 				if _, known := names[strings.SplitN(flag, "=", 2)[0]]; known {
-					return usageError{fmt.Errorf("%s needs a value, and %s follows, which is a flag; see dmft %s --help", a, given, cmd.Name)}
+					return usageError{fmt.Errorf(
+						"%s needs a value, and %s follows, which is a flag; see dmft %s --help", a, given, cmd.Name)}
 				}
 			}
 		}
@@ -165,7 +167,8 @@ func mistaken(app *cli.App, args []string) error {
 			return usageError{fmt.Errorf("%s is empty; give it a value or leave it out", a)}
 		}
 		if _, err := time.ParseDuration(given); name == "checkpoint" && err != nil {
-			return usageError{fmt.Errorf("--checkpoint %s is not a time; write a number with its unit, for example 20s or 5m", given)}
+			return usageError{fmt.Errorf("--checkpoint %s is not a time; write a number with its unit, for example "+
+				"20s or 5m", given)}
 		}
 		if isExperimentFile(given) || cmd.Name == "figure" && isDir(given) {
 			took, value = a, given
@@ -179,7 +182,8 @@ func mistaken(app *cli.App, args []string) error {
 		if cmd.Name == "figure" {
 			what = "DIR"
 		}
-		return usageError{fmt.Errorf("%s took %s for its value, and no %s is left; write %s with its value and then %s", took, value, what, took, value)}
+		return usageError{fmt.Errorf("%s took %s for its value, and no %s is left; write %s with its value and then %s",
+			took, value, what, took, value)}
 	}
 	if st, err := os.Stat(value); err == nil && !st.IsDir() && took != "--sbatch" { // whose arguments can be files
 		return usageError{fmt.Errorf("%s took the file %s for its value; is the value of %s forgotten?", took, value, took)}
@@ -193,9 +197,11 @@ func checkpointTime(c *cli.Context) error {
 	switch d := c.Duration("checkpoint"); {
 	case !c.IsSet("checkpoint"):
 	case d <= 0:
-		return usageError{fmt.Errorf("--checkpoint %v is no time; write how long after the last one the next checkpoint is due, for example 20s", d)}
+		return usageError{fmt.Errorf("--checkpoint %v is no time; write how long after the last one the next "+
+			"checkpoint is due, for example 20s", d)}
 	case d > longest:
-		return usageError{fmt.Errorf("--checkpoint %v is too long: an interruption could cost all of it; at most %v", d, longest)}
+		return usageError{fmt.Errorf("--checkpoint %v is too long: an interruption could cost all of it; at most %v", d,
+			longest)}
 	}
 	return nil
 }
@@ -205,7 +211,8 @@ func bytesOf(s string) (int64, error) {
 	units := []struct {
 		suffix string
 		factor float64
-	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1 << 40}, {"B", 1}, {"", 1}}
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6},
+		{"GB", 1e9}, {"TB", 1e12}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {"T", 1 << 40}, {"B", 1}, {"", 1}}
 	const least, most = 1000, 1 << 60
 	for _, u := range units {
 		num, ok := strings.CutSuffix(s, u.suffix)
@@ -217,7 +224,8 @@ func bytesOf(s string) (int64, error) {
 		case err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(v) || v <= 0 && num != "":
 			return 0, fmt.Errorf("--memory %s is not a size; write for example 8GiB or 500MB", s)
 		case v < least:
-			return 0, fmt.Errorf("--memory %s is less than a kilobyte, in which nothing runs; write for example 8GiB or 500MB", s)
+			return 0, fmt.Errorf("--memory %s is less than a kilobyte, in which nothing runs; write for example 8GiB "+
+				"or 500MB", s)
 		case v > most:
 			return 0, fmt.Errorf("--memory %s is more than any machine has; write for example 8GiB or 500MB", s)
 		}

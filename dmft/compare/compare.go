@@ -43,11 +43,12 @@ type Width struct {
 	Noise       float64 `json:"mean_error_noise"` // what Mean would be from sampling errors alone
 	Bias        float64 `json:"bias"`             // signed size of E f_N − f_∞ along its direction at the smallest width
 	BiasStderr  float64 `json:"bias_stderr"`      // its standard error
-	Within3     float64 `json:"within_3_stderr"`  // fraction of times and points with |mean f_N − f_∞| < 3 combined standard errors
-	Loss        float64 `json:"loss_error"`       // rms over times of |mean loss − theory| / initial loss
-	Kernel      float64 `json:"kernel_error"`     // ‖mean NTK − theory‖/‖theory‖ over kept times; 0 if none are kept
-	Feature     float64 `json:"feature_error"`    // the same of the feature kernel of the last layer
-	FinalLoss   float64 `json:"final_loss"`       // mean over seeds
+	// fraction of times and points with |mean f_N − f_∞| < 3 combined standard errors
+	Within3     float64 `json:"within_3_stderr"`
+	Loss        float64 `json:"loss_error"`    // rms over times of |mean loss − theory| / initial loss
+	Kernel      float64 `json:"kernel_error"`  // ‖mean NTK − theory‖/‖theory‖ over kept times; 0 if none are kept
+	Feature     float64 `json:"feature_error"` // the same of the feature kernel of the last layer
+	FinalLoss   float64 `json:"final_loss"`    // mean over seeds
 	FinalStderr float64 `json:"final_loss_stderr"`
 }
 
@@ -146,7 +147,8 @@ func Distances(theory *dmft.Trajectory, ensembles []*dmft.Trajectory) (*Report, 
 	steps := theory.Steps()
 	for i, s := range sims {
 		if s.FReplicas.Empty() || len(s.F.Shape) != len(theory.F.Shape) || s.F.Shape[1] != theory.F.Shape[1] {
-			return nil, fmt.Errorf("compare: the ensemble of width %d has predictions of shape %v, the theory %v", s.Width, s.F.Shape, theory.F.Shape)
+			return nil, fmt.Errorf("compare: the ensemble of width %d has predictions of shape %v, the theory %v",
+				s.Width, s.F.Shape, theory.F.Shape)
 		}
 		if i > 0 && s.Width == sims[i-1].Width {
 			return nil, fmt.Errorf("compare: two ensembles of width %d", s.Width)
@@ -155,7 +157,8 @@ func Distances(theory *dmft.Trajectory, ensembles []*dmft.Trajectory) (*Report, 
 	}
 	n := steps * (len(theory.F.Data) / theory.Steps())
 	inf, infErr := theory.F.Data[:n], theory.FStderr.Data[:n]
-	r := &Report{Convergences: &Convergences{Outcome: Outcome{Verdict: Undecided, Why: "distances are no test"}}, Scale: rms(inf), Steps: steps}
+	r := &Report{Convergences: &Convergences{Outcome: Outcome{Verdict: Undecided, Why: "distances are no test"}},
+		Scale: rms(inf), Steps: steps}
 	if r.Scale == 0 {
 		r.Scale = 1
 	}
@@ -187,11 +190,13 @@ func (s Stopped) Conclude(c *Convergences) {
 		o := &c.Observables[i]
 		o.Error.Judged, o.Bias.Judged = false, false
 	}
-	c.Outcome = Outcome{Verdict: Undecided, Why: strings.Join(s, ", ") + ", and what was done before is no comparison", Needed: "runs that reach their end, with a smaller learning rate if they diverged"}
+	c.Outcome = Outcome{Verdict: Undecided, Why: strings.Join(s, ", ") + ", and what was done before is no comparison",
+		Needed: "runs that reach their end, with a smaller learning rate if they diverged"}
 }
 
 // width compares one ensemble.
-func (r *Report) width(theory, s *dmft.Trajectory, inf, infErr []float64, infVar float64, dirs [][]float64, cross bool) Width {
+func (r *Report) width(theory, s *dmft.Trajectory, inf, infErr []float64, infVar float64, dirs [][]float64,
+	cross bool) Width {
 	n := len(inf)
 	seeds := s.Replicas
 	w := Width{N: s.Width, Seeds: seeds}

@@ -27,8 +27,10 @@ func problem(activation string, gamma float64) *dmft.Problem {
 		}
 		y.Set(i, 0, float64(2*(i%2)-1))
 	}
-	return &dmft.Problem{Data: dmft.Data{Inputs: x, Targets: y}, Richness: gamma, Network: dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: activation}},
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 20, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+	return &dmft.Problem{Data: dmft.Data{Inputs: x, Targets: y}, Richness: gamma,
+		Network: dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: activation}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 20,
+			Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
 }
 
 // TestRates: the error of single networks falls as N^{-1/2} and the bias of their mean as N^{-1}, within the fitted
@@ -77,7 +79,8 @@ func TestRates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := compare.New(p, wrong, sims, compare.Options{}); err != nil || r.Verdict != compare.Disagree || !strings.Contains(r.String(), "DISAGREE") {
+		if r, err := compare.New(p, wrong, sims, compare.Options{}); err != nil || r.Verdict != compare.Disagree ||
+			!strings.Contains(r.String(), "DISAGREE") {
 			t.Errorf("%s: a theory at another richness is accepted: %v %v", name, r, err)
 		}
 	}
@@ -123,7 +126,8 @@ func TestPowerLaw(t *testing.T) {
 // TestErrors: what cannot be compared is refused.
 func TestErrors(t *testing.T) {
 	a := &dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, F: dmft.NewArray(1, 2), FStderr: dmft.NewArray(1, 2)}
-	b := &dmft.Trajectory{Width: 3, Replicas: 1, Time: []float64{0}, Loss: []float64{1}, LossStderr: []float64{0}, F: dmft.NewArray(1, 3), FStderr: dmft.NewArray(1, 3), FReplicas: dmft.NewArray(1, 1, 3)}
+	b := &dmft.Trajectory{Width: 3, Replicas: 1, Time: []float64{0}, Loss: []float64{1}, LossStderr: []float64{0},
+		F: dmft.NewArray(1, 3), FStderr: dmft.NewArray(1, 3), FReplicas: dmft.NewArray(1, 1, 3)}
 	if _, err := compare.New(problem("tanh", 1), a, nil, compare.Options{}); err == nil {
 		t.Error("no ensembles")
 	}

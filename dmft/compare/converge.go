@@ -138,15 +138,18 @@ func Converge(sizes []int, obs []Observable, opt Options) (*Convergences, error)
 			scatter = scatter || len(e) > 1
 			for _, x := range e {
 				if len(x) != len(o.Limit[0]) {
-					return nil, fmt.Errorf("compare: %s of size %d has %d components, the limit %d", o.Name, sizes[k], len(x), len(o.Limit[0]))
+					return nil, fmt.Errorf("compare: %s of size %d has %d components, the limit %d", o.Name, sizes[k],
+						len(x), len(o.Limit[0]))
 				}
 			}
 		}
 		switch {
 		case o.OneBlock:
-			c.Untested, c.Needs = "the theory was sampled in one block alone, and its error is not known", "two blocks or more, better eight"
+			c.Untested, c.Needs = "the theory was sampled in one block alone, and its error is not known",
+				"two blocks or more, better eight"
 		case !scatter:
-			c.Untested, c.Needs = "of no size is there more than one network, and how networks scatter is not known", "two seeds or more, better eight"
+			c.Untested, c.Needs = "of no size is there more than one network, and how networks scatter is not known",
+				"two seeds or more, better eight"
 		}
 	}
 	if c.Untested == "" {
@@ -356,7 +359,8 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	off := opt.Tolerance * opt.Tolerance * unit
 	resolved := fits
 	for i := range sizes {
-		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 && variances[i] > 0 // below, the error of the theory hides that of one network
+		// below, the error of the theory hides that of one network
+		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 && variances[i] > 0
 	}
 	r.Error.Expected = opt.Error
 	if resolved {
@@ -443,7 +447,8 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 		m := d*d - noise
 		pt.Mean = math.Sqrt(max(m, 0)) / r.Scale
 		// ‖mean‖² has variance 2 tr Σ² + 4 bᵀΣb, at most 2 noise² + 4 b² noise.
-		pt.MeanUpper = math.Sqrt(max(m, 0)+distuv.UnitNormal.Quantile(opt.Confidence)*math.Sqrt(2*noise*noise+4*max(m, 0)*noise)) / r.Scale
+		pt.MeanUpper = math.Sqrt(max(m, 0)+distuv.UnitNormal.Quantile(opt.Confidence)*math.Sqrt(2*noise*noise+4*max(m,
+			0)*noise)) / r.Scale
 		r.Points = append(r.Points, pt)
 	}
 	r.Limit = testLimit(sizes, o, means, inf, r.Scale, opt)

@@ -94,15 +94,22 @@ func TestConvergeCalibration(t *testing.T) {
 		wrong bool
 		least float64 // share of runs that must be rejected
 	}{
-		{"equal seeds", world{dim: 40, blocks: 8, sizes: sizes, seeds: equal, bias: 1, next: 5, cov: 3, power: -1, theory: 0.02}, false, 0},
-		{"equal neurons", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 2, next: 10, cov: 5, power: -1, theory: 0.02}, false, 0},
-		{"strong corrections", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 6, next: 150, cov: 20, power: -1, theory: 0.02}, false, 0},
+		{"equal seeds", world{dim: 40, blocks: 8, sizes: sizes, seeds: equal, bias: 1, next: 5, cov: 3, power: -1,
+			theory: 0.02}, false, 0},
+		{"equal neurons", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 2, next: 10, cov: 5, power: -1,
+			theory: 0.02}, false, 0},
+		{"strong corrections", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 6, next: 150, cov: 20,
+			power: -1, theory: 0.02}, false, 0},
 		{"noisy theory", world{dim: 40, blocks: 4, sizes: sizes, seeds: many, bias: 1, power: -1, theory: 0.1}, false, 0},
 		{"exact theory", world{dim: 40, blocks: 1, sizes: sizes, seeds: many, bias: 1, power: -1}, false, 0},
-		{"three sizes", world{dim: 40, blocks: 8, sizes: sizes[:3], seeds: []int{32, 32, 32}, bias: 1, cov: 2, power: -1, theory: 0.02}, false, 0},
-		{"four seeds", world{dim: 10, blocks: 4, sizes: sizes[1:], seeds: []int{4, 4, 4, 4}, power: -1, theory: 0.02}, false, 0},
-		{"offset", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 1, offset: 0.6, power: -1, theory: 0.02}, true, 0.95},
-		{"plateau below noise of one", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 1, offset: 0.3, power: -1, theory: 0.02}, true, 0.6},
+		{"three sizes", world{dim: 40, blocks: 8, sizes: sizes[:3], seeds: []int{32, 32, 32}, bias: 1, cov: 2,
+			power: -1, theory: 0.02}, false, 0},
+		{"four seeds", world{dim: 10, blocks: 4, sizes: sizes[1:], seeds: []int{4, 4, 4, 4}, power: -1, theory: 0.02},
+			false, 0},
+		{"offset", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 1, offset: 0.6, power: -1, theory: 0.02},
+			true, 0.95},
+		{"plateau below noise of one", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, bias: 1, offset: 0.3,
+			power: -1, theory: 0.02}, true, 0.6},
 		{"wrong exponent", world{dim: 40, blocks: 8, sizes: sizes, seeds: many, power: -0.3, theory: 0.02}, true, 0.2},
 	} {
 		rng := rand.New(rand.NewPCG(7, uint64(len(c.name))))
@@ -176,7 +183,8 @@ func TestConvergeNetworks(t *testing.T) {
 		}
 		for run := range runs {
 			record := dmft.Run{Record: dmft.Record{AutoKernels: true, NTKReplicas: 3}}
-			th, err := dmft.Solve(ctx, c.theory, dmft.Settings{Samples: c.samples, Method: c.method, Seed: uint64(run), Run: record})
+			th, err := dmft.Solve(ctx, c.theory, dmft.Settings{Samples: c.samples, Method: c.method, Seed: uint64(run),
+				Run: record})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +194,8 @@ func TestConvergeNetworks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s, err := finite.Train(ctx, p, finite.Settings{Width: n, Seeds: seeds * widths[len(widths)-1] / n, Seed: uint64(1000 + run), Run: record})
+				s, err := finite.Train(ctx, p, finite.Settings{Width: n, Seeds: seeds * widths[len(widths)-1] / n,
+					Seed: uint64(1000 + run), Run: record})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -278,20 +287,26 @@ func TestDepthsAndSamples(t *testing.T) {
 		if run(0.2).Verdict == compare.Disagree {
 			caught++
 		}
-		s, err := compare.Samples([]int{1000, 4000, 16000}, "f", []compare.Sample{sample(4, 0.03, 0, nil), sample(16, 0.03, 0, nil), sample(64, 0.03, 0, nil)}, compare.Options{})
+		s, err := compare.Samples([]int{1000, 4000, 16000}, "f",
+			[]compare.Sample{sample(4, 0.03, 0, nil), sample(16, 0.03, 0, nil), sample(64, 0.03, 0, nil)}, compare.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !s.Agree {
 			reject++
 		}
-		if s, _ := compare.Samples([]int{1000, 4000, 16000}, "f", []compare.Sample{sample(4, 0.03, 0, nil), sample(16, 0.03, 0.1, nil), sample(64, 0.03, 0, nil)}, compare.Options{}); !s.Agree {
+		if s, _ := compare.Samples([]int{1000, 4000, 16000}, "f",
+			[]compare.Sample{sample(4, 0.03, 0, nil), sample(16, 0.03, 0.1, nil), sample(64, 0.03, 0, nil)},
+			compare.Options{}); !s.Agree {
 			biased++
 		}
 	}
-	t.Logf("p < 0.05: %d; rejected %d of %d, covered %d of %d, wrong limits caught %d, biases %d", low, reject, 2*runs, cover, resolved, caught, biased)
-	if float64(reject) > 2*runs*(0.01+3*math.Sqrt(0.01/(2*runs))) || resolved < runs/2 || float64(cover) < 0.9*float64(resolved) || caught < runs*95/100 || biased < runs*95/100 {
-		t.Errorf("rejected %d of %d, covered %d of %d, wrong limits caught %d, biases %d", reject, 2*runs, cover, resolved, caught, biased)
+	t.Logf("p < 0.05: %d; rejected %d of %d, covered %d of %d, wrong limits caught %d, biases %d", low, reject, 2*runs,
+		cover, resolved, caught, biased)
+	if float64(reject) > 2*runs*(0.01+3*math.Sqrt(0.01/(2*runs))) || resolved < runs/2 ||
+		float64(cover) < 0.9*float64(resolved) || caught < runs*95/100 || biased < runs*95/100 {
+		t.Errorf("rejected %d of %d, covered %d of %d, wrong limits caught %d, biases %d", reject, 2*runs, cover,
+			resolved, caught, biased)
 	}
 }
 
@@ -310,12 +325,14 @@ func TestConvergeErrors(t *testing.T) {
 		{[]int{1, 2, 3}, compare.Observable{Limit: one, Ensembles: []compare.Sample{one, one, nil}}, "no network of size 3"},
 		{[]int{1, 2, 3}, compare.Observable{Limit: one, Ensembles: []compare.Sample{one, one, {{1}, {2}}}}, "components"},
 	} {
-		if _, err := compare.Converge(c.sizes, []compare.Observable{c.o}, compare.Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := compare.Converge(c.sizes, []compare.Observable{c.o}, compare.Options{}); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, expected something about %q", c.sizes, err, c.want)
 		}
 	}
 	// Everything the same: no noise, no distance, nothing to reject.
-	r, err := compare.Converge([]int{1, 2, 3}, []compare.Observable{{Name: "f", Limit: compare.Sample{{1, 2}}, Ensembles: []compare.Sample{{{1, 2}, {1, 2}}, {{1, 2}, {1, 2}}, {{1, 2}, {1, 2}}}}}, compare.Options{})
+	r, err := compare.Converge([]int{1, 2, 3}, []compare.Observable{{Name: "f", Limit: compare.Sample{{1, 2}},
+		Ensembles: []compare.Sample{{{1, 2}, {1, 2}}, {{1, 2}, {1, 2}}, {{1, 2}, {1, 2}}}}}, compare.Options{})
 	if err != nil || r.Verdict != compare.Agree || r.Detectable != 0 || r.Observables[0].Error.Resolved {
 		t.Errorf("identical networks: %+v, %v", r, err)
 	}
@@ -325,7 +342,8 @@ func TestConvergeErrors(t *testing.T) {
 // limit is right.
 func TestLimitOrders(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 9))
-	w := world{dim: 40, blocks: 6, sizes: []int{32, 64, 128, 256, 512}, seeds: []int{128, 64, 32, 16, 8}, bias: 20, next: 2000, power: -1, theory: 0.02}
+	w := world{dim: 40, blocks: 6, sizes: []int{32, 64, 128, 256, 512}, seeds: []int{128, 64, 32, 16, 8}, bias: 20,
+		next: 2000, power: -1, theory: 0.02}
 	const runs = 60
 	var p []float64
 	for range runs {
@@ -362,7 +380,8 @@ func TestUnits(t *testing.T) {
 		return s
 	}
 	sizes := []int{16, 32, 64}
-	o := compare.Observable{Name: "loss", Limit: sample(8, 0.02), Ensembles: []compare.Sample{sample(8, 0.2), sample(8, 0.15), sample(8, 0.1)}}
+	o := compare.Observable{Name: "loss", Limit: sample(8, 0.02),
+		Ensembles: []compare.Sample{sample(8, 0.2), sample(8, 0.15), sample(8, 0.1)}}
 	times := func(s compare.Sample, exponent int) compare.Sample {
 		out := make(compare.Sample, len(s))
 		for i, x := range s {
@@ -390,7 +409,8 @@ func TestUnits(t *testing.T) {
 			t.Errorf("2^%d: scale %g, want %g", exponent, g, w)
 		}
 		g, w := got.Observables[0].Limit, want.Observables[0].Limit
-		if got.Verdict != want.Verdict || math.Abs(g.P-w.P) > 0.02 || math.Abs(g.Distance/w.Distance-1) > 1e-9 || math.Abs(g.Detectable/w.Detectable-1) > 1e-9 {
+		if got.Verdict != want.Verdict || math.Abs(g.P-w.P) > 0.02 || math.Abs(g.Distance/w.Distance-1) > 1e-9 ||
+			math.Abs(g.Detectable/w.Detectable-1) > 1e-9 {
 			t.Errorf("2^%d: %s %+v, want %s %+v", exponent, got.Verdict, g, want.Verdict, w)
 		}
 	}

@@ -78,6 +78,7 @@ func coefficients(sizes []int, ensembles []Sample, orders int) [][]float64 {
 
 // limitOf tests a difference of means whose expectation is zero.
 func limitOf(d []float64, n noise, other []float64, scale, normal float64) Limit {
-	e := estimate{noise: n, distance: rms(d) / scale, sampling: math.Sqrt(n.trace/float64(len(d))) / scale, rest: rms(other) / scale}
+	e := estimate{noise: n, distance: rms(d) / scale, sampling: math.Sqrt(n.trace/float64(len(d))) / scale,
+		rest: rms(other) / scale}
 	return limitOfEstimates([]estimate{e}, normal)
 }

@@ -59,7 +59,8 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 			noise := mean(v)/float64(len(e)) + vy
 			dist := rmsDiff(m, inf)
 			q := max(dist*dist-noise, 0)
-			r.Points = append(r.Points, Point{Size: depths[i], Replicas: len(e), Mean: math.Sqrt(q) / r.Scale, Noise: math.Sqrt(noise) / r.Scale, Bias: y[i] / r.Scale, BiasStderr: se[i] / r.Scale,
+			r.Points = append(r.Points, Point{Size: depths[i], Replicas: len(e), Mean: math.Sqrt(q) / r.Scale,
+				Noise: math.Sqrt(noise) / r.Scale, Bias: y[i] / r.Scale, BiasStderr: se[i] / r.Scale,
 				MeanUpper: math.Sqrt(q+distuv.UnitNormal.Quantile(opt.Confidence)*math.Sqrt(2*noise*noise+4*q*noise)) / r.Scale})
 			for j := range m {
 				d[j] += a[i] * m[j]
@@ -69,12 +70,14 @@ func Depths(depths []int, obs []Observable, order float64, opt Options) (*Conver
 		for j := range d {
 			d[j] -= inf[j]
 		}
-		fit := profile(x, y, se, math.Hypot(math.Sqrt(vy)*studentRatio(len(o.Limit)-1), rms(o.Rest)), 1, opt.Confidence, -order)
+		fit := profile(x, y, se, math.Hypot(math.Sqrt(vy)*studentRatio(len(o.Limit)-1), rms(o.Rest)), 1, opt.Confidence,
+			-order)
 		r.Bias = Fit{Rate: fit.rate, P: 1}
 		r.Bias.Amplitude /= r.Scale
 		r.Bias.Expected = -order
 		if fit.rate.Resolved {
-			next := profile(x, y, se, math.Hypot(math.Sqrt(vy)*studentRatio(len(o.Limit)-1), rms(o.Rest)), 2, opt.Confidence, -order)
+			next := profile(x, y, se, math.Hypot(math.Sqrt(vy)*studentRatio(len(o.Limit)-1), rms(o.Rest)), 2,
+				opt.Confidence, -order)
 			r.Bias.Next, r.Bias.NextLo, r.Bias.NextHi, r.Bias.P = next.rate.Exponent, next.rate.Lo, next.rate.Hi, next.p
 		}
 		var pools []pool

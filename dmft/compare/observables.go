@@ -14,9 +14,10 @@ type Sample [][]float64
 
 // Observable is one quantity in ensembles of rising size and in their limit.
 type Observable struct {
-	Name      string    // f, f_test, loss, ntk
-	Limit     Sample    // blocks of the theory; a single one has no sampling error
-	Rest      []float64 // error of every component of the limit beside sampling, such as that of an extrapolation; nil is none
+	Name  string // f, f_test, loss, ntk
+	Limit Sample // blocks of the theory; a single one has no sampling error
+	// error of every component of the limit beside sampling, such as that of an extrapolation; nil is none
+	Rest      []float64
 	Ensembles []Sample
 	// OneBlock says that the limit was sampled, in a single block: its error is not known, and nothing can be tested.
 	OneBlock bool
@@ -41,7 +42,8 @@ func TheoryObservables(p *dmft.Problem, theory *dmft.Trajectory, others []*dmft.
 	return observables(p, theory, others, p.LossPseudoValues)
 }
 
-func observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory, losses func(*dmft.Trajectory) dmft.Array) ([]Observable, error) {
+func observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory,
+	losses func(*dmft.Trajectory) dmft.Array) ([]Observable, error) {
 	steps := theory.Steps()
 	for _, s := range ensembles {
 		steps = min(steps, s.Steps())
@@ -117,7 +119,8 @@ func observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Tra
 		}
 	}
 	se := dmft.Array{Shape: []int{1, len(theory.LossStderr)}, Data: theory.LossStderr}
-	if err := add("loss", pick(p.LossPseudoValues(theory)), pick(se)[0], func(t *dmft.Trajectory) Sample { return pick(losses(t)) }); err != nil {
+	if err := add("loss", pick(p.LossPseudoValues(theory)), pick(se)[0],
+		func(t *dmft.Trajectory) Sample { return pick(losses(t)) }); err != nil {
 		return nil, err
 	}
 	whole := func(a dmft.Array) (s Sample) {
@@ -130,7 +133,9 @@ func observables(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Tra
 		return s
 	}
 	limit := whole(theory.NTKReplicas)
-	if e := ensembles[0]; theory.Replicas < 2 && limit == nil && !e.NTKReplicas.Empty() && !theory.NTK.Empty() && theory.NTK.Shape[0] == len(e.KernelStep) { // without sampling
+	// without sampling
+	if e := ensembles[0]; theory.Replicas < 2 && limit == nil && !e.NTKReplicas.Empty() && !theory.NTK.Empty() &&
+		theory.NTK.Shape[0] == len(e.KernelStep) {
 		k, q := e.NTKReplicas.Shape[1], e.NTKReplicas.Shape[2]
 		limit = Sample{nil}
 		for i := range k {

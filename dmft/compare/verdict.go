@@ -97,8 +97,9 @@ type Limit struct {
 // estimate is one estimate of the difference of a limit from the theory.
 type estimate struct {
 	noise
-	orders                                 int
-	distance, sampling, rest, finite, free float64 // relative; sampling is the root mean square of the noise, free the tolerance
+	orders int
+	// relative; sampling is the root mean square of the noise, free the tolerance
+	distance, sampling, rest, finite, free float64
 	networks                               float64 // share of the networks in the squared noise
 }
 
@@ -189,7 +190,9 @@ func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scal
 		}
 		networks := sizesPool(sizes, o.Ensembles, a)
 		n := noiseOf(append(theory, networks)...)
-		e := estimate{noise: n, orders: orders, distance: rms(d) / scale, sampling: math.Sqrt(n.trace/float64(len(d))) / scale, rest: rms(o.Rest) / scale, free: opt.Tolerance, finite: inverse(a, orders+1, growth)}
+		e := estimate{noise: n, orders: orders, distance: rms(d) / scale,
+			sampling: math.Sqrt(n.trace/float64(len(d))) / scale, rest: rms(o.Rest) / scale, free: opt.Tolerance,
+			finite: inverse(a, orders+1, growth)}
 		if n.trace > 0 {
 			e.networks = noiseOf(networks).trace / n.trace
 		}
@@ -219,7 +222,8 @@ func testLimit(sizes []int, o Observable, means [][]float64, inf []float64, scal
 			fewer[i] = a[i] - fewer[i]
 		}
 		n := noiseOf(sizesPool(sizes, o.Ensembles, fewer))
-		moved := estimate{noise: n, distance: rms(combine(fewer, means)) / scale, sampling: math.Sqrt(n.trace/float64(len(inf))) / scale}
+		moved := estimate{noise: n, distance: rms(combine(fewer, means)) / scale,
+			sampling: math.Sqrt(n.trace/float64(len(inf))) / scale}
 		if moved.p(e.finite) > refuted {
 			es = append(es, e)
 		}
@@ -405,7 +409,8 @@ func Conclude(parts []Part, more []Test, significance float64) (Outcome, []Test)
 	var diverged, untested []string
 	for _, c := range parts {
 		if len(c.Diverged) > 0 {
-			diverged = append(diverged, fmt.Sprintf("%snetworks of %s = %s diverge where the theory does not", c.Name, c.size(), list(c.Diverged)))
+			diverged = append(diverged, fmt.Sprintf("%snetworks of %s = %s diverge where the theory does not", c.Name,
+				c.size(), list(c.Diverged)))
 		}
 		if c.Untested != "" {
 			untested, o.Needed = append(untested, c.Name+c.Untested), c.Needs
@@ -426,11 +431,13 @@ func Conclude(parts []Part, more []Test, significance float64) (Outcome, []Test)
 			}
 		}
 		if c, l := weakest(parts); l != nil && l.LeastSize > 0 {
-			o.Why = fmt.Sprintf("%snothing is rejected, but %s = %s are too small for an expansion in 1/%[2]s of %[4]s, so that finite %[2]s may explain any difference", c.Name, c.size(), list(c.Sizes), c.Observables[0].Name)
+			o.Why = fmt.Sprintf("%snothing is rejected, but %s = %s are too small for an expansion in 1/%[2]s of "+
+				"%[4]s, so that finite %[2]s may explain any difference", c.Name, c.size(), list(c.Sizes), c.Observables[0].Name)
 			o.Needed = fmt.Sprintf("sizes from about %d on", l.LeastSize)
 			break
 		} else if l != nil && l.resolution() > max(weak, l.tolerance()) {
-			o.Why = fmt.Sprintf("%snothing is rejected, but differences of %s below %.2g (relative) would not have been seen", c.Name, c.Observables[0].Name, l.Detectable)
+			o.Why = fmt.Sprintf("%snothing is rejected, but differences of %s below %.2g (relative) would not have "+
+				"been seen", c.Name, c.Observables[0].Name, l.Detectable)
 			o.Needed = c.needs(*l)
 			break
 		}
@@ -465,7 +472,8 @@ func rejections(parts []Part, tests []Test, significance float64) []string {
 		for _, c := range parts {
 			for _, o := range c.Observables {
 				if t.Name == c.Name+o.Name+limitTest {
-					s = fmt.Sprintf("%s%s %s is %.2g from the theory, of which sampling errors explain %.2g", c.Name, o.Name, c.where(), o.Limit.Distance, o.Limit.Noise)
+					s = fmt.Sprintf("%s%s %s is %.2g from the theory, of which sampling errors explain %.2g", c.Name,
+						o.Name, c.where(), o.Limit.Distance, o.Limit.Noise)
 					if x := o.Limit.Rest + o.Limit.FiniteSize; x > 0.05*o.Limit.Distance {
 						s += fmt.Sprintf(" and orders left out %.2g", x)
 					}
@@ -502,13 +510,16 @@ func finiteOrWrong(parts []Part, bare []Test) (why, needed string) {
 				distance, noise, finite := o.Limit.all()
 				// Where finite size is well below the noise it is the noise that explains the difference.
 				if t.Name == c.Name+o.Name+limitTest && o.Limit.LeastSize > 0 {
-					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = %s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name, o.Name, c.where(), distance,
+					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = "+
+						"%s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name,
+						o.Name, c.where(), distance,
 						noise, c.size(), list(c.Sizes)), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
 				}
 				if t.Name != c.Name+o.Name+limitTest || finite < noise/2 {
 					continue
 				}
-				why = fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and finite %s may add %.2g", c.Name, o.Name, c.where(), distance, noise, c.size(), finite)
+				why = fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and finite %s "+
+					"may add %.2g", c.Name, o.Name, c.where(), distance, noise, c.size(), finite)
 				if len(c.Sizes) < leastFit {
 					return why, fmt.Sprintf("%d sizes, or larger ones", leastFit)
 				}

@@ -37,7 +37,8 @@ func random(rng *rand.Rand) *dmft.Problem {
 		net.Kind, net.Depth = dmft.MLP, 2+rng.IntN(2)
 	}
 	p := &dmft.Problem{Data: dmft.Data{Inputs: x, Targets: y}, Richness: 0.3 * math.Pow(10, rng.Float64()), Network: net,
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 12 + rng.IntN(10), Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 12 + rng.IntN(10),
+			Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
 	_, limit := dmft.Stability(p)
 	p.Training.Method.LearningRate = limit * (0.05 + 0.2*rng.Float64())
 	return p
@@ -76,7 +77,8 @@ func networks(p *dmft.Problem, d design, seed uint64) (sims []*dmft.Trajectory) 
 }
 
 func theory(p *dmft.Problem, samples int, method dmft.Approximation, seed uint64) *dmft.Trajectory {
-	th, err := dmft.Solve(context.Background(), p, dmft.Settings{Samples: samples, Method: method, Seed: seed, Run: record})
+	th, err := dmft.Solve(context.Background(), p, dmft.Settings{Samples: samples, Method: method, Seed: seed,
+		Run: record})
 	if err != nil {
 		return nil
 	}
@@ -150,7 +152,8 @@ func TestVerdicts(t *testing.T) {
 				detectable[d.name] = append(detectable[d.name], r.Detectable)
 			}
 			if kind == "right" && r.Verdict != compare.Agree || os.Getenv("DMFT_COUNT") != "" {
-				t.Logf("%s, problem %d, %s of depth %d, %s, γ₀ = %.2g: %s: %s", d.name, i, p.Network.Kind, p.Network.Depth, p.Network.Activation.Name, p.Richness, kind, r)
+				t.Logf("%s, problem %d, %s of depth %d, %s, γ₀ = %.2g: %s: %s", d.name, i, p.Network.Kind,
+					p.Network.Depth, p.Network.Activation.Name, p.Richness, kind, r)
 			}
 		}
 	}
@@ -166,7 +169,8 @@ func TestVerdicts(t *testing.T) {
 				slices.Sort(x)
 				median = fmt.Sprintf("%.2g", x[len(x)/2])
 			}
-			t.Logf("| %s | %s | %d | %d | %d | %d | %d | %s |", d.name, kind, c.n, c.agree, c.disagree, c.undecided, c.old, median)
+			t.Logf("| %s | %s | %d | %d | %d | %d | %d | %s |", d.name, kind, c.n, c.agree, c.disagree, c.undecided,
+				c.old, median)
 		}
 	}
 	// As many or more in one test of a thousand, if the rate is the stated one.
@@ -239,16 +243,19 @@ func TestFiniteSizeBound(t *testing.T) {
 			ratio := math.Sqrt((d2-noise)/scale) / (scatter / scale)
 			ratios[o.Name] = append(ratios[o.Name], ratio)
 			if ratio > 2 {
-				t.Logf("%s, problem %d, %s of depth %d, %s, γ₀ = %.2g: bias %.3g is %.3g times the variance", o.Name, i, p.Network.Kind, p.Network.Depth, p.Network.Activation.Name, p.Richness, math.Sqrt((d2-noise)/scale), ratio)
+				t.Logf("%s, problem %d, %s of depth %d, %s, γ₀ = %.2g: bias %.3g is %.3g times the variance", o.Name, i,
+					p.Network.Kind, p.Network.Depth, p.Network.Activation.Name, p.Richness, math.Sqrt((d2-noise)/scale), ratio)
 			}
-			if bias := math.Sqrt((d2 - noise) / scale); ratio > 5 && bias > 0.01+3*math.Sqrt(noise/scale) { // beyond sampling and the usual tolerance
+			// beyond sampling and the usual tolerance
+			if bias := math.Sqrt((d2 - noise) / scale); ratio > 5 && bias > 0.01+3*math.Sqrt(noise/scale) {
 				t.Errorf("%s, problem %d: bias is %.3g times the variance of one network", o.Name, i, ratio)
 			}
 		}
 	}
 	for name, r := range ratios {
 		slices.Sort(r)
-		t.Logf("%s: bias over variance: median %.2g, 90 %% %.2g, 95 %% %.2g, largest %.2g of %d", name, quantile(r, 0.5), quantile(r, 0.9), quantile(r, 0.95), r[len(r)-1], len(r))
+		t.Logf("%s: bias over variance: median %.2g, 90 %% %.2g, 95 %% %.2g, largest %.2g of %d", name,
+			quantile(r, 0.5), quantile(r, 0.9), quantile(r, 0.95), r[len(r)-1], len(r))
 	}
 }
 
@@ -299,18 +306,24 @@ func TestUndecided(t *testing.T) {
 	}{
 		{"right", th, sims, compare.Agree, "would have been seen", ""},
 		{"one width", th, sims[1:], compare.Agree, "at N = 64, differences above", ""},
-		{"one block", solve(dmft.Settings{Samples: 500, Blocks: 1, Seed: 1}), sims, compare.Undecided, "one block alone", "two blocks"},
+		{"one block", solve(dmft.Settings{Samples: 500, Blocks: 1, Seed: 1}), sims, compare.Undecided,
+			"one block alone", "two blocks"},
 		{"one seed", th, single, compare.Undecided, "more than one network", "two seeds"},
-		{"theory diverged", cut(th), sims, compare.Undecided, "the theory stopped at step 12 (diverged)", "smaller learning rate"},
-		{"networks diverged", th, []*dmft.Trajectory{sims[0], cut(sims[1])}, compare.Undecided, "networks of width 64 stopped at step 12", "smaller learning rate"},
-		{"the largest of three diverged", th, []*dmft.Trajectory{sims[0], sims[1], cut(third)}, compare.Undecided, "networks of width 128 stopped at step 12", "smaller learning rate"},
-		{"two seeds", th, networks(p, design{widths: []int{4}, seeds: []int{2}}, 1), compare.Undecided, "would not have been seen", ""},
+		{"theory diverged", cut(th), sims, compare.Undecided, "the theory stopped at step 12 (diverged)",
+			"smaller learning rate"},
+		{"networks diverged", th, []*dmft.Trajectory{sims[0], cut(sims[1])}, compare.Undecided,
+			"networks of width 64 stopped at step 12", "smaller learning rate"},
+		{"the largest of three diverged", th, []*dmft.Trajectory{sims[0], sims[1], cut(third)}, compare.Undecided,
+			"networks of width 128 stopped at step 12", "smaller learning rate"},
+		{"two seeds", th, networks(p, design{widths: []int{4}, seeds: []int{2}}, 1), compare.Undecided,
+			"would not have been seen", ""},
 	} {
 		r, err := compare.New(p, c.theory, c.sims, compare.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Verdict != c.verdict || !strings.Contains(r.Why, c.why) || !strings.Contains(r.Needed, c.needed) || (c.verdict == compare.Undecided) != (r.Needed != "") {
+		if r.Verdict != c.verdict || !strings.Contains(r.Why, c.why) || !strings.Contains(r.Needed, c.needed) ||
+			(c.verdict == compare.Undecided) != (r.Needed != "") {
 			t.Errorf("%s: %s", c.name, r)
 		}
 		if r.Error.Judged || r.Bias.Judged || strings.Contains(r.Error.String(), "onsistent") {
@@ -331,7 +344,8 @@ func TestUndecided(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := compare.New(lazy, exact, networks(lazy, design{widths: []int{64, 128}, seeds: []int{16, 16}}, 1), compare.Options{}); err != nil || r.Verdict != compare.Agree {
+	if r, err := compare.New(lazy, exact, networks(lazy, design{widths: []int{64, 128}, seeds: []int{16, 16}}, 1),
+		compare.Options{}); err != nil || r.Verdict != compare.Agree {
 		t.Errorf("an exact theory: %v %v", r, err)
 	}
 }
@@ -414,7 +428,8 @@ func TestNarrow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Verdict != compare.Undecided || !strings.Contains(r.Why, "too small for an expansion in 1/N") || !strings.Contains(r.Needed, "sizes from about") || r.Detectable != 0 {
+		if r.Verdict != compare.Undecided || !strings.Contains(r.Why, "too small for an expansion in 1/N") ||
+			!strings.Contains(r.Needed, "sizes from about") || r.Detectable != 0 {
 			t.Errorf("widths %v: %s (detectable %g)", widths, r, r.Detectable)
 			continue
 		}
@@ -426,7 +441,8 @@ func TestNarrow(t *testing.T) {
 		for i := range widths {
 			widths[i] *= least // the smallest was one
 		}
-		if r, err = compare.New(p, th, networks(p, design{widths: widths, seeds: seeds}, 1), compare.Options{}); err != nil || strings.Contains(r.Why, "too small") {
+		if r, err = compare.New(p, th, networks(p, design{widths: widths, seeds: seeds}, 1),
+			compare.Options{}); err != nil || strings.Contains(r.Why, "too small") {
 			t.Errorf("widths %v: %s, %v", widths, r, err)
 		}
 	}
@@ -454,7 +470,8 @@ func TestNarrow(t *testing.T) {
 	if l.LeastSize < 5*1000/2 || l.FiniteSize != 0 || l.Upper != 0 || l.Detectable != 0 {
 		t.Errorf("three sizes that are too small: %+v", l)
 	}
-	if l = converge([]int{l.LeastSize, 2 * l.LeastSize, 4 * l.LeastSize}); l.LeastSize != 0 || !(l.FiniteSize > 0 && l.FiniteSize < 1) || !(l.Detectable > 0) {
+	if l = converge([]int{l.LeastSize, 2 * l.LeastSize, 4 * l.LeastSize}); l.LeastSize != 0 ||
+		!(l.FiniteSize > 0 && l.FiniteSize < 1) || !(l.Detectable > 0) {
 		t.Errorf("three sizes that are large enough: %+v", l)
 	}
 }

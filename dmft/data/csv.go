@@ -39,7 +39,8 @@ var separators = []struct {
 }{{';', "semicolons"}, {'\t', "tabs"}, {',', "commas"}, {' ', "blanks"}}
 
 // missing are the ways to write that there is no value, in lower case.
-var missing = map[string]bool{"": true, "na": true, "n/a": true, "#n/a": true, "<na>": true, "#na": true, "nan": true, "-nan": true, "+nan": true, "null": true, "none": true, "nil": true, "nat": true, "?": true,
+var missing = map[string]bool{"": true, "na": true, "n/a": true, "#n/a": true, "<na>": true, "#na": true, "nan": true,
+	"-nan": true, "+nan": true, "null": true, "none": true, "nil": true, "nat": true, "?": true,
 	"-": true, ".": true, "missing": true}
 
 func isMissing(f string) bool { return len(f) <= 7 && missing[strings.ToLower(f)] }
@@ -107,7 +108,8 @@ func newCSVReader(r io.Reader, memory int64, note func(string, ...any)) (*csvRea
 		return nil, errors.New("the text is UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)")
 	}
 	whole := head
-	for i := 0; i < utf8.UTFMax && len(head) == csvSample && !utf8.Valid(whole); i++ { // the sample can end within a letter
+	// the sample can end within a letter
+	for i := 0; i < utf8.UTFMax && len(head) == csvSample && !utf8.Valid(whole); i++ {
 		whole = head[:len(head)-i]
 	}
 	if !utf8.Valid(whole) {
@@ -198,12 +200,14 @@ func (c *csvReader) text() (string, error) {
 		c.bytes += int64(len(b))
 		if err == bufio.ErrBufferFull {
 			if long = append(long, b...); c.limit > 0 && int64(len(long)) > c.limit/8 {
-				return "", fmt.Errorf("line %d has more than %s of text without an end, too much for the memory limit of %s: it is no table of numbers", c.line+1, size(float64(len(long))), size(float64(c.limit)))
+				return "", fmt.Errorf("line %d has more than %s of text without an end, too much for the memory "+
+					"limit of %s: it is no table of numbers", c.line+1, size(float64(len(long))), size(float64(c.limit)))
 			}
 			continue
 		}
 		if c.limit > 0 && c.bytes/16 > c.limit {
-			return "", fmt.Errorf("line %d: more than %s of text, too much for the memory limit of %s", c.line+1, size(float64(c.bytes)), size(float64(c.limit)))
+			return "", fmt.Errorf("line %d: more than %s of text, too much for the memory limit of %s", c.line+1,
+				size(float64(c.bytes)), size(float64(c.limit)))
 		}
 		if err != nil && (err != io.EOF || len(b)+len(long) == 0) {
 			return "", err
@@ -414,7 +418,8 @@ func parseCSV(r io.Reader, o csvOptions) (*table, error) {
 	}
 	pending, lines, blanks := [][]string{first}, []int{at}, []int{0}
 	if err == nil {
-		pending, lines, blanks = append(pending, append([]string(nil), second...)), append(lines, at2), append(blanks, p.blank)
+		pending, lines, blanks = append(pending, append([]string(nil), second...)), append(lines, at2),
+			append(blanks, p.blank)
 	}
 	p.names = p.header1(pending)
 	if p.names != nil {
@@ -488,7 +493,8 @@ func (p *csvParser) row(f []string, line int) error {
 			p.cols--
 		}
 		if p.names != nil && len(p.names) != p.cols {
-			return fmt.Errorf("line %d has %d fields and the header %d names; fields are separated by %s", line, p.cols, len(p.names), p.separator())
+			return fmt.Errorf("line %d has %d fields and the header %d names; fields are separated by %s", line, p.cols,
+				len(p.names), p.separator())
 		}
 		p.float = make([]bool, p.cols)
 		for k := range p.float {
@@ -501,17 +507,20 @@ func (p *csvParser) row(f []string, line int) error {
 	}
 	if p.trailing {
 		if n := len(f); n == p.cols+1 && f[n-1] != "" {
-			return fmt.Errorf("line %d has a field %d, which is empty in the lines before: a missing value; remove or impute those rows", line, n)
+			return fmt.Errorf("line %d has a field %d, which is empty in the lines before: a missing value; remove "+
+				"or impute those rows", line, n)
 		} else if n == p.cols+1 {
 			f = f[:p.cols]
 		}
 	}
 	if len(f) != p.cols {
-		return fmt.Errorf("line %d has %d fields, the lines before have %d; fields are separated by %s", line, len(f), p.cols, p.separator())
+		return fmt.Errorf("line %d has %d fields, the lines before have %d; fields are separated by %s", line, len(f),
+			p.cols, p.separator())
 	}
 	if p.blank > 0 && p.rows > 0 {
 		if p.cols == 1 {
-			return fmt.Errorf("line %d is empty, between others of one value each: a missing value; remove or impute the row", p.blank)
+			return fmt.Errorf("line %d is empty, between others of one value each: a missing value; remove or impute "+
+				"the row", p.blank)
 		}
 		if p.blanks++; p.blanks == 1 {
 			p.firstOne = p.blank
@@ -560,8 +569,11 @@ func (p *csvParser) row(f []string, line int) error {
 		p.rounding = append(p.rounding, rounding)
 	}
 	p.rows++
-	if need := 18*float64(len(p.data)) + 32*float64(len(p.labels)+len(p.indexes)); p.memory > 0 && need > float64(p.memory) { // 8 bytes a number, and as many and a quarter more while the list grows
-		return fmt.Errorf("line %d: the %d numbers up to here take %s to read, and the memory limit is %s; choose rows before, or raise the limit (--memory)", line, len(p.data), size(need), size(float64(p.memory)))
+	// 8 bytes a number, and as many and a quarter more while the list grows
+	if need := 18*float64(len(p.data)) + 32*float64(len(p.labels)+len(p.indexes)); p.memory > 0 &&
+		need > float64(p.memory) {
+		return fmt.Errorf("line %d: the %d numbers up to here take %s to read, and the memory limit is %s; choose "+
+			"rows before, or raise the limit (--memory)", line, len(p.data), size(need), size(float64(p.memory)))
 	}
 	return nil
 }
@@ -632,7 +644,8 @@ func (p *csvParser) finish(note func(string, ...any)) (*table, error) {
 			p.rounding = p.rounding[1:]
 		}
 	}
-	if l := p.labels; p.classes && p.cols == 1 && !p.header && len(l) > 1 && !isNumber(l[0]) { // the name of the column, or a class
+	// the name of the column, or a class
+	if l := p.labels; p.classes && p.cols == 1 && !p.header && len(l) > 1 && !isNumber(l[0]) {
 		again := false
 		for _, s := range l[1:] {
 			again = again || s == l[0]
@@ -669,7 +682,8 @@ func (p *csvParser) finish(note func(string, ...any)) (*table, error) {
 			counting = p.data[i*width] == float64(i)
 		}
 		if counting {
-			note("column 1 counts the rows, 0, 1, 2, …, and is taken for an input; if it is an index, write the file without it (in pandas: index=False)")
+			note("column 1 counts the rows, 0, 1, 2, …, and is taken for an input; if it is an index, write the file " +
+				"without it (in pandas: index=False)")
 		}
 	}
 	if width > 0 {
@@ -700,7 +714,8 @@ func (p *csvParser) numberHeader(width int, note func(string, ...any)) bool {
 		return true
 	}
 	if n > 1 {
-		note("line 1 counts columns, 0 to %d, and is taken for a point; if it is a header, write the file without it (in pandas: header=False)", n-1)
+		note("line 1 counts columns, 0 to %d, and is taken for a point; if it is a header, write the file without it "+
+			"(in pandas: header=False)", n-1)
 	}
 	return false
 }
@@ -720,7 +735,8 @@ func (p *csvParser) indexColumn(note func(string, ...any)) error {
 		for _, s := range p.indexes {
 			v, err := number(s)
 			if err != nil || v != math.Trunc(v) || seen[s] {
-				return fmt.Errorf("%s has no name, and %s is not of an index, which would be distinct whole numbers or words; give the column a name or remove it", which, short(s))
+				return fmt.Errorf("%s has no name, and %s is not of an index, which would be distinct whole numbers "+
+					"or words; give the column a name or remove it", which, short(s))
 			}
 			seen[s] = true
 		}

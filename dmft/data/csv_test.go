@@ -31,39 +31,51 @@ func TestCSVForms(t *testing.T) {
 		want [][]float64
 		said []string // every note, by a part of it
 	}{
-		"plain":                {"1,2\n3,4\n", [][]float64{{1, 2}, {3, 4}}, nil},
-		"no last newline":      {"1,2\n3,4", [][]float64{{1, 2}, {3, 4}}, nil},
-		"header":               {"a,b\n1,2\n", [][]float64{{1, 2}}, []string{"line 1 is a header, a, b"}},
-		"sodium is no gap":     {"RI,Na\n1,2\n", [][]float64{{1, 2}}, []string{"header, RI, Na"}},
-		"byte-order mark":      {"\xef\xbb\xbf1,2\n3,4\n", [][]float64{{1, 2}, {3, 4}}, []string{"byte-order mark"}},
-		"mark and header":      {"\xef\xbb\xbfa,b\n3,4\n", [][]float64{{3, 4}}, []string{"byte-order mark", "header, a, b"}},
-		"windows":              {"a;b\r\n1;2\r\n3;4\r\n", [][]float64{{1, 2}, {3, 4}}, []string{"header, a, b"}},
-		"old macintosh":        {"1,2\r3,4\r", [][]float64{{1, 2}, {3, 4}}, nil},
-		"tabs":                 {"1\t2\n3\t4\n", [][]float64{{1, 2}, {3, 4}}, nil},
-		"numpy.savetxt":        {"# x y\n1.0e+00 2.0e+00\n3.0e+00 4.0e+00\n", [][]float64{{1, 2}, {3, 4}}, []string{"begin with #"}},
+		"plain":            {"1,2\n3,4\n", [][]float64{{1, 2}, {3, 4}}, nil},
+		"no last newline":  {"1,2\n3,4", [][]float64{{1, 2}, {3, 4}}, nil},
+		"header":           {"a,b\n1,2\n", [][]float64{{1, 2}}, []string{"line 1 is a header, a, b"}},
+		"sodium is no gap": {"RI,Na\n1,2\n", [][]float64{{1, 2}}, []string{"header, RI, Na"}},
+		"byte-order mark":  {"\xef\xbb\xbf1,2\n3,4\n", [][]float64{{1, 2}, {3, 4}}, []string{"byte-order mark"}},
+		"mark and header":  {"\xef\xbb\xbfa,b\n3,4\n", [][]float64{{3, 4}}, []string{"byte-order mark", "header, a, b"}},
+		"windows":          {"a;b\r\n1;2\r\n3;4\r\n", [][]float64{{1, 2}, {3, 4}}, []string{"header, a, b"}},
+		"old macintosh":    {"1,2\r3,4\r", [][]float64{{1, 2}, {3, 4}}, nil},
+		"tabs":             {"1\t2\n3\t4\n", [][]float64{{1, 2}, {3, 4}}, nil},
+		"numpy.savetxt": {"# x y\n1.0e+00 2.0e+00\n3.0e+00 4.0e+00\n", [][]float64{{1, 2}, {3, 4}},
+			[]string{"begin with #"}},
 		"aligned blanks":       {"  1.0   2\n 33.0 4 \n", [][]float64{{1, 2}, {33, 4}}, nil},
 		"comma and blank":      {"1, 2\n3,\t4\n", [][]float64{{1, 2}, {3, 4}}, nil},
 		"one column":           {"1\n2\n", [][]float64{{1}, {2}}, nil},
 		"one column, its name": {"target value\n1\n2\n", [][]float64{{1}, {2}}, []string{"header, target value"}},
 		"quoted":               {"\"a, b\",\"c\nd\"\n\"1\",\"2\"\n", [][]float64{{1, 2}}, []string{"header, a, b, c\nd"}},
-		"excel names it":       {"sep=;\n1;2\n3;4\n;\n", [][]float64{{1, 2}, {3, 4}}, []string{"names the separator", "nothing but separators"}},
-		"trailing separators":  {"1,2,\n3,4,\n", [][]float64{{1, 2}, {3, 4}}, []string{"a separator ends every line"}},
-		"trailing, header":     {"a,b,\n1,2,\n", [][]float64{{1, 2}}, []string{"header, a, b", "a separator ends every line"}},
-		"trailing, not header": {"a,b\n1,2,\n3,4,\n", [][]float64{{1, 2}, {3, 4}}, []string{"header, a, b", "a separator ends every line"}},
-		"pandas index":         {",x,y\n0,1.5,2\n1,3,4\n", [][]float64{{1.5, 2}, {3, 4}}, []string{"header, x, y", "column 1 (0, 1, …) without a name is taken for an index"}},
-		"pandas index twice":   {",Unnamed: 0,x\n0,0,1.5\n1,1,3\n", [][]float64{{1.5}, {3}}, []string{"header", "columns 1 to 2"}},
-		"pandas index, sample": {",x,y\n17,1.5,2\n3,3,4\n", [][]float64{{1.5, 2}, {3, 4}}, []string{"header, x, y", "column 1 (17, 3, …)"}},
-		"pandas words":         {",x,y\na,1.5,2\nb,3,4\n", [][]float64{{1.5, 2}, {3, 4}}, []string{"header, x, y", "column 1 (a, b, …)"}},
-		"pandas numbers":       {",0,1\n0,1.5,2\n1,3,4\n", [][]float64{{1.5, 2}, {3, 4}}, []string{"header, 0, 1", "column 1 (0, 1, …)"}},
-		"pandas numbers alone": {"0,1,2\n1.5,2.5,3\n0.0,4.5,2\n", [][]float64{{1.5, 2.5, 3}, {0, 4.5, 2}}, []string{"line 1 is a header, the numbers of columns"}},
-		"a point 0, 1, 2":      {"0,1,2\n1,2,3\n", [][]float64{{0, 1, 2}, {1, 2, 3}}, []string{"is taken for a point"}},
-		"a point 0, 1":         {"0,1\n1.5,2.5\n", [][]float64{{0, 1}, {1.5, 2.5}}, []string{"is taken for a point"}},
-		"rows counted":         {"0,5\n1,7\n2,9\n", [][]float64{{0, 5}, {1, 7}, {2, 9}}, []string{"is taken for an input"}},
-		"R write.table":        {"\"x\" \"y\"\n\"1\" 1.5 2\n\"2\" 3 4\n", [][]float64{{1.5, 2}, {3, 4}}, []string{"header, x, y", "column 1 (1, 2, …)"}},
-		"R write.csv":          {"\"\",\"x\",\"y\"\n\"1\",1.5,2\n\"2\",3,4\n", [][]float64{{1.5, 2}, {3, 4}}, []string{"header, x, y", "column 1 (1, 2, …)"}},
-		"empty lines":          {"\n1,2\n\n3,4\n\n\n", [][]float64{{1, 2}, {3, 4}}, []string{"empty lines between rows"}},
-		"around one column":    {"\n1\n2\n\n", [][]float64{{1}, {2}}, nil},
-		"all notations":        {"+1,.5\n-2e-3,1E2\n", [][]float64{{1, .5}, {-2e-3, 100}}, nil},
+		"excel names it": {"sep=;\n1;2\n3;4\n;\n", [][]float64{{1, 2}, {3, 4}},
+			[]string{"names the separator", "nothing but separators"}},
+		"trailing separators": {"1,2,\n3,4,\n", [][]float64{{1, 2}, {3, 4}}, []string{"a separator ends every line"}},
+		"trailing, header": {"a,b,\n1,2,\n", [][]float64{{1, 2}},
+			[]string{"header, a, b", "a separator ends every line"}},
+		"trailing, not header": {"a,b\n1,2,\n3,4,\n", [][]float64{{1, 2}, {3, 4}},
+			[]string{"header, a, b", "a separator ends every line"}},
+		"pandas index": {",x,y\n0,1.5,2\n1,3,4\n", [][]float64{{1.5, 2}, {3, 4}},
+			[]string{"header, x, y", "column 1 (0, 1, …) without a name is taken for an index"}},
+		"pandas index twice": {",Unnamed: 0,x\n0,0,1.5\n1,1,3\n", [][]float64{{1.5}, {3}},
+			[]string{"header", "columns 1 to 2"}},
+		"pandas index, sample": {",x,y\n17,1.5,2\n3,3,4\n", [][]float64{{1.5, 2}, {3, 4}},
+			[]string{"header, x, y", "column 1 (17, 3, …)"}},
+		"pandas words": {",x,y\na,1.5,2\nb,3,4\n", [][]float64{{1.5, 2}, {3, 4}},
+			[]string{"header, x, y", "column 1 (a, b, …)"}},
+		"pandas numbers": {",0,1\n0,1.5,2\n1,3,4\n", [][]float64{{1.5, 2}, {3, 4}},
+			[]string{"header, 0, 1", "column 1 (0, 1, …)"}},
+		"pandas numbers alone": {"0,1,2\n1.5,2.5,3\n0.0,4.5,2\n", [][]float64{{1.5, 2.5, 3}, {0, 4.5, 2}},
+			[]string{"line 1 is a header, the numbers of columns"}},
+		"a point 0, 1, 2": {"0,1,2\n1,2,3\n", [][]float64{{0, 1, 2}, {1, 2, 3}}, []string{"is taken for a point"}},
+		"a point 0, 1":    {"0,1\n1.5,2.5\n", [][]float64{{0, 1}, {1.5, 2.5}}, []string{"is taken for a point"}},
+		"rows counted":    {"0,5\n1,7\n2,9\n", [][]float64{{0, 5}, {1, 7}, {2, 9}}, []string{"is taken for an input"}},
+		"R write.table": {"\"x\" \"y\"\n\"1\" 1.5 2\n\"2\" 3 4\n", [][]float64{{1.5, 2}, {3, 4}},
+			[]string{"header, x, y", "column 1 (1, 2, …)"}},
+		"R write.csv": {"\"\",\"x\",\"y\"\n\"1\",1.5,2\n\"2\",3,4\n", [][]float64{{1.5, 2}, {3, 4}},
+			[]string{"header, x, y", "column 1 (1, 2, …)"}},
+		"empty lines":       {"\n1,2\n\n3,4\n\n\n", [][]float64{{1, 2}, {3, 4}}, []string{"empty lines between rows"}},
+		"around one column": {"\n1\n2\n\n", [][]float64{{1}, {2}}, nil},
+		"all notations":     {"+1,.5\n-2e-3,1E2\n", [][]float64{{1, .5}, {-2e-3, 100}}, nil},
 	} {
 		got, err := readText(t, c.text, csvOptions{})
 		if err != nil {
@@ -94,31 +106,32 @@ func TestCSVForms(t *testing.T) {
 // that holds a value.
 func TestCSVMistakes(t *testing.T) {
 	for text, want := range map[string]string{
-		"1,,3\n4,5,6\n":            "line 1, field 2 is empty: a missing value",
-		"x,,z\n1,2,3\n":            `line 1, field 1: "x" is not a number`,
-		",2,3\n4,5,6\n":            "line 1, field 1 is empty",
-		"1,NA,3\n4,5,6\n":          `line 1, field 2 is "NA": a missing value`,
-		"1,na,3\n4,5,6\n":          `line 1, field 2 is "na": a missing value`,
-		"NA,na\n5,6\n":             `line 1, field 1 is "NA": a missing value`,
-		"NA\n5\n":                  `line 1, field 1 is "NA": a missing value`,
-		"nan\n5\n":                 `line 1, field 1 is "nan": a missing value`,
-		"a,b\n1,2\n3,\n":           "line 3, field 2 (b) is empty",
-		"a,b\n1,\n3,4\n":           "line 2, field 2 (b) is empty",
-		"1,2,\n3,4,5\n":            "line 2 has a field 3, which is empty in the lines before",
-		"a,b\n1,2\n3,?\n":          `line 3, field 2 (b) is "?"`,
-		"1\t\t3\n4\t5\t6\n":        "line 1, field 2 is empty",
-		"1\n\n2\n":                 "line 2 is empty",
-		"1\n\"\"\n2\n":             "line 2, field 1 is empty",
-		"1,5;2\n2,5;3\n":           `line 1, field 1: "1,5" is not a number; numbers have a decimal point`,
-		"a;b\n1,5;2\n":             `line 2, field 1 (a): "1,5" is not a number; numbers have a decimal point`,
-		"a,b\n\"1,234.5\",2\n":     `"1,234.5" is not a number; numbers have a decimal point, and no separators of thousands`,
-		"1|2\n3|4\n":               "separated by commas, semicolons, tabs or blanks, and none was found",
-		"1,2\n3,inf\n":             "line 2, field 2 is inf",
-		"1,2\n3,-Infinity\n":       "line 2, field 2 is -Infinity",
-		"1,2\n3,1e400\n":           "line 2, field 2: 1e400 is beyond the range",
-		"1.2,1_000,0.1\n1,2,3\n":   `line 1, field 2: "1_000" is not a number; numbers are written as 1234.5`,
-		"1,2\n3,0x1p4\n":           `line 2, field 2: "0x1p4" is not a number`,
-		"a,b,2020,y\n1,2,3,4\n":    "replace words by numbers, or remove the column; fields are separated by commas (the line is no header, since its field 3 is 2020)",
+		"1,,3\n4,5,6\n":          "line 1, field 2 is empty: a missing value",
+		"x,,z\n1,2,3\n":          `line 1, field 1: "x" is not a number`,
+		",2,3\n4,5,6\n":          "line 1, field 1 is empty",
+		"1,NA,3\n4,5,6\n":        `line 1, field 2 is "NA": a missing value`,
+		"1,na,3\n4,5,6\n":        `line 1, field 2 is "na": a missing value`,
+		"NA,na\n5,6\n":           `line 1, field 1 is "NA": a missing value`,
+		"NA\n5\n":                `line 1, field 1 is "NA": a missing value`,
+		"nan\n5\n":               `line 1, field 1 is "nan": a missing value`,
+		"a,b\n1,2\n3,\n":         "line 3, field 2 (b) is empty",
+		"a,b\n1,\n3,4\n":         "line 2, field 2 (b) is empty",
+		"1,2,\n3,4,5\n":          "line 2 has a field 3, which is empty in the lines before",
+		"a,b\n1,2\n3,?\n":        `line 3, field 2 (b) is "?"`,
+		"1\t\t3\n4\t5\t6\n":      "line 1, field 2 is empty",
+		"1\n\n2\n":               "line 2 is empty",
+		"1\n\"\"\n2\n":           "line 2, field 1 is empty",
+		"1,5;2\n2,5;3\n":         `line 1, field 1: "1,5" is not a number; numbers have a decimal point`,
+		"a;b\n1,5;2\n":           `line 2, field 1 (a): "1,5" is not a number; numbers have a decimal point`,
+		"a,b\n\"1,234.5\",2\n":   `"1,234.5" is not a number; numbers have a decimal point, and no separators of thousands`,
+		"1|2\n3|4\n":             "separated by commas, semicolons, tabs or blanks, and none was found",
+		"1,2\n3,inf\n":           "line 2, field 2 is inf",
+		"1,2\n3,-Infinity\n":     "line 2, field 2 is -Infinity",
+		"1,2\n3,1e400\n":         "line 2, field 2: 1e400 is beyond the range",
+		"1.2,1_000,0.1\n1,2,3\n": `line 1, field 2: "1_000" is not a number; numbers are written as 1234.5`,
+		"1,2\n3,0x1p4\n":         `line 2, field 2: "0x1p4" is not a number`,
+		"a,b,2020,y\n1,2,3,4\n": "replace words by numbers, or remove the column; fields are separated by commas " +
+			"(the line is no header, since its field 3 is 2020)",
 		"a,,c,y\n1,2,3,4\n":        "(the line is no header, since its field 2 is empty)",
 		"1,2\n3\n":                 "line 2 has 1 fields, the lines before have 2; fields are separated by commas",
 		"a,b,c\n1,2\n":             "line 2 has 2 fields and the header 3 names",
@@ -156,7 +169,8 @@ func TestCSVDialects(t *testing.T) {
 		header, index, bom := rapid.Bool().Draw(t, "header"), rapid.Bool().Draw(t, "index"), rapid.Bool().Draw(t, "mark")
 		quotes, comment := rapid.Bool().Draw(t, "quotes"), rapid.Bool().Draw(t, "comment")
 		trailing := strings.TrimSpace(sep) != "" && c > 1 && rapid.Bool().Draw(t, "trailing")
-		index = index && header && strings.TrimSpace(sep) != "" // unnamed columns need a header, and blanks cannot write an empty name
+		// unnamed columns need a header, and blanks cannot write an empty name
+		index = index && header && strings.TrimSpace(sep) != ""
 		want := mat.NewDense(n, c, nil)
 		var b strings.Builder
 		if bom {
@@ -268,7 +282,8 @@ func TestClassesOfFiles(t *testing.T) {
 	npyFile(t, dir, "y.npy", []int{4}, []float64{5, 0, 5, 2})
 	npyFile(t, dir, "y2.npy", []int{4, 2}, make([]float64, 8))
 	s := loaded(t, Spec{Source: "csv", Inputs: "iris.csv", Encoding: "one-hot"}, dir)
-	if !reflect.DeepEqual(s.Targets.RawMatrix().Data, []float64{0, 0, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0}) || !reflect.DeepEqual(s.Labels, []int{2, 0, 1, 0}) || s.Inputs.At(3, 1) != 8 {
+	if !reflect.DeepEqual(s.Targets.RawMatrix().Data, []float64{0, 0, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0}) ||
+		!reflect.DeepEqual(s.Labels, []int{2, 0, 1, 0}) || s.Inputs.At(3, 1) != 8 {
 		t.Errorf("iris: %v %v", s.Targets, s.Labels)
 	}
 	if n := s.Notes[len(s.Notes)-1]; !strings.Contains(n, "class 0 is setosa, 1 is versicolor, 2 is virginica") {
@@ -281,16 +296,20 @@ func TestClassesOfFiles(t *testing.T) {
 		}
 	}
 	s = loaded(t, Spec{Source: "csv", Inputs: "x.csv", Targets: "numbers.csv", Encoding: "label"}, dir)
-	if !reflect.DeepEqual(s.Targets.RawMatrix().Data, []float64{1, 0, 1, 2}) || !strings.Contains(s.Notes[0], "class 0 is 1, 1 is 3, 2 is 7") {
+	if !reflect.DeepEqual(s.Targets.RawMatrix().Data, []float64{1, 0, 1, 2}) ||
+		!strings.Contains(s.Notes[0], "class 0 is 1, 1 is 3, 2 is 7") {
 		t.Errorf("numbers: %v %q", s.Targets, s.Notes)
 	}
 	s = loaded(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Encoding: "sign", Classes: []int{5, 2}}, dir)
 	if !reflect.DeepEqual(s.Targets.RawMatrix().Data, []float64{-1, -1, 1}) || s.Inputs.At(1, 0) != 5 {
 		t.Errorf("two of three classes: %v", s.Targets)
 	}
-	s = loaded(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Encoding: "centred-one-hot", Train: 2, Test: 2, Seed: 3}, dir)
+	s = loaded(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Encoding: "centred-one-hot", Train: 2, Test: 2,
+		Seed: 3}, dir)
 	for i := range 2 {
-		if math.Abs(s.Targets.At(i, s.Labels[i])-2./3) > 1e-15 || math.Abs(s.TestTargets.At(i, s.TestLabels[i])-2./3) > 1e-15 || map[float64]int{1: 2, 3: 0, 5: 2, 7: 1}[s.Inputs.At(i, 0)] != s.Labels[i] {
+		if math.Abs(s.Targets.At(i, s.Labels[i])-2./3) > 1e-15 ||
+			math.Abs(s.TestTargets.At(i, s.TestLabels[i])-2./3) > 1e-15 ||
+			map[float64]int{1: 2, 3: 0, 5: 2, 7: 1}[s.Inputs.At(i, 0)] != s.Labels[i] {
 			t.Errorf("a choice: inputs %v, targets %v, labels %v", s.Inputs, s.Targets, s.Labels)
 		}
 	}
@@ -299,21 +318,28 @@ func TestClassesOfFiles(t *testing.T) {
 		t.Errorf("no encoding: %v", s.Targets)
 	}
 	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Classes: []int{0}}, dir, "encoding")
-	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y2.npy", Encoding: "one-hot"}, dir, "y2.npy", "one column of classes")
+	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y2.npy", Encoding: "one-hot"}, dir, "y2.npy",
+		"one column of classes")
 	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Encoding: "sign"}, dir, "two classes, not 3")
-	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Encoding: "one-hot", Classes: []int{0, 1}}, dir, "no class 1", "0, 2, 5")
-	refused(t, Spec{Source: "csv", Inputs: "x.csv", Targets: "reals.csv", Encoding: "one-hot"}, dir, "row 0 is 0.5", "no class")
-	refused(t, Spec{Source: "csv", Inputs: "x.csv", Targets: "words.csv", Encoding: "one-hot", Classes: []int{0, 1}}, dir, "are words")
+	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Encoding: "one-hot", Classes: []int{0, 1}}, dir,
+		"no class 1", "0, 2, 5")
+	refused(t, Spec{Source: "csv", Inputs: "x.csv", Targets: "reals.csv", Encoding: "one-hot"}, dir, "row 0 is 0.5",
+		"no class")
+	refused(t, Spec{Source: "csv", Inputs: "x.csv", Targets: "words.csv", Encoding: "one-hot", Classes: []int{0, 1}},
+		dir, "are words")
 	refused(t, Spec{Source: "csv", Inputs: "x.csv", Targets: "words.csv"}, dir, "data.encoding")
-	refused(t, Spec{Source: "csv", Inputs: "iris.csv", TestInputs: "more.csv", Encoding: "one-hot"}, dir, "class sibirica of row 1 of more.csv does not occur")
+	refused(t, Spec{Source: "csv", Inputs: "iris.csv", TestInputs: "more.csv", Encoding: "one-hot"}, dir,
+		"class sibirica of row 1 of more.csv does not occur")
 	refused(t, Spec{Source: "digits", Train: 4, Encoding: "none"}, dir, "encoding none")
-	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Expect: Distributions}, dir, "one column of whole numbers", "one-hot")
+	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Expect: Distributions}, dir,
+		"one column of whole numbers", "one-hot")
 	refused(t, Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Expect: Signs}, dir, "−1 and +1", "sign")
 }
 
 // softmaxFile writes rows of a softmax as numpy would in a type of numbers, and returns how far their sums are from
 // one.
-func softmaxFile(t *testing.T, dir, name, descr string, bits func(float64) []byte, value func(float64) float64) (off float64) {
+func softmaxFile(t *testing.T, dir, name, descr string, bits func(float64) []byte,
+	value func(float64) float64) (off float64) {
 	const n, c = 20, 10
 	var b []byte
 	for i := range n {
@@ -328,7 +354,8 @@ func softmaxFile(t *testing.T, dir, name, descr string, bits func(float64) []byt
 		}
 		off = math.Max(off, math.Abs(s-1))
 	}
-	write(t, dir, name, rawNPY(fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%d, %d), }", descr, n, c), b))
+	write(t, dir, name, rawNPY(fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%d, %d), }", descr, n, c),
+		b))
 	return off
 }
 
@@ -369,7 +396,8 @@ func TestSoftTargets(t *testing.T) {
 	if singles < 1e-9 || halves < 1e-5 {
 		t.Fatalf("sums are off by %g and %g: nothing is tested", singles, halves)
 	}
-	for _, name := range []string{"f4.npy", "f8.npy", "f2.npy"} { // f8 holds numbers that were computed in single precision
+	// f8 holds numbers that were computed in single precision
+	for _, name := range []string{"f4.npy", "f8.npy", "f2.npy"} {
 		spec := Spec{Source: "npy", Inputs: "x.npy", Targets: name, Expect: Distributions}
 		s := loaded(t, spec, dir)
 		raw := loaded(t, Spec{Source: "npy", Inputs: "x.npy", Targets: name}, dir)
@@ -418,7 +446,8 @@ func TestNormaliseExtremes(t *testing.T) {
 		refused(t, with(file("constant-"+name+".csv", rows...), "standard"), dir, "all training inputs are the same")
 	}
 	// A column that is constant becomes zero exactly, however large it is.
-	s := loaded(t, with(file("column.csv", "1700000000000000123,1,1", "1700000000000000123,2,1", "1700000000000000123,4,1"), "standard"), dir)
+	s := loaded(t, with(file("column.csv", "1700000000000000123,1,1", "1700000000000000123,2,1",
+		"1700000000000000123,4,1"), "standard"), dir)
 	for i := range 3 {
 		if v := s.Inputs.At(i, 0); v != 0 {
 			t.Errorf("a constant column becomes %g", v)
@@ -427,7 +456,8 @@ func TestNormaliseExtremes(t *testing.T) {
 	for _, normalize := range []string{"standard", "sphere"} {
 		base := loaded(t, with(file("one.csv", "1,2,1", "3,-4,1", "0.5,0.1,1"), normalize), dir)
 		for _, e := range []string{"e160", "e307", "e-160", "e-170", "e-307"} {
-			s := loaded(t, with(file("scaled.csv", "1"+e+",2"+e+",1", "3"+e+",-4"+e+",1", "0.5"+e+",0.1"+e+",1"), normalize), dir)
+			s := loaded(t, with(file("scaled.csv", "1"+e+",2"+e+",1", "3"+e+",-4"+e+",1", "0.5"+e+",0.1"+e+",1"),
+				normalize), dir)
 			if !mat.EqualApprox(s.Inputs, base.Inputs, 1e-14) {
 				t.Errorf("%s, %s: %v, want %v", normalize, e, mat.Formatted(s.Inputs), mat.Formatted(base.Inputs))
 			}
@@ -453,22 +483,29 @@ func TestIDXClasses(t *testing.T) {
 	if _, c := s.Targets.Dims(); c != 1 || math.Abs(s.Targets.At(0, 0)) != 1 {
 		t.Errorf("two classes with a gap: %v", s.Targets)
 	}
-	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 2, Classes: []int{0, 1}}, dir, "no class 0", "1 to 26")
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 2, Classes: []int{0, 1}}, dir,
+		"no class 0", "1 to 26")
 	// Without a number of test points every image of their own file is one, in its order.
 	write(t, dir, "few-labels", idx([]int{3}, []byte{17, 17, 3}))
 	write(t, dir, "few", idx([]int{3, 2, 2}, pixels(3, 4)))
-	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 4, TestInputs: "few", TestTargets: "few-labels"}, dir)
-	if n, _ := s.TestInputs.Dims(); n != 3 || !slices.Equal(s.TestLabels, []int{1, 1, 0}) || s.TestTargets.At(2, 0) != -s.TestTargets.At(0, 0) {
+	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 4, TestInputs: "few",
+		TestTargets: "few-labels"}, dir)
+	if n, _ := s.TestInputs.Dims(); n != 3 || !slices.Equal(s.TestLabels, []int{1, 1, 0}) ||
+		s.TestTargets.At(2, 0) != -s.TestTargets.At(0, 0) {
 		t.Errorf("%d test images of classes %v, targets %v", n, s.TestLabels, s.TestTargets)
 	}
-	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 4, Classes: []int{3, 4}, TestInputs: "few", TestTargets: "few-labels"}, dir)
+	s = loaded(t, Spec{Source: "idx", Inputs: "images", Targets: "letters", Train: 4, Classes: []int{3, 4},
+		TestInputs: "few", TestTargets: "few-labels"}, dir)
 	if n, _ := s.TestInputs.Dims(); n != 1 {
 		t.Errorf("%d test images of classes 3 and 4", n)
 	}
-	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "few-labels", Train: 2, TestInputs: "images", TestTargets: "letters"}, dir, "has 52 images", "3 labels")
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "few-labels", Train: 2, TestInputs: "images",
+		TestTargets: "letters"}, dir, "has 52 images", "3 labels")
 	write(t, dir, "other-labels", idx([]int{3}, []byte{17, 9, 3}))
-	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, TestInputs: "few", TestTargets: "other-labels"}, dir, "class 9", "does not occur among the training images")
-	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, Classes: []int{3, 4}}, dir, "no class 4", "3, 17")
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, TestInputs: "few",
+		TestTargets: "other-labels"}, dir, "class 9", "does not occur among the training images")
+	refused(t, Spec{Source: "idx", Inputs: "images", Targets: "gaps", Train: 2, Classes: []int{3, 4}}, dir,
+		"no class 4", "3, 17")
 }
 
 // TestArraysByKey: inputs from an npz file by the name of the array.
@@ -541,14 +578,17 @@ func TestSizes(t *testing.T) {
 	write(t, dir, "big", idx([]int{2048, 4096}, x))
 	write(t, dir, "big.gz", zip(idx([]int{2048, 4096}, x)))
 	for _, name := range []string{"big.npy", "big.npy.gz"} {
-		refused(t, Spec{Source: "npy", Inputs: name, Targets: name, Memory: limit}, dir, name, "[1024 1024]", "8 MiB", "the memory limit is 1 MiB")
+		refused(t, Spec{Source: "npy", Inputs: name, Targets: name, Memory: limit}, dir, name, "[1024 1024]", "8 MiB",
+			"the memory limit is 1 MiB")
 	}
 	refused(t, Spec{Source: "npy", Inputs: "lie.npy.gz", Targets: "big.npy"}, dir, "lie.npy.gz", "truncated")
 	refused(t, Spec{Source: "csv", Inputs: "big.csv.gz", Memory: limit}, dir, "big.csv.gz", "memory limit is 1 MiB")
 	for _, name := range []string{"big", "big.gz"} {
-		refused(t, Spec{Source: "idx", Inputs: name, Targets: "labels", Train: 2, Memory: limit}, dir, name, "memory limit", "1 MiB")
+		refused(t, Spec{Source: "idx", Inputs: name, Targets: "labels", Train: 2, Memory: limit}, dir, name,
+			"memory limit", "1 MiB")
 	}
 	// What fits is served, packed or not.
-	write(t, dir, "small.npy.gz", zip(rawNPY("{'descr': '<f8', 'fortran_order': False, 'shape': (4L, 2L), }", make([]byte, 64))))
+	write(t, dir, "small.npy.gz", zip(rawNPY("{'descr': '<f8', 'fortran_order': False, 'shape': (4L, 2L), }",
+		make([]byte, 64))))
 	loaded(t, Spec{Source: "npy", Inputs: "small.npy.gz", Targets: "small.npy.gz", Memory: limit}, dir)
 }

@@ -35,9 +35,11 @@ type Spec struct {
 	Train, Test int   // numbers of points; 0 is all there are (files) or none (Test)
 	Seed        uint64
 	Normalize   string // none, sphere or standard; "" is the default of the source
-	Encoding    string // sign, one-hot, centred-one-hot or label; "" is sign for two classes, one-hot for more. Files of npy and csv have targets as they are with "" and none
-	Expect      string // what targets must be: Distributions, Signs or "", anything
-	Memory      int64  // most bytes to take; 0 is no limit
+	// sign, one-hot, centred-one-hot or label; "" is sign for two classes, one-hot for more. Files of npy and csv have
+	// targets as they are with "" and none
+	Encoding string
+	Expect   string // what targets must be: Distributions, Signs or "", anything
+	Memory   int64  // most bytes to take; 0 is no limit
 
 	Dimension  int                // generators
 	Degree     int                // parity
@@ -105,7 +107,8 @@ func fail(key, format string, args ...any) error {
 
 // Sources lists the sources.
 func Sources() []string {
-	return []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity", "single-index", "teacher", "kernel-eigenvector", "modular-addition"}
+	return []string{"digits", "mnist", "fashion-mnist", "idx", "cifar10", "npy", "csv", "gaussian", "sphere", "parity",
+		"single-index", "teacher", "kernel-eigenvector", "modular-addition"}
 }
 
 // The streams of random numbers, so that no choice disturbs another.
@@ -136,10 +139,12 @@ func Load(s Spec, base string) (*Set, error) {
 	case "", "sign", "one-hot", "centred-one-hot", "label":
 	case "none":
 		if s.Source != "npy" && s.Source != "csv" {
-			return nil, fail("encoding", "the encoding none is for npy and csv, which have targets as they are; use sign, one-hot, centred-one-hot or label")
+			return nil, fail("encoding", "the encoding none is for npy and csv, which have targets as they are; use "+
+				"sign, one-hot, centred-one-hot or label")
 		}
 	default:
-		return nil, fail("encoding", "unknown encoding %q; use sign, one-hot, centred-one-hot or label (or none, for npy and csv)", s.Encoding)
+		return nil, fail("encoding", "unknown encoding %q; use sign, one-hot, centred-one-hot or label (or none, for "+
+			"npy and csv)", s.Encoding)
 	}
 	var set *Set
 	var err error
@@ -228,7 +233,8 @@ func (s Spec) images(base string) (*Set, error) {
 			if slices.Contains(classes, l) {
 				every = append(every, i)
 			} else if len(s.Classes) == 0 {
-				return nil, fail("test_targets", "class %d of %s does not occur among the training images; name the classes to use (data.classes)", l, test.name)
+				return nil, fail("test_targets", "class %d of %s does not occur among the training images; name the "+
+					"classes to use (data.classes)", l, test.name)
 			}
 		}
 		if every == nil {
@@ -236,7 +242,8 @@ func (s Spec) images(base string) (*Set, error) {
 		}
 	}
 	row, tests := 8*float64(train.d+outputs+1), max(s.Test, len(every))
-	if err := s.room("train", row*(float64(s.Train)+float64(tests)), fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs are asked for", s.Train, tests, train.d, outputs), s.fitting(row, 0)); err != nil {
+	if err := s.room("train", row*(float64(s.Train)+float64(tests)), fmt.Sprintf("%d training and %d test points of "+
+		"%d inputs and %d outputs are asked for", s.Train, tests, train.d, outputs), s.fitting(row, 0)); err != nil {
 		return nil, err
 	}
 	pick, rest, err := choose(train, classes, s.Train, s.rng(streamTrain))
@@ -292,7 +299,8 @@ func choose(from *labelled, classes []int, n int, rng *rand.Rand) (pick, rest []
 			want++
 		}
 		if want > len(have) {
-			return nil, nil, fail("train", "%d points of class %d are asked of %s, which has %d left", want, c, from.name, len(have))
+			return nil, nil, fail("train", "%d points of class %d are asked of %s, which has %d left", want, c,
+				from.name, len(have))
 		}
 		rng.Shuffle(len(have), func(i, j int) { have[i], have[j] = have[j], have[i] })
 		pick = append(pick, have[:want]...)
@@ -445,7 +453,8 @@ func Normalize(inputs, test mat.Matrix, how string) error {
 			for i := range p {
 				row := rowOf(x, i)
 				n := sumSquares(row)
-				if !(n > leastSquare && n < mostSquare) { // squares overflow or vanish; the row times a power of two is on the same ray
+				// squares overflow or vanish; the row times a power of two is on the same ray
+				if !(n > leastSquare && n < mostSquare) {
 					shift(row)
 					n = sumSquares(row)
 				}
@@ -523,7 +532,8 @@ func standardise(x, t *mat.Dense) error {
 			most = math.Max(most, math.Abs(v))
 		}
 	}
-	if e := math.Ilogb(most); most > 0 && (e > 400 || e < -400) { // the result is the same for inputs times a power of two, and squares do not overflow
+	// the result is the same for inputs times a power of two, and squares do not overflow
+	if e := math.Ilogb(most); most > 0 && (e > 400 || e < -400) {
 		each(func(row []float64) {
 			for j := range row {
 				row[j] = math.Ldexp(row[j], -e)
@@ -564,7 +574,9 @@ func standardise(x, t *mat.Dense) error {
 	case n == 0:
 		return fail("normalize", "all training inputs are the same and cannot be standardised")
 	case n <= rounding:
-		return fail("normalize", "all training inputs are the same but for rounding (they spread by %.2g around numbers of up to %.2g) and cannot be standardised; subtract what they have in common before writing them", math.Sqrt(n/float64(p*d)), most)
+		return fail("normalize", "all training inputs are the same but for rounding (they spread by %.2g around "+
+			"numbers of up to %.2g) and cannot be standardised; subtract what they have in common before writing them",
+			math.Sqrt(n/float64(p*d)), most)
 	}
 	scale := math.Sqrt(float64(p*d) / n)
 	each(func(row []float64) {

@@ -136,14 +136,16 @@ func TestSources(t *testing.T) {
 	}{
 		{Spec{Source: "digits", Classes: []int{3, 8}, Train: 17, Test: 30, Seed: 2}, 17, 30, 64, 1, nil},
 		{Spec{Source: "digits", Train: 20, Test: 10, Seed: 2, Normalize: "sphere"}, 20, 10, 64, 10, nil},
-		{Spec{Source: "digits", Classes: []int{1, 2, 3}, Train: 6, Encoding: "centred-one-hot", Normalize: "none"}, 6, 0, 64, 3, nil},
+		{Spec{Source: "digits", Classes: []int{1, 2, 3}, Train: 6, Encoding: "centred-one-hot", Normalize: "none"}, 6,
+			0, 64, 3, nil},
 		{Spec{Source: "digits", Classes: []int{1, 2, 3}, Train: 6, Encoding: "label"}, 6, 0, 64, 1, nil},
 		{Spec{Source: "mnist", Path: ".", Classes: []int{0, 3}, Train: 10, Test: 4}, 10, 4, 6, 1, nil},
 		{Spec{Source: "fashion-mnist", Path: dir, Classes: []int{0, 1, 2, 3}, Train: 8, Test: 8}, 8, 8, 6, 4, nil},
 		{Spec{Source: "idx", Inputs: "images20", Targets: "labels20", Train: 8, Test: 8}, 8, 8, 6, 4, nil},
 		{Spec{Source: "cifar10", Path: "cifar", Classes: []int{0, 1, 2}, Train: 12, Test: 3}, 12, 3, 3072, 3, nil},
 		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy"}, 5, 0, 2, 1, []float64{1, -1, 1, -1, 1}},
-		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", TestInputs: "xt.npy", TestTargets: "yt.npy"}, 5, 2, 2, 1, []float64{1, -1}},
+		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", TestInputs: "xt.npy", TestTargets: "yt.npy"}, 5, 2, 2,
+			1, []float64{1, -1}},
 		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Train: 3, Test: 2}, 3, 2, 2, 1, nil},
 		{Spec{Source: "csv", Inputs: "data.csv"}, 3, 0, 2, 1, []float64{3, 6, 9}},
 		{Spec{Source: "csv", Inputs: "data.csv.gz", Normalize: "standard"}, 2, 0, 2, 1, []float64{3, 6}},
@@ -319,7 +321,8 @@ func TestBadInput(t *testing.T) {
 		{Spec{Source: "idx", Inputs: "labels20", Targets: "labels20", Train: 2}, []string{"labels20", "at least two"}},
 		{Spec{Source: "idx", Inputs: "images20", Targets: "images20", Train: 2}, []string{"label file has one"}},
 		{Spec{Source: "idx", Inputs: "images20", Targets: "labels7", Train: 2}, []string{"20 images", "7 labels"}},
-		{Spec{Source: "idx", Inputs: "images20", Targets: "cutlabels.gz", Train: 2}, []string{"cutlabels.gz", "truncated gzip"}},
+		{Spec{Source: "idx", Inputs: "images20", Targets: "cutlabels.gz", Train: 2},
+			[]string{"cutlabels.gz", "truncated gzip"}},
 		{Spec{Source: "idx", Inputs: "images20", Train: 2}, []string{"inputs and targets"}},
 		{Spec{Source: "cifar10", Path: "nowhere", Train: 2}, []string{"nowhere", "no such file"}},
 		{Spec{Source: "cifar10", Path: "empty", Train: 2}, []string{"data_batch_1.bin"}},
@@ -334,9 +337,11 @@ func TestBadInput(t *testing.T) {
 		{Spec{Source: "npy", Inputs: "short.npy", Targets: "y.npy"}, []string{"short.npy", "truncated"}},
 		{Spec{Source: "npy", Inputs: "notnpy.npy", Targets: "y.npy"}, []string{"notnpy.npy", "not a numpy array"}},
 		{Spec{Source: "npy", Inputs: "empty.npy", Targets: "y.npy"}, []string{"empty.npy", "shape [0 2]"}},
-		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", TestInputs: "x3.npy", TestTargets: "yt.npy"}, []string{"3 columns", "2"}},
+		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", TestInputs: "x3.npy", TestTargets: "yt.npy"},
+			[]string{"3 columns", "2"}},
 		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", TestTargets: "yt.npy"}, []string{"without test_inputs"}},
-		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Train: 4, Test: 2}, []string{"4 training and 2 test", "5 rows"}},
+		{Spec{Source: "npy", Inputs: "x.npy", Targets: "y.npy", Train: 4, Test: 2},
+			[]string{"4 training and 2 test", "5 rows"}},
 		{Spec{Source: "csv", Inputs: "cut.csv.gz"}, []string{"cut.csv.gz", "truncated gzip"}},
 		{Spec{Source: "csv", Inputs: "words.csv"}, []string{"words.csv", "line 2, field 2", "four"}},
 		{Spec{Source: "csv", Inputs: "ragged.csv"}, []string{"ragged.csv", "line 2 has 3 fields"}},
@@ -350,7 +355,8 @@ func TestBadInput(t *testing.T) {
 		{Spec{Source: "parity", Dimension: 3, Train: 3, Degree: 2, Outputs: 2}, []string{"one output"}},
 		{Spec{Source: "single-index", Dimension: 3, Train: 3}, []string{"polynomial"}},
 		{Spec{Source: "teacher", Dimension: 3, Train: 3}, []string{"width"}},
-		{Spec{Source: "teacher", Dimension: 3, Train: 3, Width: 2, Activation: kernels.Activation{Name: "x"}}, []string{"unknown activation"}},
+		{Spec{Source: "teacher", Dimension: 3, Train: 3, Width: 2, Activation: kernels.Activation{Name: "x"}},
+			[]string{"unknown activation"}},
 		{Spec{Source: "modular-addition", Train: 3}, []string{"modulus"}},
 		{Spec{Source: "modular-addition", Modulus: 3, Train: 8, Test: 2}, []string{"9 pairs"}},
 		{Spec{Source: "modular-addition", Modulus: 3, Train: 8, Normalize: "standard"}, []string{"sparse"}},
@@ -439,7 +445,8 @@ func TestKernelEigenvector(t *testing.T) {
 	last := math.Inf(1)
 	var before []float64
 	for _, index := range []int{1, 2, 15} {
-		s := Spec{Source: "kernel-eigenvector", Dimension: d, Train: 18, Test: n - 18, Seed: 4, Index: index, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: eps}}
+		s := Spec{Source: "kernel-eigenvector", Dimension: d, Train: 18, Test: n - 18, Seed: 4, Index: index,
+			Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: eps}}
 		set, err := Load(s, "")
 		if err != nil {
 			t.Fatal(err)
@@ -476,11 +483,14 @@ func TestKernelEigenvector(t *testing.T) {
 			}
 		}
 		if math.Abs(size-1) > 1e-12 || math.Abs(cross) > 1e-12 || lambda > last {
-			t.Errorf("index %d: mean square %g, product with the one before %g, eigenvalue %g after %g", index, size, cross, lambda, last)
+			t.Errorf("index %d: mean square %g, product with the one before %g, eigenvalue %g after %g", index, size,
+				cross, lambda, last)
 		}
 		before, last = y, lambda
 	}
-	for key, s := range map[string]Spec{"index": {Train: 3, Index: 4, Dimension: 2}, "train": {Train: 3000, Test: 3000, Index: 1, Dimension: 2}, "dimension": {Train: 3, Index: 1}, "activation": {Train: 3, Index: 1, Dimension: 2}} {
+	for key, s := range map[string]Spec{"index": {Train: 3, Index: 4, Dimension: 2},
+		"train": {Train: 3000, Test: 3000, Index: 1, Dimension: 2}, "dimension": {Train: 3, Index: 1},
+		"activation": {Train: 3, Index: 1, Dimension: 2}} {
 		s.Source = "kernel-eigenvector"
 		var e *Error
 		if _, err := Load(s, ""); !errors.As(err, &e) || e.Key != key {

@@ -40,7 +40,8 @@ func (s Spec) files(base string) (*Set, error) {
 		return nil, fail("inputs", "the source %s needs inputs, the file of input rows", s.Source)
 	}
 	if s.Classes != nil && !s.encoded() {
-		return nil, fail("classes", "classes of %s are chosen when encoding says that targets are classes: one-hot, centred-one-hot, sign or label", s.Source)
+		return nil, fail("classes", "classes of %s are chosen when encoding says that targets are classes: one-hot, "+
+			"centred-one-hot, sign or label", s.Source)
 	}
 	r := &fileReader{Spec: s, base: base}
 	train, err := r.pair("inputs", s.Inputs, "targets", s.Targets)
@@ -82,7 +83,9 @@ func (s Spec) files(base string) (*Set, error) {
 	}
 	_, d := train.x.Dims()
 	_, c := train.y.Dims()
-	if err := s.room("train", r.taken+8*float64(d+c)*(float64(s.Train)+float64(s.Test)), fmt.Sprintf("%d training and %d test points are chosen from %s", s.Train, s.Test, s.Inputs), "choose fewer, or raise the limit (--memory)"); err != nil {
+	if err := s.room("train", r.taken+8*float64(d+c)*(float64(s.Train)+float64(s.Test)),
+		fmt.Sprintf("%d training and %d test points are chosen from %s", s.Train, s.Test, s.Inputs),
+		"choose fewer, or raise the limit (--memory)"); err != nil {
 		return nil, err
 	}
 	return set, r.choose(set, train, test)
@@ -101,9 +104,11 @@ func (r *fileReader) suit(train *pair) error {
 	}
 	switch {
 	case whole && r.Expect == Distributions:
-		return fail("encoding", "the targets of %s are one column of whole numbers, and the loss takes one column per class; encoding one-hot makes them of classes", train.yname)
+		return fail("encoding", "the targets of %s are one column of whole numbers, and the loss takes one column "+
+			"per class; encoding one-hot makes them of classes", train.yname)
 	case whole && r.Expect == Signs && !signs:
-		return fail("encoding", "the targets of %s are whole numbers, and the loss takes −1 and +1; encoding sign makes them of two classes", train.yname)
+		return fail("encoding", "the targets of %s are whole numbers, and the loss takes −1 and +1; encoding sign "+
+			"makes them of two classes", train.yname)
 	}
 	return nil
 }
@@ -135,20 +140,24 @@ func (r *fileReader) choose(set *Set, from, testFrom *pair) error {
 				return err
 			}
 			perm := s.rng(streamTest).Perm(pt)[:s.Test]
-			set.TestInputs, set.TestTargets, set.TestLabels = rows(testFrom.x, perm), rows(testFrom.y, perm), pickLabels(testLabels, perm)
+			set.TestInputs, set.TestTargets, set.TestLabels = rows(testFrom.x, perm), rows(testFrom.y, perm),
+				pickLabels(testLabels, perm)
 		}
 	} else {
 		if train == 0 {
 			train = p - s.Test
 		}
 		if train < 1 || train > p-s.Test {
-			return fail("train", "%d training and %d test rows are asked of the %d rows of %s", max(train, s.Train), s.Test, p, s.Inputs)
+			return fail("train", "%d training and %d test rows are asked of the %d rows of %s", max(train, s.Train),
+				s.Test, p, s.Inputs)
 		}
 		if s.Test > 0 {
-			set.TestInputs, set.TestTargets, set.TestLabels = rows(from.x, perm[p-s.Test:]), rows(from.y, perm[p-s.Test:]), pickLabels(labels, perm[p-s.Test:])
+			set.TestInputs, set.TestTargets, set.TestLabels = rows(from.x, perm[p-s.Test:]),
+				rows(from.y, perm[p-s.Test:]), pickLabels(labels, perm[p-s.Test:])
 		}
 	}
-	set.Inputs, set.Targets, set.Labels = rows(from.x, perm[:train]), rows(from.y, perm[:train]), pickLabels(labels, perm[:train])
+	set.Inputs, set.Targets, set.Labels = rows(from.x, perm[:train]), rows(from.y, perm[:train]),
+		pickLabels(labels, perm[:train])
 	return nil
 }
 
@@ -193,7 +202,8 @@ func (r *fileReader) pair(xkey, xname, ykey, yname string) (*pair, error) {
 	if alone {
 		out.yname = xname
 		if x.m == nil {
-			return nil, fail(ykey, "%s has one column, the targets; there must be inputs in front of them, or %s beside %s", xname, ykey, xkey)
+			return nil, fail(ykey, "%s has one column, the targets; there must be inputs in front of them, or %s "+
+				"beside %s", xname, ykey, xkey)
 		}
 		p, d := x.m.Dims()
 		if out.classes == nil {
@@ -214,14 +224,16 @@ func (r *fileReader) pair(xkey, xname, ykey, yname string) (*pair, error) {
 		n, _ = y.m.Dims()
 	} else if y.m != nil {
 		_, c := y.m.Dims()
-		return nil, fail(ykey, "%s has %d columns; encoding is for one column of classes, leave it out for targets as they are", yname, c+1)
+		return nil, fail(ykey, "%s has %d columns; encoding is for one column of classes, leave it out for targets "+
+			"as they are", yname, c+1)
 	}
 	if n != p {
 		more := ""
 		if r.Source == "csv" && (n == p+1 && !y.header || p == n+1 && !x.header) {
 			more = "; is the first line of the longer one a header whose names are numbers?"
 		}
-		return nil, fail(ykey, "%s has %d rows and %s %d; there must be one target row per input row%s", xname, p, yname, n, more)
+		return nil, fail(ykey, "%s has %d rows and %s %d; there must be one target row per input row%s", xname, p,
+			yname, n, more)
 	}
 	if r.Expect == Distributions && !r.encoded() {
 		r.distributions(yname, out.y, y.rounding)
@@ -242,7 +254,8 @@ func (r *fileReader) distributions(name string, y *mat.Dense, rounding []float64
 			sum += v
 		}
 		d := math.Abs(sum - 1)
-		if slices.Min(row) < 0 || d > math.Max(float64(c+4)*0x1p-23, rounding[i]) || d <= float64(c)*0x1p-52 { // numbers of twice the precision may have been computed in single
+		// numbers of twice the precision may have been computed in single
+		if slices.Min(row) < 0 || d > math.Max(float64(c+4)*0x1p-23, rounding[i]) || d <= float64(c)*0x1p-52 {
 			continue
 		}
 		for k := range row {
@@ -251,7 +264,8 @@ func (r *fileReader) distributions(name string, y *mat.Dense, rounding []float64
 		changed, most = changed+1, math.Max(most, d)
 	}
 	if changed > 0 {
-		r.note(name, "%d rows, which sum to one within %.2g, the rounding of their numbers, are divided by their sums", changed, most)
+		r.note(name, "%d rows, which sum to one within %.2g, the rounding of their numbers, are divided by their sums",
+			changed, most)
 	}
 }
 
@@ -334,7 +348,8 @@ func (c *counter) Read(b []byte) (int, error) {
 
 func (r *fileReader) npy(path, name string, classes, rounding bool) (*table, error) {
 	a, h, err := npy.Load(path, func(h npy.Header) error {
-		return r.room("", float64(h.Bytes())+r.taken, fmt.Sprintf("%s has the shape %v", name, h.Shape), "save fewer rows, or raise the limit (--memory)")
+		return r.room("", float64(h.Bytes())+r.taken, fmt.Sprintf("%s has the shape %v", name, h.Shape),
+			"save fewer rows, or raise the limit (--memory)")
 	})
 	if err != nil {
 		return nil, err
@@ -357,13 +372,15 @@ func (r *fileReader) npy(path, name string, classes, rounding bool) (*table, err
 	}
 	for i, v := range a.Data {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("row %d, column %d is %g; remove or impute it (rows and columns count from 0)", i/shape[1], i%shape[1], v)
+			return nil, fmt.Errorf("row %d, column %d is %g; remove or impute it (rows and columns count from 0)",
+				i/shape[1], i%shape[1], v)
 		}
 	}
 	t := &table{m: mat.NewDense(shape[0], shape[1], a.Data)}
 	if classes {
 		if shape[1] > 1 {
-			return nil, fmt.Errorf("shape %v; encoding is for one column of classes, leave it out for targets as they are", a.Shape)
+			return nil, fmt.Errorf("shape %v; encoding is for one column of classes, leave it out for targets as "+
+				"they are", a.Shape)
 		}
 		t.m, t.labels = nil, make([]string, len(a.Data))
 		names := map[float64]string{}
@@ -413,7 +430,8 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 				if numbers {
 					v, _ := number(l)
 					if v != math.Trunc(v) || math.Abs(v) > 1e15 {
-						return nil, nil, fail("encoding", "%s: row %d is %s, which is no class; encoding turns whole numbers or words into targets, leave it out for targets as they are", p.yname, i, l)
+						return nil, nil, fail("encoding", "%s: row %d is %s, which is no class; encoding turns whole "+
+							"numbers or words into targets, leave it out for targets as they are", p.yname, i, l)
 					}
 					n = strconv.FormatFloat(v, 'f', 0, 64)
 					if v == 0 {
@@ -422,7 +440,8 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 					value[n] = v
 				}
 				if seen[l] = n; len(seen) > mostClasses {
-					return nil, nil, fail("encoding", "%s has more than %d different targets, which are no classes; leave encoding out for targets as they are", p.yname, mostClasses)
+					return nil, nil, fail("encoding", "%s has more than %d different targets, which are no classes; "+
+						"leave encoding out for targets as they are", p.yname, mostClasses)
 				}
 				if p == train && !slices.Contains(names, n) {
 					names = append(names, n)
@@ -444,7 +463,8 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 			n := strconv.Itoa(c)
 			switch {
 			case !numbers:
-				return nil, nil, fail("classes", "classes are numbers, and those of %s are words: %s; leave classes out", train.yname, list(have))
+				return nil, nil,
+					fail("classes", "classes are numbers, and those of %s are words: %s; leave classes out", train.yname, list(have))
 			case !slices.Contains(have, n):
 				return nil, nil, fail("classes", "there is no class %d in %s; its classes are %s", c, train.yname, list(have))
 			case slices.Contains(names, n):
@@ -454,9 +474,11 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 		}
 	}
 	if len(names) < 2 && r.Encoding != "label" {
-		return nil, nil, fail("encoding", "%s has one class alone, %s, which leaves nothing to tell apart", train.yname, list(names))
+		return nil, nil, fail("encoding", "%s has one class alone, %s, which leaves nothing to tell apart", train.yname,
+			list(names))
 	}
-	if !numbers || len(names) > 0 && names[0] != "0" || len(names) > 1 && names[len(names)-1] != strconv.Itoa(len(names)-1) {
+	if !numbers || len(names) > 0 && names[0] != "0" || len(names) > 1 &&
+		names[len(names)-1] != strconv.Itoa(len(names)-1) {
 		var s []string
 		for k, n := range names[:min(len(names), 12)] {
 			s = append(s, fmt.Sprintf("%d is %s", k, short(n)))
@@ -481,7 +503,8 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 			if k, ok := position[n]; ok {
 				keep, lists[i] = append(keep, m), append(lists[i], k)
 			} else if r.Classes == nil {
-				return nil, nil, fail("test_targets", "class %s of row %d of %s does not occur among the training points; name the classes to use (data.classes), or leave the row out", short(n), m, p.yname)
+				return nil, nil, fail("test_targets", "class %s of row %d of %s does not occur among the training "+
+					"points; name the classes to use (data.classes), or leave the row out", short(n), m, p.yname)
 			}
 		}
 		if keep == nil {
@@ -491,7 +514,8 @@ func (r *fileReader) encodeClasses(train, test *pair) (labels, testLabels []int,
 			p.x = rows(p.x, keep)
 		}
 		r.taken += 8 * outputs * float64(len(keep))
-		if err := r.room("encoding", r.taken, fmt.Sprintf("%d points of %d classes are asked for", len(keep), len(names)), "use fewer points or classes, or encoding label"); err != nil {
+		if err := r.room("encoding", r.taken, fmt.Sprintf("%d points of %d classes are asked for", len(keep),
+			len(names)), "use fewer points or classes, or encoding label"); err != nil {
 			return nil, nil, err
 		}
 		if p.y, err = encode(lists[i], len(names), r.Encoding); err != nil {

@@ -65,11 +65,13 @@ func (s Spec) generatorRoom() error {
 	if s.Source == "teacher" {
 		fixed = 8 * float64(s.Width) * float64(s.Dimension+s.Outputs+6)
 		with = fmt.Sprintf(" from a teacher of %d hidden units", s.Width)
-		if err := s.room("width", fixed, fmt.Sprintf("a teacher of %d hidden units with %d inputs is asked for", s.Width, s.Dimension), "use fewer units or inputs"); err != nil {
+		if err := s.room("width", fixed, fmt.Sprintf("a teacher of %d hidden units with %d inputs is asked for",
+			s.Width, s.Dimension), "use fewer units or inputs"); err != nil {
 			return err
 		}
 	}
-	return s.room("train", row*(float64(s.Train)+float64(s.Test))+fixed, fmt.Sprintf("%d training and %d test points of %d inputs and %d outputs%s are asked for", s.Train, s.Test, s.Dimension, s.Outputs, with), s.fitting(row, fixed))
+	return s.room("train", row*(float64(s.Train)+float64(s.Test))+fixed, fmt.Sprintf("%d training and %d test points "+
+		"of %d inputs and %d outputs%s are asked for", s.Train, s.Test, s.Dimension, s.Outputs, with), s.fitting(row, fixed))
 }
 
 // draw fills one input.
@@ -121,7 +123,8 @@ func (s Spec) target() (func(x, y []float64), int, error) {
 	switch s.Source {
 	case "parity":
 		if s.Degree < 1 || s.Degree > d {
-			return nil, 0, fail("degree", "parity of degree %d over %d inputs; the degree is between 1 and the dimension", s.Degree, d)
+			return nil, 0, fail("degree", "parity of degree %d over %d inputs; the degree is between 1 and the "+
+				"dimension", s.Degree, d)
 		}
 		if s.Noise > 0 {
 			return nil, 0, fail("noise", "parity labels take no noise")
@@ -134,7 +137,8 @@ func (s Spec) target() (func(x, y []float64), int, error) {
 		}, 1, nil
 	case "single-index":
 		if len(s.Polynomial) == 0 {
-			return nil, 0, fail("polynomial", "the source single-index needs polynomial, its Hermite coefficients from degree 0 up")
+			return nil, 0, fail("polynomial", "the source single-index needs polynomial, its Hermite coefficients "+
+				"from degree 0 up")
 		}
 		for k, c := range s.Polynomial {
 			if math.IsNaN(c) || math.IsInf(c, 0) {
@@ -199,7 +203,8 @@ func (s Spec) eigenvector() (*Set, error) {
 	}
 	n := s.Train + s.Test
 	if s.Train < 1 || n > mostEigen {
-		return nil, fail("train", "the source %s needs training points, and at most %d with those for testing, not %d and %d", s.Source, mostEigen, s.Train, s.Test)
+		return nil, fail("train", "the source %s needs training points, and at most %d with those for testing, not "+
+			"%d and %d", s.Source, mostEigen, s.Train, s.Test)
 	}
 	if s.Index < 1 || s.Index > n {
 		return nil, fail("index", "eigenvector %d of the kernel of %d points; they are numbered from 1", s.Index, n)
@@ -208,7 +213,8 @@ func (s Spec) eigenvector() (*Set, error) {
 		return nil, &Error{Key: "activation", Err: err}
 	}
 	row, fixed := 16*float64(s.Dimension), 8*6*float64(n)*float64(n)
-	if err := s.room("train", row*float64(n)+fixed, fmt.Sprintf("%d points of %d inputs and their kernel are asked for", n, s.Dimension), "use fewer points or inputs"); err != nil {
+	if err := s.room("train", row*float64(n)+fixed, fmt.Sprintf("%d points of %d inputs and their kernel are asked for",
+		n, s.Dimension), "use fewer points or inputs"); err != nil {
 		return nil, err
 	}
 	x := mat.NewDense(n, s.Dimension, nil)
@@ -249,9 +255,11 @@ func (s Spec) eigenvector() (*Set, error) {
 	for i := range y {
 		y[i] *= math.Copysign(math.Sqrt(float64(n)), most)
 	}
-	set := &Set{Inputs: mat.DenseCopyOf(x.Slice(0, s.Train, 0, s.Dimension)), Targets: mat.NewDense(s.Train, 1, y[:s.Train])}
+	set := &Set{Inputs: mat.DenseCopyOf(x.Slice(0, s.Train, 0, s.Dimension)),
+		Targets: mat.NewDense(s.Train, 1, y[:s.Train])}
 	if s.Test > 0 {
-		set.TestInputs, set.TestTargets = mat.DenseCopyOf(x.Slice(s.Train, n, 0, s.Dimension)), mat.NewDense(s.Test, 1, y[s.Train:])
+		set.TestInputs, set.TestTargets = mat.DenseCopyOf(x.Slice(s.Train, n, 0, s.Dimension)),
+			mat.NewDense(s.Test, 1, y[s.Train:])
 	}
 	return set, nil
 }
@@ -269,14 +277,16 @@ func (s Spec) modular() (*Set, error) {
 		return nil, fail("train", "how many of the %d pairs are for training? give train", p*p)
 	}
 	if s.Train+s.Test > p*p {
-		return nil, fail("train", "%d training and %d test points are asked of the %d pairs modulo %d", s.Train, s.Test, p*p, p)
+		return nil, fail("train", "%d training and %d test points are asked of the %d pairs modulo %d", s.Train, s.Test,
+			p*p, p)
 	}
 	outputs := p
 	if s.Encoding == "label" || s.Encoding == "sign" {
 		outputs = 1
 	}
 	row, fixed := 8*float64(outputs+12), 8*float64(p*p) // of the inputs, three lists of up to four numbers that grow
-	if err := s.room("train", row*float64(s.Train+s.Test)+fixed, fmt.Sprintf("%d training and %d test points of %d classes are asked for", s.Train, s.Test, p), s.fitting(row, fixed)); err != nil {
+	if err := s.room("train", row*float64(s.Train+s.Test)+fixed, fmt.Sprintf("%d training and %d test points of %d "+
+		"classes are asked for", s.Train, s.Test, p), s.fitting(row, fixed)); err != nil {
 		return nil, err
 	}
 	perm := s.rng(streamTrain).Perm(p * p)

@@ -27,10 +27,12 @@ func (s Spec) readImages(base string) (train, test *labelled, err error) {
 		return train, nil, err
 	case "mnist", "fashion-mnist":
 		if s.Path == "" {
-			return nil, nil, fail("path", "the source %s needs path, the folder that holds its four IDX files (train-images-idx3-ubyte, … gzipped or not)", s.Source)
+			return nil, nil, fail("path", "the source %s needs path, the folder that holds its four IDX files "+
+				"(train-images-idx3-ubyte, … gzipped or not)", s.Source)
 		}
 		dir := resolve(s.Path)
-		if train, err = s.readIDXPair(find(dir, "train-images", "idx3-ubyte"), find(dir, "train-labels", "idx1-ubyte")); err != nil {
+		if train, err = s.readIDXPair(find(dir, "train-images", "idx3-ubyte"),
+			find(dir, "train-labels", "idx1-ubyte")); err != nil {
 			return nil, nil, err
 		}
 		if s.Test > 0 {
@@ -56,7 +58,8 @@ func (s Spec) readImages(base string) (train, test *labelled, err error) {
 		return train, test, err
 	}
 	if s.Path == "" {
-		return nil, nil, fail("path", "the source cifar10 needs path, the folder that holds data_batch_1.bin … and test_batch.bin")
+		return nil, nil, fail("path", "the source cifar10 needs path, the folder that holds data_batch_1.bin … and "+
+			"test_batch.bin")
 	}
 	dir := resolve(s.Path)
 	if err := isDir(dir); err != nil {
@@ -163,7 +166,8 @@ func readIDX(data []byte) ([]int, []byte, error) {
 	for i := range dims {
 		dims[i] = int(binary.BigEndian.Uint32(data[4+4*i:]))
 		if dims[i] > 0 && n > len(rest)/dims[i] {
-			return nil, nil, fmt.Errorf("truncated: the header promises %v elements, the file has %d bytes of them", dims[:i+1], len(rest))
+			return nil, nil, fmt.Errorf("truncated: the header promises %v elements, the file has %d bytes of them",
+				dims[:i+1], len(rest))
 		}
 		n *= dims[i]
 	}
@@ -233,7 +237,8 @@ func (s Spec) readCIFAR(path string) ([]byte, error) {
 
 func checkCIFAR(b []byte) error {
 	if len(b) == 0 || len(b)%cifarRecord != 0 {
-		return fmt.Errorf("%d bytes; a CIFAR-10 batch is a whole number of records of %d bytes, so it is truncated or not the binary version", len(b), cifarRecord)
+		return fmt.Errorf("%d bytes; a CIFAR-10 batch is a whole number of records of %d bytes, so it is truncated "+
+			"or not the binary version", len(b), cifarRecord)
 	}
 	for i := 0; i < len(b); i += cifarRecord {
 		if b[i] > 9 {

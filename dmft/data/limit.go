@@ -83,7 +83,8 @@ func (s Spec) slurp(path string) ([]byte, error) {
 }
 
 func (s Spec) tooMuch(path string, n float64) error {
-	return fail("path", "%s has more than %s in it, too much for the memory limit of %s", path, size(n), size(float64(s.Memory)))
+	return fail("path", "%s has more than %s in it, too much for the memory limit of %s", path, size(n),
+		size(float64(s.Memory)))
 }
 
 // unpacking is the content of a file, unpacked when it is gzipped.

@@ -1,7 +1,7 @@
-// Package ensemble runs replicas: networks, or blocks of sites of a theory, that are trained apart from each other. They
-// come in batches, each a unit of parallel work and of resuming. A [Runner] trains the batches by a few workers, keeps
-// what is finished and checkpoints of the rest in a store, tells how far it is, stops when a batch goes wrong or the run
-// is interrupted, and gives up on what takes long after that.
+// Package ensemble runs replicas: networks, or blocks of sites of a theory, that are trained apart from each other.
+// They come in batches, each a unit of parallel work and of resuming. A [Runner] trains the batches by a few workers,
+// keeps what is finished and checkpoints of the rest in a store, tells how far it is, stops when a batch goes wrong or
+// the run is interrupted, and gives up on what takes long after that.
 //
 // What is trained is a [Member]: it evaluates and records the state at a step and goes to the next. The results do not
 // depend on the number of workers, nor on where a run with a store was interrupted and resumed.
@@ -55,8 +55,8 @@ type Member[R any] interface {
 	// Observe evaluates the state at step n and records it. The training has gone wrong there if ok is false. An error
 	// ends the run there, unless another batch ends it before.
 	Observe(n int) (ok bool, err error)
-	// Step goes from step n to the next, which cannot be reached if ok is false. The error ode.ErrPaused asks to be called
-	// again; others end the run at the next step, as those of Observe.
+	// Step goes from step n to the next, which cannot be reached if ok is false. The error ode.ErrPaused asks to be
+	// called again; others end the run at the next step, as those of Observe.
 	Step(n int) (ok bool, err error)
 	// Result is what was recorded before the step at.Next, of the whole run or as far as it got.
 	Result(at Position) R
@@ -123,7 +123,8 @@ type Runner[R any] struct {
 	// Encode and Decode keep a finished part, for runs with a store. Decode checks that it is one of this run.
 	Encode func(R, *gob.Encoder) error
 	Decode func(dec *gob.Decoder, w *Watch) (R, error)
-	// Merge, if any, is told finished parts in the order of the batches, one after the other, as soon as they are there.
+	// Merge, if any, is told finished parts in the order of the batches, one after the other, as soon as they are
+	// there.
 	Merge func(batch int, part R)
 }
 
@@ -151,8 +152,8 @@ type work[R any] struct {
 }
 
 // Run trains every batch and returns their parts. A batch that goes wrong stops the others before the steps that come
-// after. The error is the first of a batch, in their order. An interrupted run has the error *Interruption, and what was recorded by then, or nil
-// when it was not worth waiting for.
+// after. The error is the first of a batch, in their order. An interrupted run has the error *Interruption, and what
+// was recorded by then, or nil when it was not worth waiting for.
 func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 	if r.Checkpoint == 0 {
 		r.Checkpoint = defaultCheckpoint
@@ -170,7 +171,8 @@ func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 	var wg sync.WaitGroup
 	work, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// Steps that end soon are saved when the run is interrupted; longer ones are given up, and their batches go on from their last checkpoints.
+	// Steps that end soon are saved when the run is interrupted; longer ones are given up, and their batches go on from
+	// their last checkpoints.
 	stop := context.AfterFunc(work, func() { time.AfterFunc(grace, func() { j.halt.Store(true) }) })
 	defer stop()
 	for range r.Parallel(r.Batches) {
@@ -214,8 +216,8 @@ func (r Runner[R]) Run(ctx context.Context) ([]R, error) {
 	return j.parts, j.interrupted(ctx)
 }
 
-// failure is the error of a batch that did not reach a step. It does not count if the run ended before, since it would then depend on the
-// number of workers.
+// failure is the error of a batch that did not reach a step. It does not count if the run ended before, since it would
+// then depend on the number of workers.
 type failure struct {
 	step int
 	error
@@ -230,7 +232,8 @@ func (j *work[R]) interrupted(ctx context.Context) error {
 	return &Interruption{int(j.done.Load() * int64(j.Steps+1) / max(j.total, 1)), context.Cause(ctx)}
 }
 
-// finish takes a part and merges those that are ready in the order of the batches, whatever the order in which they finish.
+// finish takes a part and merges those that are ready in the order of the batches, whatever the order in which they
+// finish.
 func (j *work[R]) finish(b int, p R, whole bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -243,8 +246,8 @@ func (j *work[R]) finish(b int, p R, whole bool) {
 	}
 }
 
-// wait waits until all batches have come to an end. It gives up on a product that takes long after an interruption, and says so: the product ends in the background, and
-// nothing comes of it.
+// wait waits until all batches have come to an end. It gives up on a product that takes long after an interruption, and
+// says so: the product ends in the background, and nothing comes of it.
 func (j *work[R]) wait(ctx context.Context, wg *sync.WaitGroup) bool {
 	ended := make(chan struct{})
 	go func() {

@@ -40,7 +40,8 @@ func (m *memory) Save(name string, write func(io.Writer) error) error {
 	return err
 }
 
-// orbit is x ← 3x + batch modulo a prime: what was seen at a step depends on all steps before. Every step is taken in two halves, and may pause between them.
+// orbit is x ← 3x + batch modulo a prime: what was seen at a step depends on all steps before. Every step is taken in
+// two halves, and may pause between them.
 type orbit struct {
 	X, Half     uint64
 	Seen        []uint64
@@ -134,7 +135,8 @@ func want() (out [][]uint64) {
 	return out
 }
 
-// TestRun: every batch is trained to its end whatever the workers, parts are merged in order, and progress counts replica-steps.
+// TestRun: every batch is trained to its end whatever the workers, parts are merged in order, and progress counts
+// replica-steps.
 func TestRun(t *testing.T) {
 	for workers := range 7 {
 		var merged []int
@@ -151,7 +153,8 @@ func TestRun(t *testing.T) {
 			}
 		}
 		got, err := r.Run(t.Context())
-		if err != nil || !reflect.DeepEqual(got, want()) || !reflect.DeepEqual(merged, []int{0, 1, 2, 3, 4}) || most != 15*(steps+1) {
+		if err != nil || !reflect.DeepEqual(got, want()) || !reflect.DeepEqual(merged, []int{0, 1, 2, 3, 4}) ||
+			most != 15*(steps+1) {
 			t.Errorf("%d workers: %v, merged %v, %d steps", workers, err, merged, most)
 		}
 	}

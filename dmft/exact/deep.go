@@ -12,7 +12,8 @@ import (
 //
 //	h¹ = W⁰x/√D,  h^{ℓ+1} = s·h^ℓ + b·W^ℓh^ℓ/√N,  f = w·h^L/(γ₀N).
 type DeepLinear struct {
-	Problem Linear  // data and training, as for two layers, of which Start and Centred have no meaning here (f = 0 at the start)
+	// data and training, as for two layers, of which Start and Centred have no meaning here (f = 0 at the start)
+	Problem Linear
 	Depth   int     // number of hidden layers L
 	Skip    float64 // s: 0 in an MLP, 1 in a residual network
 	Branch  float64 // b; 0 means 1
@@ -115,9 +116,11 @@ func (d DeepLinear) diverged(states []DeepState, t int) error {
 			}
 		}
 		values, _ := eigen(s)
-		why = fmt.Sprintf(" (γ₀ = %g, learning rate %g, 2/λ_max of the initial NTK %.3g)", d.Problem.Richness, d.Problem.Rate(0), 2/values[n-1])
+		why = fmt.Sprintf(" (γ₀ = %g, learning rate %g, 2/λ_max of the initial NTK %.3g)", d.Problem.Richness,
+			d.Problem.Rate(0), 2/values[n-1])
 	}
-	return fmt.Errorf("exact: deep linear network of depth %d: the kernels overflow at step %d%s; lower the learning rate or the richness", d.Depth, t, why)
+	return fmt.Errorf("exact: deep linear network of depth %d: the kernels overflow at step %d%s; lower the learning "+
+		"rate or the richness", d.Depth, t, why)
 }
 
 func (s DeepState) finite() bool {

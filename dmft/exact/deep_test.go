@@ -47,7 +47,8 @@ func outputs(p, c int) ([][]float64, *mat.Dense) {
 func general(c int) Linear {
 	_, gram := inputs(4, 6)
 	_, targets := outputs(3, c)
-	return Linear{Gram: gram, Targets: targets, Richness: 1, Steps: 8, Rate: func(step int) float64 { return 0.06 / (1 + 0.05*float64(step)) },
+	return Linear{Gram: gram, Targets: targets, Richness: 1, Steps: 8,
+		Rate:    func(step int) float64 { return 0.06 / (1 + 0.05*float64(step)) },
 		Weights: func(step int) []float64 { return []float64{1, 0.5 + 0.1*float64(step), float64(step % 2)} }}
 }
 
@@ -82,7 +83,8 @@ func TestDeepLinearRecorded(t *testing.T) {
 	}{
 		{map[int]float64{1: .9, 2: .8095725, 5: .582963423, 10: .3196329323}, []float64{1.2001770800}},
 		{map[int]float64{1: .85, 2: .7201369993, 5: .4121883908, 10: .1265583286}, []float64{1.1870284200, 1.6154915006}},
-		{map[int]float64{1: .8, 2: .6327608795, 5: .2571012859, 10: .0299137704}, []float64{1.1498567164, 1.4877410413, 2.0799171629}},
+		{map[int]float64{1: .8, 2: .6327608795, 5: .2571012859, 10: .0299137704},
+			[]float64{1.1498567164, 1.4877410413, 2.0799171629}},
 	} {
 		depth := i + 1
 		h := solve(t, DeepLinear{Problem: one(1, 1, 1, 0.05, 10), Depth: depth})
@@ -108,7 +110,8 @@ func TestDeepLinearTwoLayers(t *testing.T) {
 		got, want := solve(t, DeepLinear{Problem: p, Depth: 1}).States, p.Solve()
 		for s := range want {
 			a, b := got[s], want[s]
-			if d := max(apart(a.F, b.F), apart(a.Phi[0], b.H), apart(a.G[0], b.G), apart(a.NTK, b.NTK), math.Abs(a.Loss-b.Loss)); !(d <= 1e-10) {
+			if d := max(apart(a.F, b.F), apart(a.Phi[0], b.H), apart(a.G[0], b.G), apart(a.NTK, b.NTK),
+				math.Abs(a.Loss-b.Loss)); !(d <= 1e-10) {
 				t.Fatalf("%s step %d: %g apart", name, s, d)
 			}
 		}
@@ -121,7 +124,8 @@ func optimisers(p Linear) map[string]Linear {
 	for name, set := range map[string]struct {
 		mu, lambda float64
 		nesterov   bool
-	}{"gd": {}, "decay": {lambda: 0.4}, "momentum": {mu: 0.7, lambda: 0.2}, "nesterov": {mu: 0.6, lambda: 0.3, nesterov: true}} {
+	}{"gd": {}, "decay": {lambda: 0.4}, "momentum": {mu: 0.7, lambda: 0.2},
+		"nesterov": {mu: 0.6, lambda: 0.3, nesterov: true}} {
 		p.Momentum, p.WeightDecay, p.Nesterov = set.mu, set.lambda, set.nesterov
 		out[name] = p
 	}
@@ -143,7 +147,8 @@ func TestDeepLinearNaive(t *testing.T) {
 		p.Gram, p.Targets, p.Richness, p.Steps, p.Rate = gram, targets, 1.5, 6, func(step int) float64 { return 0.06 }
 		d.Problem = p
 		want := solve(t, d).States[p.Steps].F
-		nn := Naive{Phi: func(v float64) float64 { return v }, DPhi: func(float64) float64 { return 1 }, X: x, Y: y, Richness: p.Richness, Skip: d.Skip, B: d.Branch,
+		nn := Naive{Phi: func(v float64) float64 { return v }, DPhi: func(float64) float64 { return 1 }, X: x, Y: y,
+			Richness: p.Richness, Skip: d.Skip, B: d.Branch,
 			Momentum: p.Momentum, Nesterov: p.Nesterov, WeightDecay: p.WeightDecay, Rate: p.Rate, Steps: p.Steps}
 		const small, pairs = 20, 150
 		mean, square := zeros(3, 2), zeros(3, 2)
@@ -259,7 +264,8 @@ func TestDeepLinearResponses(t *testing.T) {
 							}
 						}
 						if e := max(apart(scaled(b*keep[t1], stein), chi), apart(scaled(b*keep[t2], stein), xi)); !(e <= 1e-11) {
-							t.Fatalf("%s L = %d: ⟨hξ⟩, ⟨χg⟩ and AG + ΦBᵀ of layer %d at times %d and %d are %g apart", name, d.Depth, l, t1, t2, e)
+							t.Fatalf("%s L = %d: ⟨hξ⟩, ⟨χg⟩ and AG + ΦBᵀ of layer %d at times %d and %d are %g apart",
+								name, d.Depth, l, t1, t2, e)
 						}
 					}
 				}
@@ -271,7 +277,8 @@ func TestDeepLinearResponses(t *testing.T) {
 					}
 				}
 				for l := range d.Depth {
-					if e := max(apart(state.Phi[l], h.Phi(l+1, s, s)), apart(state.G[l], h.G(l+1, s, s)), apart(h.Phi(l+1, s, 0), h.Phi(l+1, 0, s).T())); !(e <= 1e-12) {
+					if e := max(apart(state.Phi[l], h.Phi(l+1, s, s)), apart(state.G[l], h.G(l+1, s, s)),
+						apart(h.Phi(l+1, s, 0), h.Phi(l+1, 0, s).T())); !(e <= 1e-12) {
 						t.Fatalf("%s step %d: two-time and equal-time kernels of layer %d are %g apart", name, s, l+1, e)
 					}
 				}
@@ -289,7 +296,8 @@ func TestResidualDepth(t *testing.T) {
 		branches      int
 		ntk, response float64
 	}{{1, 5, .0925}, {2, 6, .188}, {4, 6.836, .205}, {8, 7.412, .216}, {16, 7.759, .223}, {32, 0, .227}, {64, 8.051, 0}} {
-		d := DeepLinear{Depth: v.branches + 1, Skip: 1, Branch: 1 / math.Sqrt(float64(v.branches)), Problem: one(1, 1, 1.5, 0.06, 0)}
+		d := DeepLinear{Depth: v.branches + 1, Skip: 1, Branch: 1 / math.Sqrt(float64(v.branches)),
+			Problem: one(1, 1, 1.5, 0.06, 0)}
 		if v.response > 0 {
 			d.Problem.Steps = 6
 		}
@@ -337,7 +345,8 @@ func TestDeepLinearErrors(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error from a learning rate far beyond stability")
 	}
-	for _, want := range []string{fmt.Sprintf("step %d", len(h.States)), "depth 3", "learning rate 3", "2/λ_max of the initial NTK 0.5", "lower"} {
+	for _, want := range []string{fmt.Sprintf("step %d", len(h.States)), "depth 3", "learning rate 3",
+		"2/λ_max of the initial NTK 0.5", "lower"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not mention %q", err, want)
 		}

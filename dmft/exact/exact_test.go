@@ -8,7 +8,8 @@ import (
 )
 
 func one(gram, y float64, gamma, eta float64, steps int) Linear {
-	return Linear{Gram: mat.NewSymDense(1, []float64{gram}), Targets: mat.NewDense(1, 1, []float64{y}), Richness: gamma, Steps: steps, Rate: func(int) float64 { return eta }}
+	return Linear{Gram: mat.NewSymDense(1, []float64{gram}), Targets: mat.NewDense(1, 1, []float64{y}), Richness: gamma,
+		Steps: steps, Rate: func(int) float64 { return eta }}
 }
 
 // TestLinearRecursion: printed values of the recursion f += ηKΔ + η²γ₀²fΔ², K += 4ηγ₀²fΔ + η²γ₀²Δ²K (P = 1), γ₀ = 2.5,
@@ -34,7 +35,8 @@ func TestLinearRecursion(t *testing.T) {
 
 // TestWhitenedFlow: printed values, the differential equation, and gradient descent with small steps.
 func TestWhitenedFlow(t *testing.T) {
-	for _, v := range [][4]float64{{1, 1, .3, .4640079865}, {1, 1, 1, .9065882889}, {4, 1, .3, .6325871163}, {2, 3, .2, 1.5419329713}, {10, .5, .3, .3554016224}} {
+	for _, v := range [][4]float64{{1, 1, .3, .4640079865}, {1, 1, 1, .9065882889}, {4, 1, .3, .6325871163},
+		{2, 3, .2, 1.5419329713}, {10, .5, .3, .3554016224}} {
 		if f, _ := WhitenedFlow(v[0], v[1], v[2]); math.Abs(f-v[3]) > 5e-11 {
 			t.Errorf("f(γ₀=%g, y=%g, t=%g) = %.10f, want %.10f", v[0], v[1], v[2], f, v[3])
 		}
@@ -118,8 +120,10 @@ func TestLinearAgainstNaive(t *testing.T) {
 		}
 		rate := func(step int) float64 { return 0.05 / (1 + 0.1*float64(step)) }
 		weights := func(step int) []float64 { return []float64{1, float64(step % 2), 0.5} }
-		lin := Linear{Gram: gram, Targets: targets, Richness: 1.3, Steps: 12, Rate: rate, Momentum: set.mu, Nesterov: set.nesterov, WeightDecay: set.lambda, Weights: weights, Start: start}.Solve()
-		f := Naive{Phi: func(v float64) float64 { return v }, DPhi: func(float64) float64 { return 1 }, X: x, Y: y, Richness: 1.3, Momentum: set.mu, Nesterov: set.nesterov,
+		lin := Linear{Gram: gram, Targets: targets, Richness: 1.3, Steps: 12, Rate: rate, Momentum: set.mu,
+			Nesterov: set.nesterov, WeightDecay: set.lambda, Weights: weights, Start: start}.Solve()
+		f := Naive{Phi: func(v float64) float64 { return v }, DPhi: func(float64) float64 { return 1 }, X: x, Y: y,
+			Richness: 1.3, Momentum: set.mu, Nesterov: set.nesterov,
 			WeightDecay: set.lambda, Rate: rate, Steps: 12, Delta: func(step int, f, y, delta [][]float64) {
 				for i := range y {
 					for k := range y[i] {

@@ -45,7 +45,8 @@ func ReadoutBalance(times, w2, power []float64, gamma float64) []float64 {
 // centred), phi is Φ^L, step × point × point, and eta the learning rates; w2 has one more element than eta.
 func ReadoutBalanceGD(w2, eta []float64, delta, f, phi [][][]float64, gamma float64) []float64 {
 	if len(w2) != len(eta)+1 || len(delta) < len(eta) || len(f) < len(eta) || len(phi) < len(eta) {
-		panic(fmt.Sprintf("exact: readout balance of %d steps with %d norms, %d residuals, %d predictions and %d kernels", len(eta), len(w2), len(delta), len(f), len(phi)))
+		panic(fmt.Sprintf("exact: readout balance of %d steps with %d norms, %d residuals, %d predictions and %d "+
+			"kernels", len(eta), len(w2), len(delta), len(f), len(phi)))
 	}
 	out := make([]float64, len(w2))
 	for t, e := range eta {

@@ -75,7 +75,8 @@ func TestNaiveIdentities(t *testing.T) {
 		"relu residual": {phi: relu, dphi: drelu, skip: 1, b: 0.5, homogenous: true},
 		"relu momentum": {phi: relu, dphi: drelu, mu: 0.8, lambda: 0.3, homogenous: true},
 	} {
-		nn := Naive{Phi: v.phi, DPhi: v.dphi, Skip: v.skip, B: v.b, X: x, Y: y, Richness: 1.4, Momentum: v.mu, WeightDecay: v.lambda, Steps: steps,
+		nn := Naive{Phi: v.phi, DPhi: v.dphi, Skip: v.skip, B: v.b, X: x, Y: y, Richness: 1.4, Momentum: v.mu,
+			WeightDecay: v.lambda, Steps: steps,
 			Rate: func(step int) float64 { return 0.05 / (1 + 0.2*float64(step)) }}
 		var w2, eta []float64
 		var phis [][][]float64
@@ -128,7 +129,8 @@ func TestGradient(t *testing.T) {
 	const n, d, c = 3, 2, 2
 	x, _ := inputs(2, d)
 	y, _ := outputs(2, c)
-	nn := Naive{Phi: math.Tanh, DPhi: dtanh, Skip: 0.8, B: 0.7, X: x, Y: y, Richness: 1.4, Steps: 1, Rate: func(int) float64 { return 1 }}
+	nn := Naive{Phi: math.Tanh, DPhi: dtanh, Skip: 0.8, B: 0.7, X: x, Y: y, Richness: 1.4, Steps: 1,
+		Rate: func(int) float64 { return 1 }}
 	flat := func(w0 [][]float64, w [][][]float64, a [][]float64) []float64 {
 		var out []float64
 		for _, m := range nn.weights(w0, w, a) {
@@ -171,7 +173,8 @@ func TestGradient(t *testing.T) {
 		loss Loss
 		f, y []float64
 	}{
-		"mse": {MSE, []float64{0.3, -2}, []float64{1, 0.5}}, "logistic": {Logistic, []float64{0.3, -2, 3, 5}, []float64{1, -1, -1, 1}},
+		"mse":           {MSE, []float64{0.3, -2}, []float64{1, 0.5}},
+		"logistic":      {Logistic, []float64{0.3, -2, 3, 5}, []float64{1, -1, -1, 1}},
 		"cross-entropy": {CrossEntropy, []float64{0.3, -2, 1}, []float64{0.2, 0.5, 0.3}},
 	} {
 		g := make([]float64, len(v.f))

@@ -140,7 +140,8 @@ func (s Static) Flow(times []float64) ([][][]float64, error) {
 	now := 0.
 	for _, t := range times {
 		if !(t >= now) || math.IsInf(t, 1) {
-			return out, fmt.Errorf("exact: output time %g of a flow comes after %g; times must be finite and must not fall", t, now)
+			return out, fmt.Errorf("exact: output time %g of a flow comes after %g; times must be finite and must "+
+				"not fall", t, now)
 		}
 		if err := integrate(func(_ float64, dst, y []float64) { s.gradient(0, dst, y) }, f, now, t); err != nil {
 			return out, fmt.Errorf("exact: flow with a static kernel: %w", err)
@@ -217,7 +218,8 @@ func grid(f []float64, c int) [][]float64 {
 //	V_kl = η Σ_{s<n} (1 − ηλ_k)^{n−1−s} (1 − ηλ_l)^s                         (gradient descent)
 //
 // (arXiv 2304.03408). For P = 1 it is κy²t²e^{−2Kt} and κy²(ηn)²(1 − ηK)^{2(n−1)}.
-func LazyCovariance(k mat.Symmetric, y []float64, kappa func(a, b, c, d int) float64, eta float64, n int, flow bool) *mat.SymDense {
+func LazyCovariance(k mat.Symmetric, y []float64, kappa func(a, b, c, d int) float64, eta float64, n int,
+	flow bool) *mat.SymDense {
 	p := k.SymmetricDim()
 	if len(y) != p {
 		panic(fmt.Sprintf("exact: a kernel of %d points and %d targets", p, len(y)))

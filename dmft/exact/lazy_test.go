@@ -26,7 +26,8 @@ func TestStatic(t *testing.T) {
 			}
 		}
 		for _, kernel := range []*mat.Dense{k, blocks} {
-			s := Static{Kernel: kernel, Y: y, Steps: n, Rate: func(int) float64 { return eta }, Momentum: v.mu, Nesterov: v.nesterov}
+			s := Static{Kernel: kernel, Y: y, Steps: n, Rate: func(int) float64 { return eta }, Momentum: v.mu,
+				Nesterov: v.nesterov}
 			f := s.Train()
 			if len(f) != n+1 {
 				t.Fatalf("%d predictions of %d steps", len(f), n)
@@ -40,12 +41,14 @@ func TestStatic(t *testing.T) {
 			}
 		}
 		// The two-layer network becomes lazy: NTK = 2Kx.
-		p := Linear{Gram: gram, Targets: targets, Richness: 1e-6, Steps: n, Rate: func(int) float64 { return eta / 2 }, Momentum: v.mu, Nesterov: v.nesterov}
+		p := Linear{Gram: gram, Targets: targets, Richness: 1e-6, Steps: n, Rate: func(int) float64 { return eta / 2 },
+			Momentum: v.mu, Nesterov: v.nesterov}
 		if e := apart(p.Solve()[n].F, want); !(e < 1e-9) {
 			t.Errorf("momentum %g, Nesterov %v: the network at γ₀ = 1e-6 is %g away", v.mu, v.nesterov, e)
 		}
 	}
-	if e := apart(Lazy(blocks, stacked, eta, n, true), mat.NewDense(8, 1, Lazy(k, targets, eta, n, true).RawMatrix().Data)); !(e < 1e-12) {
+	if e := apart(Lazy(blocks, stacked, eta, n, true),
+		mat.NewDense(8, 1, Lazy(k, targets, eta, n, true).RawMatrix().Data)); !(e < 1e-12) {
 		t.Errorf("flow: block matrix and shared kernel are %g apart", e)
 	}
 	times := []float64{0, eta, eta * n, eta * n}
@@ -78,7 +81,8 @@ func TestStaticLoss(t *testing.T) {
 		}
 	}
 	// One step of gradient descent with weights: Δ = w y/(1 + e⁰).
-	s.Steps, s.Rate, s.Delta = 1, func(int) float64 { return 0.1 }, Residuals(Logistic, func(int) []float64 { return []float64{0.5} })
+	s.Steps, s.Rate, s.Delta = 1, func(int) float64 { return 0.1 },
+		Residuals(Logistic, func(int) []float64 { return []float64{0.5} })
 	if v := s.Train()[1][0][0]; math.Abs(v-0.1*2*0.5*0.5) > 1e-15 {
 		t.Errorf("one step: f = %g, want 0.05", v)
 	}
@@ -115,7 +119,8 @@ func TestLinearFlow(t *testing.T) {
 	for _, v := range [][2]float64{{1, 1}, {4, 1}, {2, 3}, {10, 0.5}, {0.1, 1}} {
 		gamma, norm := v[0], v[1]
 		direction := []float64{0.6, -0.64, 0.48}
-		p := Linear{Gram: mat.NewSymDense(3, []float64{1, 0, 0, 0, 1, 0, 0, 0, 1}), Targets: mat.NewDense(3, 1, nil), Richness: gamma}
+		p := Linear{Gram: mat.NewSymDense(3, []float64{1, 0, 0, 0, 1, 0, 0, 0, 1}), Targets: mat.NewDense(3, 1, nil),
+			Richness: gamma}
 		for i, d := range direction {
 			p.Targets.Set(i, 0, norm*d)
 		}

@@ -95,7 +95,8 @@ func (l Linear) Flow(times []float64) ([]LinearState, error) {
 	now := 0.
 	for _, t := range times {
 		if !(t >= now) || math.IsInf(t, 1) {
-			return out, fmt.Errorf("exact: output time %g of a flow comes after %g; times must be finite and must not fall", t, now)
+			return out, fmt.Errorf("exact: output time %g of a flow comes after %g; times must be finite and must "+
+				"not fall", t, now)
 		}
 		if err := integrate(field, sigma.RawMatrix().Data, now, t); err != nil {
 			return out, fmt.Errorf("exact: flow of a linear network: %w", err)
@@ -134,7 +135,8 @@ func (l Linear) checkShapes() {
 		panic(fmt.Sprintf("exact: richness %g must be positive", l.Richness))
 	}
 	if n := m + l.Targets.RawMatrix().Cols; l.Start != nil && l.Start.SymmetricDim() != n {
-		panic(fmt.Sprintf("exact: the start of a linear network of %d points and %d outputs is %d×%d, not %d×%d", m, n-m, l.Start.SymmetricDim(), l.Start.SymmetricDim(), n, n))
+		panic(fmt.Sprintf("exact: the start of a linear network of %d points and %d outputs is %d×%d, not %d×%d", m,
+			n-m, l.Start.SymmetricDim(), l.Start.SymmetricDim(), n, n))
 	}
 }
 
@@ -183,7 +185,8 @@ func (l Linear) prediction(sigma *mat.Dense) *mat.Dense {
 // state reads everything off the second moment; f0 is subtracted from the predictions unless it is nil.
 func (l Linear) state(sigma, f0 *mat.Dense) LinearState {
 	m, c := l.Gram.SymmetricDim(), l.Targets.RawMatrix().Cols
-	s := LinearState{F: l.prediction(sigma), H: mat.DenseCopyOf(sigma.Slice(0, m, 0, m)), G: mat.DenseCopyOf(sigma.Slice(m, m+c, m, m+c))}
+	s := LinearState{F: l.prediction(sigma), H: mat.DenseCopyOf(sigma.Slice(0, m, 0, m)),
+		G: mat.DenseCopyOf(sigma.Slice(m, m+c, m, m+c))}
 	if f0 != nil {
 		s.F.Sub(s.F, f0)
 	}

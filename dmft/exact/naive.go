@@ -8,15 +8,16 @@ import (
 // Naive is a network of any depth trained in plain loops over neurons, from given initial weights: the reference of the
 // fast trainer. No weights between hidden layers makes it a two-layer network.
 type Naive struct {
-	Phi, DPhi   func(float64) float64 // φ and φ'
-	Skip, B     float64               // s and b of h^{ℓ+1} = s·h^ℓ + b·W^ℓφ(h^ℓ)/√N; b = 0 means 1
-	X           [][]float64           // M points of D numbers, training points first
-	Y           [][]float64           // targets of the P training points, C numbers each
-	Bias        float64               // σ_b of h¹ = W⁰x/√D + σ_b b⁰ and h^{ℓ+1} = s·h^ℓ + b·(W^ℓφ(h^ℓ)/√N + σ_b b^ℓ)
-	Biases      [][]float64           // layer (L of them), neuron: b⁰ … b^{L−1} at the start; nil is a network without biases
-	Richness    float64               // γ₀
-	Centred     bool                  // predict f(θ) − f(θ₀)
-	Momentum    float64               // μ
+	Phi, DPhi func(float64) float64 // φ and φ'
+	Skip, B   float64               // s and b of h^{ℓ+1} = s·h^ℓ + b·W^ℓφ(h^ℓ)/√N; b = 0 means 1
+	X         [][]float64           // M points of D numbers, training points first
+	Y         [][]float64           // targets of the P training points, C numbers each
+	Bias      float64               // σ_b of h¹ = W⁰x/√D + σ_b b⁰ and h^{ℓ+1} = s·h^ℓ + b·(W^ℓφ(h^ℓ)/√N + σ_b b^ℓ)
+	// layer (L of them), neuron: b⁰ … b^{L−1} at the start; nil is a network without biases
+	Biases      [][]float64
+	Richness    float64 // γ₀
+	Centred     bool    // predict f(θ) − f(θ₀)
+	Momentum    float64 // μ
 	Nesterov    bool
 	WeightDecay float64                // λ, decoupled
 	Rate        func(step int) float64 // learning rate η
@@ -133,7 +134,8 @@ func (nn Naive) NTK(w0 [][]float64, w [][][]float64, a [][]float64) [][]float64 
 func (nn Naive) check(w0 [][]float64, w [][][]float64, a [][]float64) {
 	n := len(w0)
 	if n == 0 || len(a) != n || len(nn.X) < len(nn.Y) || len(nn.X) == 0 || len(w0[0]) != len(nn.X[0]) {
-		panic(fmt.Sprintf("exact: a Naive network with %d rows of input weights, %d of readout, %d points and %d targets", n, len(a), len(nn.X), len(nn.Y)))
+		panic(fmt.Sprintf("exact: a Naive network with %d rows of input weights, %d of readout, %d points and %d "+
+			"targets", n, len(a), len(nn.X), len(nn.Y)))
 	}
 	for l := range w {
 		if len(w[l]) != n || len(w[l][0]) != n {
@@ -198,7 +200,8 @@ func (nn Naive) forward(all [][][]float64, x []float64) (h [][]float64, f []floa
 
 // backward adds scale·∂f_k/∂θ of one point with preactivations h to grad, if that is not nil, and returns ∂f_k/∂h^ℓ,
 // layer × neuron.
-func (nn Naive) backward(all [][][]float64, x []float64, h [][]float64, k int, scale float64, grad [][][]float64) [][]float64 {
+func (nn Naive) backward(all [][][]float64, x []float64, h [][]float64, k int, scale float64,
+	grad [][][]float64) [][]float64 {
 	layers, n := len(all)-1-len(nn.Biases), len(all[0])
 	rootN := math.Sqrt(float64(n))
 	back := zeros(layers, n)

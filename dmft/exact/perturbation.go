@@ -53,7 +53,8 @@ func (d DeepLinear) Perturbation(printed bool) ([]DeepState, error) {
 		return out
 	}
 	f, move := mat.NewDense(m, outputs, nil), mat.NewDense(m, outputs, nil)
-	expect, move2 := mat.NewDense(m, outputs, nil), mat.NewDense(m, outputs, nil) // f₂ if the NTK alone had moved it in the last step
+	// f₂ if the NTK alone had moved it in the last step
+	expect, move2 := mat.NewDense(m, outputs, nil), mat.NewDense(m, outputs, nil)
 	square := l.Richness * l.Richness
 	var out []DeepState
 	for t := 0; ; t++ {
@@ -129,7 +130,8 @@ func (d DeepLinear) PerturbationFlow(times []float64, printed bool) ([]DeepState
 	now := 0.
 	for _, t := range times {
 		if !(t >= now) || math.IsInf(t, 1) {
-			return out, fmt.Errorf("exact: output time %g of a flow comes after %g; times must be finite and must not fall", t, now)
+			return out, fmt.Errorf("exact: output time %g of a flow comes after %g; times must be finite and must "+
+				"not fall", t, now)
 		}
 		if err := integrate(field, y, now, t); err != nil {
 			return out, fmt.Errorf("exact: flow of a deep linear network to second order in the richness: %w", err)
@@ -182,12 +184,14 @@ func (d DeepLinear) expansion(printed bool) (*expansion, error) {
 	case l.Start != nil:
 		return nil, fmt.Errorf("exact: a deep linear network starts from infinite width; leave Start nil")
 	case l.WeightDecay != 0:
-		return nil, fmt.Errorf("exact: perturbation theory in the richness is without weight decay, which is %g", l.WeightDecay)
+		return nil, fmt.Errorf("exact: perturbation theory in the richness is without weight decay, which is %g",
+			l.WeightDecay)
 	case l.Delta != nil:
 		return nil, fmt.Errorf("exact: perturbation theory in the richness is for the squared loss alone; leave Delta nil")
 	}
 	n, b := d.Depth, d.branch()
-	x := &expansion{DeepLinear: d, printed: printed, p: make([]float64, n), q: make([]float64, n), rhos: make([]float64, n), sigmas: make([]float64, n)}
+	x := &expansion{DeepLinear: d, printed: printed, p: make([]float64, n), q: make([]float64, n),
+		rhos: make([]float64, n), sigmas: make([]float64, n)}
 	f, e := mat.NewDense(n, n, nil), mat.NewDense(n, n, nil)
 	below := func(list []float64, first float64, i int) float64 { // element ℓ−1 of a list that starts with layer 0
 		if i == 0 {

@@ -12,12 +12,14 @@ import (
 func TestPerturbation(t *testing.T) {
 	distance := func(a, b DeepState) []float64 {
 		last := len(a.Phi) - 1
-		return []float64{apart(a.F, b.F), apart(a.NTK, b.NTK), apart(a.Phi[0], b.Phi[0]), apart(a.Phi[last], b.Phi[last]), apart(a.G[0], b.G[0]), apart(a.G[last], b.G[last]),
+		return []float64{apart(a.F, b.F), apart(a.NTK, b.NTK), apart(a.Phi[0], b.Phi[0]),
+			apart(a.Phi[last], b.Phi[last]), apart(a.G[0], b.G[0]), apart(a.G[last], b.G[last]),
 			math.Abs(a.Loss - b.Loss), apart(a.Cross[0], b.Cross[0])}
 	}
 	for name, p := range optimisers(general(2)) {
 		p.WeightDecay = 0
-		for _, d := range []DeepLinear{{Depth: 1}, {Depth: 2, Branch: 0.7}, {Depth: 3}, {Depth: 4, Skip: 1, Branch: 0.5}, {Depth: 3, Skip: 0.8, Branch: 0.9}} {
+		for _, d := range []DeepLinear{{Depth: 1}, {Depth: 2, Branch: 0.7}, {Depth: 3},
+			{Depth: 4, Skip: 1, Branch: 0.5}, {Depth: 3, Skip: 0.8, Branch: 0.9}} {
 			var err [2][]float64
 			for i, gamma := range []float64{0.05, 0.1} {
 				d.Problem = p
@@ -34,7 +36,8 @@ func TestPerturbation(t *testing.T) {
 					want = 5 // ⟨hg⟩ is of order γ₀
 				}
 				if math.Abs(order-want) > 0.15 || e > 2e-2 {
-					t.Errorf("%s depth %d s = %g quantity %d: error %.2g at γ₀ = 0.1, order %.2f, want %g", name, d.Depth, d.Skip, k, e, order, want)
+					t.Errorf("%s depth %d s = %g quantity %d: error %.2g at γ₀ = 0.1, order %.2f, want %g", name,
+						d.Depth, d.Skip, k, e, order, want)
 				}
 			}
 		}
@@ -69,8 +72,10 @@ func TestPerturbationFormulas(t *testing.T) {
 				if printed {
 					want = 2 * l
 				}
-				if a, b := change(s[0].Phi[i], 1), change(s[0].G[depth-1-i], 1); math.Abs(a/want-1) > 1e-8 || math.Abs(b/want-1) > 1e-8 {
-					t.Errorf("L = %d, printed %v: change of Φ^%g %.9g, of its mirror image %.9g, want %g", depth, printed, l, a, b, want)
+				if a, b := change(s[0].Phi[i], 1), change(s[0].G[depth-1-i], 1); math.Abs(a/want-1) > 1e-8 ||
+					math.Abs(b/want-1) > 1e-8 {
+					t.Errorf("L = %d, printed %v: change of Φ^%g %.9g, of its mirror image %.9g, want %g", depth,
+						printed, l, a, b, want)
 				}
 			}
 		}
@@ -181,7 +186,8 @@ func TestPerturbationErrors(t *testing.T) {
 // The change of the NTK by feature learning, three hidden layers trained to the end at γ₀ = 0.1: exact, to order γ₀²,
 // and without the responses, as printed.
 func ExampleDeepLinear_Perturbation() {
-	d := DeepLinear{Depth: 3, Problem: Linear{Gram: mat.NewSymDense(1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1}), Richness: 0.1, Steps: 40,
+	d := DeepLinear{Depth: 3, Problem: Linear{Gram: mat.NewSymDense(1, []float64{1}),
+		Targets: mat.NewDense(1, 1, []float64{1}), Richness: 0.1, Steps: 40,
 		Rate: func(int) float64 { return 0.05 }}}
 	h, _ := d.Solve()
 	corrected, _ := d.Perturbation(false)

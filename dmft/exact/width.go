@@ -34,7 +34,8 @@ func (l Linear) Fluctuations() []Fluctuation {
 	p, c := l.Targets.Dims()
 	out := make([]Fluctuation, l.Steps+1)
 	for t := range out {
-		out[t] = Fluctuation{FBias: mat.NewDense(m, c, nil), FCov: mat.NewSymDense(m*c, nil), NTKBias: mat.NewDense(p*c, p*c, nil), NTKVar: mat.NewDense(p*c, p*c, nil)}
+		out[t] = Fluctuation{FBias: mat.NewDense(m, c, nil), FCov: mat.NewSymDense(m*c, nil),
+			NTKBias: mat.NewDense(p*c, p*c, nil), NTKVar: mat.NewDense(p*c, p*c, nil)}
 	}
 	root := squareRoot(l.moment())
 	n := m + c
@@ -78,7 +79,8 @@ func (l Linear) follow(direction *mat.Dense, out []Fluctuation) {
 		}
 		out[t].FBias.Add(out[t].FBias, f[2])
 		out[t].FCov.SymRankOne(out[t].FCov, 1, mat.NewVecDense(m*c, f[1].RawMatrix().Data))
-		first, second := l.ntk(s[1].Slice(0, m, 0, m), s[1].Slice(m, m+c, m, m+c)), l.ntk(s[2].Slice(0, m, 0, m), s[2].Slice(m, m+c, m, m+c))
+		first, second := l.ntk(s[1].Slice(0, m, 0, m), s[1].Slice(m, m+c, m, m+c)),
+			l.ntk(s[2].Slice(0, m, 0, m), s[2].Slice(m, m+c, m, m+c))
 		first.MulElem(first, first)
 		out[t].NTKVar.Add(out[t].NTKVar, first)
 		out[t].NTKBias.Add(out[t].NTKBias, second)

@@ -17,10 +17,14 @@ func TestFluctuationsRecorded(t *testing.T) {
 		variance, ntk, mu [4]float64
 		digits            [3]float64 // half a unit of the last digit
 	}{
-		{1, true, [4]float64{.0800, .1288, .0204, .0005}, [4]float64{4.739, 5.840, 4.809, 4.133}, [4]float64{.056, .263, .215, .055}, [3]float64{5e-5, 5e-4, 5e-4}},
-		{1, false, [4]float64{.5639, .2160, .0201, .0004}, [4]float64{none, none, none, none}, [4]float64{none, none, none, none}, [3]float64{5e-5, 0, 0}},
-		{3, true, [4]float64{.1047, .0357, 0, 0}, [4]float64{11.463, 9.023, 4.156, 4.018}, [4]float64{.089, .249, .013, 0}, [3]float64{5e-5, 5e-4, 5e-4}},
-		{3, false, [4]float64{none, none, none, none}, [4]float64{8.97, 2.31, .394, .367}, [4]float64{none, none, none, none}, [3]float64{0, 5e-3, 5e-3}},
+		{1, true, [4]float64{.0800, .1288, .0204, .0005}, [4]float64{4.739, 5.840, 4.809, 4.133},
+			[4]float64{.056, .263, .215, .055}, [3]float64{5e-5, 5e-4, 5e-4}},
+		{1, false, [4]float64{.5639, .2160, .0201, .0004}, [4]float64{none, none, none, none},
+			[4]float64{none, none, none, none}, [3]float64{5e-5, 0, 0}},
+		{3, true, [4]float64{.1047, .0357, 0, 0}, [4]float64{11.463, 9.023, 4.156, 4.018},
+			[4]float64{.089, .249, .013, 0}, [3]float64{5e-5, 5e-4, 5e-4}},
+		{3, false, [4]float64{none, none, none, none}, [4]float64{8.97, 2.31, .394, .367},
+			[4]float64{none, none, none, none}, [3]float64{0, 5e-3, 5e-3}},
 	} {
 		p := one(1, 1, v.gamma, 0.02, 100)
 		p.Centred = v.centred
@@ -30,7 +34,8 @@ func TestFluctuationsRecorded(t *testing.T) {
 			for k, c := range []struct {
 				name      string
 				got, want float64
-			}{{"N Var Δ", f.FCov.At(0, 0), v.variance[i]}, {"N Var K", f.NTKVar.At(0, 0), v.ntk[i]}, {"N bias", math.Abs(f.FBias.At(0, 0)), v.mu[i]}} {
+			}{{"N Var Δ", f.FCov.At(0, 0), v.variance[i]}, {"N Var K", f.NTKVar.At(0, 0), v.ntk[i]},
+				{"N bias", math.Abs(f.FBias.At(0, 0)), v.mu[i]}} {
 				if c.want != none && math.Abs(c.got-c.want) > 1.01*v.digits[k] {
 					t.Errorf("γ₀ = %g centred %v step %d: %s = %.5f, want %g", v.gamma, v.centred, step, c.name, c.got, c.want)
 				}
@@ -90,7 +95,8 @@ func TestFluctuationsDerivatives(t *testing.T) {
 			variance.Add(variance, scaled(weight/(4*e*e), dk))
 		}
 	}
-	if a, b, c := apart(bias, got.FBias), apart(cov, got.FCov), apart(variance, got.NTKVar); !(a < 1e-5) || !(b < 1e-5) || !(c < 1e-4) {
+	if a, b, c := apart(bias, got.FBias), apart(cov, got.FCov), apart(variance, got.NTKVar); !(a < 1e-5) ||
+		!(b < 1e-5) || !(c < 1e-4) {
 		t.Errorf("bias, covariance and variance of the NTK differ from finite differences by %.2g, %.2g, %.2g", a, b, c)
 	}
 }
@@ -100,7 +106,8 @@ func TestLazyCovariance(t *testing.T) {
 	_, gram := inputs(3, 6)
 	_, targets := outputs(3, 1)
 	const eta, n = 0.1, 9
-	p := Linear{Gram: gram, Targets: targets, Richness: 1e-4, Steps: n, Rate: func(int) float64 { return eta }, Centred: true}
+	p := Linear{Gram: gram, Targets: targets, Richness: 1e-4, Steps: n, Rate: func(int) float64 { return eta },
+		Centred: true}
 	var k mat.SymDense
 	k.ScaleSym(2, gram)
 	y := targets.RawMatrix().Data
@@ -108,7 +115,8 @@ func TestLazyCovariance(t *testing.T) {
 	if e := apart(got, p.Fluctuations()[n].FCov); !(e < 1e-8) || mat.Norm(got, 2) < 0.01 {
 		t.Errorf("lazy covariance is %.2g away from the fluctuations at γ₀ = 1e-4, of norm %.3g", e, mat.Norm(got, 2))
 	}
-	flow, fine := LazyCovariance(&k, y, LinearKappa(gram), eta, n, true), LazyCovariance(&k, y, LinearKappa(gram), eta/200, n*200, false)
+	flow, fine := LazyCovariance(&k, y, LinearKappa(gram), eta, n, true),
+		LazyCovariance(&k, y, LinearKappa(gram), eta/200, n*200, false)
 	if e := apart(flow, fine); !(e < 2e-3) || apart(flow, got) < 5*e {
 		t.Errorf("lazy covariance of the flow is %.2g away from small steps and %.2g from these", e, apart(flow, got))
 	}

@@ -15,7 +15,8 @@ func ExampleFigure_Render() {
 		s.X, s.Y = append(s.X, float64(t)), append(s.Y, y)
 		s.Lo, s.Hi = append(s.Lo, 0.9*y), append(s.Hi, 1.1*y)
 	}
-	fig := figure.Figure{Title: "decay", Panels: []figure.Panel{{X: figure.Axis{Label: "step"}, Y: figure.Axis{Label: "loss", Log: true}, Series: []figure.Series{s}}}}
+	fig := figure.Figure{Title: "decay", Panels: []figure.Panel{{X: figure.Axis{Label: "step"},
+		Y: figure.Axis{Label: "loss", Log: true}, Series: []figure.Series{s}}}}
 	svg, err := fig.Render("svg") // Save writes files
 	fmt.Println(string(svg[:5]), err)
 	// Output: <?xml <nil>

@@ -100,7 +100,8 @@ type Histogram struct {
 
 // palette8 is colour-blind safe (Okabe & Ito 2008), black first.
 var palette8 = []color.NRGBA{
-	{0, 0, 0, 255}, {0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255}, {86, 180, 233, 255}, {120, 94, 60, 255},
+	{0, 0, 0, 255}, {0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255},
+	{86, 180, 233, 255}, {120, 94, 60, 255},
 }
 
 // Color returns colour i of a colour-blind-safe palette; 0 is black.
@@ -115,7 +116,8 @@ func Sequence(i, n int) color.NRGBA {
 	return viridisAt(0.78 - 0.68*x)
 }
 
-var viridisRGB = [][3]float64{{68, 1, 84}, {71, 44, 122}, {59, 81, 139}, {44, 113, 142}, {33, 144, 141}, {39, 173, 129}, {92, 200, 99}, {170, 220, 50}, {253, 231, 37}}
+var viridisRGB = [][3]float64{{68, 1, 84}, {71, 44, 122}, {59, 81, 139}, {44, 113, 142}, {33, 144, 141}, {39, 173, 129},
+	{92, 200, 99}, {170, 220, 50}, {253, 231, 37}}
 
 func viridisAt(x float64) color.NRGBA { return interpolate(viridisRGB, x) }
 
@@ -226,7 +228,8 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 			dc.FillText(sty, vg.Point{X: 10, Y: below}, small)
 		}
 		legend.draw(dc, h-title-2)
-		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4 + below, PadLeft: 5, PadRight: 8 + right}
+		tiles := draw.Tiles{Rows: rows, Cols: cols, PadX: 10, PadY: 8, PadTop: top + 5, PadBottom: 4 + below,
+			PadLeft: 5, PadRight: 8 + right}
 		canvases := plot.Align(plots, tiles, dc)
 		for r := range plots {
 			for c, p := range plots[r] {
@@ -346,7 +349,8 @@ func (f *Figure) ranges() []extent {
 func (p *Panel) shows() bool {
 	for _, s := range p.Series {
 		for i := range min(len(s.X), len(s.Y)) {
-			if x, y := transform(s.X[i], p.X.Log), transform(s.Y[i], p.Y.Log); s.Style != Reference && !math.IsNaN(x-y) && !math.IsInf(x-y, 0) {
+			if x, y := transform(s.X[i], p.X.Log), transform(s.Y[i], p.Y.Log); s.Style != Reference &&
+				!math.IsNaN(x-y) && !math.IsInf(x-y, 0) {
 				return true
 			}
 		}
@@ -374,7 +378,8 @@ func (p *Panel) plot(text *texts, show extent) (*plot.Plot, []entry, error) {
 		old := a.axis.Label.TextStyle
 		a.axis.Label.Text = a.spec.Label
 		a.axis.Label.TextStyle = text.style(8)
-		a.axis.Label.TextStyle.Rotation, a.axis.Label.TextStyle.XAlign, a.axis.Label.TextStyle.YAlign = old.Rotation, old.XAlign, old.YAlign
+		a.axis.Label.TextStyle.Rotation, a.axis.Label.TextStyle.XAlign, a.axis.Label.TextStyle.YAlign = old.Rotation,
+			old.XAlign, old.YAlign
 		old = a.axis.Tick.Label
 		a.axis.Tick.Label = text.style(7)
 		a.axis.Tick.Label.XAlign, a.axis.Tick.Label.YAlign = old.XAlign, old.YAlign
@@ -430,7 +435,8 @@ func (p *Panel) plot(text *texts, show extent) (*plot.Plot, []entry, error) {
 	}
 	entries = append(entries, of...)
 	if !drawn {
-		l, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: (xr[0] + xr[1]) / 2, Y: (yr[0] + yr[1]) / 2}}, Labels: []string{"no data"}})
+		l, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: (xr[0] + xr[1]) / 2, Y: (yr[0] + yr[1]) / 2}},
+			Labels: []string{"no data"}})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -528,7 +534,8 @@ func (p *Panel) ranges(hist []bins) (x, y [2]float64) {
 func (s Series) draw(g *plot.Plot, logX, logY bool, bottom, top float64) (entry, bool, error) {
 	e := entry{label: s.Label}
 	if len(s.X) != len(s.Y) || (s.Lo != nil && (len(s.Lo) != len(s.Y) || len(s.Hi) != len(s.Y))) {
-		return e, false, fmt.Errorf("series %q: %d x, %d y, %d and %d bounds", s.Label, len(s.X), len(s.Y), len(s.Lo), len(s.Hi))
+		return e, false, fmt.Errorf("series %q: %d x, %d y, %d and %d bounds", s.Label, len(s.X), len(s.Y), len(s.Lo),
+			len(s.Hi))
 	}
 	col := s.Color
 	if col == (color.NRGBA{}) {
@@ -792,5 +799,6 @@ func (b bins) draw(g *plot.Plot, h Histogram) entry {
 
 // Superscript writes an integer in Unicode superscripts.
 func Superscript(n int) string {
-	return strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹").Replace(strconv.Itoa(n))
+	return strings.NewReplacer("-", "⁻", "0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷",
+		"8", "⁸", "9", "⁹").Replace(strconv.Itoa(n))
 }

@@ -32,11 +32,17 @@ func sample() *Figure {
 		values = append(values, math.Tan(float64(i-250)/200))
 	}
 	return &Figure{Title: "γ₀ = 1, bands ± 2 s.e.", Columns: 2, Panels: []Panel{
-		{Title: "loss", X: Axis{Label: "step"}, Y: Axis{Label: "loss", Log: true}, Series: []Series{{Label: "N = 64", X: t, Y: y, Lo: lo, Hi: hi, Color: Color(1)}, {Label: "N = ∞", X: t, Y: hi, Style: Dashed}}},
-		{Title: "width", X: Axis{Label: "N", Log: true, Ticks: []float64{64, 128, 256}}, Y: Axis{Label: "error", Log: true}, Series: []Series{
-			{Label: "one network", X: []float64{64, 128, 256}, Y: []float64{.1, .07, .05}, Lo: []float64{.08, .06, -.01}, Hi: []float64{.12, .08, .06}, Style: Points, Color: Color(1)},
-			{Label: "∝ 1/√N", X: []float64{64, 256}, Y: []float64{.1, .05}, Style: Reference}}},
-		{Title: "h", X: Axis{Label: "h"}, Y: Axis{Label: "density"}, Histograms: []Histogram{{Label: "start", Values: values, Color: Color(1), Filled: true}, {Label: "end", Values: values[:300], Color: Color(2)}}},
+		{Title: "loss", X: Axis{Label: "step"}, Y: Axis{Label: "loss", Log: true},
+			Series: []Series{{Label: "N = 64", X: t, Y: y, Lo: lo, Hi: hi, Color: Color(1)},
+				{Label: "N = ∞", X: t, Y: hi, Style: Dashed}}},
+		{Title: "width", X: Axis{Label: "N", Log: true, Ticks: []float64{64, 128, 256}},
+			Y: Axis{Label: "error", Log: true}, Series: []Series{
+				{Label: "one network", X: []float64{64, 128, 256}, Y: []float64{.1, .07, .05},
+					Lo: []float64{.08, .06, -.01}, Hi: []float64{.12, .08, .06}, Style: Points, Color: Color(1)},
+				{Label: "∝ 1/√N", X: []float64{64, 256}, Y: []float64{.1, .05}, Style: Reference}}},
+		{Title: "h", X: Axis{Label: "h"}, Y: Axis{Label: "density"},
+			Histograms: []Histogram{{Label: "start", Values: values, Color: Color(1), Filled: true},
+				{Label: "end", Values: values[:300], Color: Color(2)}}},
 	}}
 }
 
@@ -96,26 +102,32 @@ func TestHardData(t *testing.T) {
 		long[i] = math.Sin(float64(i) / 1000)
 	}
 	for name, p := range map[string]Panel{
-		"empty":             {},
-		"empty series":      {Series: []Series{{Label: "x"}}},
-		"one point":         {Series: []Series{{X: []float64{1}, Y: []float64{2}}}},
-		"constant":          {Series: []Series{{X: []float64{1, 2}, Y: []float64{2, 2}}}},
-		"constant zero":     {Series: []Series{{X: []float64{0, 0}, Y: []float64{0, 0}, Lo: []float64{0, 0}, Hi: []float64{0, 0}}}},
+		"empty":        {},
+		"empty series": {Series: []Series{{Label: "x"}}},
+		"one point":    {Series: []Series{{X: []float64{1}, Y: []float64{2}}}},
+		"constant":     {Series: []Series{{X: []float64{1, 2}, Y: []float64{2, 2}}}},
+		"constant zero": {Series: []Series{{X: []float64{0, 0}, Y: []float64{0, 0}, Lo: []float64{0, 0},
+			Hi: []float64{0, 0}}}},
 		"all negative, log": {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2}, Y: []float64{-1, -2}}}},
-		"zero, log":         {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2, 3}, Y: []float64{1, 0, 1e-300}, Lo: []float64{0, 0, 0}, Hi: []float64{2, nan, 1}}}},
-		"not finite":        {Series: []Series{{X: []float64{1, 2, nan}, Y: []float64{nan, inf, 1}, Style: Points, Lo: []float64{0, 0, 0}, Hi: []float64{inf, 1, 1}}}},
-		"infinite bounds":   {Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 1}, Style: Points, Lo: []float64{inf, -inf}, Hi: []float64{-inf, inf}}}},
-		"many decades":      {X: Axis{Log: true}, Y: Axis{Log: true}, Series: []Series{{X: []float64{1e-30, 1e30}, Y: []float64{1e-200, 1e200}}}},
-		"tiny range":        {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 1.001}}}},
-		"huge numbers":      {Series: []Series{{X: []float64{1e9, 3e9}, Y: []float64{-4e15, 7e15}}}},
-		"long":              {Series: []Series{{X: long, Y: long}}},
-		"one value":         {Histograms: []Histogram{{Values: []float64{1}}}},
-		"heat":              {Heat: &HeatMap{X: []float64{0, 1, 5}, Y: []float64{2}, Z: [][]float64{{nan, inf, -1}}, Bar: "K"}},
-		"constant heat":     {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{3}}, Bar: "K"}},
-		"zero heat":         {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{0}}, Bar: "K"}},
-		"unknown heat":      {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{nan}}, Min: nan, Max: inf, Bar: "K"}},
-		"blank":             {Blank: true},
-		"no values":         {Histograms: []Histogram{{Label: "none"}}},
+		"zero, log": {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2, 3}, Y: []float64{1, 0, 1e-300},
+			Lo: []float64{0, 0, 0}, Hi: []float64{2, nan, 1}}}},
+		"not finite": {Series: []Series{{X: []float64{1, 2, nan}, Y: []float64{nan, inf, 1}, Style: Points,
+			Lo: []float64{0, 0, 0}, Hi: []float64{inf, 1, 1}}}},
+		"infinite bounds": {Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 1}, Style: Points,
+			Lo: []float64{inf, -inf}, Hi: []float64{-inf, inf}}}},
+		"many decades": {X: Axis{Log: true}, Y: Axis{Log: true},
+			Series: []Series{{X: []float64{1e-30, 1e30}, Y: []float64{1e-200, 1e200}}}},
+		"tiny range":    {Y: Axis{Log: true}, Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 1.001}}}},
+		"huge numbers":  {Series: []Series{{X: []float64{1e9, 3e9}, Y: []float64{-4e15, 7e15}}}},
+		"long":          {Series: []Series{{X: long, Y: long}}},
+		"one value":     {Histograms: []Histogram{{Values: []float64{1}}}},
+		"heat":          {Heat: &HeatMap{X: []float64{0, 1, 5}, Y: []float64{2}, Z: [][]float64{{nan, inf, -1}}, Bar: "K"}},
+		"constant heat": {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{3}}, Bar: "K"}},
+		"zero heat":     {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{0}}, Bar: "K"}},
+		"unknown heat": {Heat: &HeatMap{X: []float64{1}, Y: []float64{1}, Z: [][]float64{{nan}}, Min: nan, Max: inf,
+			Bar: "K"}},
+		"blank":     {Blank: true},
+		"no values": {Histograms: []Histogram{{Label: "none"}}},
 	} {
 		for _, f := range []string{"svg", "pdf"} {
 			if _, err := (&Figure{Panels: []Panel{p}}).Render(f); err != nil {
@@ -194,7 +206,8 @@ func TestTicks(t *testing.T) {
 // TestHeatMap: the colours are at their places, in a square, with the same ones in the bar; they diverge from zero
 // where both signs can be.
 func TestHeatMap(t *testing.T) {
-	h := &HeatMap{X: []float64{0, 1, 2, 3}, Y: []float64{0, 1, 10}, Z: [][]float64{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, math.NaN()}}, Bar: "K"}
+	h := &HeatMap{X: []float64{0, 1, 2, 3}, Y: []float64{0, 1, 10},
+		Z: [][]float64{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9, 10, math.NaN()}}, Bar: "K"}
 	img := h.image()
 	w, top := img.Bounds().Dx(), img.Bounds().Dy()-1
 	for _, tc := range []struct {
@@ -225,11 +238,14 @@ func TestHeatMap(t *testing.T) {
 			t.Errorf("%s: %g … %g, %v at %g", tc.name, lo, hi, of(tc.at), tc.at)
 		}
 	}
-	if m := (&HeatMap{Matrix: true, X: []float64{1}, Y: []float64{1, 2, 4}, Z: [][]float64{{0}, {1}, {2}}}).upsideDown(); m.Z[2][0] != 0 || m.Y[0] != -4 || m.Y[2] != -1 || m.check() != nil {
+	if m := (&HeatMap{Matrix: true, X: []float64{1}, Y: []float64{1, 2, 4},
+		Z: [][]float64{{0}, {1}, {2}}}).upsideDown(); m.Z[2][0] != 0 || m.Y[0] != -4 || m.Y[2] != -1 || m.check() != nil {
 		t.Errorf("the first row is not on top: %v at %v", m.Z, m.Y)
 	}
 	f := &Figure{Columns: 2, PanelWidth: 3, PanelHeight: 2, Panels: []Panel{
-		{Heat: &HeatMap{X: []float64{1, 2}, Y: []float64{1, 2}, Z: [][]float64{{0, 1}, {1, 0}}}, X: Axis{Bare: true}}, {Blank: true}, {Series: []Series{{Label: "a", X: []float64{1, 2}, Y: []float64{1, 2}}}}, {Title: "two\nlines", Heat: h},
+		{Heat: &HeatMap{X: []float64{1, 2}, Y: []float64{1, 2}, Z: [][]float64{{0, 1}, {1, 0}}}, X: Axis{Bare: true}},
+		{Blank: true}, {Series: []Series{{Label: "a", X: []float64{1, 2}, Y: []float64{1, 2}}}},
+		{Title: "two\nlines", Heat: h},
 	}}
 	b, err := f.Render("png")
 	if err != nil {
@@ -266,7 +282,8 @@ func TestWrap(t *testing.T) {
 			t.Errorf("line %q is %g wide", l, w)
 		}
 	}
-	if len(lines) < 2 || strings.Join(lines, " ") != long || text.wrap("short", 9.5, 10) != "short" || text.wrap("", 9.5, 10) != "" {
+	if len(lines) < 2 || strings.Join(lines, " ") != long || text.wrap("short", 9.5, 10) != "short" ||
+		text.wrap("", 9.5, 10) != "" {
 		t.Errorf("wrapped as %q", got)
 	}
 }
@@ -309,13 +326,15 @@ func TestGlyphs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for in, want := range map[string]string{"γ₀ = 1": "γ₀ = 1", "遅.csv": "□.csv", "👩\u200d🔬 x\ty": "□□ x y", "a\xffb\x00": "a�b□", "two\nlines": "two\nlines", "\"": "\""} {
+	for in, want := range map[string]string{"γ₀ = 1": "γ₀ = 1", "遅.csv": "□.csv", "👩\u200d🔬 x\ty": "□□ x y",
+		"a\xffb\x00": "a�b□", "two\nlines": "two\nlines", "\"": "\""} {
 		if got := text.drawable(in); got != want {
 			t.Errorf("%q is drawn as %q, want %q", in, got, want)
 		}
 	}
 	const odd = "遅い 🎉 \"quoted\" <b>&\x01"
-	box := &Figure{Title: odd, Caption: odd, Panels: []Panel{{Title: odd, X: Axis{Label: odd}, Series: []Series{{Label: odd, X: []float64{1, 2}, Y: []float64{1, 2}}}}}}
+	box := &Figure{Title: odd, Caption: odd, Panels: []Panel{{Title: odd, X: Axis{Label: odd},
+		Series: []Series{{Label: odd, X: []float64{1, 2}, Y: []float64{1, 2}}}}}}
 	for _, format := range []string{"png", "svg", "pdf"} {
 		b, err := box.Render(format)
 		if err != nil || bytes.Contains(b, []byte(odd)) {
@@ -332,7 +351,8 @@ func TestSameY(t *testing.T) {
 	line := func(label string, y ...float64) Panel {
 		return Panel{Y: Axis{Label: label}, Series: []Series{{X: []float64{0, 1}, Y: y}}}
 	}
-	f := Figure{SameY: true, Panels: []Panel{line("loss", 1, 2), line("loss", 0.5, 9), line("error", 0, 1), {Blank: true}, {Y: Axis{Label: "loss"}}}}
+	f := Figure{SameY: true, Panels: []Panel{line("loss", 1, 2), line("loss", 0.5, 9), line("error", 0, 1),
+		{Blank: true}, {Y: Axis{Label: "loss"}}}}
 	r := f.ranges()
 	if a, b := r[0].y, r[1].y; a != b || a[0] > 0.5 || a[1] < 9 || r[2].y[1] > 1.1 || r[4].y != a {
 		t.Errorf("ranges %v", r)
@@ -354,7 +374,8 @@ func TestClipped(t *testing.T) {
 		return bytes.Count(b, []byte("<path"))
 	}
 	inside := paths(Series{X: x, Y: []float64{1, 2, 3, 4}})
-	for name, y := range map[string][]float64{"above": {1, 2, 30, 40}, "from above": {90, 2, 3, 4}, "below": {1, 2, -3, -4}} {
+	for name, y := range map[string][]float64{"above": {1, 2, 30, 40}, "from above": {90, 2, 3, 4},
+		"below": {1, 2, -3, -4}} {
 		if got := paths(Series{X: x, Y: y}); got != inside+1 {
 			t.Errorf("%s: %d marks", name, got-inside)
 		}

@@ -28,7 +28,8 @@ type HeatMap struct {
 const barWidth = 50
 
 // red for positive, blue for negative values (ColorBrewer's RdBu, safe for the colour-blind)
-var divergingRGB = [][3]float64{{33, 102, 172}, {103, 169, 207}, {209, 229, 240}, {247, 247, 247}, {253, 219, 199}, {239, 138, 98}, {178, 24, 43}}
+var divergingRGB = [][3]float64{{33, 102, 172}, {103, 169, 207}, {209, 229, 240}, {247, 247, 247}, {253, 219, 199},
+	{239, 138, 98}, {178, 24, 43}}
 
 var blank = color.NRGBA{205, 205, 205, 255}
 
@@ -178,7 +179,8 @@ func square(p *plot.Plot, c draw.Canvas) draw.Canvas {
 func (h *HeatMap) bar(text *texts, dc draw.Canvas, area vg.Rectangle) {
 	lo, hi, of := h.scale()
 	const n, gap, width = 128, 6, 7
-	box := vg.Rectangle{Min: vg.Point{X: area.Max.X + gap, Y: area.Min.Y}, Max: vg.Point{X: area.Max.X + gap + width, Y: area.Max.Y}}
+	box := vg.Rectangle{Min: vg.Point{X: area.Max.X + gap, Y: area.Min.Y},
+		Max: vg.Point{X: area.Max.X + gap + width, Y: area.Max.Y}}
 	img := image.NewNRGBA(image.Rect(0, 0, 4, n))
 	for k := range n {
 		for i := range 4 {

@@ -69,7 +69,8 @@ func (s *strip) draw(c draw.Canvas, top vg.Length) {
 		x, y := c.Min.X+(c.Max.X-c.Min.X-total)/2, top-vg.Length(i)*stripLine-stripLine/2
 		for _, e := range row {
 			for _, t := range e.thumb {
-				t.Thumbnail(&draw.Canvas{Canvas: c.Canvas, Rectangle: vg.Rectangle{Min: vg.Point{X: x, Y: y - 3.5}, Max: vg.Point{X: x + stripThumb, Y: y + 3.5}}})
+				t.Thumbnail(&draw.Canvas{Canvas: c.Canvas,
+					Rectangle: vg.Rectangle{Min: vg.Point{X: x, Y: y - 3.5}, Max: vg.Point{X: x + stripThumb, Y: y + 3.5}}})
 			}
 			c.FillText(s.style, vg.Point{X: x + stripThumb + stripGap, Y: y}, e.label)
 			x += s.width(e)

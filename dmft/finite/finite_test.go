@@ -15,10 +15,12 @@ import (
 
 func problem() *dmft.Problem {
 	return &dmft.Problem{
-		Data:     dmft.Data{Inputs: mat.NewDense(2, 3, []float64{1, 1, 1, 1, -1, 1}), Targets: mat.NewDense(2, 1, []float64{1, -1})},
+		Data: dmft.Data{Inputs: mat.NewDense(2, 3, []float64{1, 1, 1, 1, -1, 1}),
+			Targets: mat.NewDense(2, 1, []float64{1, -1})},
 		Network:  dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: "tanh"}},
 		Richness: 1,
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 20, Loss: dmft.Loss{Kind: dmft.MSE}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 20,
+			Loss: dmft.Loss{Kind: dmft.MSE}},
 	}
 }
 
@@ -74,7 +76,8 @@ func BenchmarkTrain(b *testing.B) {
 		b.Run(string(prec), func(b *testing.B) {
 			p := problem()
 			for b.Loop() {
-				if _, err := finite.Train(context.Background(), p, finite.Settings{Width: 4096, Seeds: 4, Precision: prec}); err != nil {
+				if _, err := finite.Train(context.Background(), p,
+					finite.Settings{Width: 4096, Seeds: 4, Precision: prec}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -27,7 +27,8 @@ func agree(t *testing.T, what string, s Spread) {
 	z := 2 * 1.96 * math.Log(s.Ratio) / math.Log(s.Hi/s.Lo)
 	t.Logf("%s, %s, N = %d: %.3f [%.3f, %.3f]", what, s.What, s.Width, s.Ratio, s.Lo, s.Hi)
 	if !(math.Abs(z) < 3.3) {
-		t.Errorf("%s: N Var of %s over %d networks of width %d is %.3f of the predicted one, 95 %% interval [%.3f, %.3f], %.1f standard errors off", what, s.What, s.Seeds, s.Width, s.Ratio, s.Lo, s.Hi, z)
+		t.Errorf("%s: N Var of %s over %d networks of width %d is %.3f of the predicted one, 95 %% interval [%.3f, "+
+			"%.3f], %.1f standard errors off", what, s.What, s.Seeds, s.Width, s.Ratio, s.Lo, s.Hi, z)
 	}
 }
 
@@ -47,7 +48,8 @@ func agreeKernels(t *testing.T, what string, tr *dmft.Trajectory, stderr dmft.Ar
 	z := math.Log(v/w) / math.Hypot(math.Hypot(math.Sqrt(2/float64(tr.Replicas-1)), d/w), 5/float64(tr.Width))
 	t.Logf("%s, N = %d: %.3f", what, tr.Width, v/w)
 	if !(math.Abs(z) < 3.3) {
-		t.Errorf("%s: variance %.4f over networks of width %d, predicted %.4f ± %.4f, %.1f standard errors off", what, v, tr.Width, w, d, z)
+		t.Errorf("%s: variance %.4f over networks of width %d, predicted %.4f ± %.4f, %.1f standard errors off", what,
+			v, tr.Width, w, d, z)
 	}
 }
 
@@ -152,7 +154,8 @@ func TestDeepEnsembles(t *testing.T) {
 		depth      int
 		activation string
 		bias       float64
-	}{{dmft.MLP, 2, kernels.ReLUName, 0}, {dmft.MLP, 3, kernels.TanhName, 0.5}, {dmft.ResNet, 4, kernels.TanhName, 0}, {dmft.ResNet, 2, kernels.ReLUName, 0.3}} {
+	}{{dmft.MLP, 2, kernels.ReLUName, 0}, {dmft.MLP, 3, kernels.TanhName, 0.5}, {dmft.ResNet, 4, kernels.TanhName, 0},
+		{dmft.ResNet, 2, kernels.ReLUName, 0.3}} {
 		name := fmt.Sprintf("%s depth %d %s", tc.kind, tc.depth, tc.activation)
 		t.Run(name, func(t *testing.T) {
 			p := network(tc.kind, tc.depth, kernels.Activation{Name: tc.activation}, points(2, 3, 1, 5, 1), 8)
@@ -161,7 +164,8 @@ func TestDeepEnsembles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tr := train(t, p, finite.Settings{Width: width, Seeds: seeds, Seed: 1, Run: dmft.Run{Record: dmft.Record{Kernels: 1}}})
+			tr := train(t, p, finite.Settings{Width: width, Seeds: seeds, Seed: 1,
+				Run: dmft.Run{Record: dmft.Record{Kernels: 1}}})
 			for _, s := range r.Measure(tr) {
 				agree(t, name, s)
 			}
@@ -211,8 +215,10 @@ func TestKurtosis(t *testing.T) {
 		a     kernels.Activation
 		depth int
 	}{
-		{"linear", kernels.Activation{Name: kernels.IdentityName}, 1}, {"relu", kernels.Activation{Name: kernels.ReLUName}, 1},
-		{"erf", kernels.Activation{Name: kernels.ErfName}, 1}, {"linear, depth 2", kernels.Activation{Name: kernels.IdentityName}, 2},
+		{"linear", kernels.Activation{Name: kernels.IdentityName}, 1},
+		{"relu", kernels.Activation{Name: kernels.ReLUName}, 1},
+		{"erf", kernels.Activation{Name: kernels.ErfName}, 1},
+		{"linear, depth 2", kernels.Activation{Name: kernels.IdentityName}, 2},
 	} {
 		nodes := 60
 		if tc.depth > 1 {
@@ -240,12 +246,14 @@ func TestPlainSites(t *testing.T) {
 		gamma       float64
 		centred     bool
 	}{
-		{dmft.MLP, 1, 6, 1, true}, {dmft.MLP, 2, 0, 1, false}, {dmft.MLP, 2, 1, 1, true}, {dmft.MLP, 2, 1, 0.5, true}, {dmft.MLP, 3, 8, 1, true}, {dmft.MLP, 3, 8, 1, false},
+		{dmft.MLP, 1, 6, 1, true}, {dmft.MLP, 2, 0, 1, false}, {dmft.MLP, 2, 1, 1, true}, {dmft.MLP, 2, 1, 0.5, true},
+		{dmft.MLP, 3, 8, 1, true}, {dmft.MLP, 3, 8, 1, false},
 		{dmft.ResNet, 4, 8, 1, true},
 	} {
 		p := network(tc.kind, tc.depth, kernels.Activation{Name: kernels.TanhName}, points(1, 3, 0, 6, 1), max(tc.step, 1))
 		p.Training.Method.LearningRate, p.Richness, p.Training.Centred = 0.05, tc.gamma, tc.centred
-		sites, err := dmft.Solve(ctx, p, dmft.Settings{Sampling: dmft.Plain, Samples: n * reps, Blocks: reps, Seed: 5, Tolerance: 1e-8})
+		sites, err := dmft.Solve(ctx, p, dmft.Settings{Sampling: dmft.Plain, Samples: n * reps, Blocks: reps, Seed: 5,
+			Tolerance: 1e-8})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,14 +261,18 @@ func TestPlainSites(t *testing.T) {
 		a, da := Variance(sites, sites.FReplicas, tc.step)
 		b, db := Variance(net, net.FReplicas, tc.step)
 		v, d := a/b, a/b*math.Hypot(da/a, db/b)
-		t.Logf("%s of depth %d, γ₀ = %g, step %d: sites fluctuate %.2f ± %.2f times as much as a network of as many neurons", tc.kind, tc.depth, tc.gamma, tc.step, v, d)
+		t.Logf("%s of depth %d, γ₀ = %g, step %d: sites fluctuate %.2f ± %.2f times as much as a network of as many "+
+			"neurons", tc.kind, tc.depth, tc.gamma, tc.step, v, d)
 		if math.Abs(v-1) > 3.3*d || d > 0.2 {
-			t.Errorf("%s of depth %d, γ₀ = %g, step %d: sites fluctuate %.2f ± %.2f times as much as a network of as many neurons", tc.kind, tc.depth, tc.gamma, tc.step, v, d)
+			t.Errorf("%s of depth %d, γ₀ = %g, step %d: sites fluctuate %.2f ± %.2f times as much as a network of as "+
+				"many neurons", tc.kind, tc.depth, tc.gamma, tc.step, v, d)
 		}
-		x, dx, y, dy := sites.F.At(tc.step).Data, sites.FStderr.At(tc.step).Data, net.F.At(tc.step).Data, net.FStderr.At(tc.step).Data
+		x, dx, y, dy := sites.F.At(tc.step).Data, sites.FStderr.At(tc.step).Data, net.F.At(tc.step).Data,
+			net.FStderr.At(tc.step).Data
 		for i := range x { // the mean, with its correction of order 1/S
 			if math.Abs(x[i]-y[i]) > 4*math.Hypot(dx[i], dy[i]) {
-				t.Errorf("%s of depth %d, γ₀ = %g, step %d: f = %.4f ± %.4f over sites, %.4f ± %.4f over networks", tc.kind, tc.depth, tc.gamma, tc.step, x[i], dx[i], y[i], dy[i])
+				t.Errorf("%s of depth %d, γ₀ = %g, step %d: f = %.4f ± %.4f over sites, %.4f ± %.4f over networks",
+					tc.kind, tc.depth, tc.gamma, tc.step, x[i], dx[i], y[i], dy[i])
 			}
 		}
 	}

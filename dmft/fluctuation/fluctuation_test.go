@@ -48,7 +48,8 @@ func onePoint() dmft.Data {
 }
 
 func twoLayer(activation string, gamma float64, data dmft.Data, m ode.Method, steps int) *dmft.Problem {
-	return &dmft.Problem{Data: data, Richness: gamma, Network: dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: activation}},
+	return &dmft.Problem{Data: data, Richness: gamma, Network: dmft.Network{Kind: dmft.TwoLayer, Depth: 1,
+		Activation: kernels.Activation{Name: activation}},
 		Training: dmft.Training{Method: m, Steps: steps, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
 }
 
@@ -80,8 +81,11 @@ func TestLinear(t *testing.T) {
 		{"one point, γ₀ = 3, not centred", 3, gd(0.02), onePoint(), 0, false, false},
 		{"points and test points", 1.4, gd(0.05), points(1, 3, 2, 4, 1), 0, false, true},
 		{"two outputs, mean loss, not centred", 1.2, gd(0.2), points(2, 2, 1, 2, 2), 0, true, false},
-		{"momentum, decay, cosine", 1.4, ode.Method{Kind: ode.Momentum, LearningRate: 0.02, Momentum: 0.8, WeightDecay: 0.2, Schedule: ode.Schedule{Kind: ode.Cosine, Warmup: 3, Final: 0.1}}, points(3, 3, 1, 3, 1), 0, false, true},
-		{"nesterov, decay", 0.7, ode.Method{Kind: ode.Nesterov, LearningRate: 0.02, Momentum: 0.7, WeightDecay: 0.1}, points(4, 3, 1, 3, 1), 0, false, false},
+		{"momentum, decay, cosine", 1.4, ode.Method{Kind: ode.Momentum, LearningRate: 0.02, Momentum: 0.8,
+			WeightDecay: 0.2, Schedule: ode.Schedule{Kind: ode.Cosine, Warmup: 3, Final: 0.1}}, points(3, 3, 1, 3, 1),
+			0, false, true},
+		{"nesterov, decay", 0.7, ode.Method{Kind: ode.Nesterov, LearningRate: 0.02, Momentum: 0.7, WeightDecay: 0.1},
+			points(4, 3, 1, 3, 1), 0, false, false},
 		{"mini-batches", 1, gd(0.05), points(5, 4, 1, 3, 1), 2, false, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -89,8 +93,12 @@ func TestLinear(t *testing.T) {
 			p := twoLayer(kernels.IdentityName, tc.gamma, tc.data, tc.method, steps)
 			p.Training.Loss.Mean, p.Training.Centred, p.Training.Batch = tc.mean, tc.centred, dmft.Batch{Size: tc.batch, Seed: 5}
 			np, c := tc.data.Targets.Dims()
-			lin := exact.Linear{Gram: p.Gram(), Targets: tc.data.Targets, Richness: tc.gamma, Steps: steps, Momentum: tc.method.Momentum, Nesterov: tc.method.Kind == ode.Nesterov,
-				WeightDecay: tc.method.WeightDecay, Rate: func(n int) float64 { return tc.method.LearningRate * tc.method.Schedule.Rate(n, steps) }, Centred: tc.centred}
+			lin := exact.Linear{Gram: p.Gram(), Targets: tc.data.Targets, Richness: tc.gamma, Steps: steps,
+				Momentum: tc.method.Momentum, Nesterov: tc.method.Kind == ode.Nesterov,
+				WeightDecay: tc.method.WeightDecay, Rate: func(
+					n int) float64 {
+					return tc.method.LearningRate * tc.method.Schedule.Rate(n, steps)
+				}, Centred: tc.centred}
 			obj := p.Objective()
 			lin.Weights = func(n int) []float64 { // Δ at f = y − 1
 				f, d := make([]float64, np*c), make([]float64, np*c)
@@ -129,7 +137,8 @@ func TestLinear(t *testing.T) {
 					far(4, got.FCovariance.Value.Data[(np*c+a)*2*np*c+np*c+b], last.At(a, b))
 				}
 			}
-			for i, name := range []string{"variance of f", "bias of f", "variance of the NTK", "bias of the NTK", "covariance of f"} {
+			for i, name := range []string{"variance of f", "bias of f", "variance of the NTK", "bias of the NTK",
+				"covariance of f"} {
 				if !(worst[i] < 2e-6) {
 					t.Errorf("%s is %.2g away from the exact one", name, worst[i])
 				}
@@ -142,16 +151,21 @@ func TestLinear(t *testing.T) {
 // TestFlow: the adaptive flow of a linear network against the exact theory of small steps, extrapolated to none.
 func TestFlow(t *testing.T) {
 	const end, outputs = 1.0, 5
-	r := predict(t, twoLayer(kernels.IdentityName, 2, onePoint(), ode.Method{Kind: ode.RK45, LearningRate: end / outputs, Tolerance: 1e-9}, outputs), Settings{Nodes: 3, Kernels: 2, Tolerance: 1e-10})
+	r := predict(t, twoLayer(kernels.IdentityName, 2, onePoint(),
+		ode.Method{Kind: ode.RK45, LearningRate: end / outputs, Tolerance: 1e-9}, outputs),
+		Settings{Nodes: 3, Kernels: 2, Tolerance: 1e-10})
 	small := func(steps int) exact.Fluctuation {
-		l := exact.Linear{Gram: mat.NewSymDense(1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1}), Richness: 2, Steps: steps, Centred: true, Rate: func(int) float64 { return end / float64(steps) }}
+		l := exact.Linear{Gram: mat.NewSymDense(1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1}),
+			Richness: 2, Steps: steps, Centred: true, Rate: func(int) float64 { return end / float64(steps) }}
 		return l.Fluctuations()[steps]
 	}
 	a, b := small(400), small(800)
-	for i, x := range [][3]float64{{r.FVariance.Value.Data[outputs], a.FCov.At(0, 0), b.FCov.At(0, 0)}, {r.FBias.Value.Data[outputs], a.FBias.At(0, 0), b.FBias.At(0, 0)},
+	for i, x := range [][3]float64{{r.FVariance.Value.Data[outputs], a.FCov.At(0, 0), b.FCov.At(0, 0)},
+		{r.FBias.Value.Data[outputs], a.FBias.At(0, 0), b.FBias.At(0, 0)},
 		{r.NTKVariance.Value.Data[1], a.NTKVar.At(0, 0), b.NTKVar.At(0, 0)}} {
 		want := 2*x[2] - x[1]
-		if tol := math.Abs(want-x[2]) * 0.02; math.Abs(x[0]-want) > tol { // the next order is 1/400 of what the extrapolation removes
+		// the next order is 1/400 of what the extrapolation removes
+		if tol := math.Abs(want-x[2]) * 0.02; math.Abs(x[0]-want) > tol {
 			t.Errorf("number %d: flow %.8f, small steps %.8f ± %.1g", i, x[0], want, tol)
 		}
 	}
@@ -168,7 +182,8 @@ func TestSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return slices.Concat(a.FVariance.Value.Data, a.FTestBias.Value.Data, a.NTKVariance.Stderr.Data, b.FVariance.Value.Data)
+		return slices.Concat(a.FVariance.Value.Data, a.FTestBias.Value.Data, a.NTKVariance.Stderr.Data,
+			b.FVariance.Value.Data)
 	}
 	one := run(1, 1)
 	if !slices.Equal(one, run(3, 1)) {
@@ -190,7 +205,8 @@ func TestErrors(t *testing.T) {
 		{"depth 2", func(p *dmft.Problem, s *Settings) { p.Network.Kind, p.Network.Depth = dmft.MLP, 2 }, false},
 		{"weight_decay 0", func(p *dmft.Problem, s *Settings) { p.Training.Method.WeightDecay = 0.1 }, true},
 		{"infinite depth", func(p *dmft.Problem, s *Settings) {
-			p.Network.Kind, p.Network.Depth, p.Network.Branch = dmft.ResNet, dmft.InfiniteDepth, dmft.Branch{Beta: 1, Exponent: 0.5}
+			p.Network.Kind, p.Network.Depth, p.Network.Branch = dmft.ResNet, dmft.InfiniteDepth,
+				dmft.Branch{Beta: 1, Exponent: 0.5}
 		}, true},
 		{"negative", func(p *dmft.Problem, s *Settings) { s.Step = -1 }, false},
 		{"richness", func(p *dmft.Problem, s *Settings) { p.Richness = 0 }, false},
@@ -198,7 +214,8 @@ func TestErrors(t *testing.T) {
 		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, false},
 		{"limit is 0 MiB", func(p *dmft.Problem, s *Settings) { s.Memory = 1 }, true},
 		{"diverges", func(p *dmft.Problem, s *Settings) {
-			p.Network.Activation, p.Training.Method, p.Training.Steps = kernels.Activation{Name: kernels.IdentityName}, gd(50), 40
+			p.Network.Activation, p.Training.Method, p.Training.Steps = kernels.Activation{Name: kernels.IdentityName},
+				gd(50), 40
 		}, false},
 		{"diverges", func(p *dmft.Problem, s *Settings) { p.Training.Method, p.Training.Steps = gd(50), 40 }, true},
 	} {
@@ -222,16 +239,19 @@ func TestErrors(t *testing.T) {
 }
 
 func ExampleTwoLayer() {
-	p := &dmft.Problem{Data: dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}), Targets: mat.NewDense(1, 1, []float64{1})}, Richness: 1,
-		Network:  dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: kernels.IdentityName}},
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.02}, Steps: 30, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+	p := &dmft.Problem{Data: dmft.Data{Inputs: mat.NewDense(1, 1, []float64{1}),
+		Targets: mat.NewDense(1, 1, []float64{1})}, Richness: 1,
+		Network: dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: kernels.IdentityName}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.02}, Steps: 30,
+			Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
 	r, err := TwoLayer(context.Background(), p, Settings{Nodes: 3})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	v := r.FVariance.Value.Data[30]
-	fmt.Printf("N Var f = %.4f, N bias = %.3f: a network of width 200 has f = %.3f ± %.3f\n", v, r.FBias.Value.Data[30], r.F.Value.Data[30]+r.FBias.Value.Data[30]/200, math.Sqrt(v/200))
+	fmt.Printf("N Var f = %.4f, N bias = %.3f: a network of width 200 has f = %.3f ± %.3f\n", v, r.FBias.Value.Data[30],
+		r.F.Value.Data[30]+r.FBias.Value.Data[30]/200, math.Sqrt(v/200))
 	// Output: N Var f = 0.1288, N bias = -0.263: a network of width 200 has f = 0.741 ± 0.025
 }
 
@@ -270,7 +290,8 @@ func TestLateDirections(t *testing.T) {
 		got, want := r.MeanVariance.Value.Data[steps], all.MeanVariance.Value.Data[steps]
 		t.Logf("%s: %d directions of %d, N Var f = %.5f of %.5f", a, r.Directions, all.Directions, got, want)
 		if math.Abs(got/want-1) > 0.03 {
-			t.Errorf("%s: N Var f after %d steps is %.5f with the default tolerance, %.5f with a smaller one", a, steps, got, want)
+			t.Errorf("%s: N Var f after %d steps is %.5f with the default tolerance, %.5f with a smaller one", a, steps,
+				got, want)
 		}
 	}
 }

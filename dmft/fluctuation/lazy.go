@@ -23,10 +23,12 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 		return nil, err
 	}
 	if p.Training.Method.WeightDecay != 0 {
-		return nil, errors.New("fluctuation: with weight decay the kernel of the lazy limit is not static; use weight_decay 0")
+		return nil, errors.New("fluctuation: with weight decay the kernel of the lazy limit is not static; use " +
+			"weight_decay 0")
 	}
 	if _, bytes := Cost(p, set, true); set.Memory > 0 && bytes > set.Memory {
-		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points")
+		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or "+
+			"fewer points")
 	}
 	begin, err := AtStart(ctx, p, set)
 	if err != nil {
@@ -35,7 +37,8 @@ func Lazy(ctx context.Context, p *dmft.Problem, set Settings) (*Result, error) {
 	blocks, n := set.plan()
 	steps := p.Training.Steps
 	t := steps + 1
-	out := &Result{Time: p.Times(), Blocks: blocks, Sites: n, Start: begin, Kurtosis: begin.Kurtosis, KernelStep: evenly(set.Kernels, t)}
+	out := &Result{Time: p.Times(), Blocks: blocks, Sites: n, Start: begin, Kurtosis: begin.Kurtosis,
+		KernelStep: evenly(set.Kernels, t)}
 	done, err := runBlocks(ctx, set, blocks, steps, func(b int, _ *ensemble.Watch) (ensemble.Member[*block], error) {
 		z, err := x.sites(set, b, n)
 		if err != nil {
@@ -81,7 +84,8 @@ func (s *Start) fill(out *Result, x *chaos) {
 		return
 	}
 	repeat := func(e Estimate) Estimate {
-		r := Estimate{dmft.NewArray(append([]int{k}, e.Value.Shape...)...), dmft.NewArray(append([]int{k}, e.Value.Shape...)...)}
+		r := Estimate{dmft.NewArray(append([]int{k}, e.Value.Shape...)...),
+			dmft.NewArray(append([]int{k}, e.Value.Shape...)...)}
 		for i := range k {
 			copy(r.Value.At(i).Data, e.Value.Data)
 			copy(r.Stderr.At(i).Data, e.Stderr.Data)

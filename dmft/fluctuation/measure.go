@@ -52,20 +52,23 @@ func (r *Result) Measure(sim *dmft.Trajectory) []Spread {
 	if len(r.KernelStep) == 0 && r.Start != nil {
 		want = r.Start.MeanNTK
 	}
-	if n := sim.Replicas; n > 1 && !want.Empty() && !sim.NTKStderr.Empty() && sim.KernelStep[0] == 0 && want.Value.Data[0] > 0 {
+	if n := sim.Replicas; n > 1 && !want.Empty() && !sim.NTKStderr.Empty() && sim.KernelStep[0] == 0 &&
+		want.Value.Data[0] > 0 {
 		got := 0.
 		row := sim.NTKStderr.At(0).Data
 		for _, x := range row {
 			got += x * x * float64(n*sim.Width) / float64(len(row))
 		}
-		out = append(out, spread("the NTK at the start", sim, got/want.Value.Data[0], math.Hypot(math.Sqrt(2/float64(n-1)), want.Stderr.Data[0]/want.Value.Data[0])))
+		out = append(out, spread("the NTK at the start", sim, got/want.Value.Data[0],
+			math.Hypot(math.Sqrt(2/float64(n-1)), want.Stderr.Data[0]/want.Value.Data[0])))
 	}
 	return out
 }
 
 // spread is a ratio with the interval of a relative error.
 func spread(what string, sim *dmft.Trajectory, ratio, relative float64) Spread {
-	return Spread{What: what, Width: sim.Width, Seeds: sim.Replicas, Ratio: ratio, Lo: ratio * math.Exp(-1.96*relative), Hi: ratio * math.Exp(1.96*relative)}
+	return Spread{What: what, Width: sim.Width, Seeds: sim.Replicas, Ratio: ratio, Lo: ratio * math.Exp(-1.96*relative),
+		Hi: ratio * math.Exp(1.96*relative)}
 }
 
 // Least is the width at which, at the worst step, the mean correction of the predictions is as large as their standard

@@ -63,14 +63,19 @@ type activation interface{ Eval(phi, dphi, h []float64) }
 
 // newParticles makes the system of a block. The noise has the directions of the inputs' factor first, then c of the
 // readout.
-func newParticles(p *dmft.Problem, gram mat.Symmetric, factor gaussian.Factor, sites noise, step, tol float64) *particles {
+func newParticles(p *dmft.Problem, gram mat.Symmetric, factor gaussian.Factor, sites noise, step,
+	tol float64) *particles {
 	np, _ := p.Data.Inputs.Dims()
 	_, c := p.Data.Targets.Dims()
 	n, all := sites.z.Rows, gram.SymmetricDim()
-	s := &particles{p: p, act: p.Network.Activation, obj: p.Objective(), np: np, pt: all - np, c: c, gamma: p.Richness, rates: p.LayerRates(), step: step, tol: tol, weight: sites.weight,
-		h0: la.New[float64](n, all), kx: la.New[float64](np, np), kt: la.New[float64](np, all-np), h: la.New[float64](n, np), phi: la.New[float64](n, np), d: la.New[float64](n, np),
-		out: la.New[float64](n, c*np), delta: make([]float64, c*np), own: make([]float64, c*np), correction: make([]float64, c*np), scratch: make([]float64, n),
-		th: la.New[float64](n, all-np), tphi: la.New[float64](n, all-np), g: la.New[float64](n, c*np), wy: la.New[float64](n, c*np)}
+	s := &particles{p: p, act: p.Network.Activation, obj: p.Objective(), np: np, pt: all - np, c: c, gamma: p.Richness,
+		rates: p.LayerRates(), step: step, tol: tol, weight: sites.weight,
+		h0: la.New[float64](n, all), kx: la.New[float64](np, np), kt: la.New[float64](np, all-np),
+		h: la.New[float64](n, np), phi: la.New[float64](n, np), d: la.New[float64](n, np),
+		out: la.New[float64](n, c*np), delta: make([]float64, c*np), own: make([]float64, c*np),
+		correction: make([]float64, c*np), scratch: make([]float64, n),
+		th: la.New[float64](n, all-np), tphi: la.New[float64](n, all-np), g: la.New[float64](n, c*np),
+		wy: la.New[float64](n, c*np)}
 	la.Gemm(la.N, la.T, 1, sites.z.Slice(0, n, 0, factor.Rank), factor.F, 0, s.h0)
 	for i := range np {
 		for j := range all {

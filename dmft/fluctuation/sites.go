@@ -53,7 +53,8 @@ func tensor(n, d int) (noise, error) {
 	sites := 1
 	for range d {
 		if sites *= n; sites > mostNodes {
-			return noise{}, fmt.Errorf("fluctuation: %d nodes in each of %d directions are more than %d sites; draw samples instead", n, d, mostNodes)
+			return noise{}, fmt.Errorf("fluctuation: %d nodes in each of %d directions are more than %d sites; draw "+
+				"samples instead", n, d, mostNodes)
 		}
 	}
 	x, w := hermite(n)

@@ -370,7 +370,8 @@ func AtStart(ctx context.Context, p *dmft.Problem, set Settings) (*Start, error)
 		if err != nil {
 			return sums{}, err
 		}
-		out := sums{make([]float64, depth*depth*np*np), make([]float64, depth*depth*cc*np*np), make([]float64, cc*np*np), make([]float64, np)}
+		out := sums{make([]float64, depth*depth*np*np), make([]float64, depth*depth*cc*np*np),
+			make([]float64, cc*np*np), make([]float64, np)}
 		f, s := x.newInfluence(), x.newSite()
 		for i, w := range z.weight {
 			if watch.Due() {

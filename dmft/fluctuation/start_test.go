@@ -13,7 +13,8 @@ import (
 )
 
 func network(kind dmft.Kind, depth int, a kernels.Activation, data dmft.Data, steps int) *dmft.Problem {
-	return &dmft.Problem{Data: data, Richness: 0.01, Network: dmft.Network{Kind: kind, Depth: depth, Activation: a, Branch: dmft.Branch{Beta: 0.8, Exponent: 0.5}},
+	return &dmft.Problem{Data: data, Richness: 0.01, Network: dmft.Network{Kind: kind, Depth: depth, Activation: a,
+		Branch: dmft.Branch{Beta: 0.8, Exponent: 0.5}},
 		Training: dmft.Training{Method: gd(0.1), Steps: steps, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
 }
 
@@ -33,7 +34,8 @@ func TestStartHomogeneous(t *testing.T) {
 	for _, tc := range []struct {
 		a kernels.Activation
 		v float64
-	}{{kernels.Activation{Name: kernels.IdentityName}, 2}, {kernels.Activation{Name: kernels.ReLUName, Gain: math.Sqrt2}, 5}} {
+	}{{kernels.Activation{Name: kernels.IdentityName}, 2},
+		{kernels.Activation{Name: kernels.ReLUName, Gain: math.Sqrt2}, 5}} {
 		for _, depth := range []int{1, 2, 4} {
 			s := start(t, network(dmft.MLP, depth, tc.a, onePoint(), 1), Settings{Nodes: 4})
 			for l := range depth {
@@ -76,7 +78,8 @@ func TestStartPolynomial(t *testing.T) {
 	d1 := 1 + e*e
 	// δΦ¹ and the noise of G¹ are of the same neurons.
 	both := 2 * d1 * e * e * g * (1 + 9.75*e*e + 3.75*e*e*e*e - d1*v)
-	for i, x := range [][2]float64{{s.Phi.Value.Data[0], own}, {s.Phi.Value.Data[1], move * own}, {s.Phi.Value.Data[3], own2 + move*move*own},
+	for i, x := range [][2]float64{{s.Phi.Value.Data[0], own}, {s.Phi.Value.Data[1], move * own},
+		{s.Phi.Value.Data[3], own2 + move*move*own},
 		{s.G.Value.Data[3], g2}, {s.G.Value.Data[0], back(1, g) + d1*d1*g2 + both}} {
 		if math.Abs(x[0]-x[1]) > 1e-6*x[1] {
 			t.Errorf("covariance %d is %.8f, want %.8f", i, x[0], x[1])
@@ -131,14 +134,16 @@ func TestStartNTK(t *testing.T) {
 	for _, tc := range []struct {
 		a    kernels.Activation
 		v, c float64
-	}{{kernels.Activation{Name: kernels.IdentityName}, 2, 0}, {kernels.Activation{Name: kernels.ReLUName, Gain: math.Sqrt2}, 5, 1}} {
+	}{{kernels.Activation{Name: kernels.IdentityName}, 2, 0},
+		{kernels.Activation{Name: kernels.ReLUName, Gain: math.Sqrt2}, 5, 1}} {
 		for depth := 1; depth <= 4; depth++ {
 			want := 0.
 			for m := 1; m <= depth; m++ {
 				a, b := float64(depth+1-m), float64(m)
 				want += tc.v*(a*a+b*b) + 2*tc.c*a*b
 			}
-			if got := start(t, network(dmft.MLP, depth, tc.a, onePoint(), 1), Settings{Nodes: 4}).NTK.Value.Data[0]; math.Abs(got-want) > 1e-5 {
+			if got := start(t, network(dmft.MLP, depth, tc.a, onePoint(), 1),
+				Settings{Nodes: 4}).NTK.Value.Data[0]; math.Abs(got-want) > 1e-5 {
 				t.Errorf("%s, depth %d: N Var NTK = %g, want %g", tc.a, depth, got, want)
 			}
 		}
@@ -153,8 +158,10 @@ func TestStartTwoLayer(t *testing.T) {
 		a               kernels.Activation
 		kappa, kurtosis float64
 	}{
-		{kernels.Activation{Name: kernels.IdentityName}, 4, 6}, {kernels.Activation{Name: kernels.ReLUName}, 3, 15}, {kernels.Activation{Name: kernels.TanhName}, .6902602, 1.88187},
-		{kernels.Activation{Name: kernels.ErfName, Scale: math.Sqrt2}, 0, 1.67952}, {kernels.Activation{Name: kernels.ErfName}, 0, 2.4},
+		{kernels.Activation{Name: kernels.IdentityName}, 4, 6}, {kernels.Activation{Name: kernels.ReLUName}, 3, 15},
+		{kernels.Activation{Name: kernels.TanhName}, .6902602, 1.88187},
+		{kernels.Activation{Name: kernels.ErfName, Scale: math.Sqrt2}, 0, 1.67952},
+		{kernels.Activation{Name: kernels.ErfName}, 0, 2.4},
 	} {
 		want, _ := exact.TwoLayerKappa(tc.a.Value, tc.a.Derivative, 1)
 		if tc.kappa != 0 && math.Abs(want-tc.kappa) > 1e-6 {
@@ -228,8 +235,10 @@ func TestLazyLimit(t *testing.T) {
 		for _, x := range []struct {
 			name       string
 			full, lazy Estimate
-		}{{"f", full.FVariance, lazy.FVariance}, {"test f", full.FTestVariance, lazy.FTestVariance}, {"loss", full.LossVariance, lazy.LossVariance}, {"test loss", full.TestLossVariance, lazy.TestLossVariance},
-			{"NTK", full.NTKVariance, lazy.NTKVariance}, {"Φ", full.PhiVariance, lazy.PhiVariance}, {"G", full.GVariance, lazy.GVariance}} {
+		}{{"f", full.FVariance, lazy.FVariance}, {"test f", full.FTestVariance, lazy.FTestVariance},
+			{"loss", full.LossVariance, lazy.LossVariance}, {"test loss", full.TestLossVariance, lazy.TestLossVariance},
+			{"NTK", full.NTKVariance, lazy.NTKVariance}, {"Φ", full.PhiVariance, lazy.PhiVariance},
+			{"G", full.GVariance, lazy.GVariance}} {
 			top := 0.
 			for _, v := range x.lazy.Value.Data {
 				top = math.Max(top, v)
@@ -237,7 +246,8 @@ func TestLazyLimit(t *testing.T) {
 			for i, v := range x.full.Value.Data {
 				// Where predictions at the start count, corrections are γ₀² relative to their large variance.
 				if math.Abs(v-x.lazy.Value.Data[i]) > 30*gamma*gamma*top {
-					t.Errorf("%s loss, %d outputs, centred %v: variance %d of %s is %.6f at γ₀ = %g, %.6f in the lazy limit", tc.loss, tc.c, tc.centred, i, x.name, v, gamma, x.lazy.Value.Data[i])
+					t.Errorf("%s loss, %d outputs, centred %v: variance %d of %s is %.6f at γ₀ = %g, %.6f in the "+
+						"lazy limit", tc.loss, tc.c, tc.centred, i, x.name, v, gamma, x.lazy.Value.Data[i])
 					break
 				}
 			}

@@ -74,7 +74,8 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		return nil, errBlocks
 	}
 	if p.Network.Depth != 1 {
-		return nil, fmt.Errorf("fluctuation: the network has depth %d; fluctuations in training are known for one hidden layer, and for deeper networks in the lazy limit (Lazy)", p.Network.Depth)
+		return nil, fmt.Errorf("fluctuation: the network has depth %d; fluctuations in training are known for one "+
+			"hidden layer, and for deeper networks in the lazy limit (Lazy)", p.Network.Depth)
 	}
 	if set.Samples < 0 || set.Blocks < 0 || set.Nodes < 0 || !(set.Step >= 0) || !(set.Tolerance >= 0) {
 		return nil, errors.New("fluctuation: settings must not be negative")
@@ -107,7 +108,8 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 	}
 	steps := p.Training.Steps
 	t := steps + 1
-	out := &Result{Time: p.Times(), Sites: sites, Blocks: blocks, KernelStep: evenly(set.Kernels, t), CovarianceStep: evenly(set.Covariance, t)}
+	out := &Result{Time: p.Times(), Sites: sites, Blocks: blocks, KernelStep: evenly(set.Kernels, t),
+		CovarianceStep: evenly(set.Covariance, t)}
 	for _, s := range out.KernelStep {
 		out.KernelTime = append(out.KernelTime, out.Time[s])
 	}
@@ -115,7 +117,8 @@ func TwoLayer(ctx context.Context, p *dmft.Problem, set Settings) (*Result, erro
 		return nil, fmt.Errorf("fluctuation: a covariance of %d predictions and times is too large; ask for fewer times", n)
 	}
 	if bytes := particleBytes(p, set, sites, blocks); set.Memory > 0 && bytes > set.Memory {
-		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or fewer points")
+		return nil, memoryError(bytes, set.Memory, "raise the limit, use smaller blocks of sites (theory.blocks) or "+
+			"fewer points")
 	}
 	done, err := runBlocks(ctx, set, blocks, steps, func(b int, _ *ensemble.Watch) (ensemble.Member[*block], error) {
 		z := rule
@@ -204,7 +207,9 @@ func (s *particles) kurtosis() []float64 {
 }
 
 func memoryError(bytes, limit int64, advice string) error {
-	return &dmft.StopError{Status: dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("fluctuations need about %d MiB and the limit is %d MiB", bytes>>20, limit>>20), Advice: advice}}
+	return &dmft.StopError{Status: dmft.Status{Code: dmft.MemoryLimit,
+		Quantity: fmt.Sprintf("fluctuations need about %d MiB and the limit is %d MiB", bytes>>20, limit>>20),
+		Advice:   advice}}
 }
 
 // twoLayer returns the number of copies of a site with other signs, of blocks and of sites in each, for fields of the
@@ -233,7 +238,8 @@ func guessDirections(p *dmft.Problem, sites int) int {
 func particleBytes(p *dmft.Problem, set Settings, sites, blocks int) int64 {
 	np, c := p.Data.Targets.Dims()
 	regs := p.Training.Method.Registers()
-	return 16 * int64(sites) * int64(np+c) * int64(guessDirections(p, sites)) * int64(regs+1) * int64(set.runner().Parallel(blocks))
+	return 16 * int64(sites) * int64(np+c) * int64(guessDirections(p, sites)) * int64(regs+
+		1) * int64(set.runner().Parallel(blocks))
 }
 
 // Cost is about how many floating-point operations and how much memory a prediction will take; see [TwoLayer] and
@@ -254,12 +260,14 @@ func Cost(p *dmft.Problem, set Settings, lazy bool) (flops float64, bytes int64)
 	if lazy {
 		blocks, sites := set.plan()
 		n := float64(blocks * sites)
-		return n * (2*steps*2*pc*allc + 60*float64(p.Network.Depth)*float64(np*all*c*c)), startBytes(p) + int64(8*sites)*int64(pc*allc)*int64(set.runner().Parallel(blocks))
+		return n * (2*steps*2*pc*allc + 60*float64(p.Network.Depth)*float64(np*all*c*c)),
+			startBytes(p) + int64(8*sites)*int64(pc*allc)*int64(set.runner().Parallel(blocks))
 	}
 	_, blocks, sites := set.twoLayer(p, min(rank, all), c)
 	copies := 2 * float64(guessDirections(p, sites))
 	n := float64(blocks*sites) * copies
-	return n * (steps*(2*float64(np*all)+60*float64(all)) + float64(set.Kernels)*5*(float64(np*np)+pc*pc)), particleBytes(p, set, sites, blocks)
+	return n * (steps*(2*float64(np*all)+60*float64(all)) + float64(set.Kernels)*5*(float64(np*np)+pc*pc)),
+		particleBytes(p, set, sites, blocks)
 }
 
 // each applies f to pieces of n elements.
@@ -331,7 +339,8 @@ func (s *particles) record(b *block, step int, r *Result) {
 
 // predictions returns variances of predictions, and variance and mean correction of their loss. Covariances at one
 // point are residual(c, d, point) + Σ_k total_k total_k.
-func (s *particles) predictions(test bool, f []float64, total la.Mat[float64], residual func(c, d, m int) float64, bias []float64) (variance []float64, lossVar, lossBias float64) {
+func (s *particles) predictions(test bool, f []float64, total la.Mat[float64], residual func(c, d, m int) float64,
+	bias []float64) (variance []float64, lossVar, lossBias float64) {
 	n := len(f)
 	points := n / s.c
 	variance = make([]float64, n)
@@ -424,7 +433,8 @@ func (s *particles) recordTest(b *block) {
 		s.average(x, s.weight, phi, s.readout(s.regs[0].copies[1+sign]), s.t0)
 		la.Axpy(1/(2*s.step*float64(1-2*sign)), x, bias)
 	}
-	variance, lossVar, lossBias := s.predictions(true, mean, v, func(c, d, m int) float64 { return cov[(c*s.c+d)*s.pt+m] }, bias)
+	variance, lossVar, lossBias := s.predictions(true, mean, v,
+		func(c, d, m int) float64 { return cov[(c*s.c+d)*s.pt+m] }, bias)
 	b.test, b.testVar, b.testBias = append(b.test, mean...), append(b.testVar, variance...), append(b.testBias, bias...)
 	// The part of the noise outside the directions counts in the variance of a loss, too.
 	delta := make([]float64, n)
@@ -544,8 +554,10 @@ func (s *particles) recordKernels(b *block) {
 		bias[i] += (up[i] - down[i]) / (2 * s.step)
 	}
 	p2, n2 := s.np*s.np, n*n
-	b.phiVar, b.gVar, b.ntkVar = append(b.phiVar, variance[:p2]...), append(b.gVar, variance[p2:p2+n2]...), append(b.ntkVar, variance[p2+n2:]...)
-	b.phiBias, b.gBias, b.ntkBias = append(b.phiBias, bias[:p2]...), append(b.gBias, bias[p2:p2+n2]...), append(b.ntkBias, bias[p2+n2:]...)
+	b.phiVar, b.gVar, b.ntkVar = append(b.phiVar, variance[:p2]...), append(b.gVar, variance[p2:p2+n2]...),
+		append(b.ntkVar, variance[p2+n2:]...)
+	b.phiBias, b.gBias, b.ntkBias = append(b.phiBias, bias[:p2]...), append(b.gBias, bias[p2:p2+n2]...),
+		append(b.ntkBias, bias[p2+n2:]...)
 }
 
 // covariance is Σ_k of the responses at all pairs of kept times, by points and outputs.

@@ -18,7 +18,8 @@ func TestOldProducts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		copies, limit, matrices int
 	}{
-		"matched": {1, -1, 1}, "antithetic": {4, -1, 1}, "shared sites": {2, -1, 3}, "plain": {1, 0, 1}, "plain, shared": {1, 0, 2}, "overflowing": {2, 30, 2},
+		"matched": {1, -1, 1}, "antithetic": {4, -1, 1}, "shared sites": {2, -1, 3}, "plain": {1, 0, 1},
+		"plain, shared": {1, 0, 2}, "overflowing": {2, 30, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			om, ze := NewPool(1, 2, sites, tc.copies, 2, tc.limit), NewPool(1, 3, sites, tc.copies, 1, tc.limit)
@@ -73,9 +74,11 @@ func TestOldProducts(t *testing.T) {
 				for m, w := range ws {
 					wx, wy := la.New[float64](sites, 2), la.New[float64](sites, 2)
 					w.Mul(0, wx, x)
-					old = append(old, product2{m, la.Mat[float64]{Rows: sites, Cols: 2, Stride: 2, Data: append([]float64(nil), x.Data...)}, wx, true})
+					old = append(old, product2{m, la.Mat[float64]{Rows: sites, Cols: 2, Stride: 2,
+						Data: append([]float64(nil), x.Data...)}, wx, true})
 					w.MulT(0, wy, y)
-					old = append(old, product2{m, la.Mat[float64]{Rows: sites, Cols: 2, Stride: 2, Data: append([]float64(nil), y.Data...)}, wy, false})
+					old = append(old, product2{m, la.Mat[float64]{Rows: sites, Cols: 2, Stride: 2,
+						Data: append([]float64(nil), y.Data...)}, wy, false})
 					if err := w.Err(); err != nil {
 						t.Fatal(err)
 					}
@@ -138,7 +141,8 @@ func TestOldProducts(t *testing.T) {
 			repeat, adjoint := worst()
 			f, b, _ := ws[0].Ranks()
 			all, plain := om.Drawn()
-			t.Logf("%s: ranks %d, %d; %d columns, %d unmatched; old products move by %.1e, adjoint within %.1e", name, f, b, all, plain, repeat, adjoint)
+			t.Logf("%s: ranks %d, %d; %d columns, %d unmatched; old products move by %.1e, adjoint within %.1e", name,
+				f, b, all, plain, repeat, adjoint)
 			if repeat > 1e-12 || adjoint > 1e-12 {
 				t.Errorf("old products move by %g, W and Wᵀ are adjoint within %g", repeat, adjoint)
 			}

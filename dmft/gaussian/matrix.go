@@ -105,7 +105,8 @@ func NewExplicit(v field.Mat[float64]) *Matrix {
 }
 
 func newMatrix(sites int, tol, ratio float64) *Matrix {
-	return &Matrix{sites: sites, tol: tol, c: 1 / math.Sqrt(ratio), d: []float64{1}, v: []la.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
+	return &Matrix{sites: sites, tol: tol, c: 1 / math.Sqrt(ratio), d: []float64{1},
+		v: []la.Mat[float64]{la.New[float64](sites, 0)}, data: [][]float64{nil}}
 }
 
 // Ranks are the numbers of directions of x and y that the matrix has been multiplied with, and the largest relative
@@ -236,7 +237,8 @@ func (b *basis) pass(x la.Mat[float64], tol float64, other la.Mat[float64]) (add
 		b.dropped = max(b.dropped, largest/b.scale)
 	}
 	if b.n+k > x.Rows {
-		return 0, false, fmt.Errorf("gaussian: the run has met more directions than there are samples, %d; raise samples", x.Rows)
+		return 0, false, fmt.Errorf("gaussian: the run has met more directions than there are samples, %d; raise "+
+			"samples", x.Rows)
 	}
 	b.q = widen(b.q, x.Rows, b.n, b.n+k)
 	add := b.q.Slice(0, x.Rows, b.n, b.n+k)
@@ -281,7 +283,8 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	if most <= 0 {
 		return 0, 0, v, nil
 	}
-	u, rank, _ := lapack64.Pstrf(blas64.Symmetric{N: p, Stride: p, Data: res.Data, Uplo: blas.Upper}, piv, max(tol*b.scale/8, 1e-15*most), work)
+	u, rank, _ := lapack64.Pstrf(blas64.Symmetric{N: p, Stride: p, Data: res.Data, Uplo: blas.Upper}, piv,
+		max(tol*b.scale/8, 1e-15*most), work)
 	if rank == 0 {
 		return 0, most, v, nil
 	}
@@ -295,7 +298,8 @@ func (b *basis) principal(res la.Mat[float64], tol float64) (k int, left float64
 	la.Gemm(la.N, la.T, 1, um, um, 0, g)
 	val := work[:rank]
 	scale := la.Moderate(g.Data)
-	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: rank, Stride: rank, Data: g.Data, Uplo: blas.Upper}, val, work[p:], 3*p) {
+	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: rank, Stride: rank, Data: g.Data, Uplo: blas.Upper}, val,
+		work[p:], 3*p) {
 		return 0, 0, v, errEigen
 	}
 	if scale != 1 {
@@ -581,8 +585,10 @@ func (w *Matrix) Save(enc *gob.Encoder) error {
 			return err
 		}
 	}
-	return enc.Encode(saved{D: w.d, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise}, N: [2]int{f.n, b.n},
-		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords, Beside: [2]beside{f.beside, b.beside}, Exact: w.exact})
+	return enc.Encode(saved{D: w.d, Q: [2]la.Mat[float64]{f.q, b.q}, Noise: [2]la.Mat[float64]{f.noise, b.noise},
+		N:     [2]int{f.n, b.n},
+		Scale: [2]float64{f.scale, b.scale}, Dropped: [2]float64{f.dropped, b.dropped}, Forward: f.coords,
+		Beside: [2]beside{f.beside, b.beside}, Exact: w.exact})
 }
 
 // Load implements the other half of Save.

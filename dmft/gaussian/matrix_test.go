@@ -239,7 +239,8 @@ func TestData(t *testing.T) {
 				whole += all.Row(j)[i] * all.Row(j)[i]
 			}
 			if math.Abs(fresh-delta*perp) > 1e-9 || math.Abs(whole-product(g, g).Row(i)[i]) > 1e-9 {
-				t.Fatalf("round %d: the new part of Xᵀg has the square %g, want %g; |g|² = %g in the basis", round, fresh, delta*perp, whole)
+				t.Fatalf("round %d: the new part of Xᵀg has the square %g, want %g; |g|² = %g in the basis", round,
+					fresh, delta*perp, whole)
 			}
 		}
 		if again, err := w.Extend(g); err != nil || again != axes {
@@ -369,7 +370,8 @@ func TestDataIsWishart(t *testing.T) {
 		// ⟨λᵏ⟩ of XᵀX/δ: 1, 1, 1 + c, 1 + 3c + c², 1 + 6c + 6c² + c³ with c = 1/δ.
 		const c = 1 / delta
 		for k, want := range []float64{1, 1, 1 + c, 1 + 3*c + c*c, 1 + 6*c + 6*c*c + c*c*c} {
-			if d := math.Abs(x.Data[0] - want); d > map[string]float64{"conditioned": 1e-9, "explicit": 12 * want / math.Sqrt(1200)}[name] {
+			if d := math.Abs(x.Data[0] - want); d > map[string]float64{"conditioned": 1e-9,
+				"explicit": 12 * want / math.Sqrt(1200)}[name] {
 				t.Errorf("%s: moment %d of the spectrum is %g, want %g", name, k, x.Data[0], want)
 			}
 			f := la.New[float64](m.sites, 1)
@@ -417,7 +419,8 @@ func TestAgainstBigMatrix(t *testing.T) {
 	for rep := range reps {
 		w := Plain(rng, n, n)
 		c := 1 / math.Sqrt(n)
-		big = append(big, run(n, func(d, x la.Mat[float64]) { la.Gemm(la.N, la.N, c, w, x, 0, d) }, func(d, x la.Mat[float64]) { la.Gemm(la.T, la.N, c, w, x, 0, d) }, Plain(rng, n, 1)))
+		big = append(big, run(n, func(d, x la.Mat[float64]) { la.Gemm(la.N, la.N, c, w, x, 0, d) },
+			func(d, x la.Mat[float64]) { la.Gemm(la.T, la.N, c, w, x, 0, d) }, Plain(rng, n, 1)))
 		for _, none := range []bool{false, true} {
 			// x itself is noise of the sites of Wᵀy.
 			ze := NewPool(uint64(rep), 1, s, 1, 1, -1)

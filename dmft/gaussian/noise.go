@@ -91,7 +91,8 @@ func Capacity(rows int) int { return max(rows-1, 0) }
 // same law for any orthogonal O on either side that keeps the constant. It needs cols ≤ Capacity(rows).
 func Matched(rng Source, rows, cols int) (field.Mat[float64], error) {
 	if cols > Capacity(rows) {
-		return la.Mat[float64]{}, fmt.Errorf("gaussian: %d orthonormal columns of mean zero do not fit over %d sites; use at least %d sites", cols, rows, cols+1)
+		return la.Mat[float64]{}, fmt.Errorf("gaussian: %d orthonormal columns of mean zero do not fit over %d "+
+			"sites; use at least %d sites", cols, rows, cols+1)
 	}
 	z := Plain(rng, rows, cols)
 	if !la.Orthonormalise(z, la.Mat[float64]{}, true) {
@@ -104,7 +105,8 @@ var errEigen = errors.New("gaussian: the eigenvalues of a sample covariance do n
 
 // errSingular is the error of columns that do not become orthonormal.
 func errSingular(cols, rows int) error {
-	return fmt.Errorf("gaussian: the sample covariance of %d columns over %d sites is singular; use more sites", cols, rows)
+	return fmt.Errorf("gaussian: the sample covariance of %d columns over %d sites is singular; use more sites", cols,
+		rows)
 }
 
 // Factor is a P×r matrix F with F Fᵀ = K for a positive semi-definite K, and its numerical rank.

@@ -56,7 +56,8 @@ func (p *Pool) Strict() { p.strict = true }
 // NewPool returns a pool over sites = distinct·copies sites from the random stream (seed, stream). At most limit
 // columns are matched, all that fit when limit is negative; none when it is zero.
 func NewPool(seed, stream uint64, sites, copies, period, limit int) *Pool {
-	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies, period: period}
+	p := &Pool{rng: random.New(seed, stream), seed: seed, stream: stream, rows: sites / copies, copies: copies,
+		period: period}
 	p.limit = Capacity(p.rows)
 	if limit >= 0 {
 		p.limit = min(limit, p.limit)
@@ -196,7 +197,9 @@ func (p *Pool) match(add la.Mat[float64], b *beside) error {
 	r := grow(&p.r, add.Cols, add.Cols)
 	rounds := 2
 	if p.n+b.N+add.Cols <= p.rows/2 && add.Cols <= p.rows/16 {
-		rounds = 1 // at least half of the numbers is left, and their condition number is small, so that nothing has amplified rounding
+		// at least half of the numbers is left, and their condition number is small, so that nothing has amplified
+		// rounding
+		rounds = 1
 	}
 	for range rounds {
 		la.Deflate(add, view(p.z, p.n))
@@ -369,10 +372,13 @@ func (p *Pool) Load(dec *gob.Decoder) error {
 	switch {
 	case len(n) != 8 || n[0] != Version:
 		return errors.New("gaussian: the noise was saved by a version of the program that drew it differently")
-	case n[5] < 1 || n[6] < 1 || n[5] > p.rows*p.copies || n[5]*n[6] != p.rows*p.copies || n[1] < 0 || n[1] > z.Cols || n[2] < 0 || n[3] < 0 || n[4] < 0 || n[7] < 0 || n[7] > n[5] ||
-		z.Cols > 0 && !z.Fills(n[5], z.Cols) || z.Cols < 0 || even.Cols < 0 || even.Cols > 0 && even.Rows != p.rows && even.Rows != n[5] || even.Cols > 0 && !even.Holds(even.Rows, even.Cols):
+	case n[5] < 1 || n[6] < 1 || n[5] > p.rows*p.copies || n[5]*n[6] != p.rows*p.copies || n[1] < 0 || n[1] > z.Cols ||
+		n[2] < 0 || n[3] < 0 || n[4] < 0 || n[7] < 0 || n[7] > n[5] ||
+		z.Cols > 0 && !z.Fills(n[5], z.Cols) || z.Cols < 0 || even.Cols < 0 || even.Cols > 0 && even.Rows != p.rows &&
+		even.Rows != n[5] || even.Cols > 0 && !even.Holds(even.Rows, even.Cols):
 		return errors.New("gaussian: not the saved noise of these sites")
 	}
-	p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit, p.even, p.z = n[1], n[2], n[3], n[4], n[5], n[6], n[7], even, z
+	p.n, p.all, p.plain, p.epoch, p.rows, p.copies, p.limit, p.even, p.z = n[1], n[2], n[3], n[4], n[5], n[6], n[7],
+		even, z
 	return p.rng.UnmarshalBinary(state)
 }

@@ -283,7 +283,8 @@ func (e *average) sampleGradient(m *moments, s weights) {
 			continue
 		}
 		w := e.field(s, b)
-		la.Gemm(la.N, la.N, 1, la.Mat[float64]{Rows: 1, Cols: len(w), Stride: len(w), Data: w}, e.z.Slice(0, len(w), 0, e.z.Cols), 0, dst)
+		la.Gemm(la.N, la.N, 1, la.Mat[float64]{Rows: 1, Cols: len(w), Stride: len(w), Data: w},
+			e.z.Slice(0, len(w), 0, e.z.Cols), 0, dst)
 	}
 	e.errors(s)
 	n, size := m.gu.Cols, float64(e.z.Cols)

@@ -91,7 +91,8 @@ func TestSampleSize(t *testing.T) {
 		rms, claimed = append(rms, math.Sqrt(r)), append(claimed, math.Sqrt(c))
 	}
 	slope := math.Log(rms[2]/rms[0]) / math.Log(float64(sizes[2])/float64(sizes[0]))
-	t.Logf("rms error %.2g, error bars %.2g at %v samples, exponent %.2f; error bar of the reference %.2g", rms, claimed, sizes, slope, most(exact.TestLossStderr))
+	t.Logf("rms error %.2g, error bars %.2g at %v samples, exponent %.2f; error bar of the reference %.2g", rms,
+		claimed, sizes, slope, most(exact.TestLossStderr))
 	// Evenly spread samples do better than S^{-1/2} while few directions are random.
 	if !(slope < -0.45 && slope > -1.1) {
 		t.Errorf("the error falls with the samples to the power of %.2g", slope)
@@ -132,14 +133,17 @@ func TestTolerance(t *testing.T) {
 				mean, square = mean+d/seeds, square+d*d/seeds
 			}
 			se := math.Sqrt(max(square-mean*mean, 0) / (seeds - 1))
-			if worst = math.Max(worst, math.Abs(mean)); !(math.Abs(mean) < tol*exact[0].TestLoss[0]/10+4.5*se) { // correlated times: t of 7 degrees exceeds 4.5 with probability 0.003
+			// correlated times: t of 7 degrees exceeds 4.5 with probability 0.003
+			if worst = math.Max(worst, math.Abs(mean)); !(math.Abs(mean) < tol*exact[0].TestLoss[0]/10+4.5*se) {
 				t.Errorf("tolerance %g, step %d: off by %g ± %g", tol, n, mean, se)
 			}
 		}
 		d := tr[0].Diagnostics
-		t.Logf("tolerance %g: %d directions of %d, test loss off by %.2g", tol, d.Directions, exact[0].Diagnostics.Directions, worst)
+		t.Logf("tolerance %g: %d directions of %d, test loss off by %.2g", tol, d.Directions,
+			exact[0].Diagnostics.Directions, worst)
 		if !(d.Directions < exact[0].Diagnostics.Directions && d.Directions > last && d.Dropped <= tol*tol) {
-			t.Errorf("tolerance %g: %d directions of %d, dropped %g", tol, d.Directions, exact[0].Diagnostics.Directions, d.Dropped)
+			t.Errorf("tolerance %g: %d directions of %d, dropped %g", tol, d.Directions,
+				exact[0].Diagnostics.Directions, d.Dropped)
 		}
 		last = d.Directions
 	}
@@ -151,11 +155,14 @@ func TestDivergence(t *testing.T) {
 	p := reference(200)
 	p.Training.Method.LearningRate = 2
 	for name, run := range map[string]func() (*Trajectory, error){
-		"Solve":           func() (*Trajectory, error) { return Solve(ctx, p, Settings{Samples: 4096}) },
-		"Simulate":        func() (*Trajectory, error) { return Simulate(ctx, p, Simulation{Dimension: 50, Seeds: 3}) },
-		"SimulateMoments": func() (*Trajectory, error) { return SimulateMoments(ctx, p, Simulation{Dimension: 50, Seeds: 3}) },
-		"Population":      func() (*Trajectory, error) { return Population(ctx, p, Settings{}) },
-		"OnePass":         func() (*Trajectory, error) { return OnePass(ctx, p, 4, Settings{}) },
+		"Solve":    func() (*Trajectory, error) { return Solve(ctx, p, Settings{Samples: 4096}) },
+		"Simulate": func() (*Trajectory, error) { return Simulate(ctx, p, Simulation{Dimension: 50, Seeds: 3}) },
+		"SimulateMoments": func() (*Trajectory, error) {
+			return SimulateMoments(ctx, p,
+				Simulation{Dimension: 50, Seeds: 3})
+		},
+		"Population": func() (*Trajectory, error) { return Population(ctx, p, Settings{}) },
+		"OnePass":    func() (*Trajectory, error) { return OnePass(ctx, p, 4, Settings{}) },
 	} {
 		tr, err := run()
 		code := dmft.StopCode(err)
@@ -164,7 +171,8 @@ func TestDivergence(t *testing.T) {
 			continue
 		}
 		n := len(tr.Time)
-		if n == 0 || n > 200 || tr.Status.Step != n-1 || len(tr.Loss) != n || tr.Gram.Shape != nil && tr.Gram.Shape[0] != n || !strings.Contains(err.Error(), "learning_rate") {
+		if n == 0 || n > 200 || tr.Status.Step != n-1 || len(tr.Loss) != n || tr.Gram.Shape != nil &&
+			tr.Gram.Shape[0] != n || !strings.Contains(err.Error(), "learning_rate") {
 			t.Errorf("%s: %d times, status %+v", name, n, tr.Status)
 		}
 		for _, x := range append(tr.Loss, tr.TestLoss...) {
@@ -214,7 +222,8 @@ func TestInterrupt(t *testing.T) {
 		}
 	}
 	tr, err := Solve(cancelled, p, s)
-	if dmft.StopCode(err) != dmft.Interrupted || !strings.Contains(err.Error(), "enough") || tr == nil || len(tr.Time) > 60 {
+	if dmft.StopCode(err) != dmft.Interrupted || !strings.Contains(err.Error(), "enough") || tr == nil ||
+		len(tr.Time) > 60 {
 		t.Fatalf("interrupted: %v", err)
 	}
 	n := 0
@@ -251,7 +260,8 @@ func TestNetworksTooLarge(t *testing.T) {
 				run = SimulateMoments
 			}
 			// What cannot even be counted in bytes is refused by its number of points.
-			if _, err := run(context.Background(), p, s); dmft.StopCode(err) != dmft.MemoryLimit && (err == nil || ratio == 1e6 || !strings.Contains(err.Error(), "at most 1e+12 are simulated")) {
+			if _, err := run(context.Background(), p, s); dmft.StopCode(err) != dmft.MemoryLimit &&
+				(err == nil || ratio == 1e6 || !strings.Contains(err.Error(), "at most 1e+12 are simulated")) {
 				t.Errorf("ratio %g, moments %v: %v", ratio, moments, err)
 			}
 		}
@@ -315,15 +325,18 @@ func TestCheckpoint(t *testing.T) {
 // TestMistakes: what cannot be run is refused with a reason.
 func TestMistakes(t *testing.T) {
 	for want, f := range map[string]func(p *Problem){
-		"ratio":                func(p *Problem) { p.Ratio = -1 },
-		"output scale":         func(p *Problem) { p.OutputScale = math.Inf(1) },
-		"units":                func(p *Problem) { p.Units = 0 },
-		"overlaps of 1 units":  func(p *Problem) { p.Target.Overlaps = p.Target.Overlaps[:1] },
-		"unit 1 has 2":         func(p *Problem) { p.Target.Overlaps = [][]float64{{0.1}, {0.1, 0.2}} },
-		"no weights have":      func(p *Problem) { p.Target.Overlaps = [][]float64{{0.8}, {0.8}} },
-		"activation":           func(p *Problem) { p.Activation.Name = "rulu" },
-		"link":                 func(p *Problem) { p.Target.Link.Name = "rulu" },
-		"not both":             func(p *Problem) { p.Target.Func, p.Target.Weights = func([]float64) float64 { return 0 }, []float64{1} },
+		"ratio":               func(p *Problem) { p.Ratio = -1 },
+		"output scale":        func(p *Problem) { p.OutputScale = math.Inf(1) },
+		"units":               func(p *Problem) { p.Units = 0 },
+		"overlaps of 1 units": func(p *Problem) { p.Target.Overlaps = p.Target.Overlaps[:1] },
+		"unit 1 has 2":        func(p *Problem) { p.Target.Overlaps = [][]float64{{0.1}, {0.1, 0.2}} },
+		"no weights have":     func(p *Problem) { p.Target.Overlaps = [][]float64{{0.8}, {0.8}} },
+		"activation":          func(p *Problem) { p.Activation.Name = "rulu" },
+		"link":                func(p *Problem) { p.Target.Link.Name = "rulu" },
+		"not both": func(p *Problem) {
+			p.Target.Func,
+				p.Target.Weights = func([]float64) float64 { return 0 }, []float64{1}
+		},
 		"2 weights":            func(p *Problem) { p.Target.Weights = []float64{1, 2} },
 		"label noise":          func(p *Problem) { p.Target.Noise = -1 },
 		"3 initial readouts":   func(p *Problem) { p.Readout.Initial = make([]float64, 3) },
@@ -379,11 +392,13 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
-	if tr := solve(t, reference(9), Settings{Samples: 512}); len(tr.Diagnostics.Notes) != 1 || !strings.Contains(tr.Diagnostics.Notes[0], "bias") {
+	if tr := solve(t, reference(9), Settings{Samples: 512}); len(tr.Diagnostics.Notes) != 1 ||
+		!strings.Contains(tr.Diagnostics.Notes[0], "bias") {
 		t.Errorf("few samples: %v", tr.Diagnostics.Notes)
 	}
 	p.Target.Overlaps = [][]float64{{0}, {0}}
-	if tr := solve(t, p, Settings{Samples: 1024}); len(tr.Diagnostics.Notes) == 0 || !strings.Contains(tr.Diagnostics.Notes[0], "overlap") {
+	if tr := solve(t, p, Settings{Samples: 1024}); len(tr.Diagnostics.Notes) == 0 ||
+		!strings.Contains(tr.Diagnostics.Notes[0], "overlap") {
 		t.Errorf("no overlaps: %v", tr.Diagnostics.Notes)
 	}
 }
@@ -398,7 +413,8 @@ func TestGap(t *testing.T) {
 	near(t, "test", g.Test, 3+math.Log(1.5)/math.Log(2), 1e-12)
 	near(t, "dex", g.Dex, math.Log10(g.Test/g.Train), 1e-12)
 	never := NewGap(time, train, []float64{1, 1, 1, 1, 1, 0.9}, 0.5)
-	if !never.Never() || never.String() != "never" || !math.IsInf(never.Dex, 1) || g.Never() || g.String() != fmt.Sprintf("%.3g dex", g.Dex) {
+	if !never.Never() || never.String() != "never" || !math.IsInf(never.Dex, 1) || g.Never() ||
+		g.String() != fmt.Sprintf("%.3g dex", g.Dex) {
 		t.Errorf("%v, %v", never, g)
 	}
 	if g := NewGap(time, []float64{1, 1, 1, 1, 1, 1}, []float64{1, 1, 1, 1, 1, 1}, 0.5); !math.IsNaN(g.Dex) || !g.Never() {
@@ -409,15 +425,23 @@ func TestGap(t *testing.T) {
 	}
 	grid := [][]*Problem{{reference(30), reference(30)}}
 	grid[0][1].Training.Method.LearningRate = 3
-	gaps, err := Gaps(ctx, grid, 0.5, func(ctx context.Context, p *Problem) (*Trajectory, error) { return Population(ctx, p, Settings{}) })
+	gaps, err := Gaps(ctx, grid, 0.5, func(ctx context.Context, p *Problem) (*Trajectory,
+		error) {
+		return Population(ctx, p, Settings{})
+	})
 	if err != nil || gaps[0][0].Dex != 0 || !(gaps[0][0].Test > 0) || !math.IsNaN(gaps[0][1].Dex) {
 		t.Errorf("without repeated points there is no gap: %v, %v", gaps, err)
 	}
 	grid[0][1].Ratio = 0
-	if _, err := Gaps(ctx, grid, 0.5, func(ctx context.Context, p *Problem) (*Trajectory, error) { return Population(ctx, p, Settings{}) }); err == nil || !strings.Contains(err.Error(), "column 1") {
+	if _, err := Gaps(ctx, grid, 0.5, func(ctx context.Context, p *Problem) (*Trajectory,
+		error) {
+		return Population(ctx, p, Settings{})
+	}); err == nil || !strings.Contains(err.Error(), "column 1") {
 		t.Errorf("a grid with a mistake: %v", err)
 	}
-	m, half := &Trajectory{Time: time[:1], Replicas: 3, LossReplicas: dmft.Array{Shape: []int{3, 1}, Data: []float64{1, 9, 2}}, TestLossReplicas: dmft.Array{Shape: []int{3, 1}, Data: []float64{4, 5, 6}}}, 0.5
+	m, half := &Trajectory{Time: time[:1], Replicas: 3,
+		LossReplicas:     dmft.Array{Shape: []int{3, 1}, Data: []float64{1, 9, 2}},
+		TestLossReplicas: dmft.Array{Shape: []int{3, 1}, Data: []float64{4, 5, 6}}}, 0.5
 	if a, b := m.Quantile(half); a[0] != 2 || b[0] != 5 {
 		t.Errorf("medians %v, %v", a, b)
 	}
@@ -452,7 +476,8 @@ func TestGrokking(t *testing.T) {
 	for i, want := range []float64{4.2, 7.2, 17} {
 		near(t, "lazier is later", late[i], want, 0.1*want)
 	}
-	if tr, g := run(func(p *Problem) { p.Ratio, p.Training.Method.LearningRate = 2, 0.15 }); !g.Never() || tr.Loss[250] > 0.1 || tr.TestLoss[250] < 0.8 {
+	if tr, g := run(func(p *Problem) { p.Ratio, p.Training.Method.LearningRate = 2, 0.15 }); !g.Never() ||
+		tr.Loss[250] > 0.1 || tr.TestLoss[250] < 0.8 {
 		t.Errorf("δ = 2: gap %v, train %g, test %g; printed: overfitting", g, tr.Loss[250], tr.TestLoss[250])
 	}
 }
@@ -566,7 +591,8 @@ func TestAlignmentSteps(t *testing.T) {
 	for _, tc := range []struct {
 		n, t int
 		want []int
-	}{{0, 5, nil}, {1, 5, []int{0}}, {3, 101, []int{0, 9, 100}}, {5, 10001, []int{0, 9, 99, 999, 10000}}, {5, 5, []int{0, 1, 2, 3, 4}}, {9, 4, []int{0, 1, 2, 3}}, {4, 6, []int{0, 1, 2, 5}}} {
+	}{{0, 5, nil}, {1, 5, []int{0}}, {3, 101, []int{0, 9, 100}}, {5, 10001, []int{0, 9, 99, 999, 10000}},
+		{5, 5, []int{0, 1, 2, 3, 4}}, {9, 4, []int{0, 1, 2, 3}}, {4, 6, []int{0, 1, 2, 5}}} {
 		if got := alignmentSteps(tc.n, tc.t); !slices.Equal(got, tc.want) {
 			t.Errorf("%d of %d: %v, want %v", tc.n, tc.t, got, tc.want)
 		}

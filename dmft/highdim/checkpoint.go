@@ -9,7 +9,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/part"
 )
 
-// saved is a replica between two steps, but for its data: those of a simulation are drawn again, and those of the theory keep themselves.
+// saved is a replica between two steps, but for its data: those of a simulation are drawn again, and those of the
+// theory keep themselves.
 type saved struct {
 	K       int
 	W       []la.Mat[float64] // registers and the gradient
@@ -90,17 +91,20 @@ func (r *record) fits(j *job) bool {
 	for _, x := range []struct {
 		got, per int
 		optional bool
-	}{{len(r.Loss), 1, false}, {len(r.Test), 1, false}, {len(r.Parts), 3, false}, {len(r.Moments), momentCount, false}, {len(r.Overlaps), n * k, true}, {len(r.Gram), n * n, true},
+	}{{len(r.Loss), 1, false}, {len(r.Test), 1, false}, {len(r.Parts), 3, false}, {len(r.Moments), momentCount, false},
+		{len(r.Overlaps), n * k, true}, {len(r.Gram), n * n, true},
 		{len(r.Readout), n, true}, {len(r.RW), t * n * n, true}, {len(r.RG), t * n * n, true}} {
 		if x.got != t*x.per && !(x.optional && x.got == 0) {
 			return false
 		}
 	}
-	return r.Bad == nil && len(r.Align) == min(j.aligned, t) && len(r.Regression) <= 2 && len(r.Gram) == n*len(r.Readout) && len(r.Overlaps) == k*len(r.Readout)
+	return r.Bad == nil && len(r.Align) == min(j.aligned, t) && len(r.Regression) <= 2 &&
+		len(r.Gram) == n*len(r.Readout) && len(r.Overlaps) == k*len(r.Readout)
 }
 
 // alike says whether two records hold the same quantities.
 func (r *record) alike(o *record) bool {
-	return len(r.Loss) == len(o.Loss) && len(r.Overlaps) == len(o.Overlaps) && len(r.Gram) == len(o.Gram) && len(r.Readout) == len(o.Readout) && len(r.RW) == len(o.RW) &&
+	return len(r.Loss) == len(o.Loss) && len(r.Overlaps) == len(o.Overlaps) && len(r.Gram) == len(o.Gram) &&
+		len(r.Readout) == len(o.Readout) && len(r.RW) == len(o.RW) &&
 		len(r.RG) == len(o.RG) && len(r.Regression) == len(o.Regression) && len(r.Align) == len(o.Align)
 }

@@ -53,7 +53,8 @@ type keptRun struct {
 
 func keptRuns(t testing.TB) []keptRun {
 	problem := func() *Problem {
-		return &Problem{Ratio: 2, Units: 2, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5}, OutputScale: 1, Target: Target{Overlaps: [][]float64{{0.3}, {-0.2}}}}
+		return &Problem{Ratio: 2, Units: 2, Activation: kernels.Activation{Name: kernels.QuadraticMixName,
+			Parameter: 0.5}, OutputScale: 1, Target: Target{Overlaps: [][]float64{{0.3}, {-0.2}}}}
 	}
 	p := problem()
 	p.Training = Training{Method: ode.Method{Kind: ode.AB2, LearningRate: 0.1}, Steps: 8, Centred: true}
@@ -88,7 +89,8 @@ func keptRuns(t testing.TB) []keptRun {
 					cancel()
 				}
 			}}
-			if err := runs[name](c, dmft.Run{Store: store, Checkpoint: time.Nanosecond, Workers: 1}); err != nil && dmft.StopCode(err) != dmft.Interrupted {
+			if err := runs[name](c, dmft.Run{Store: store, Checkpoint: time.Nanosecond, Workers: 1}); err != nil &&
+				dmft.StopCode(err) != dmft.Interrupted {
 				t.Fatal(name, err)
 			}
 			cancel()
@@ -115,7 +117,8 @@ func TestDamagedCheckpoint(t *testing.T) {
 			b := bytes.Clone(parts[name])
 			b[rng.IntN(len(b))] ^= byte(1 + rng.IntN(255))
 			parts[name] = b
-			if err := k.load(parts); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "delete the run folder") {
+			if err := k.load(parts); err == nil || !strings.Contains(err.Error(), name) ||
+				!strings.Contains(err.Error(), "delete the run folder") {
 				t.Errorf("%s: with damage to %s: %v", k.name, name, err)
 			}
 		}

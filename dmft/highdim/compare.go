@@ -116,7 +116,8 @@ type Distance struct {
 	Noise       float64 `json:"mean_error_noise"`
 	Train       float64 `json:"train_error"` // of the mean, train loss alone
 	Test        float64 `json:"test_error"`
-	Within3     float64 `json:"within_3_stderr"` // share of times and losses where the mean is within three combined standard errors
+	// share of times and losses where the mean is within three combined standard errors
+	Within3 float64 `json:"within_3_stderr"`
 }
 
 // A Report compares the theory with networks in several dimensions. The verdict and its tests, of train and test loss,
@@ -153,12 +154,14 @@ func Observables(theory *Trajectory, sims []*Trajectory) ([]compare.Observable, 
 		}
 		return s
 	}
-	out := []compare.Observable{{Name: "loss", Limit: pick(theory.LossReplicas)}, {Name: "test_loss", Limit: pick(theory.TestLossReplicas)}}
+	out := []compare.Observable{{Name: "loss", Limit: pick(theory.LossReplicas)},
+		{Name: "test_loss", Limit: pick(theory.TestLossReplicas)}}
 	for i := range out {
 		out[i].OneBlock = theory.Samples > 0 && theory.Replicas < 2
 	}
 	for _, s := range sims {
-		out[0].Ensembles, out[1].Ensembles = append(out[0].Ensembles, pick(s.LossReplicas)), append(out[1].Ensembles, pick(s.TestLossReplicas))
+		out[0].Ensembles, out[1].Ensembles = append(out[0].Ensembles, pick(s.LossReplicas)),
+			append(out[1].Ensembles, pick(s.TestLossReplicas))
 	}
 	return out, nil
 }
@@ -197,7 +200,8 @@ func Compare(theory *Trajectory, sims []*Trajectory, opt compare.Options) (*Repo
 	for _, s := range sims {
 		mean := slices.Concat(s.Loss[:n], s.TestLoss[:n])
 		meanErr := slices.Concat(s.LossStderr[:n], s.TestLossStderr[:n])
-		x := Distance{Dimension: s.Dimension, Seeds: s.Replicas, Mean: apart(mean, inf), Train: apart(mean[:n], inf[:n]), Test: apart(mean[n:], inf[n:]),
+		x := Distance{Dimension: s.Dimension, Seeds: s.Replicas, Mean: apart(mean, inf),
+			Train: apart(mean[:n], inf[:n]), Test: apart(mean[n:], inf[n:]),
 			Noise: math.Sqrt(meanSquare(infErr)+meanSquare(meanErr)) / r.Scale}
 		var sq, one []float64
 		for j := range s.Replicas {

@@ -59,9 +59,10 @@ func TestSpread(t *testing.T) {
 // TestCompare: the theory agrees with simulations and not with those of another problem; the error falls with the
 // dimension.
 func TestCompare(t *testing.T) {
-	p := &highdim.Problem{Ratio: 4, Units: 2, OutputScale: 1, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
-		Target:   highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
-		Training: highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.2}, Steps: 60}}
+	p := &highdim.Problem{Ratio: 4, Units: 2, OutputScale: 1,
+		Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
+		Target:     highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
+		Training:   highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.2}, Steps: 60}}
 	theory, err := highdim.Solve(t.Context(), p, highdim.Settings{Samples: 16384, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +79,8 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Verdict != compare.Agree || len(r.Dimensions) != 2 || r.Dimensions[0].Dimension != 50 || r.Steps != 61 || r.Dimensions[0].Error < 1.5*r.Dimensions[1].Error {
+	if r.Verdict != compare.Agree || len(r.Dimensions) != 2 || r.Dimensions[0].Dimension != 50 || r.Steps != 61 ||
+		r.Dimensions[0].Error < 1.5*r.Dimensions[1].Error {
 		t.Errorf("%s\n%+v", r, r.Dimensions)
 	}
 	p.OutputScale = 2
@@ -86,7 +88,8 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := highdim.Compare(other, sims, compare.Options{Tolerance: 0.01}); err != nil || r.Verdict != compare.Disagree {
+	if r, err := highdim.Compare(other, sims, compare.Options{Tolerance: 0.01}); err != nil ||
+		r.Verdict != compare.Disagree {
 		t.Errorf("another problem agrees: %+v %v", r, err)
 	}
 	if _, err := highdim.Compare(theory, nil, compare.Options{}); err == nil {

@@ -12,12 +12,16 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// scrambled is the number of fields of the start that are spread evenly over the sites: averages are of high powers of few of them, and tails are what makes those noisy.
+// scrambled is the number of fields of the start that are spread evenly over the sites: averages are of high powers of
+// few of them, and tails are what makes those noisy.
 const scrambled = 12
 
-// conditionedData returns the data matrix X of the limit over sites, with the fields of the first n directions of weight space, the pool its noise comes from, and noise for labels. Elements of X are N(0, 1/D): in
-// coordinates along an orthonormal basis e_k of weight space, |e_k|² = D, products with it are those of gaussian.Matrix, fields Xw = Σ_k w_k u_k and averages (Xᵀg)_k/δ = ⟨g u_k⟩.
-func conditionedData(sites, n int, ratio, tol float64, seed, stream uint64) (x *gaussian.Matrix, pool *gaussian.Pool, label []float64, err error) {
+// conditionedData returns the data matrix X of the limit over sites, with the fields of the first n directions of
+// weight space, the pool its noise comes from, and noise for labels. Elements of X are N(0, 1/D): in coordinates along
+// an orthonormal basis e_k of weight space, |e_k|² = D, products with it are those of gaussian.Matrix, fields Xw = Σ_k
+// w_k u_k and averages (Xᵀg)_k/δ = ⟨g u_k⟩.
+func conditionedData(sites, n int, ratio, tol float64, seed, stream uint64) (x *gaussian.Matrix, pool *gaussian.Pool,
+	label []float64, err error) {
 	// More noise than this over the sites would not be random any more.
 	pool = gaussian.NewPool(seed, stream, sites, 1, 1, sites/2)
 	pool.Even(max(n+1, scrambled))
@@ -31,7 +35,8 @@ func conditionedData(sites, n int, ratio, tol float64, seed, stream uint64) (x *
 	return x, pool, noise.Data, nil
 }
 
-// drawData returns D×P independent N(0, 1) numbers: √D times the points, which are its columns. Drawing may take long, and ends with the error of ctx when that is done.
+// drawData returns D×P independent N(0, 1) numbers: √D times the points, which are its columns. Drawing may take long,
+// and ends with the error of ctx when that is done.
 func drawData(ctx context.Context, points, dim int, rng *rand.Rand) (la.Mat[float64], error) {
 	x := la.New[float64](dim, points)
 	return x, drawNormal(ctx, points, dim, rng, func(k, i int, v float64) { x.Data[k*points+i] = v })
@@ -64,7 +69,8 @@ func drawNormal(ctx context.Context, points, dim int, rng *rand.Rand, put func(k
 	return nil
 }
 
-// evenRows returns r rows of standard normal numbers over s sites, spread evenly, orthonormal over the sites and of mean zero.
+// evenRows returns r rows of standard normal numbers over s sites, spread evenly, orthonormal over the sites and of
+// mean zero.
 func evenRows(r, s int, seed, stream uint64) (la.Mat[float64], error) {
 	pool := gaussian.NewPool(seed, stream, s, 1, 1, -1)
 	pool.Even(min(r, scrambled))
@@ -89,7 +95,8 @@ func transpose(dst, m la.Mat[float64]) la.Mat[float64] {
 
 // mean2 is ⟨xy⟩.
 func mean2(x, y []float64) float64 {
-	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1}, blas64.Vector{N: len(y), Data: y, Inc: 1}) / float64(len(x))
+	return blas64.Dot(blas64.Vector{N: len(x), Data: x, Inc: 1},
+		blas64.Vector{N: len(y), Data: y, Inc: 1}) / float64(len(x))
 }
 
 func meanSquare(x []float64) float64 { return mean2(x, x) }
@@ -103,4 +110,5 @@ func room(m la.Mat[float64], r, c int) la.Mat[float64] {
 }
 
 // conditionedBytes is the memory of k columns over s sites.
-func conditionedBytes(s, k float64) float64 { return 8 * s * k * 6 } // columns, directions, two in the pool of noise, half as much again while growing
+// columns, directions, two in the pool of noise, half as much again while growing
+func conditionedBytes(s, k float64) float64 { return 8 * s * k * 6 }

@@ -23,7 +23,8 @@ func mix(eps float64) kernels.Activation {
 
 // reference is the problem most printed values are for.
 func reference(steps int) *Problem {
-	return &Problem{Ratio: 4, Units: 2, OutputScale: 1, Activation: mix(0.5), Target: Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
+	return &Problem{Ratio: 4, Units: 2, OutputScale: 1, Activation: mix(0.5),
+		Target:   Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
 		Training: Training{Method: gd(0.2), Steps: steps}}
 }
 
@@ -206,7 +207,8 @@ func TestOneStep(t *testing.T) {
 		near(t, name+": theory train(0)", b.Loss[0], train, 4*b.LossStderr[0])
 		near(t, name+": theory test(1)", b.TestLoss[1], test, 4*b.TestLossStderr[1])
 		if b.TestLossStderr[1] > 2e-3*test {
-			t.Errorf("%s: the error bar of test(1) is %g of %g; evenly spread samples give 3e-4", name, b.TestLossStderr[1], test)
+			t.Errorf("%s: the error bar of test(1) is %g of %g; evenly spread samples give 3e-4", name,
+				b.TestLossStderr[1], test)
 		}
 	}
 	// Functions without a closed form, by samples.
@@ -269,7 +271,8 @@ func regression(m ode.Method, delta, sigma float64, steps int) (train, test []fl
 
 func linearRegression(delta, sigma float64, m ode.Method, steps int) *Problem {
 	lin := kernels.Activation{Name: kernels.IdentityName}
-	return &Problem{Ratio: delta, Units: 1, OutputScale: 1, Activation: lin, Target: Target{Link: lin, Overlaps: [][]float64{{0}}, Noise: sigma},
+	return &Problem{Ratio: delta, Units: 1, OutputScale: 1, Activation: lin,
+		Target:   Target{Link: lin, Overlaps: [][]float64{{0}}, Noise: sigma},
 		Training: Training{Method: m, Steps: steps}}
 }
 
@@ -295,7 +298,8 @@ func TestMarchenkoPastur(t *testing.T) {
 		{2, 0.5, ode.Method{Kind: ode.GD, LearningRate: 0.4, Schedule: ode.Schedule{Kind: ode.Cosine, Warmup: 5}}, 60},
 	} {
 		train, test := regression(tc.m, tc.delta, tc.sigma, tc.steps)
-		tr := solve(t, linearRegression(tc.delta, tc.sigma, tc.m, tc.steps), Settings{Samples: 16384, Blocks: 8, Seed: 5, Tolerance: 1e-3})
+		tr := solve(t, linearRegression(tc.delta, tc.sigma, tc.m, tc.steps),
+			Settings{Samples: 16384, Blocks: 8, Seed: 5, Tolerance: 1e-3})
 		for n := range tr.Time {
 			// Four error bars, and the bias of finite blocks, one direction in a thousand samples.
 			near(t, "train", tr.Loss[n], train[n], 4*tr.LossStderr[n]+3e-3*train[0])
@@ -315,7 +319,8 @@ func TestMarchenkoPastur(t *testing.T) {
 func TestMemorisation(t *testing.T) {
 	for _, delta := range []float64{2, 4} {
 		p := reference(100)
-		p.Ratio, p.Activation, p.Training.Centred, p.Training.Method = delta, mix(1e-4), true, ode.Method{Kind: ode.RK4, LearningRate: 0.3}
+		p.Ratio, p.Activation, p.Training.Centred, p.Training.Method = delta, mix(1e-4), true,
+			ode.Method{Kind: ode.RK4, LearningRate: 0.3}
 		p.Training.Steps = int(200 / delta)
 		tr := solve(t, p, Settings{Samples: 32768, Seed: 2})
 		n, y2 := len(tr.Time)-1, 0.75

@@ -29,8 +29,9 @@ type linearised struct {
 const regressionPoints = 4000
 
 func (q *moment) linearise() *linearised {
-	l := &linearised{w: append([]float64(nil), q.w...), m: la.New[float64](q.d, q.d), g: la.New[float64](q.d, q.d), mg: la.New[float64](q.d, q.d),
-		s: make([]float64, q.d), gw: make([]float64, q.d)}
+	l := &linearised{w: append([]float64(nil), q.w...), m: la.New[float64](q.d, q.d), g: la.New[float64](q.d, q.d),
+		mg: la.New[float64](q.d, q.d),
+		s:  make([]float64, q.d), gw: make([]float64, q.d)}
 	copy(l.m.Data, q.m.Data)
 	return l
 }
@@ -61,13 +62,15 @@ func (l *linearised) move(q *moment, rate float64, e []float64) {
 // are many, and leaves q at the start. The step a solves αD·Ka = Δ.
 func (q *moment) regression() []float64 {
 	n := len(q.y)
-	rec := &record{Loss: make([]float64, 1), Test: make([]float64, 1), Parts: make([]float64, 3), Moments: make([]float64, momentCount)}
+	rec := &record{Loss: make([]float64, 1), Test: make([]float64, 1), Parts: make([]float64, 3),
+		Moments: make([]float64, momentCount)}
 	q.note(rec, 0) // for the errors
 	k, val, work := q.kernel(), make([]float64, n), make([]float64, 64*n)
 	a := make([]float64, n)
 	copy(a, q.err)
 	scale := la.Moderate(k.Data)
-	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: n, Stride: n, Data: k.Data, Uplo: blas.Upper}, val, work, len(work)) {
+	if !lapack64.Syev(lapack.EVCompute, blas64.Symmetric{N: n, Stride: n, Data: k.Data, Uplo: blas.Upper}, val, work,
+		len(work)) {
 		return nil
 	}
 	c := make([]float64, n)

@@ -16,8 +16,10 @@ import (
 func TestLinearised(t *testing.T) {
 	for _, centred := range []bool{false, true} {
 		const d, points, steps = 9, 11, 40
-		p := &Problem{Ratio: points / 9., Units: 3, OutputScale: 1.3, Activation: kernels.Activation{Name: kernels.PolynomialName, Coefficients: []float64{0.2, 0.9, 0.3}},
-			Target: Target{Overlaps: [][]float64{{0.4}, {0.1}, {-0.3}}, Noise: 0.3}, Training: Training{Method: gd(0.15), Steps: steps, Centred: centred}}
+		p := &Problem{Ratio: points / 9., Units: 3, OutputScale: 1.3,
+			Activation: kernels.Activation{Name: kernels.PolynomialName, Coefficients: []float64{0.2, 0.9, 0.3}},
+			Target:     Target{Overlaps: [][]float64{{0.4}, {0.1}, {-0.3}}, Noise: 0.3},
+			Training:   Training{Method: gd(0.15), Steps: steps, Centred: centred}}
 		tr, err := SimulateMoments(ctx, p, Simulation{Dimension: d, Seed: 5, Linearised: true})
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +127,8 @@ func TestLinearised(t *testing.T) {
 // TestLazyIsLinearised: with growing output scale the network becomes the linearised model, at first order in 1/α; more
 // points than features leave a train loss.
 func TestLazyIsLinearised(t *testing.T) {
-	p := &Problem{Ratio: 3, OutputScale: 1, Activation: mix(0.5), Training: Training{Method: gd(0.1), Steps: 60, Centred: true}}
+	p := &Problem{Ratio: 3, OutputScale: 1, Activation: mix(0.5),
+		Training: Training{Method: gd(0.1), Steps: 60, Centred: true}}
 	var off []float64
 	for _, alpha := range []float64{20, 40, 80} {
 		p.OutputScale = alpha

@@ -11,14 +11,15 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/la"
 )
 
-// SimulateMoments trains networks with a quadratic φ in D dimensions by following w̄ and M, which is exact: with Δ = f − y, one matrix moves all weights,
+// SimulateMoments trains networks with a quadratic φ in D dimensions by following w̄ and M, which is exact: with Δ = f
+// − y, one matrix moves all weights,
 //
 //	w_i ← L w_i − s,  L = (1 − ηλ) − (2η/αδ) φ″ Σ_μ Δ_μ x_μ x_μᵀ,  s = (2η/αδ) φ′(0) Σ_μ Δ_μ x_μ,  so that
 //	w̄ ← L w̄ − s,     M ← L M Lᵀ − (L w̄) sᵀ − s (L w̄)ᵀ + s sᵀ
 //
-// Its time does not depend on N, and Units = 0 is N = ∞, for which M(0) = 1 and w̄(0) = 0. Finite N draws weights from N(0, 1) when the Problem has no overlaps, and
-// makes those and the Gram matrix exact, as Simulate does from the same seed, when it has. Training is by gradient descent with a frozen readout of ones, and the target is
-// quadratic.
+// Its time does not depend on N, and Units = 0 is N = ∞, for which M(0) = 1 and w̄(0) = 0. Finite N draws weights from
+// N(0, 1) when the Problem has no overlaps, and makes those and the Gram matrix exact, as Simulate does from the same
+// seed, when it has. Training is by gradient descent with a frozen readout of ones, and the target is quadratic.
 func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error) {
 	if p.Units < 0 {
 		return nil, fmt.Errorf("highdim: %d units", p.Units)
@@ -41,7 +42,8 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	case p.Readout.Rate > 0 || p.Readout.Initial != nil:
 		return nil, errors.New("highdim: moments are followed with a frozen readout of ones; use Simulate")
 	case !p.Training.Method.IsPlain():
-		return nil, fmt.Errorf("highdim: moments are followed by gradient descent, not by %s; use Simulate", p.Training.Method.Kind)
+		return nil, fmt.Errorf("highdim: moments are followed by gradient descent, not by %s; use Simulate",
+			p.Training.Method.Kind)
 	case s.Fresh:
 		return nil, errors.New("highdim: moments are followed on points that are used again; use Simulate")
 	case s.Linearised && p.Training.Method.WeightDecay != 0:
@@ -51,7 +53,8 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 	}
 	k := p.Target.directions()
 	if s.Dimension < k || p.Target.Overlaps != nil && s.Dimension < k+p.Units {
-		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and %d target directions", s.Dimension, p.Units, k)
+		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and %d target "+
+			"directions", s.Dimension, p.Units, k)
 	}
 	points := s.points(p)
 	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
@@ -107,7 +110,8 @@ func newMoment(ctx context.Context, p *Problem, s Simulation, b int, phi, link [
 	if q.x, err = drawData(ctx, points, d, rng); err != nil {
 		return nil, err
 	}
-	q.y, q.err, q.w, q.lw, q.s = make([]float64, points), make([]float64, points), make([]float64, d), make([]float64, d), make([]float64, d)
+	q.y, q.err, q.w, q.lw, q.s = make([]float64, points), make([]float64, points), make([]float64, d),
+		make([]float64, d), make([]float64, d)
 	q.m, q.b, q.l, q.xt = la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, d), la.New[float64](d, points)
 	h, label := make([]float64, q.k), p.Target.label()
 	for i := range q.y {
@@ -177,8 +181,9 @@ type momentRun struct {
 
 func newMoments(j *job, q *moment, w *ensemble.Watch) *momentRun {
 	t := j.p.Training.Steps + 1
-	rec := &record{Loss: make([]float64, t), Test: make([]float64, t), Parts: make([]float64, 3*t), Moments: make([]float64, momentCount*t),
-		Align: make([]float64, min(j.aligned, t)), ClosedForm: true}
+	rec := &record{Loss: make([]float64, t), Test: make([]float64, t), Parts: make([]float64, 3*t),
+		Moments: make([]float64, momentCount*t),
+		Align:   make([]float64, min(j.aligned, t)), ClosedForm: true}
 	if q.lin != nil && len(q.y) <= regressionPoints {
 		rec.Regression = q.regression()
 	}

@@ -63,9 +63,11 @@ func TestNotFinite(t *testing.T) {
 	} {
 		for _, x := range []float64{1e307, 1e100, 1e7, 1e-160} {
 			for _, activation := range []kernels.Activation{{Name: kernels.QuadraticMixName, Parameter: 0.5}, {Name: "tanh"}} {
-				p := &Problem{Ratio: 2, Units: 2, Activation: activation, OutputScale: 1, Target: Target{Overlaps: [][]float64{{0.3}, {-0.2}}},
+				p := &Problem{Ratio: 2, Units: 2, Activation: activation, OutputScale: 1,
+					Target:   Target{Overlaps: [][]float64{{0.3}, {-0.2}}},
 					Training: Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 4}}
-				if activation.Name != kernels.QuadraticMixName && (name == "epsilon" || x == 1e7) { // sampled averages take their time
+				// sampled averages take their time
+				if activation.Name != kernels.QuadraticMixName && (name == "epsilon" || x == 1e7) {
 					continue
 				}
 				spoil(p, x)
@@ -102,7 +104,8 @@ func TestNotFinite(t *testing.T) {
 						if s := stop.Status; s.Quantity == "" || s.Advice == "" || strings.Contains(s.Advice, "NaN") {
 							t.Errorf("%s: %v does not say what went wrong and what to do", what, err)
 						}
-					case strings.Contains(err.Error(), "use Simulate"), strings.Contains(err.Error(), "full-batch"), strings.Contains(err.Error(), "weight decay"),
+					case strings.Contains(err.Error(), "use Simulate"), strings.Contains(err.Error(), "full-batch"),
+						strings.Contains(err.Error(), "weight decay"),
 						strings.Contains(err.Error(), "points"), strings.Contains(err.Error(), "must be"):
 					default:
 						t.Errorf("%s: %v", what, err)

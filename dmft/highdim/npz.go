@@ -17,13 +17,16 @@ type quantity struct {
 // parts are the arrays of a high-dimensional trajectory, under the names of the run-folder format.
 func parts(t *Trajectory, replicas dmft.ReplicaKind) []quantity {
 	return []quantity{
-		{"time", &t.Time, nil}, {"loss", &t.Loss, nil}, {"loss_stderr", &t.LossStderr, nil}, {"test_loss", &t.TestLoss, nil}, {"test_loss_stderr", &t.TestLossStderr, nil},
+		{"time", &t.Time, nil}, {"loss", &t.Loss, nil}, {"loss_stderr", &t.LossStderr, nil},
+		{"test_loss", &t.TestLoss, nil}, {"test_loss_stderr", &t.TestLossStderr, nil},
 		{"loss_" + string(replicas), nil, &t.LossReplicas}, {"test_loss_" + string(replicas), nil, &t.TestLossReplicas},
 		{"test_loss_parts", nil, &t.TestLossParts}, {"test_loss_parts_stderr", nil, &t.TestLossPartsStderr},
-		{"overlaps", nil, &t.Overlaps}, {"overlaps_stderr", nil, &t.OverlapsStderr}, {"gram", nil, &t.Gram}, {"readout", nil, &t.Readout},
+		{"overlaps", nil, &t.Overlaps}, {"overlaps_stderr", nil, &t.OverlapsStderr}, {"gram", nil, &t.Gram},
+		{"readout", nil, &t.Readout},
 		{"moments", nil, &t.Moments}, {"moments_stderr", nil, &t.MomentsStderr},
 		{"kernel_regression", &t.Regression, nil}, {"response_w", nil, &t.ResponseW}, {"response_g", nil, &t.ResponseG},
-		{"alignment_time", &t.AlignmentTime, nil}, {"alignment", &t.Alignment, nil}, {"alignment_stderr", &t.AlignmentStderr, nil},
+		{"alignment_time", &t.AlignmentTime, nil}, {"alignment", &t.Alignment, nil},
+		{"alignment_stderr", &t.AlignmentStderr, nil},
 	}
 }
 
@@ -118,8 +121,10 @@ func checkTrajectory(t *Trajectory) error {
 		v    []float64
 		axis string
 	}{
-		{"loss", t.Loss, "T"}, {"loss_stderr", t.LossStderr, "T"}, {"test_loss", t.TestLoss, "T"}, {"test_loss_stderr", t.TestLossStderr, "T"},
-		{"alignment_time", t.AlignmentTime, "A"}, {"alignment", t.Alignment, "A"}, {"alignment_stderr", t.AlignmentStderr, "A"},
+		{"loss", t.Loss, "T"}, {"loss_stderr", t.LossStderr, "T"}, {"test_loss", t.TestLoss, "T"},
+		{"test_loss_stderr", t.TestLossStderr, "T"},
+		{"alignment_time", t.AlignmentTime, "A"}, {"alignment", t.Alignment, "A"},
+		{"alignment_stderr", t.AlignmentStderr, "A"},
 	} {
 		s.Series(x.name, x.v, x.axis)
 	}
@@ -135,8 +140,10 @@ func checkTrajectory(t *Trajectory) error {
 		a    dmft.Array
 		axes []string
 	}{
-		{"replicas of loss", t.LossReplicas, []string{"R", "T"}}, {"replicas of test_loss", t.TestLossReplicas, []string{"R", "T"}},
-		{"test_loss_parts", t.TestLossParts, []string{"T", "parts"}}, {"test_loss_parts_stderr", t.TestLossPartsStderr, []string{"T", "parts"}},
+		{"replicas of loss", t.LossReplicas, []string{"R", "T"}},
+		{"replicas of test_loss", t.TestLossReplicas, []string{"R", "T"}},
+		{"test_loss_parts", t.TestLossParts, []string{"T", "parts"}},
+		{"test_loss_parts_stderr", t.TestLossPartsStderr, []string{"T", "parts"}},
 		{"overlaps", t.Overlaps, overlaps}, {"overlaps_stderr", t.OverlapsStderr, overlaps},
 		{"gram", t.Gram, []string{"T", "N", "N"}}, {"readout", t.Readout, []string{"T", "N"}},
 		{"moments", t.Moments, []string{"T", "moments"}}, {"moments_stderr", t.MomentsStderr, []string{"T", "moments"}},

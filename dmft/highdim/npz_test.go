@@ -14,9 +14,10 @@ import (
 
 // TestNPZ: what is written is read back, for both kinds of replicas; another file is refused.
 func TestNPZ(t *testing.T) {
-	p := &highdim.Problem{Ratio: 2, Units: 2, OutputScale: 1, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
-		Target:   highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
-		Training: highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 5}}
+	p := &highdim.Problem{Ratio: 2, Units: 2, OutputScale: 1,
+		Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
+		Target:     highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
+		Training:   highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 5}}
 	theory, err := highdim.Solve(t.Context(), p, highdim.Settings{Samples: 512, Alignments: 3})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +41,8 @@ func TestNPZ(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "x.npz")
-	if err := npy.WriteNPZ(path, []npy.Named{{Name: "time", Array: npy.Array{Shape: []int{1}, Data: []float64{0}}}}); err != nil {
+	if err := npy.WriteNPZ(path, []npy.Named{{Name: "time",
+		Array: npy.Array{Shape: []int{1}, Data: []float64{0}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := highdim.ReadNPZ(path); err == nil {

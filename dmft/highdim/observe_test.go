@@ -20,9 +20,10 @@ import (
 
 // observed are runs of every kind.
 func observed() map[string]func(context.Context, dmft.Run) (*highdim.Trajectory, error) {
-	p := &highdim.Problem{Ratio: 2, Units: 2, OutputScale: 1, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
-		Target:   highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}, Noise: 0.1},
-		Training: highdim.Training{Method: ode.Method{LearningRate: 0.1}, Steps: 16}}
+	p := &highdim.Problem{Ratio: 2, Units: 2, OutputScale: 1,
+		Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
+		Target:     highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}, Noise: 0.1},
+		Training:   highdim.Training{Method: ode.Method{LearningRate: 0.1}, Steps: 16}}
 	cubic := *p
 	cubic.Activation = kernels.Activation{Name: "tanh"} // of which nothing is known in closed form
 	return map[string]func(context.Context, dmft.Run) (*highdim.Trajectory, error){
@@ -64,10 +65,13 @@ func TestObserver(t *testing.T) {
 				defer mu.Unlock()
 				n := seen[o.Replica]
 				seen[o.Replica]++
-				if test, ok := o.TestLoss(); o.Step != n || o.Time != whole.Time[n] || o.Loss() != whole.LossReplicas.At(o.Replica).Data[n] || !ok || test != whole.TestLossReplicas.At(o.Replica).Data[n] || o.F() != nil {
+				if test, ok := o.TestLoss(); o.Step != n || o.Time != whole.Time[n] ||
+					o.Loss() != whole.LossReplicas.At(o.Replica).Data[n] || !ok ||
+					test != whole.TestLossReplicas.At(o.Replica).Data[n] || o.F() != nil {
 					t.Errorf("replica %d, step %d: %+v", o.Replica, n, o)
 				}
-				if name == "theory" && (len(o.Quantities["overlaps"]) != 2 || len(o.Quantities["gram"]) != 4 || len(o.Quantities["moments"]) != 5) {
+				if name == "theory" && (len(o.Quantities["overlaps"]) != 2 || len(o.Quantities["gram"]) != 4 ||
+					len(o.Quantities["moments"]) != 5) {
 					t.Errorf("%+v", o.Quantities)
 				}
 				return false
@@ -102,10 +106,13 @@ func TestObserver(t *testing.T) {
 				if s := got.Status; s.Code != dmft.Stopped || s.Step != end || s.Err() != nil {
 					t.Errorf("%+v; want a stop at step %d", s, end)
 				}
-				if !slices.Equal(got.Time, whole.Time[:n]) || !slices.Equal(got.Loss, whole.Loss[:n]) || !slices.Equal(got.TestLossStderr, whole.TestLossStderr[:n]) || !slices.Equal(got.Moments.Data, whole.Moments.Data[:5*n]) {
+				if !slices.Equal(got.Time, whole.Time[:n]) || !slices.Equal(got.Loss, whole.Loss[:n]) ||
+					!slices.Equal(got.TestLossStderr, whole.TestLossStderr[:n]) ||
+					!slices.Equal(got.Moments.Data, whole.Moments.Data[:5*n]) {
 					t.Error("it differs from the whole run")
 				}
-				if !whole.ResponseW.Empty() && (got.ResponseW.Shape[0] != n || got.ResponseW.Shape[1] != n || !slices.Equal(got.ResponseW.At(end).At(1).Data, whole.ResponseW.At(end).At(1).Data)) {
+				if !whole.ResponseW.Empty() && (got.ResponseW.Shape[0] != n || got.ResponseW.Shape[1] != n ||
+					!slices.Equal(got.ResponseW.At(end).At(1).Data, whole.ResponseW.At(end).At(1).Data)) {
 					t.Errorf("responses of shape %v", got.ResponseW.Shape)
 				}
 			}

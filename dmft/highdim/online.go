@@ -11,13 +11,15 @@ import (
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
-// Online is stochastic gradient descent on one fresh point at a time: the order-parameter equations of Saad and Solla (Phys. Rev. E 52, 1995, 4225). A step of time η stands for
-// batch·D single points, at the rate κ = 2η/batch of each that the points of a step of OnePass have: it is OnePass for batch → 0 at the same κ. With g as in the package
+// Online is stochastic gradient descent on one fresh point at a time: the order-parameter equations of Saad and Solla
+// (Phys. Rev. E 52, 1995, 4225). A step of time η stands for batch·D single points, at the rate κ = 2η/batch of each
+// that the points of a step of OnePass have: it is OnePass for batch → 0 at the same κ. With g as in the package
 // comment, R_ik = w_i·β_k/D and Q_ij = w_i·w_j/D follow, in units of steps,
 //
 //	dR_ik = −2η⟨g_i h*_k⟩,   dQ_ij = −2η⟨g_i h_j + g_j h_i⟩ + (4η²/batch)⟨g_i g_j⟩,   da_i = −(2η·rate/α)⟨Δφ(h_i)⟩,
 //
-// less weight decay, by adaptive Runge–Kutta. Label noise enters by ⟨g_i g_j⟩ alone. Problem.Ratio and Training.Batches are not used.
+// less weight decay, by adaptive Runge–Kutta. Label noise enters by ⟨g_i g_j⟩ alone. Problem.Ratio and Training.Batches
+// are not used.
 func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajectory, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -56,7 +58,8 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 	return t, err
 }
 
-// online is one integration. The state is R, then the overlaps of the weights with those of the start if predictions are centred, then Q and the readouts.
+// online is one integration. The state is R, then the overlaps of the weights with those of the start if predictions
+// are centred, then Q and the readouts.
 type online struct {
 	p       *Problem
 	batch   float64
@@ -92,7 +95,8 @@ func (o *online) set(y []float64) {
 		copy(row[w:], y[n*w+i*n:n*w+i*n+i+1])
 	}
 	if !cholesky(o.gram.Data, o.rows) && o.bad == nil {
-		o.bad = errors.New("overlaps and Gram matrix of the weights are no longer those of any weights: the integration is not accurate enough")
+		o.bad = errors.New("overlaps and Gram matrix of the weights are no longer those of any weights: the " +
+			"integration is not accurate enough")
 	}
 	for i := range n {
 		copy(o.now.w.Row(i), o.gram.Row(w+i))
@@ -103,7 +107,8 @@ func (o *online) set(y []float64) {
 // start are the weights of the start in the coordinates of set, or anything when predictions are not centred.
 func (o *online) start() register {
 	n := o.p.Units
-	return register{w: la.Mat[float64]{Rows: n, Cols: o.rows, Stride: o.rows, Data: o.gram.Data[o.k*o.rows : (o.k+n)*o.rows]}, a: o.first.a}
+	return register{w: la.Mat[float64]{Rows: n, Cols: o.rows, Stride: o.rows,
+		Data: o.gram.Data[o.k*o.rows : (o.k+n)*o.rows]}, a: o.first.a}
 }
 
 // field is dy/dt in units of steps.
@@ -121,7 +126,8 @@ func (o *online) field(_ float64, dst, y []float64) {
 			dst[i*w+b] = -2*eta*dot(gi, o.gram.Row(b)[:b+1]) - shrink*y[i*w+b]
 		}
 		for j := range n {
-			dst[n*w+i*n+j] = -2*eta*(dot(gi, o.now.w.Row(j))+dot(o.m.gu.Row(j), wi)) + 4*eta*eta/o.batch*o.m.gg.Row(i)[j] - 2*shrink*y[n*w+i*n+j]
+			dst[n*w+i*n+j] = -2*eta*(dot(gi, o.now.w.Row(j))+dot(o.m.gu.Row(j), wi)) +
+				4*eta*eta/o.batch*o.m.gg.Row(i)[j] - 2*shrink*y[n*w+i*n+j]
 		}
 		dst[n*w+n*n+i] = 0
 		if rate := o.p.Readout.Rate; rate > 0 {
@@ -181,7 +187,8 @@ func (r *integration) Observe(t int) (ok bool, err error) {
 	r.note(rec, &replica{sys: &system{n: o.p.Units, k: o.rows, regs: []register{o.now}}, avg: o.avg, first: o.start()}, t)
 	rec.Loss[t] = rec.Test[t] + o.p.Target.Noise*o.p.Target.Noise
 	if rec.Bad = r.trouble(rec, t); rec.Bad == nil && o.bad != nil {
-		rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: t - 1, Quantity: o.bad.Error(), Advice: "use a smaller learning rate"}
+		rec.Bad = &dmft.Status{Code: dmft.Diverged, Step: t - 1, Quantity: o.bad.Error(),
+			Advice: "use a smaller learning rate"}
 	}
 	if rec.Bad != nil {
 		return false, nil

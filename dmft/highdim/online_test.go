@@ -27,7 +27,8 @@ func TestOnlineIsSmallBatches(t *testing.T) {
 	for name, change := range map[string]func(p *Problem){
 		"reference": func(*Problem) {},
 		"centred, noise, decay, readout": func(p *Problem) {
-			p.Training.Centred, p.Target.Noise, p.Training.Method.WeightDecay, p.Readout = true, 0.4, 0.2, Readout{Rate: 0.7, Initial: []float64{1.2, -0.8}}
+			p.Training.Centred, p.Target.Noise, p.Training.Method.WeightDecay, p.Readout = true, 0.4, 0.2,
+				Readout{Rate: 0.7, Initial: []float64{1.2, -0.8}}
 		},
 		"two directions": func(p *Problem) {
 			p.Target.Weights, p.Target.Overlaps = []float64{1, -0.6}, [][]float64{{0.3, 0.1}, {-0.2, 0.4}}
@@ -77,7 +78,8 @@ func TestOnlineErf(t *testing.T) {
 		t.Skip("slow; in the extended checks")
 	}
 	erf := kernels.Activation{Name: kernels.ErfName}
-	p := &Problem{Ratio: 1, Units: 2, OutputScale: 2, Activation: erf, Target: Target{Link: erf, Overlaps: [][]float64{{0.5, 0.1}, {-0.1, 0.3}}, Noise: 0.3},
+	p := &Problem{Ratio: 1, Units: 2, OutputScale: 2, Activation: erf,
+		Target:   Target{Link: erf, Overlaps: [][]float64{{0.5, 0.1}, {-0.1, 0.3}}, Noise: 0.3},
 		Training: Training{Method: gd(0.25), Steps: 12}}
 	const batch = 0.5 // a step is D/2 points
 	got := onlineRun(t, p, batch, Settings{Samples: 65536, Blocks: 8, Seed: 3})
@@ -93,7 +95,8 @@ func TestOnlineErf(t *testing.T) {
 	i4 := func(c [4][4]float64) float64 {
 		l4 := (1+c[0][0])*(1+c[1][1]) - c[0][1]*c[0][1]
 		part := func(x, y int) float64 {
-			return l4*c[x][y] - c[1][x]*c[1][y]*(1+c[0][0]) - c[0][x]*c[0][y]*(1+c[1][1]) + c[0][1]*(c[0][x]*c[1][y]+c[0][y]*c[1][x])
+			return l4*c[x][y] - c[1][x]*c[1][y]*(1+c[0][0]) - c[0][x]*c[0][y]*(1+c[1][1]) +
+				c[0][1]*(c[0][x]*c[1][y]+c[0][y]*c[1][x])
 		}
 		l0, l1, l2 := part(2, 3), l4+part(2, 2), l4+part(3, 3)
 		return 4 / (math.Pi * math.Pi) / math.Sqrt(l4) * math.Asin(l0/math.Sqrt(l1*l2))
@@ -142,7 +145,8 @@ func TestOnlineErf(t *testing.T) {
 			}
 		}
 	}
-	want, err := ode.Solve(field, []float64{0.5, 0.1, -0.1, 0.3, 1, 0, 0, 1}, 0, ode.Method{Kind: ode.RK45, LearningRate: 1, Tolerance: 1e-9}, 12)
+	want, err := ode.Solve(field, []float64{0.5, 0.1, -0.1, 0.3, 1, 0, 0, 1}, 0,
+		ode.Method{Kind: ode.RK45, LearningRate: 1, Tolerance: 1e-9}, 12)
 	if err != nil {
 		t.Fatal(err)
 	}

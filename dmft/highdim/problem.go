@@ -33,18 +33,20 @@ type Readout struct {
 // Target is what the data ask for: a function of K directions β_k, orthogonal and of |β_k|² = D. The zero value with
 // Overlaps is y = ½(β·x)².
 type Target struct {
-	Link     kernels.Activation        // σ in y = Σ_k c_k σ(β_k·x); h²/2 when it has no name
-	Weights  []float64                 // c_k, ones when nil
-	Func     func(h []float64) float64 // instead of Link and Weights: any function of all K projections β_k·x
-	Overlaps [][]float64               // N×K: w_i(0)·β_k/D. Only SimulateMoments takes nil, for random weights and K = len(Weights) or 1
-	Noise    float64                   // standard deviation of the noise on training labels
+	Link    kernels.Activation        // σ in y = Σ_k c_k σ(β_k·x); h²/2 when it has no name
+	Weights []float64                 // c_k, ones when nil
+	Func    func(h []float64) float64 // instead of Link and Weights: any function of all K projections β_k·x
+	// N×K: w_i(0)·β_k/D. Only SimulateMoments takes nil, for random weights and K = len(Weights) or 1
+	Overlaps [][]float64
+	Noise    float64 // standard deviation of the noise on training labels
 }
 
 // Training says how the network is trained.
 type Training struct {
-	Method  ode.Method
-	Steps   int  // steps, or outputs of a flow
-	Batches int  // mini-batches that every epoch is split into, points being shuffled once an epoch; 0 and 1 are the full batch
+	Method ode.Method
+	Steps  int // steps, or outputs of a flow
+	// mini-batches that every epoch is split into, points being shuffled once an epoch; 0 and 1 are the full batch
+	Batches int
 	Centred bool // predict f(t) − f(0)
 }
 
@@ -105,7 +107,8 @@ func (p *Problem) Validate() error {
 		return errors.New("highdim: units must be at least 1 (infinitely many only with SimulateMoments)")
 	}
 	if len(p.Target.Overlaps) != p.Units {
-		return fmt.Errorf("highdim: overlaps of %d units are given for a network of %d; without an overlap a unit never finds an even target, so use about ±1/√D", len(p.Target.Overlaps), p.Units)
+		return fmt.Errorf("highdim: overlaps of %d units are given for a network of %d; without an overlap a unit "+
+			"never finds an even target, so use about ±1/√D", len(p.Target.Overlaps), p.Units)
 	}
 	return p.validate()
 }
@@ -136,7 +139,8 @@ func (p *Problem) validate() error {
 	}
 	for i, row := range t.Overlaps {
 		if len(row) != k || k == 0 {
-			return fmt.Errorf("highdim: unit %d has %d overlaps, unit 0 has %d; each needs one for every direction of the target", i, len(row), k)
+			return fmt.Errorf("highdim: unit %d has %d overlaps, unit 0 has %d; each needs one for every direction "+
+				"of the target", i, len(row), k)
 		}
 	}
 	if n := len(p.Readout.Initial); n != 0 && n != p.Units {
@@ -153,10 +157,12 @@ func (p *Problem) validate() error {
 		return fmt.Errorf("highdim: %d training steps", tr.Steps)
 	}
 	if tr.Batches < 0 || tr.Batches > 1 && tr.Method.IsFlow() {
-		return fmt.Errorf("highdim: %d mini-batches with method %s; mini-batches are for optimisers", tr.Batches, tr.Method.Kind)
+		return fmt.Errorf("highdim: %d mini-batches with method %s; mini-batches are for optimisers", tr.Batches,
+			tr.Method.Kind)
 	}
 	if p.Gram != nil && p.Gram.SymmetricDim() != p.Units {
-		return fmt.Errorf("highdim: the initial Gram matrix is for %d units, the network has %d", p.Gram.SymmetricDim(), p.Units)
+		return fmt.Errorf("highdim: the initial Gram matrix is for %d units, the network has %d", p.Gram.SymmetricDim(),
+			p.Units)
 	}
 	if p.Units > 0 && t.Overlaps != nil {
 		_, err := p.start()
@@ -202,7 +208,8 @@ func (p *Problem) start() ([][]float64, error) {
 		}
 	}
 	if !cholesky(rest, n) {
-		return nil, errors.New("highdim: no weights have these overlaps with the target and this Gram matrix; make the overlaps smaller, Σ_k m_ik² ≤ |w_i|²/D, or more alike")
+		return nil, errors.New("highdim: no weights have these overlaps with the target and this Gram matrix; make " +
+			"the overlaps smaller, Σ_k m_ik² ≤ |w_i|²/D, or more alike")
 	}
 	for i := range n {
 		copy(w[i][k:], rest[i*n:i*n+i+1])

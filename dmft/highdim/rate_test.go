@@ -19,13 +19,18 @@ func TestDimensionRate(t *testing.T) {
 		theory float64
 		lo, hi float64 // share of trials that are consistent
 	}{
-		{"four dimensions", []float64{100, 200, 400, 800}, func(d float64) float64 { return 1 / math.Sqrt(d) }, false, 0, 0.925, 1},
+		{"four dimensions", []float64{100, 200, 400, 800}, func(d float64) float64 { return 1 / math.Sqrt(d) }, false,
+			0, 0.925, 1},
 		{"two dimensions", []float64{100, 400}, func(d float64) float64 { return 1 / math.Sqrt(d) }, false, 0, 0.925, 1},
-		{"heavy tails", []float64{100, 200, 400, 800}, func(d float64) float64 { return 1 / math.Sqrt(d) }, true, 0, 0.925, 1},
-		{"error of the theory", []float64{100, 200, 400, 800}, func(d float64) float64 { return 1 / math.Sqrt(d) }, false, 0.015, 0.925, 1},
-		{"next order", []float64{50, 100, 200, 400, 800}, func(d float64) float64 { return math.Exp(3/d) / math.Sqrt(d) }, false, 0, 0.925, 1},
+		{"heavy tails", []float64{100, 200, 400, 800}, func(d float64) float64 { return 1 / math.Sqrt(d) }, true, 0,
+			0.925, 1},
+		{"error of the theory", []float64{100, 200, 400, 800}, func(d float64) float64 { return 1 / math.Sqrt(d) },
+			false, 0.015, 0.925, 1},
+		{"next order", []float64{50, 100, 200, 400, 800},
+			func(d float64) float64 { return math.Exp(3/d) / math.Sqrt(d) }, false, 0, 0.925, 1},
 		{"faster", []float64{100, 200, 400, 800}, func(d float64) float64 { return 1 / d }, false, 0, 0, 0.05},
-		{"slower", []float64{100, 200, 400, 800}, func(d float64) float64 { return math.Pow(d, -0.25) / 10 }, false, 0, 0, 0.1},
+		{"slower", []float64{100, 200, 400, 800}, func(d float64) float64 { return math.Pow(d, -0.25) / 10 }, false, 0,
+			0, 0.1},
 	} {
 		rng := rand.New(rand.NewPCG(1, uint64(len(tc.name))))
 		in, width, vague := 0., 0., 0.

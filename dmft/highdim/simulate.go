@@ -19,9 +19,11 @@ type Simulation struct {
 	Seeds      int    // independent data sets and initial weights; 0 is 1
 	Seed       uint64 //
 	Alignments int    // as in Settings
-	Fresh      bool   // every step has a mini-batch of points that nobody has seen, as in OnePass; Simulate only, and optimisers only
-	Linearised bool   // SimulateMoments only: follow the model that is linear in the weights around the start, the lazy limit
-	dmft.Run          // as in Settings
+	// every step has a mini-batch of points that nobody has seen, as in OnePass; Simulate only, and optimisers only
+	Fresh bool
+	// SimulateMoments only: follow the model that is linear in the weights around the start, the lazy limit
+	Linearised bool
+	dmft.Run   // as in Settings
 }
 
 // mostPoints is more than fit into any memory, and few enough to count their bytes.
@@ -40,7 +42,8 @@ func (s Simulation) check(p *Problem) (Simulation, error) {
 		return s, errors.New("highdim: infinitely many points cannot be simulated; use Population")
 	}
 	if n := p.Ratio * float64(s.Dimension); n > mostPoints {
-		return s, fmt.Errorf("highdim: a ratio of %g makes %.3g points in %d dimensions, and at most %g are simulated; use a smaller ratio or dimension, or the population limit", p.Ratio, n, s.Dimension, float64(mostPoints))
+		return s, fmt.Errorf("highdim: a ratio of %g makes %.3g points in %d dimensions, and at most %g are "+
+			"simulated; use a smaller ratio or dimension, or the population limit", p.Ratio, n, s.Dimension, float64(mostPoints))
 	}
 	if s.Dimension < 1 || s.points(p) < 1 {
 		return s, fmt.Errorf("highdim: dimension %d leaves no points at ratio %g", s.Dimension, p.Ratio)
@@ -48,8 +51,9 @@ func (s Simulation) check(p *Problem) (Simulation, error) {
 	return s, nil
 }
 
-// Simulate trains networks in D dimensions on P = δD points. Every seed has weights with exactly the overlaps and Gram matrix of the Problem: data are as Gaussian in
-// one basis as in any other, so weights and target are put in their span's own. The test loss is exact, not of a test set.
+// Simulate trains networks in D dimensions on P = δD points. Every seed has weights with exactly the overlaps and Gram
+// matrix of the Problem: data are as Gaussian in one basis as in any other, so weights and target are put in their
+// span's own. The test loss is exact, not of a test set.
 func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -60,7 +64,8 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	}
 	first := p.Target.directions() + p.Units
 	if s.Dimension < first {
-		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and target directions", s.Dimension, first)
+		return nil, fmt.Errorf("highdim: dimension %d is too small for the overlaps of %d units and target directions",
+			s.Dimension, first)
 	}
 	if s.Linearised {
 		return nil, errors.New("highdim: the linearised model is followed by its moments; use SimulateMoments")
@@ -68,10 +73,12 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 	points, name := s.points(p), "simulation"
 	if s.Fresh {
 		if p.Training.Method.IsFlow() {
-			return nil, fmt.Errorf("highdim: fresh points at every step need steps; %s integrates a flow", p.Training.Method.Kind)
+			return nil, fmt.Errorf("highdim: fresh points at every step need steps; %s integrates a flow",
+				p.Training.Method.Kind)
 		}
 		if points, name = int(math.Round(float64(s.points(p))/float64(max(p.Training.Batches, 1)))), "fresh"; points < 1 {
-			return nil, fmt.Errorf("highdim: dimension %d leaves no points for a step at ratio %g in %d mini-batches", s.Dimension, p.Ratio, p.Training.Batches)
+			return nil, fmt.Errorf("highdim: dimension %d leaves no points for a step at ratio %g in %d mini-batches",
+				s.Dimension, p.Ratio, p.Training.Batches)
 		}
 		whole := *p
 		whole.Training.Batches = 1 // what is drawn is the batch

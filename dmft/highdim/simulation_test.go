@@ -165,7 +165,8 @@ func (q *naive) step() {
 // finite D.
 func TestSimulateIsNaive(t *testing.T) {
 	for name, p := range variants(6) {
-		if p.Training.Method.IsFlow() || p.Training.Batches > 1 || p.Readout.Rate > 0 && p.Training.Method.Kind == ode.Momentum {
+		if p.Training.Method.IsFlow() || p.Training.Batches > 1 || p.Readout.Rate > 0 &&
+			p.Training.Method.Kind == ode.Momentum {
 			continue
 		}
 		const d = 15
@@ -233,12 +234,14 @@ func variants(steps int) map[string]*Problem {
 	})
 	add("erf committee", func(p *Problem) {
 		p.Activation, p.OutputScale = kernels.Activation{Name: kernels.ErfName}, 2
-		p.Target = Target{Link: kernels.Activation{Name: kernels.TanhName}, Weights: []float64{1, -0.7}, Overlaps: [][]float64{{0.5, 0.1}, {-0.2, 0.3}}}
+		p.Target = Target{Link: kernels.Activation{Name: kernels.TanhName}, Weights: []float64{1, -0.7},
+			Overlaps: [][]float64{{0.5, 0.1}, {-0.2, 0.3}}}
 		p.Training.Method.LearningRate = 0.3
 	})
 	add("relu, product of two directions", func(p *Problem) {
 		p.Activation, p.OutputScale = kernels.Activation{Name: kernels.ReLUName}, 2
-		p.Target = Target{Func: func(h []float64) float64 { return h[0] + h[0]*h[1]/2 }, Overlaps: [][]float64{{0.4, 0.4}, {-0.3, 0.4}}, Noise: 0.2}
+		p.Target = Target{Func: func(h []float64) float64 { return h[0] + h[0]*h[1]/2 },
+			Overlaps: [][]float64{{0.4, 0.4}, {-0.3, 0.4}}, Noise: 0.2}
 		p.Readout = Readout{Initial: []float64{1, -1}, Rate: 0.5}
 		p.Training.Method.LearningRate = 0.2
 	})
@@ -255,7 +258,8 @@ func variants(steps int) map[string]*Problem {
 	add("three units, three directions", func(p *Problem) {
 		p.Units, p.OutputScale, p.Ratio = 3, 2, 3
 		p.Activation = kernels.Activation{Name: kernels.GELUName}
-		p.Target = Target{Link: kernels.Activation{Name: kernels.TanhName}, Weights: []float64{1, -0.7, 0.5}, Overlaps: [][]float64{{0.5, 0.1, 0}, {-0.2, 0.3, 0.2}, {0.1, 0, 0.6}}, Noise: 0.2}
+		p.Target = Target{Link: kernels.Activation{Name: kernels.TanhName}, Weights: []float64{1, -0.7, 0.5},
+			Overlaps: [][]float64{{0.5, 0.1, 0}, {-0.2, 0.3, 0.2}, {0.1, 0, 0.6}}, Noise: 0.2}
 	})
 	add("fewer points than dimensions", func(p *Problem) { p.Ratio, p.Training.Method.LearningRate = 0.6, 0.04 })
 	add("a flow", func(p *Problem) {
@@ -278,7 +282,8 @@ func agree(t *testing.T, name string, theory, sim *Trajectory, bias, limit float
 			z := (math.Abs(a[n]-b[n]) - bias*scale) / (math.Hypot(ae[n], be[n]) + 1e-12)
 			worst = math.Max(worst, z)
 			if !(z < limit) {
-				t.Errorf("%s: %s at %d: theory %.5g ± %.2g, D = %d %.5g ± %.2g", name, what, n, a[n], ae[n], sim.Dimension, b[n], be[n])
+				t.Errorf("%s: %s at %d: theory %.5g ± %.2g, D = %d %.5g ± %.2g", name, what, n, a[n], ae[n],
+					sim.Dimension, b[n], be[n])
 				return
 			}
 		}
@@ -286,7 +291,8 @@ func agree(t *testing.T, name string, theory, sim *Trajectory, bias, limit float
 	check("train loss", theory.Loss, sim.Loss, theory.LossStderr, sim.LossStderr, theory.Loss[0])
 	check("test loss", theory.TestLoss, sim.TestLoss, theory.TestLossStderr, sim.TestLossStderr, theory.TestLoss[0])
 	check("overlaps", theory.Overlaps.Data, sim.Overlaps.Data, theory.OverlapsStderr.Data, sim.OverlapsStderr.Data, 1)
-	t.Logf("%s: largest distance %.2g standard errors, error bar of theory %.2g, simulation %.2g, %d directions", name, worst, most(theory.TestLossStderr), most(sim.TestLossStderr), theory.Diagnostics.Directions)
+	t.Logf("%s: largest distance %.2g standard errors, error bar of theory %.2g, simulation %.2g, %d directions", name,
+		worst, most(theory.TestLossStderr), most(sim.TestLossStderr), theory.Diagnostics.Directions)
 	return worst, typical
 }
 
@@ -338,7 +344,8 @@ func TestManySeeds(t *testing.T) {
 		t.Skip("slow; in the extended checks")
 	}
 	p := reference(6)
-	agree(t, "many seeds", solve(t, p, Settings{Samples: 131072, Blocks: 8, Seed: 4}), simulate(t, p, Simulation{Dimension: 200, Seeds: 300, Seed: 77}), 0.5/200, 3)
+	agree(t, "many seeds", solve(t, p, Settings{Samples: 131072, Blocks: 8, Seed: 4}),
+		simulate(t, p, Simulation{Dimension: 200, Seeds: 300, Seed: 77}), 0.5/200, 3)
 }
 
 // TestReferenceRun: the long run of the note: its tail, agreement in D = 400, and the fall of the deviation of single
@@ -418,7 +425,8 @@ func TestMoments(t *testing.T) {
 	}
 
 	// Many units: the spread of M(0) falls as N^{-1/2}. D = 100, P = 550 is the setting of the publication.
-	wide := &Problem{Ratio: 5.5, OutputScale: 1, Activation: mix(0.25), Training: Training{Method: gd(0.25), Steps: 150, Centred: true}}
+	wide := &Problem{Ratio: 5.5, OutputScale: 1, Activation: mix(0.25),
+		Training: Training{Method: gd(0.25), Steps: 150, Centred: true}}
 	infinite, err := SimulateMoments(ctx, wide, Simulation{Dimension: 30, Seeds: 4, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -483,7 +491,8 @@ func TestInitialSpectrum(t *testing.T) {
 		name  string
 		want  float64
 		modes []mode
-	}{{"linear", 1. / d, linear}, {"product", 2 * eps * eps / (d * d), product}, {"difference of squares", 2 * eps * eps / (d * d), difference},
+	}{{"linear", 1. / d, linear}, {"product", 2 * eps * eps / (d * d), product},
+		{"difference of squares", 2 * eps * eps / (d * d), difference},
 		{"squared length", eps * eps / d * (1 + 2./d), length}} {
 		mean := 0.
 		f, kf := make([]float64, points), make([]float64, points)
@@ -513,7 +522,8 @@ func TestAlignment(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range theory.Alignment {
-		near(t, "alignment", sim.Alignment[i], theory.Alignment[i], 3*math.Hypot(sim.AlignmentStderr[i], theory.AlignmentStderr[i])+0.02*theory.Alignment[i])
+		near(t, "alignment", sim.Alignment[i], theory.Alignment[i],
+			3*math.Hypot(sim.AlignmentStderr[i], theory.AlignmentStderr[i])+0.02*theory.Alignment[i])
 	}
 	if a := theory.Alignment; !(a[2] > 3*a[0]) || theory.AlignmentStep[1] != 5 {
 		t.Errorf("alignments %v at steps %v", a, theory.AlignmentStep)
@@ -523,7 +533,8 @@ func TestAlignment(t *testing.T) {
 	theory = solve(t, p, Settings{Samples: 32768, Alignments: 3})
 	direct := simulate(t, p, Simulation{Dimension: 150, Seeds: 6, Seed: 1, Alignments: 3})
 	for i := range theory.Alignment {
-		near(t, "alignment, readout", direct.Alignment[i], theory.Alignment[i], 3*math.Hypot(direct.AlignmentStderr[i], theory.AlignmentStderr[i])+0.02*theory.Alignment[i])
+		near(t, "alignment, readout", direct.Alignment[i], theory.Alignment[i],
+			3*math.Hypot(direct.AlignmentStderr[i], theory.AlignmentStderr[i])+0.02*theory.Alignment[i])
 	}
 }
 
@@ -599,7 +610,8 @@ func TestResponses(t *testing.T) {
 				// Corrections are of order 1/D, samples give 0.01.
 				mean := got[n*4+e]
 				se := math.Sqrt((square[n*4+e] - mean*mean) / (seeds - 1))
-				near(t, fmt.Sprintf("centred %v: R_W(%d,0)[%d]", centred, n, e), tr.ResponseW.At(n).At(0).Data[e], mean, 5*math.Hypot(se, 0.01)+1./d)
+				near(t, fmt.Sprintf("centred %v: R_W(%d,0)[%d]", centred, n, e), tr.ResponseW.At(n).At(0).Data[e], mean,
+					5*math.Hypot(se, 0.01)+1./d)
 			}
 		}
 		if !centred {
@@ -764,14 +776,17 @@ func TestInterruptedDraw(t *testing.T) {
 	if dmft.StopCode(err) != dmft.Interrupted || drawn > before+drawnAtOnce {
 		t.Errorf("%v after %d of %d numbers", err, drawn, points*dim)
 	}
-	for name, train := range map[string]func(context.Context, *Problem, Simulation) (*Trajectory, error){"weights": Simulate, "moments": SimulateMoments} {
-		if _, err := train(ctx, reference(1), Simulation{Dimension: 8, Seeds: 2, Seed: 1}); dmft.StopCode(err) != dmft.Interrupted {
+	for name, train := range map[string]func(context.Context, *Problem, Simulation) (*Trajectory,
+		error){"weights": Simulate, "moments": SimulateMoments} {
+		if _, err := train(ctx, reference(1), Simulation{Dimension: 8, Seeds: 2,
+			Seed: 1}); dmft.StopCode(err) != dmft.Interrupted {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// Points that are new at every step are drawn in the middle of one.
 	p := reference(1)
-	src := &freshPoints{points: newPoints(p, mustExplicit(t, 8, 4), 8, make([]float64, 8), 0), dim: 4, rng: rand.New(rand.NewPCG(1, 1)), used: true}
+	src := &freshPoints{points: newPoints(p, mustExplicit(t, 8, 4), 8, make([]float64, 8), 0), dim: 4,
+		rng: rand.New(rand.NewPCG(1, 1)), used: true}
 	src.ctx = ctx
 	if err := src.eval(nil, register{}, 0); dmft.StopCode(err) != dmft.Interrupted {
 		t.Errorf("fresh points: %v", err)

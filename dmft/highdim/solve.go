@@ -18,12 +18,13 @@ import (
 
 // Settings are the numerical parameters of the theory. Zero values mean the defaults named here.
 type Settings struct {
-	Samples    int     // sites in all, 32768; the error falls as their square root
-	Blocks     int     // independent blocks they are split into, 4
-	Seed       uint64  //
-	Tolerance  float64 // norm of a direction that is dropped, relative to g; 3e-3
-	Alignments int     // number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed
-	Responses  bool    // also compute response functions, in memory and time of order steps²
+	Samples   int     // sites in all, 32768; the error falls as their square root
+	Blocks    int     // independent blocks they are split into, 4
+	Seed      uint64  //
+	Tolerance float64 // norm of a direction that is dropped, relative to g; 3e-3
+	// number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed
+	Alignments int
+	Responses  bool // also compute response functions, in memory and time of order steps²
 
 	// Store keeps finished blocks and checkpoints of others, so that an interrupted run goes on; Progress is told steps
 	// of all blocks; Memory is a limit in bytes; Observe is shown every step of every block. Record is not used. Runs
@@ -71,8 +72,8 @@ func (s Settings) withDefaults() (Settings, error) {
 	return s, nil
 }
 
-// Solve computes the limit P, D → ∞ at fixed δ and N, in blocks of samples whose scatter is the error bar. A run that diverges or is interrupted returns what it has,
-// with an error that says where it stopped.
+// Solve computes the limit P, D → ∞ at fixed δ and N, in blocks of samples whose scatter is the error bar. A run that
+// diverges or is interrupted returns what it has, with an error that says where it stopped.
 func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
@@ -84,14 +85,16 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	sites := s.Samples / s.Blocks
 	first := p.Target.directions() + p.Units
 	if sites < 4*(first+2) {
-		return nil, fmt.Errorf("highdim: blocks of %d samples for %d independent fields; use at least %d samples or fewer blocks", sites, first, 4*(first+2)*s.Blocks)
+		return nil, fmt.Errorf("highdim: blocks of %d samples for %d independent fields; use at least %d samples or "+
+			"fewer blocks", sites, first, 4*(first+2)*s.Blocks)
 	}
 	if s.Responses {
 		if tr := p.Training; !tr.Method.IsPlain() || p.Readout.Rate > 0 || tr.Batches > 1 {
 			return nil, errors.New("highdim: response functions are for full-batch gradient descent with a frozen readout")
 		}
 	}
-	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run, bytes: estimate(p, s)}
+	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run,
+		bytes: estimate(p, s)}
 	j.start = func(_ context.Context, b int, w *ensemble.Watch) (member, error) {
 		x, noise, label, err := conditionedData(sites, first, p.Ratio, s.Tolerance, s.Seed, stream(b, dataStream))
 		if err != nil {
@@ -109,10 +112,13 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	if t != nil {
 		t.Samples = sites
 		if k := t.Diagnostics.Directions; k*fewSamples > sites {
-			t.Diagnostics.Notes = append(t.Diagnostics.Notes, fmt.Sprintf("%d directions over blocks of %d samples: expect a bias of the order of %.1g of the losses; use more samples or fewer blocks", k, sites, float64(k)/float64(sites)))
+			t.Diagnostics.Notes = append(t.Diagnostics.Notes, fmt.Sprintf("%d directions over blocks of %d samples: "+
+				"expect a bias of the order of %.1g of the losses; use more samples or fewer blocks", k, sites,
+				float64(k)/float64(sites)))
 		}
 		if stuck(p) {
-			t.Diagnostics.Notes = append(t.Diagnostics.Notes, "no unit overlaps with the target, and in the limit none ever will if the target is even; give overlaps of order 1/√D")
+			t.Diagnostics.Notes = append(t.Diagnostics.Notes, "no unit overlaps with the target, and in the limit "+
+				"none ever will if the target is even; give overlaps of order 1/√D")
 		}
 	}
 	return t, err
@@ -130,20 +136,21 @@ func stuck(p *Problem) bool {
 	return true
 }
 
-// Population is the limit δ → ∞: gradient descent on the true risk. It is exact for quadratic φ and σ, and averaged over Settings.Samples otherwise. The train loss is the
-// test loss and the variance of label noise.
+// Population is the limit δ → ∞: gradient descent on the true risk. It is exact for quadratic φ and σ, and averaged
+// over Settings.Samples otherwise. The train loss is the test loss and the variance of label noise.
 func Population(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 	return solveRisk(ctx, p, s, 0)
 }
 
-// OnePass is stochastic gradient descent that never sees a point twice: every step takes batch·D fresh points (batch > 0), in the limit D → ∞. Problem.Ratio and
-// Training.Batches are not used.
+// OnePass is stochastic gradient descent that never sees a point twice: every step takes batch·D fresh points (batch >
+// 0), in the limit D → ∞. Problem.Ratio and Training.Batches are not used.
 func OnePass(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajectory, error) {
 	if !positive(batch) {
 		return nil, fmt.Errorf("highdim: one-pass batch of %g·D points must be positive and finite", batch)
 	}
 	if p.Training.Method.IsFlow() {
-		return nil, fmt.Errorf("highdim: one-pass training takes steps; %s integrates a flow, which is Population", p.Training.Method.Kind)
+		return nil, fmt.Errorf("highdim: one-pass training takes steps; %s integrates a flow, which is Population",
+			p.Training.Method.Kind)
 	}
 	return solveRisk(ctx, p, s, batch)
 }
@@ -205,7 +212,8 @@ func Estimate(p *Problem, s Settings) (int64, error) {
 }
 
 // Limit is the learning rate above which training of the linear part of the model alone diverges, 2η(1 + 1/√δ)² < 2 for
-// gradient descent without weight decay. The quadratic part makes it smaller. Adaptive methods have none, which is zero.
+// gradient descent without weight decay. The quadratic part makes it smaller. Adaptive methods have none, which is
+// zero.
 func Limit(p *Problem) float64 {
 	if p.Training.Method.IsAdaptive() {
 		return 0
@@ -276,7 +284,8 @@ type member = ensemble.Member[*record]
 
 func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	if j.run.Memory > 0 && j.bytes > j.run.Memory {
-		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %.3g MiB are needed, the limit is %.3g MiB", float64(j.bytes)/(1<<20), float64(j.run.Memory)/(1<<20)), Advice: "raise the limit or use fewer samples"}
+		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %.3g MiB are needed, the limit is "+
+			"%.3g MiB", float64(j.bytes)/(1<<20), float64(j.run.Memory)/(1<<20)), Advice: "raise the limit or use fewer samples"}
 		return nil, st.Err()
 	}
 	steps := j.p.Training.Steps
@@ -307,7 +316,8 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 	}
 	for b, x := range rec {
 		if !x.alike(rec[0]) {
-			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again", r.Part(b), part.ErrMisfit)
+			return nil, fmt.Errorf("highdim: part %s of an earlier run: %w; delete the run folder to compute it again",
+				r.Part(b), part.ErrMisfit)
 		}
 	}
 	t := collect(j.p, rec, j.clock)
@@ -418,7 +428,8 @@ func (j *job) align(rec *record, n int, alignment func() float64) {
 func (j *job) newRecord() *record {
 	t, n, k := j.p.Training.Steps+1, j.p.Units, j.p.Target.directions()
 	f := func(m int) []float64 { return make([]float64, t*m) }
-	return &record{Loss: f(1), Test: f(1), Parts: f(3), Overlaps: f(n * k), Gram: f(n * n), Readout: f(n), Moments: f(momentCount), Align: make([]float64, min(j.aligned, t))}
+	return &record{Loss: f(1), Test: f(1), Parts: f(3), Overlaps: f(n * k), Gram: f(n * n), Readout: f(n),
+		Moments: f(momentCount), Align: make([]float64, min(j.aligned, t))}
 }
 
 // note records the state at step n.
@@ -461,15 +472,18 @@ func (j *job) trouble(rec *record, n int) *dmft.Status {
 		return nil
 	}
 	m, edge := j.p.Training.Method, edge(j.p.Ratio)
-	st := &dmft.Status{Code: dmft.Diverged, Step: n - 1, Quantity: fmt.Sprintf("the loss reached %.3g at step %d from %.3g", worst, n, scale)}
+	st := &dmft.Status{Code: dmft.Diverged, Step: n - 1,
+		Quantity: fmt.Sprintf("the loss reached %.3g at step %d from %.3g", worst, n, scale)}
 	if math.IsNaN(worst) || math.IsInf(worst, 0) {
 		st.Code, st.Quantity = dmft.NotFinite, fmt.Sprintf("the loss is not a finite number at step %d", n)
 	}
 	if n == 0 {
-		st.Advice = "nothing has been trained by then, so numbers of the problem are too large for their squares: look at the noise, the weights and the activations of target and network, and the output scale"
+		st.Advice = "nothing has been trained by then, so numbers of the problem are too large for their squares: " +
+			"look at the noise, the weights and the activations of target and network, and the output scale"
 		return st
 	}
-	st.Advice = fmt.Sprintf("learning rate η = %.4g; the linear part of the model alone needs 2η(1+1/√δ)² = %.3g < 2, and its quadratic part less; try learning_rate %.2g",
+	st.Advice = fmt.Sprintf("learning rate η = %.4g; the linear part of the model alone needs 2η(1+1/√δ)² = %.3g < "+
+		"2, and its quadratic part less; try learning_rate %.2g",
 		m.LearningRate, 2*m.LearningRate*edge, min(m.LearningRate, 1/edge)/4)
 	return st
 }

@@ -16,7 +16,8 @@ type register struct {
 }
 
 func newRegister(n, k, capacity int) register {
-	return register{w: la.Mat[float64]{Rows: n, Cols: k, Stride: capacity, Data: make([]float64, n*capacity)}, a: make([]float64, n)}
+	return register{w: la.Mat[float64]{Rows: n, Cols: k, Stride: capacity, Data: make([]float64, n*capacity)},
+		a: make([]float64, n)}
 }
 
 // system is the network as an ode.System. Where its gradient comes from is the business of a source.
@@ -171,7 +172,8 @@ type points struct {
 // newPoints labels the sites of x, whose first columns are the projections on the target, with noise ξ.
 func newPoints(p *Problem, x *gaussian.Matrix, s int, label []float64, seed uint64) *points {
 	n, k := p.Units, p.Target.directions()
-	q := &points{p: p, x: x, ratio: p.Ratio, y: make([]float64, s), f: make([]float64, s), err: make([]float64, s), sum: make([]float64, n)}
+	q := &points{p: p, x: x, ratio: p.Ratio, y: make([]float64, s), f: make([]float64, s), err: make([]float64, s),
+		sum: make([]float64, n)}
 	q.h, q.d, q.g = la.New[float64](s, n), la.New[float64](s, n), la.New[float64](s, n)
 	one, h := la.New[float64](k, k), la.New[float64](s, k)
 	for i := range k {

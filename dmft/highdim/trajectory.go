@@ -28,9 +28,10 @@ type Trajectory struct {
 	Readout                            dmft.Array // T×N
 	Moments, MomentsStderr             dmft.Array // T×5, see MeanNorm …
 
-	AlignmentStep   []int     // A
-	AlignmentTime   []float64 // A
-	Alignment       []float64 // A: √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the tangent kernel on the training points, y centred
+	AlignmentStep []int     // A
+	AlignmentTime []float64 // A
+	// A: √P times the kernel-task alignment yᵀKy/(|K|·|y|²) of the tangent kernel on the training points, y centred
+	Alignment       []float64
 	AlignmentStderr []float64
 
 	// Regression are train and test loss of regression with the tangent kernel of the start, where training of the
@@ -57,7 +58,8 @@ const (
 
 // Diagnostics says how a Trajectory was computed.
 type Diagnostics struct {
-	Method      string   `json:"method"`                // of the test loss and the true gradient: "closed form" or "samples"
+	// of the test loss and the true gradient: "closed form" or "samples"
+	Method      string   `json:"method"`
 	Directions  int      `json:"directions,omitempty"`  // of weight space that the theory needed, the most over blocks
 	Unmatched   int      `json:"unmatched,omitempty"`   // of them with noise that was not matched, for want of samples
 	Dropped     float64  `json:"dropped,omitempty"`     // largest relative mean square of a direction dropped
@@ -101,7 +103,8 @@ func collect(p *Problem, rec []*record, time []float64) *Trajectory {
 			tr.Status = *r.Bad
 		}
 		d := &tr.Diagnostics
-		d.Directions, d.Unmatched, d.Dropped = max(d.Directions, r.Directions), max(d.Unmatched, r.Unmatched), max(d.Dropped, r.Dropped)
+		d.Directions, d.Unmatched, d.Dropped = max(d.Directions, r.Directions), max(d.Unmatched, r.Unmatched),
+			max(d.Dropped, r.Dropped)
 		d.Evaluations += r.Evaluations
 		if r.ClosedForm {
 			d.Method = "closed form"
@@ -202,12 +205,16 @@ func (t *Trajectory) judge() {
 	vectors := []struct {
 		name string
 		x    *[]float64
-	}{{"the train loss", &t.Loss}, {"the test loss", &t.TestLoss}, {"the standard error of the train loss", &t.LossStderr}, {"the standard error of the test loss", &t.TestLossStderr}}
+	}{{"the train loss", &t.Loss}, {"the test loss", &t.TestLoss},
+		{"the standard error of the train loss", &t.LossStderr}, {"the standard error of the test loss", &t.TestLossStderr}}
 	arrays := []struct {
 		name string
 		x    *dmft.Array
-	}{{"an overlap", &t.Overlaps}, {"the Gram matrix", &t.Gram}, {"the readout", &t.Readout}, {"a part of the test loss", &t.TestLossParts}, {"a moment of the weights", &t.Moments},
-		{"the standard error of an overlap", &t.OverlapsStderr}, {"the standard error of a part of the test loss", &t.TestLossPartsStderr}, {"the standard error of a moment", &t.MomentsStderr}}
+	}{{"an overlap", &t.Overlaps}, {"the Gram matrix", &t.Gram}, {"the readout", &t.Readout},
+		{"a part of the test loss", &t.TestLossParts}, {"a moment of the weights", &t.Moments},
+		{"the standard error of an overlap", &t.OverlapsStderr},
+		{"the standard error of a part of the test loss", &t.TestLossPartsStderr},
+		{"the standard error of a moment", &t.MomentsStderr}}
 	for _, v := range vectors {
 		look(v.name, each, *v.x, len(*v.x))
 	}
@@ -232,8 +239,10 @@ func (t *Trajectory) judge() {
 		return
 	}
 	if !t.Status.Early() || t.Status.Step >= first {
-		t.Status = dmft.Status{Code: dmft.NotFinite, Step: first - 1, Quantity: fmt.Sprintf("%s is not a finite number at step %d", what, first),
-			Advice: "numbers of the problem are too large for their squares, or training diverges: look at the noise, the output scale, the weights of the target and the learning rate"}
+		t.Status = dmft.Status{Code: dmft.NotFinite, Step: first - 1,
+			Quantity: fmt.Sprintf("%s is not a finite number at step %d", what, first),
+			Advice: "numbers of the problem are too large for their squares, or training diverges: look at the " +
+				"noise, the output scale, the weights of the target and the learning rate"}
 	}
 	t.Time = t.Time[:first]
 	for _, v := range vectors {
@@ -252,7 +261,8 @@ func (t *Trajectory) judge() {
 		*a = b
 	}
 	for n := len(t.AlignmentStep); n > 0 && t.AlignmentStep[n-1] >= first; n-- {
-		t.AlignmentStep, t.AlignmentTime, t.Alignment, t.AlignmentStderr = t.AlignmentStep[:n-1], t.AlignmentTime[:n-1], t.Alignment[:n-1], t.AlignmentStderr[:n-1]
+		t.AlignmentStep, t.AlignmentTime, t.Alignment, t.AlignmentStderr = t.AlignmentStep[:n-1], t.AlignmentTime[:n-1],
+			t.Alignment[:n-1], t.AlignmentStderr[:n-1]
 	}
 }
 
@@ -332,7 +342,8 @@ func NewGap(time, loss, test []float64, fraction float64) Gap {
 
 // Gaps is a phase diagram: the gap of every problem of a grid, by Solve, Simulate or SimulateMoments. A problem whose
 // training diverges has a gap of NaN; any other error ends the diagram.
-func Gaps(ctx context.Context, grid [][]*Problem, fraction float64, run func(context.Context, *Problem) (*Trajectory, error)) ([][]Gap, error) {
+func Gaps(ctx context.Context, grid [][]*Problem, fraction float64,
+	run func(context.Context, *Problem) (*Trajectory, error)) ([][]Gap, error) {
 	out := make([][]Gap, len(grid))
 	for i, row := range grid {
 		for j, p := range row {

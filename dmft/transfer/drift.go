@@ -96,7 +96,8 @@ func (d Drift) Verdict(tolerance float64) string {
 		s = fmt.Sprintf("optimum %s: drift %s", v, d)
 	}
 	if len(d.Omitted) > 0 {
-		s += fmt.Sprintf(" (without %s, whose optimum is at the end of the grid; widen it)", strings.Trim(strings.ReplaceAll(fmt.Sprint(d.Omitted), " ", ", "), "[]"))
+		s += fmt.Sprintf(" (without %s, whose optimum is at the end of the grid; widen it)",
+			strings.Trim(strings.ReplaceAll(fmt.Sprint(d.Omitted), " ", ", "), "[]"))
 	}
 	return s
 }

@@ -29,8 +29,10 @@ func points(p, d int, seed uint64) dmft.Data {
 }
 
 func problem(kind dmft.Kind, depth int, act string, gamma float64, data dmft.Data, steps int) *dmft.Problem {
-	return &dmft.Problem{Data: data, Network: dmft.Network{Kind: kind, Depth: depth, Activation: kernels.Activation{Name: act}, Branch: dmft.Branch{Beta: 1, Exponent: 0.5}}, Richness: gamma,
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 1}, Steps: steps, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+	return &dmft.Problem{Data: data, Network: dmft.Network{Kind: kind, Depth: depth,
+		Activation: kernels.Activation{Name: act}, Branch: dmft.Branch{Beta: 1, Exponent: 0.5}}, Richness: gamma,
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 1}, Steps: steps,
+			Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
 }
 
 // at is a problem at a learning rate.
@@ -63,7 +65,8 @@ func seeds(t testing.TB, p *dmft.Problem, s finite.Settings) transfer.Losses {
 func TestLazyQuadratic(t *testing.T) {
 	for _, c := range []struct{ p, steps int }{{1, 1}, {1, 4}, {3, 5}, {5, 20}} {
 		pr := problem(dmft.MLP, 2, "tanh", 1, points(c.p, 7, uint64(c.p)), c.steps)
-		static, err := dmft.Solve(context.Background(), pr, dmft.Settings{Method: dmft.Lazy, Run: dmft.Run{Record: dmft.Record{Kernels: 1}}})
+		static, err := dmft.Solve(context.Background(), pr,
+			dmft.Settings{Method: dmft.Lazy, Run: dmft.Run{Record: dmft.Record{Kernels: 1}}})
 		if err != nil && dmft.StopCode(err) == "" {
 			t.Fatal(err)
 		}
@@ -98,7 +101,9 @@ func TestLazyQuadratic(t *testing.T) {
 			t.Fatalf("bisection finds %g, 1/λ is %g", want, 1/lambda[0])
 		}
 		_, limit := dmft.Stability(pr)
-		curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/16, limit)}, Refine: 4, Extend: 8}.Run(context.Background(), transfer.OneByOne(func(ctx context.Context, j transfer.Job) (transfer.Point, error) {
+		curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/16, limit)}, Refine: 4,
+			Extend: 8}.Run(context.Background(), transfer.OneByOne(func(ctx context.Context,
+			j transfer.Job) (transfer.Point, error) {
 			eta := j.Value
 			tr, err := dmft.Solve(ctx, at(pr, eta), dmft.Settings{Method: dmft.Lazy})
 			if dmft.StopCode(err) != "" {
@@ -115,7 +120,8 @@ func TestLazyQuadratic(t *testing.T) {
 		// After four rounds points are 2^{1/32} apart, and a parabola misses a kink by half of that at most.
 		o, ok := transfer.Curve{Points: curves[0]}.Optimum()
 		if !ok || math.Abs(math.Log(o.Value/want)) > math.Ln2/64 || o.Lo > want || o.Hi < want {
-			t.Errorf("P = %d, T = %d: best learning rate %.5g in %.5g … %.5g, exact %.5g", c.p, c.steps, o.Value, o.Lo, o.Hi, want)
+			t.Errorf("P = %d, T = %d: best learning rate %.5g in %.5g … %.5g, exact %.5g", c.p, c.steps, o.Value, o.Lo,
+				o.Hi, want)
 		}
 	}
 }
@@ -142,13 +148,16 @@ func TestParametrizations(t *testing.T) {
 				t.Fatal(err)
 			}
 			problems = append(problems, q)
-			grids = append(grids, transfer.Lattice(limit/8, limit*2)) // the same for all: the sweep has to find where the optimum went
+			// the same for all: the sweep has to find where the optimum went
+			grids = append(grids, transfer.Lattice(limit/8, limit*2))
 			p.Curves[i].Size = n
 			_, p.Curves[i].Stability = dmft.Stability(q)
 		}
-		curves, err := transfer.Sweep{Grids: grids, Refine: 2, Extend: 20}.Run(context.Background(), transfer.OneByOne(func(_ context.Context, j transfer.Job) (transfer.Point, error) {
-			return transfer.Point{Value: j.Value, Losses: seeds(t, at(problems[j.Curve], j.Value), finite.Settings{Width: widths[j.Curve], Seeds: 8, Seed: 3})}, nil
-		}))
+		curves, err := transfer.Sweep{Grids: grids, Refine: 2, Extend: 20}.Run(context.Background(),
+			transfer.OneByOne(func(_ context.Context, j transfer.Job) (transfer.Point, error) {
+				return transfer.Point{Value: j.Value, Losses: seeds(t, at(problems[j.Curve], j.Value),
+					finite.Settings{Width: widths[j.Curve], Seeds: 8, Seed: 3})}, nil
+			}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +203,9 @@ func TestDepth(t *testing.T) {
 			if math.Abs(limit/2/exact[i]-1) > 1e-9 {
 				t.Fatalf("L = %d, exponent %g: half the stability limit is %g, exact %g", l, exponent, limit/2, exact[i])
 			}
-			curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/4, limit)}, Refine: 3, Extend: 4}.Run(context.Background(), transfer.OneByOne(func(ctx context.Context, j transfer.Job) (transfer.Point, error) {
+			curves, err := transfer.Sweep{Grids: [][]float64{transfer.Lattice(limit/4, limit)}, Refine: 3,
+				Extend: 4}.Run(context.Background(), transfer.OneByOne(func(ctx context.Context,
+				j transfer.Job) (transfer.Point, error) {
 				eta := j.Value
 				tr, err := dmft.Solve(ctx, at(pr, eta), dmft.Settings{Samples: 400, Blocks: 4})
 				if err != nil {
@@ -213,7 +224,8 @@ func TestDepth(t *testing.T) {
 				t.Errorf("L = %d, exponent %g: best %+v, exact %g", depths[i], exponent, c.Optimum, exact[i])
 			}
 		}
-		if want := map[float64]transfer.Verdict{0.5: transfer.Stays, 0: transfer.Moves}[exponent]; p.Verdict != want || math.Abs(*p.Expected-p.Drift.Exponent) > 0.05 {
+		if want := map[float64]transfer.Verdict{0.5: transfer.Stays, 0: transfer.Moves}[exponent]; p.Verdict != want ||
+			math.Abs(*p.Expected-p.Drift.Exponent) > 0.05 {
 			t.Errorf("exponent %g: %s (expected %.3f)", exponent, p.Drift.Verdict(0.1), *p.Expected)
 		}
 	}

@@ -24,19 +24,22 @@ type Panel struct {
 	Name    string `json:"limit_name,omitempty"`
 	NoLimit string `json:"no_limit,omitempty"`
 
-	Drift       Drift    `json:"drift"`
-	Last        Drift    `json:"last_drift"` // between the two largest sizes: a power law that is not reached at once shows itself there
-	TheoryDrift *Drift   `json:"theory_drift,omitempty"`
-	Verdict     Verdict  `json:"verdict"`
-	Expected    *float64 `json:"stability_drift,omitempty"` // drift of the stability limit 2/λ_max of the NTK at the start, over the same sizes
-	Transfer    *Reuse   `json:"reuse,omitempty"`
+	Drift Drift `json:"drift"`
+	// between the two largest sizes: a power law that is not reached at once shows itself there
+	Last        Drift   `json:"last_drift"`
+	TheoryDrift *Drift  `json:"theory_drift,omitempty"`
+	Verdict     Verdict `json:"verdict"`
+	// drift of the stability limit 2/λ_max of the NTK at the start, over the same sizes
+	Expected *float64 `json:"stability_drift,omitempty"`
+	Transfer *Reuse   `json:"reuse,omitempty"`
 }
 
 // Measured is a curve with its optimum.
 type Measured struct {
 	Curve
-	Optimum   *Optimum `json:"optimum,omitempty"`         // nil when every point diverged
-	Stability float64  `json:"stability_limit,omitempty"` // 2/λ_max at the start, of learning rates; 0 where it is not known
+	Optimum *Optimum `json:"optimum,omitempty"` // nil when every point diverged
+	// 2/λ_max at the start, of learning rates; 0 where it is not known
+	Stability float64 `json:"stability_limit,omitempty"`
 }
 
 // Reuse is what happens when the best value of the smallest size is used for the largest.

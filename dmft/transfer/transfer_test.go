@@ -26,7 +26,8 @@ type noisy struct {
 func newNoisy(rng *rand.Rand, best, curvature, shift, level float64, seeds int) noisy {
 	n := noisy{best: best, curvature: curvature}
 	for range seeds {
-		n.shift, n.level, n.where = append(n.shift, shift*rng.NormFloat64()), append(n.level, level*rng.NormFloat64()), append(n.where, 3*best*math.Exp(0.2*rng.NormFloat64()))
+		n.shift, n.level, n.where = append(n.shift, shift*rng.NormFloat64()), append(n.level, level*rng.NormFloat64()),
+			append(n.where, 3*best*math.Exp(0.2*rng.NormFloat64()))
 	}
 	return n
 }
@@ -71,7 +72,8 @@ func TestCoverage(t *testing.T) {
 		hits, width := 0, 0.
 		for range n {
 			best := math.Exp(rng.NormFloat64())
-			o := find(t, Sweep{Grids: [][]float64{Lattice(best/8, best*2)}, Refine: 2, Extend: 8}, newNoisy(rng, best, c.curvature, c.shift, 0.3, c.seeds).eval)
+			o := find(t, Sweep{Grids: [][]float64{Lattice(best/8, best*2)}, Refine: 2, Extend: 8},
+				newNoisy(rng, best, c.curvature, c.shift, 0.3, c.seeds).eval)
 			if o.Lo <= best && best <= o.Hi {
 				hits++
 			}
@@ -97,7 +99,8 @@ func TestDriftCoverage(t *testing.T) {
 		var optima []*Optimum
 		for _, s := range sizes {
 			best := math.Pow(float64(s), p)
-			o := find(t, Sweep{Grids: [][]float64{Lattice(best/4, best*2)}, Refine: 2, Extend: 8}, newNoisy(rng, best, 1, 0.2, 0.3, 8).eval)
+			o := find(t, Sweep{Grids: [][]float64{Lattice(best/4, best*2)}, Refine: 2, Extend: 8},
+				newNoisy(rng, best, 1, 0.2, 0.3, 8).eval)
 			optima = append(optima, &o)
 		}
 		d := FitDrift(sizes, optima)
@@ -119,12 +122,14 @@ func TestExactParabola(t *testing.T) {
 		best := math.Exp(rapid.Float64Range(-5, 5).Draw(t, "log best"))
 		curvature := rapid.Float64Range(0.3, 30).Draw(t, "curvature")
 		n := noisy{best: best, curvature: curvature, shift: []float64{0}, level: []float64{0}, where: []float64{inf}}
-		c, err := Sweep{Grids: [][]float64{Lattice(best*rapid.Float64Range(0.1, 10).Draw(t, "grid"), best*10)}, Refine: rapid.IntRange(0, 3).Draw(t, "refine"), Extend: 30}.Run(context.Background(), OneByOne(n.eval))
+		c, err := Sweep{Grids: [][]float64{Lattice(best*rapid.Float64Range(0.1, 10).Draw(t, "grid"), best*10)},
+			Refine: rapid.IntRange(0, 3).Draw(t, "refine"), Extend: 30}.Run(context.Background(), OneByOne(n.eval))
 		if err != nil {
 			t.Fatal(err)
 		}
 		o, ok := Curve{Points: c[0]}.Optimum()
-		if !ok || o.Edge != Inside || math.Abs(math.Log(o.Value/best)) > 1e-6 || o.Lo > best*(1+1e-9) || o.Hi < best*(1-1e-9) {
+		if !ok || o.Edge != Inside || math.Abs(math.Log(o.Value/best)) > 1e-6 || o.Lo > best*(1+1e-9) ||
+			o.Hi < best*(1-1e-9) {
 			t.Fatalf("best %g: %+v", best, o)
 		}
 	})
@@ -156,7 +161,8 @@ func TestEdges(t *testing.T) {
 		{[]float64{inf, 1, inf}, Inside, true, 1.2, 3.5},
 	} {
 		o, ok := curve(c.losses...).Optimum()
-		if !ok || o.Edge != c.edge || o.Cliff != c.cliff || o.Lo > c.lo || o.Hi < c.hi || !(o.Lo <= o.Value && o.Value <= o.Hi) {
+		if !ok || o.Edge != c.edge || o.Cliff != c.cliff || o.Lo > c.lo || o.Hi < c.hi ||
+			!(o.Lo <= o.Value && o.Value <= o.Hi) {
 			t.Errorf("%v: %+v %v", c.losses, o, ok)
 		}
 	}
@@ -167,7 +173,8 @@ func TestEdges(t *testing.T) {
 	// widen the interval.
 	wild := Curve{}
 	for i, l := range []float64{4, 2, 1, 3, 100} {
-		wild.Points = append(wild.Points, Point{Value: math.Exp2(float64(i) / 4), Losses: Losses{l}, Stderr: []float64{0.01, 0.01, 0.01, 0.1, 400}[i]})
+		wild.Points = append(wild.Points, Point{Value: math.Exp2(float64(i) / 4), Losses: Losses{l},
+			Stderr: []float64{0.01, 0.01, 0.01, 0.1, 400}[i]})
 	}
 	if o, ok := wild.Optimum(); !ok || o.Lo < math.Exp2(0.3) || o.Hi > math.Exp2(0.7) {
 		t.Errorf("a wild point: %+v", o)
@@ -175,7 +182,8 @@ func TestEdges(t *testing.T) {
 	high, _ := curve(3, 2, 1).Optimum()
 	in, _ := curve(3, 1, 3).Optimum()
 	d := FitDrift([]int{2, 4, 8}, []*Optimum{&in, &high, nil})
-	if d.Sizes != 1 || !reflect.DeepEqual(d.Omitted, []int{4, 8}) || d.Judge(0.1) != Undecided || !strings.Contains(d.Verdict(0.1), "fewer than two") || !strings.Contains(d.Verdict(0.1), "4, 8") {
+	if d.Sizes != 1 || !reflect.DeepEqual(d.Omitted, []int{4, 8}) || d.Judge(0.1) != Undecided ||
+		!strings.Contains(d.Verdict(0.1), "fewer than two") || !strings.Contains(d.Verdict(0.1), "4, 8") {
 		t.Errorf("%+v: %s", d, d.Verdict(0.1))
 	}
 }
@@ -265,14 +273,16 @@ func TestSweep(t *testing.T) {
 // TestGroups: of curves with two minima, of which the second is beyond the grid, all of a group are looked at there
 // when one is lowest at the end of the grid; and refinement follows the lowest point to where it moves.
 func TestGroups(t *testing.T) {
-	eval := func(_ context.Context, j Job) (Point, error) { // minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not
+	// minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not
+	eval := func(_ context.Context, j Job) (Point, error) {
 		v := j.Value
 		u, w := math.Log(v/3), math.Log(v/20)
 		bump := []float64{0.1, 1}[j.Curve]
 		return Point{Value: v, Losses: Losses{math.Exp(-bump*math.Exp(-8*u*u) - 2*math.Exp(-3*w*w))}}, nil
 	}
 	for _, groups := range [][]int{{0, 0}, {0, 1}} {
-		c, err := Sweep{Grids: [][]float64{Lattice(0.5, 8), Lattice(0.5, 8)}, Refine: 2, Extend: 12, Groups: groups}.Run(context.Background(), OneByOne(eval))
+		c, err := Sweep{Grids: [][]float64{Lattice(0.5, 8), Lattice(0.5, 8)}, Refine: 2, Extend: 12,
+			Groups: groups}.Run(context.Background(), OneByOne(eval))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +297,8 @@ func TestGroups(t *testing.T) {
 
 func TestGrids(t *testing.T) {
 	for _, c := range []struct{ got, want []float64 }{
-		{Spaced(1, 100, 3), []float64{1, 10, 100}}, {Grid(1, 8, 2), []float64{1, 2, 4, 8}}, {Lattice(1, 2), []float64{1, math.Sqrt2, 2}}, {Lattice(1, 1), []float64{1, math.Sqrt2, 2}},
+		{Spaced(1, 100, 3), []float64{1, 10, 100}}, {Grid(1, 8, 2), []float64{1, 2, 4, 8}},
+		{Lattice(1, 2), []float64{1, math.Sqrt2, 2}}, {Lattice(1, 1), []float64{1, math.Sqrt2, 2}},
 	} {
 		if len(c.got) != len(c.want) {
 			t.Fatalf("%v, expected %v", c.got, c.want)
@@ -303,8 +314,10 @@ func TestGrids(t *testing.T) {
 // TestJSON: a study survives JSON with its infinite losses.
 func TestJSON(t *testing.T) {
 	s := Study{Parameter: "learning_rate", Panels: []Panel{{Over: "width", Curves: []Measured{
-		{Curve: Curve{Size: 4, Points: []Point{{1, Losses{2, 3}, 0}, {2, Losses{1, 2}, 0}, {4, Losses{inf, 5}, 0}}}, Stability: 3},
-		{Curve: Curve{Size: 8, Points: []Point{{1, Losses{2, 3}, 0}, {2, Losses{1, 2.5}, 0}, {4, Losses{4, 5}, 0}}}, Stability: 3}}}}}
+		{Curve: Curve{Size: 4, Points: []Point{{1, Losses{2, 3}, 0}, {2, Losses{1, 2}, 0}, {4, Losses{inf, 5}, 0}}},
+			Stability: 3},
+		{Curve: Curve{Size: 8, Points: []Point{{1, Losses{2, 3}, 0}, {2, Losses{1, 2.5}, 0}, {4, Losses{4, 5}, 0}}},
+			Stability: 3}}}}}
 	s.Panels[0].Conclude(0.1)
 	b, err := json.Marshal(s)
 	if err != nil {
@@ -314,7 +327,8 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("%v\n%+v\n%+v", err, got, s)
 	}
-	if p := s.Panels[0]; p.Expected == nil || math.Abs(*p.Expected) > 1e-12 || p.Transfer == nil || p.Curves[0].Points[2].Diverged() != 1 {
+	if p := s.Panels[0]; p.Expected == nil || math.Abs(*p.Expected) > 1e-12 || p.Transfer == nil ||
+		p.Curves[0].Points[2].Diverged() != 1 {
 		t.Errorf("%+v", p)
 	}
 }
@@ -350,13 +364,14 @@ func ExampleCurve_Optimum() {
 func TestSweepIsEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	calls := 0
-	_, err := Sweep{Grids: [][]float64{{1, 2, 4}}, Refine: 2, Extend: 9}.Run(ctx, func(_ context.Context, jobs []Job) ([]Point, error) {
-		if calls++; calls > 1 {
-			t.Fatal("goes on")
-		}
-		cancel()
-		return make([]Point, len(jobs)), nil
-	})
+	_, err := Sweep{Grids: [][]float64{{1, 2, 4}}, Refine: 2, Extend: 9}.Run(ctx,
+		func(_ context.Context, jobs []Job) ([]Point, error) {
+			if calls++; calls > 1 {
+				t.Fatal("goes on")
+			}
+			cancel()
+			return make([]Point, len(jobs)), nil
+		})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

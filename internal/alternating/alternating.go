@@ -48,7 +48,8 @@ type Settings struct {
 	// noise keeps f moving by its sampling error for ever.
 	Tolerance float64
 	Seed      uint64
-	Frozen    bool // the same noise in every round, so that the iteration has a fixed point; fresh noise is what was published
+	// the same noise in every round, so that the iteration has a fixed point; fresh noise is what was published
+	Frozen bool
 	// Jitter is added to the diagonal of a covariance, relative to its mean, before noise is drawn from it, 1e-10.
 	Jitter float64
 	Output Output // FromResponse
@@ -82,7 +83,8 @@ func (s *Settings) complete() error {
 	}
 	switch {
 	case s.Samples < 1 || s.Rounds < 1 || s.JacobianSamples < 1:
-		return fmt.Errorf("alternating: %d samples (%d for responses) and %d rounds must all be positive", s.Samples, s.JacobianSamples, s.Rounds)
+		return fmt.Errorf("alternating: %d samples (%d for responses) and %d rounds must all be positive", s.Samples,
+			s.JacobianSamples, s.Rounds)
 	case !(s.Damping > 0 && s.Damping <= 1):
 		return fmt.Errorf("alternating: damping %g is the weight of what is new and must be in (0, 1]", s.Damping)
 	case !(s.Tolerance >= 0) || !(s.Jitter >= 0):
@@ -98,9 +100,10 @@ func (s *Settings) complete() error {
 // Result is what the rounds ended with. Matrices over times and points have row and column t·P + μ; layer ℓ is element
 // ℓ−1.
 type Result struct {
-	F         *mat.Dense   // (T+1)×P predictions
-	Phi, G    []*mat.Dense // L kernels Φ^ℓ and G^ℓ
-	A, B      []*mat.Dense // L−1 responses: A^ℓ = ⟨∂φ(h^ℓ)/∂r^ℓ⟩, and B^ℓ = ⟨∂g^{ℓ+1}/∂u^{ℓ+1}⟩ with its part at equal times
+	F      *mat.Dense   // (T+1)×P predictions
+	Phi, G []*mat.Dense // L kernels Φ^ℓ and G^ℓ
+	// L−1 responses: A^ℓ = ⟨∂φ(h^ℓ)/∂r^ℓ⟩, and B^ℓ = ⟨∂g^{ℓ+1}/∂u^{ℓ+1}⟩ with its part at equal times
+	A, B      []*mat.Dense
 	History   []*mat.Dense // F before the first round (the static kernel) and after every round
 	Converged bool         // the change of f in the last round was below Settings.Tolerance
 }
@@ -147,7 +150,8 @@ func Solve(p *dmft.Problem, s Settings) (*Result, error) {
 		}
 		for i, x := range v.f {
 			if math.IsNaN(x) || math.Abs(x) > 1e6*v.scale {
-				return out, fmt.Errorf("%w in round %d: f = %.3g at step %d, point %d; a smaller Damping, learning rate or richness may help", ErrDiverged, round+1, x, i/v.p, i%v.p)
+				return out, fmt.Errorf("%w in round %d: f = %.3g at step %d, point %d; a smaller Damping, learning "+
+					"rate or richness may help", ErrDiverged, round+1, x, i/v.p, i%v.p)
 			}
 		}
 		out.record(v)
@@ -206,7 +210,8 @@ type solver struct {
 }
 
 func newSolver(p *dmft.Problem, s Settings) (*solver, error) {
-	v := &solver{Settings: s, act: p.Network.Activation, gamma: p.Richness, eta: p.Training.Method.LearningRate, weight: 1, scale: 1}
+	v := &solver{Settings: s, act: p.Network.Activation, gamma: p.Richness, eta: p.Training.Method.LearningRate,
+		weight: 1, scale: 1}
 	v.p, _ = p.Data.Inputs.Dims()
 	v.t, v.l = p.Training.Steps+1, p.Network.Depth
 	v.n = v.t * v.p

@@ -38,8 +38,10 @@ func problem(points, depth, steps int, activation string, gamma, eta float64) *d
 	if depth == 1 {
 		kind = dmft.TwoLayer
 	}
-	return &dmft.Problem{Data: dmft.Data{Inputs: x, Targets: y}, Richness: gamma, Network: dmft.Network{Kind: kind, Depth: depth, Activation: kernels.Activation{Name: activation}},
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: eta}, Steps: steps, Loss: dmft.Loss{Kind: dmft.MSE}}}
+	return &dmft.Problem{Data: dmft.Data{Inputs: x, Targets: y}, Richness: gamma,
+		Network: dmft.Network{Kind: kind, Depth: depth, Activation: kernels.Activation{Name: activation}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: eta}, Steps: steps,
+			Loss: dmft.Loss{Kind: dmft.MSE}}}
 }
 
 func solve(t testing.TB, p *dmft.Problem, s Settings) *Result {
@@ -70,9 +72,11 @@ func deepLinear(t testing.TB, p *dmft.Problem) (*exact.DeepHistory, *mat.Dense) 
 	if p.Training.Loss.Mean {
 		weight /= float64(points)
 	}
-	h, err := exact.DeepLinear{Depth: p.Network.Depth, Problem: exact.Linear{Gram: kernels.Gram(p.Data.Inputs), Targets: p.Data.Targets, Richness: p.Richness, Steps: p.Training.Steps,
-		Rate:    func(int) float64 { return p.Training.Method.LearningRate },
-		Weights: func(int) []float64 { return slices.Repeat([]float64{weight}, points) }}}.Solve()
+	h, err := exact.DeepLinear{Depth: p.Network.Depth,
+		Problem: exact.Linear{Gram: kernels.Gram(p.Data.Inputs), Targets: p.Data.Targets, Richness: p.Richness,
+			Steps:   p.Training.Steps,
+			Rate:    func(int) float64 { return p.Training.Method.LearningRate },
+			Weights: func(int) []float64 { return slices.Repeat([]float64{weight}, points) }}}.Solve()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +244,8 @@ func TestLazyLimit(t *testing.T) {
 // TestDerivatives: the recursions for ∂φ/∂r and ∂g/∂u are derivatives of the fields, in every kind of layer.
 func TestDerivatives(t *testing.T) {
 	p := problem(2, 3, 5, "tanh", 1.5, 0.2)
-	v, err := newSolver(p, Settings{Samples: 100, Rounds: 1, Damping: 1, Jitter: 1e-10, JacobianSamples: 100, Output: FromResponse, Sites: Causal})
+	v, err := newSolver(p, Settings{Samples: 100, Rounds: 1, Damping: 1, Jitter: 1e-10, JacobianSamples: 100,
+		Output: FromResponse, Sites: Causal})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,8 @@ func versus(b *testing.B, p *dmft.Problem) {
 				sum += square[i]
 				after[i] = math.Sqrt(sum / float64(rounds-i+1))
 			}
-			b.Logf("alternating  S = %5d, Jacobians of %4d: %.4f s a round; error after 5, 10, 15, 20 rounds %.4f %.4f %.4f %.4f", s, jacobians, seconds, after[5], after[10], after[15], after[20])
+			b.Logf("alternating  S = %5d, Jacobians of %4d: %.4f s a round; error after 5, 10, 15, 20 rounds %.4f "+
+				"%.4f %.4f %.4f", s, jacobians, seconds, after[5], after[10], after[15], after[20])
 			for k, err := range targets {
 				for i := 1; i <= rounds-3; i++ {
 					if after[i] > err {
@@ -132,7 +133,8 @@ func versus(b *testing.B, p *dmft.Problem) {
 	for k, err := range targets {
 		own := secondsAt(ours, err)
 		for way, name := range []string{"published", "substitution", "few"} {
-			b.Logf("error %.3f: dmft.Solve %.4f s, alternating, %-12s %8.2f s, ratio %.0f", err, own, name, best[k][way], best[k][way]/own)
+			b.Logf("error %.3f: dmft.Solve %.4f s, alternating, %-12s %8.2f s, ratio %.0f", err, own, name,
+				best[k][way], best[k][way]/own)
 			if !math.IsInf(best[k][way], 1) { // or the error is not reached
 				b.ReportMetric(best[k][way]/own, fmt.Sprintf("%s@%g", name, err))
 			}

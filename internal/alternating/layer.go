@@ -14,7 +14,9 @@ import (
 )
 
 const (
-	lanes = 8  // independent streams of paths of a layer, the units of parallel work; fixed, so that results do not depend on the machine
+	// independent streams of paths of a layer, the units of parallel work; fixed, so that results do not depend on the
+	// machine
+	lanes = 8
 	batch = 64 // paths whose fields are solved together: the block size of gonum's products
 	group = 16 // rows of a Jacobian per product of a triangle of blocks: more waste zeros, fewer waste calls
 )
@@ -37,12 +39,14 @@ type layer struct {
 	gain        []float64       // ηγ₀Δ
 	fu, fr      la.Mat[float64] // noise is these times white noise; of one time in the first layer, absent in the last
 
-	phi, g, a, b la.Mat[float64] // new estimates: ⟨φφ⟩, ⟨gg⟩, ⟨∂φ/∂r⟩, ⟨∂g/∂u⟩; a not in the last layer, b not in the first
-	top          []float64       // of the last layer: ⟨∂φ/∂r⟩ or ⟨wφ⟩
+	// new estimates: ⟨φφ⟩, ⟨gg⟩, ⟨∂φ/∂r⟩, ⟨∂g/∂u⟩; a not in the last layer, b not in the first
+	phi, g, a, b la.Mat[float64]
+	top          []float64 // of the last layer: ⟨∂φ/∂r⟩ or ⟨wφ⟩
 }
 
 func (v *solver) layer(l int) *layer {
-	y := &layer{solver: v, index: l, first: l == 0, last: l == v.l-1, gain: make([]float64, v.n), c: la.New[float64](v.n, v.n), d: la.New[float64](v.n, v.n)}
+	y := &layer{solver: v, index: l, first: l == 0, last: l == v.l-1, gain: make([]float64, v.n),
+		c: la.New[float64](v.n, v.n), d: la.New[float64](v.n, v.n)}
 	for i, x := range v.delta {
 		y.gain[i] = v.eta * v.gamma * x
 	}
@@ -199,7 +203,8 @@ type worker struct {
 }
 
 func newWorker(v *solver) *worker {
-	w := &worker{slope: make([]float64, v.n), curve: make([]float64, v.n), jz: make([]float64, batch), points: v.p, times: v.t}
+	w := &worker{slope: make([]float64, v.n), curve: make([]float64, v.n), jz: make([]float64, batch), points: v.p,
+		times: v.t}
 	for _, m := range []*la.Mat[float64]{&w.noise, &w.h, &w.z, &w.phi, &w.dphi, &w.g, &w.q, &w.jh, &w.jphi, &w.jg} {
 		*m = la.New[float64](v.n, batch)
 	}

@@ -59,7 +59,8 @@ func Run(ctx context.Context, report func(string)) ([]Table, error) {
 	for _, part := range []struct {
 		name string
 		make func(context.Context) (Table, error)
-	}{{"matrix products", products}, {"training steps", trainer}, {"theory", theory}, {"theory in blocks", blocks}, {"scaling", scaling}} {
+	}{{"matrix products", products}, {"training steps", trainer}, {"theory", theory}, {"theory in blocks", blocks},
+		{"scaling", scaling}} {
 		if err := ctx.Err(); err != nil {
 			return out, err
 		}
@@ -102,8 +103,10 @@ func products(context.Context) (Table, error) {
 	defer blas.Register(used)
 	peak, _ := blas.Peak(used)
 	t := Table{Title: "Matrix products, float64",
-		Note:   fmt.Sprintf("GFLOP/s of %s; peak is that of one core's fused multiply-adds, %.1f GFLOP/s. gonum is its own implementation, one core.", used, peak/1e9),
-		Header: []string{"product", "one core", "of peak", "over gonum", fmt.Sprintf("%d cores over one", runtime.GOMAXPROCS(0))}}
+		Note: fmt.Sprintf("GFLOP/s of %s; peak is that of one core's fused multiply-adds, %.1f GFLOP/s. gonum is "+
+			"its own implementation, one core.", used, peak/1e9),
+		Header: []string{"product", "one core", "of peak", "over gonum",
+			fmt.Sprintf("%d cores over one", runtime.GOMAXPROCS(0))}}
 	type shape struct {
 		name  string
 		flops float64
@@ -138,7 +141,8 @@ func products(context.Context) (Table, error) {
 	for _, n := range []int{500, 2000} {
 		a, c := random(n, n), random(n, n)
 		sym := blas64.Symmetric{N: n, Stride: n, Data: c.Data, Uplo: gonumblas.Upper}
-		shapes = append(shapes, shape{fmt.Sprintf("Syrk %d", n), float64(n) * float64(n) * float64(n), func() { blas64.Syrk(no, 1, a, 0, sym) }})
+		shapes = append(shapes, shape{fmt.Sprintf("Syrk %d", n), float64(n) * float64(n) * float64(n),
+			func() { blas64.Syrk(no, 1, a, 0, sym) }})
 		spd := random(n, n)
 		blas64.Syrk(no, 1, a, 0, blas64.Symmetric{N: n, Stride: n, Data: spd.Data, Uplo: gonumblas.Upper})
 		for i := range n {
@@ -167,7 +171,8 @@ func products(context.Context) (Table, error) {
 		if peak > 0 {
 			share = fmt.Sprintf("%.0f %%", 100*rate/peak)
 		}
-		t.Rows = append(t.Rows, []string{s.name, fmt.Sprintf("%.1f", rate/1e9), share, fmt.Sprintf("%.1f×", plain.Seconds()/one.Seconds()), fmt.Sprintf("%.2f×", one.Seconds()/all.Seconds())})
+		t.Rows = append(t.Rows, []string{s.name, fmt.Sprintf("%.1f", rate/1e9), share,
+			fmt.Sprintf("%.1f×", plain.Seconds()/one.Seconds()), fmt.Sprintf("%.2f×", one.Seconds()/all.Seconds())})
 	}
 	return t, nil
 }
@@ -183,8 +188,10 @@ func problem(kind dmft.Kind, depth, points, dim, steps int, eta float64) *dmft.P
 		y.Set(i, 0, float64(2*(i%2)-1))
 	}
 	return &dmft.Problem{Data: dmft.Data{Inputs: x, Targets: y}, Richness: 1,
-		Network:  dmft.Network{Kind: kind, Depth: depth, Activation: kernels.Activation{Name: "tanh"}, Branch: dmft.Branch{Beta: 1, Exponent: 0.5}},
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: eta}, Steps: steps, Loss: dmft.Loss{Kind: dmft.MSE}}}
+		Network: dmft.Network{Kind: kind, Depth: depth, Activation: kernels.Activation{Name: "tanh"},
+			Branch: dmft.Branch{Beta: 1, Exponent: 0.5}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: eta}, Steps: steps,
+			Loss: dmft.Loss{Kind: dmft.MSE}}}
 }
 
 // timed is the best time of two runs.
@@ -209,7 +216,8 @@ func trainer(ctx context.Context) (Table, error) {
 		name               string
 		kind               dmft.Kind
 		width, depth, p, d int
-	}{{"N = 1024, L = 3, P = 64, D = 64", dmft.MLP, 1024, 3, 64, 64}, {"N = 4096, L = 1, P = 64, D = 784", dmft.TwoLayer, 4096, 1, 64, 784}} {
+	}{{"N = 1024, L = 3, P = 64, D = 64", dmft.MLP, 1024, 3, 64, 64},
+		{"N = 4096, L = 1, P = 64, D = 784", dmft.TwoLayer, 4096, 1, 64, 784}} {
 		for _, prec := range []finite.Precision{finite.Float32, finite.Float64} {
 			for _, seeds := range []int{1, 8} {
 				var took [2]time.Duration
@@ -224,7 +232,8 @@ func trainer(ctx context.Context) (Table, error) {
 					}
 				}
 				step := (took[1] - took[0]).Seconds() / 20
-				t.Rows = append(t.Rows, []string{net.name, string(prec), fmt.Sprint(seeds), fmt.Sprintf("%.2f", 1e3*step/float64(seeds)), fmt.Sprintf("%.3g", float64(net.p*seeds)/step)})
+				t.Rows = append(t.Rows, []string{net.name, string(prec), fmt.Sprint(seeds),
+					fmt.Sprintf("%.2f", 1e3*step/float64(seeds)), fmt.Sprintf("%.3g", float64(net.p*seeds)/step)})
 			}
 		}
 	}
@@ -233,7 +242,8 @@ func trainer(ctx context.Context) (Table, error) {
 
 // theory measures the solver at a stated error.
 func theory(ctx context.Context) (Table, error) {
-	t := Table{Title: "Theory at a stated error", Note: "tanh, γ₀ = 1; the error is the largest over time of the root mean square standard error of f.",
+	t := Table{Title: "Theory at a stated error", Note: "tanh, γ₀ = 1; the error is the largest over time of the " +
+		"root mean square standard error of f.",
 		Header: []string{"problem", "error asked", "error", "sites", "ranks φ, g", "seconds", "MB allocated"}}
 	for _, tc := range []struct {
 		name string
@@ -267,7 +277,8 @@ func theory(ctx context.Context) (Table, error) {
 		for _, r := range tr.Diagnostics.Ranks {
 			ranks = [2]int{max(ranks[0], r[0]), max(ranks[1], r[1])}
 		}
-		t.Rows = append(t.Rows, []string{tc.name, fmt.Sprint(tc.want), fmt.Sprintf("%.4f", worst), fmt.Sprint(tr.Width * tr.Replicas), fmt.Sprintf("%d, %d", ranks[0], ranks[1]),
+		t.Rows = append(t.Rows, []string{tc.name, fmt.Sprint(tc.want), fmt.Sprintf("%.4f", worst),
+			fmt.Sprint(tr.Width * tr.Replicas), fmt.Sprintf("%d, %d", ranks[0], ranks[1]),
 			fmt.Sprintf("%.2f", took.Seconds()), fmt.Sprintf("%.0f", float64(mem[1].TotalAlloc-mem[0].TotalAlloc)/1e6)})
 	}
 	return t, nil
@@ -275,7 +286,8 @@ func theory(ctx context.Context) (Table, error) {
 
 // scaling fits powers to the cost of theory and networks.
 func scaling(ctx context.Context) (Table, error) {
-	t := Table{Title: "How cost grows", Note: "Exponents fitted to the times shown; theory: MLP L = 3, P = 8, T = 100, S = 4000 in blocks of 1000, tanh; networks: N = 512, L = 3, P = 32, 8 seeds, 40 steps.",
+	t := Table{Title: "How cost grows", Note: "Exponents fitted to the times shown; theory: MLP L = 3, P = 8, T = " +
+		"100, S = 4000 in blocks of 1000, tanh; networks: N = 512, L = 3, P = 32, 8 seeds, 40 steps.",
 		Header: []string{"in", "values", "seconds", "exponent"}}
 	solve := func(depth, points, steps, samples int) (time.Duration, error) {
 		p := problem(dmft.MLP, depth, points, 2*points, steps, 0.16/float64(points))
@@ -299,7 +311,8 @@ func scaling(ctx context.Context) (Table, error) {
 		{"theory, steps T", []int{100, 200, 400, 800}, func(v int) (time.Duration, error) { return solve(3, 8, v, 4000) }},
 		{"theory, points P", []int{4, 8, 16, 32}, func(v int) (time.Duration, error) { return solve(3, v, 100, 4000) }},
 		{"theory, depth L", []int{2, 3, 5, 9}, func(v int) (time.Duration, error) { return solve(v, 8, 100, 4000) }},
-		{"theory, sites S", []int{4000, 8000, 16000, 32000}, func(v int) (time.Duration, error) { return solve(3, 8, 100, v) }},
+		{"theory, sites S", []int{4000, 8000, 16000, 32000},
+			func(v int) (time.Duration, error) { return solve(3, 8, 100, v) }},
 		{"networks, width N", []int{256, 512, 1024}, func(v int) (time.Duration, error) { return nets(v, 3, 32) }},
 		{"networks, depth L", []int{2, 3, 5, 9}, func(v int) (time.Duration, error) { return nets(512, v, 32) }},
 		{"networks, points P", []int{16, 32, 64, 128}, func(v int) (time.Duration, error) { return nets(512, 3, v) }},
@@ -314,7 +327,8 @@ func scaling(ctx context.Context) (Table, error) {
 			values, seconds = append(values, fmt.Sprint(v)), append(seconds, fmt.Sprintf("%.3g", d.Seconds()))
 			x, y = append(x, math.Log(float64(v))), append(y, math.Log(d.Seconds()))
 		}
-		t.Rows = append(t.Rows, []string{g.name, strings.Join(values, ", "), strings.Join(seconds, ", "), fmt.Sprintf("%.2f", slope(x, y))})
+		t.Rows = append(t.Rows, []string{g.name, strings.Join(values, ", "), strings.Join(seconds, ", "),
+			fmt.Sprintf("%.2f", slope(x, y))})
 	}
 	return t, nil
 }

@@ -11,7 +11,8 @@ import (
 // TestWrite: tables are Markdown.
 func TestWrite(t *testing.T) {
 	var b strings.Builder
-	if err := Write(&b, []Table{{Title: "T", Note: "N.", Header: []string{"a", "b"}, Rows: [][]string{{"1", "2"}}}}); err != nil {
+	if err := Write(&b, []Table{{Title: "T", Note: "N.", Header: []string{"a", "b"},
+		Rows: [][]string{{"1", "2"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "## T\n\nN.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"; b.String() != want {
@@ -23,7 +24,8 @@ func TestWrite(t *testing.T) {
 func TestRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Run(ctx, func(string) { t.Error("measures although it was interrupted") }); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, func(string) { t.Error("measures although it was interrupted") }); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	var x, y []float64

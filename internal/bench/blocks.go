@@ -28,7 +28,8 @@ type counter struct {
 	seen map[product]int
 }
 
-func (c *counter) Dgemm(ta, tb gonumblas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, x []float64, ldx int) {
+func (c *counter) Dgemm(ta, tb gonumblas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64,
+	ldb int, beta float64, x []float64, ldx int) {
 	c.seen[product{ta, tb, m, n, k}]++
 	c.Float.Dgemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, x, ldx)
 }
@@ -76,9 +77,11 @@ func blocks(ctx context.Context) (Table, error) {
 	used := sets[len(sets)-1]
 	defer blas.Register(used)
 	t := Table{Title: "Theory in independent blocks",
-		Note: "MLP of L = 3, tanh, γ₀ = 1. GFLOP/s are those of matrix products alone, in the time of the whole solver on one core; their own rate is that of the same products one after the other in cache. " +
+		Note: "MLP of L = 3, tanh, γ₀ = 1. GFLOP/s are those of matrix products alone, in the time of the whole " +
+			"solver on one core; their own rate is that of the same products one after the other in cache. " +
 			"Allocations are those of a step and block beyond the first half of the run.",
-		Header: []string{"problem", "sites of a block", "ranks φ, g", "one core", "rate of its own products", "share", fmt.Sprintf("%d cores over one", procs), "allocations"}}
+		Header: []string{"problem", "sites of a block", "ranks φ, g", "one core", "rate of its own products", "share",
+			fmt.Sprintf("%d cores over one", procs), "allocations"}}
 	for _, tc := range []struct{ points, steps, sites int }{{4, 200, 500}, {16, 100, 1000}, {64, 60, 2000}} {
 		const blockCount = 8
 		run := func(steps int) (*dmft.Trajectory, error) {
@@ -117,8 +120,10 @@ func blocks(ctx context.Context) (Table, error) {
 			ranks = [2]int{max(ranks[0], r[0]), max(ranks[1], r[1])}
 		}
 		flops := c.flops()
-		t.Rows = append(t.Rows, []string{fmt.Sprintf("P = %d, T = %d", tc.points, tc.steps), fmt.Sprint(tr.Width), fmt.Sprintf("%d, %d", ranks[0], ranks[1]),
-			fmt.Sprintf("%.1f", flops/took[0].Seconds()/1e9), fmt.Sprintf("%.1f", flops/alone.Seconds()/1e9), fmt.Sprintf("%.0f %%", 100*alone.Seconds()/took[0].Seconds()),
+		t.Rows = append(t.Rows, []string{fmt.Sprintf("P = %d, T = %d", tc.points, tc.steps), fmt.Sprint(tr.Width),
+			fmt.Sprintf("%d, %d", ranks[0], ranks[1]),
+			fmt.Sprintf("%.1f", flops/took[0].Seconds()/1e9), fmt.Sprintf("%.1f", flops/alone.Seconds()/1e9),
+			fmt.Sprintf("%.0f %%", 100*alone.Seconds()/took[0].Seconds()),
 			fmt.Sprintf("%.2f×", took[0].Seconds()/took[1].Seconds()), fmt.Sprintf("%.2f", perStep)})
 	}
 	return t, nil

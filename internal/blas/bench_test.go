@@ -40,12 +40,13 @@ func benchGemm(tA, tB blas.Transpose, m, n, k int) bench {
 	if tB != blas.NoTrans {
 		ldb = k
 	}
-	return bench{name: fmt.Sprintf("Dgemm%c%c/%dx%dx%d", tA, tB, m, n, k), flops: 2 * float64(m) * float64(n) * float64(k), run: func(f Float) {
-		if a == nil {
-			a, b, c = random(m*k), random(k*n), make([]float64, m*n)
-		}
-		f.Dgemm(tA, tB, m, n, k, 1, a, lda, b, ldb, 0, c, n)
-	}}
+	return bench{name: fmt.Sprintf("Dgemm%c%c/%dx%dx%d", tA, tB, m, n, k),
+		flops: 2 * float64(m) * float64(n) * float64(k), run: func(f Float) {
+			if a == nil {
+				a, b, c = random(m*k), random(k*n), make([]float64, m*n)
+			}
+			f.Dgemm(tA, tB, m, n, k, 1, a, lda, b, ldb, 0, c, n)
+		}}
 }
 
 func benchSgemm(tA, tB blas.Transpose, m, n, k int) bench {
@@ -64,12 +65,13 @@ func benchSgemm(tA, tB blas.Transpose, m, n, k int) bench {
 		}
 		return y
 	}
-	return bench{name: fmt.Sprintf("Sgemm%c%c/%dx%dx%d", tA, tB, m, n, k), flops: 2 * float64(m) * float64(n) * float64(k), f32: true, run: func(f Float) {
-		if a == nil {
-			a, b, c = narrow(random(m*k)), narrow(random(k*n)), make([]float32, m*n)
-		}
-		f.Sgemm(tA, tB, m, n, k, 1, a, lda, b, ldb, 0, c, n)
-	}}
+	return bench{name: fmt.Sprintf("Sgemm%c%c/%dx%dx%d", tA, tB, m, n, k),
+		flops: 2 * float64(m) * float64(n) * float64(k), f32: true, run: func(f Float) {
+			if a == nil {
+				a, b, c = narrow(random(m*k)), narrow(random(k*n)), make([]float32, m*n)
+			}
+			f.Sgemm(tA, tB, m, n, k, 1, a, lda, b, ldb, 0, c, n)
+		}}
 }
 
 func benchSyrk(t blas.Transpose, n, k int) bench {
@@ -78,12 +80,13 @@ func benchSyrk(t blas.Transpose, n, k int) bench {
 	if t != blas.NoTrans {
 		lda = n
 	}
-	return bench{name: fmt.Sprintf("DsyrkU%c/%dx%d", t, n, k), flops: float64(n) * float64(n+1) * float64(k), run: func(f Float) {
-		if a == nil {
-			a, c = random(n*k), make([]float64, n*n)
-		}
-		f.Dsyrk(blas.Upper, t, n, k, 1, a, lda, 0, c, n)
-	}}
+	return bench{name: fmt.Sprintf("DsyrkU%c/%dx%d", t, n, k), flops: float64(n) * float64(n+1) * float64(k),
+		run: func(f Float) {
+			if a == nil {
+				a, c = random(n*k), make([]float64, n*n)
+			}
+			f.Dsyrk(blas.Upper, t, n, k, 1, a, lda, 0, c, n)
+		}}
 }
 
 func positive(n int) []float64 {
@@ -97,50 +100,53 @@ func positive(n int) []float64 {
 func benchTrsm(s blas.Side, ul blas.Uplo, t blas.Transpose, m, n int) bench {
 	na := order(s, m, n)
 	var a, b []float64
-	return bench{name: fmt.Sprintf("Dtrsm%c%c%c/%dx%d", s, ul, t, m, n), flops: float64(na) * float64(m) * float64(n), run: func(f Float) {
-		if a == nil {
-			a, b = positive(na), random(m*n)
-			for i := range na {
-				a[i*na+i] = 1
-				for j := range na {
-					if i != j {
-						a[i*na+j] /= float64(na)
+	return bench{name: fmt.Sprintf("Dtrsm%c%c%c/%dx%d", s, ul, t, m, n), flops: float64(na) * float64(m) * float64(n),
+		run: func(f Float) {
+			if a == nil {
+				a, b = positive(na), random(m*n)
+				for i := range na {
+					a[i*na+i] = 1
+					for j := range na {
+						if i != j {
+							a[i*na+j] /= float64(na)
+						}
 					}
 				}
 			}
-		}
-		f.Dtrsm(s, ul, t, blas.NonUnit, m, n, 1, a, na, b, n)
-	}}
+			f.Dtrsm(s, ul, t, blas.NonUnit, m, n, 1, a, na, b, n)
+		}}
 }
 
 func benchTrmm(s blas.Side, ul blas.Uplo, t blas.Transpose, m, n int) bench {
 	na := order(s, m, n)
 	var a, b []float64
-	return bench{name: fmt.Sprintf("Dtrmm%c%c%c/%dx%d", s, ul, t, m, n), flops: float64(na) * float64(m) * float64(n), run: func(f Float) {
-		if a == nil {
-			a, b = random(na*na), random(m*n)
-			for i := range na {
-				a[i*na+i] = 1
-				for j := range na {
-					if i != j {
-						a[i*na+j] /= float64(na)
+	return bench{name: fmt.Sprintf("Dtrmm%c%c%c/%dx%d", s, ul, t, m, n), flops: float64(na) * float64(m) * float64(n),
+		run: func(f Float) {
+			if a == nil {
+				a, b = random(na*na), random(m*n)
+				for i := range na {
+					a[i*na+i] = 1
+					for j := range na {
+						if i != j {
+							a[i*na+j] /= float64(na)
+						}
 					}
 				}
 			}
-		}
-		f.Dtrmm(s, ul, t, blas.NonUnit, m, n, 1, a, na, b, n)
-	}}
+			f.Dtrmm(s, ul, t, blas.NonUnit, m, n, 1, a, na, b, n)
+		}}
 }
 
 func benchSymm(s blas.Side, m, n int) bench {
 	na := order(s, m, n)
 	var a, b, c []float64
-	return bench{name: fmt.Sprintf("Dsymm%cU/%dx%d", s, m, n), flops: 2 * float64(na) * float64(m) * float64(n), run: func(f Float) {
-		if a == nil {
-			a, b, c = random(na*na), random(m*n), make([]float64, m*n)
-		}
-		f.Dsymm(s, blas.Upper, m, n, 1, a, na, b, n, 0, c, n)
-	}}
+	return bench{name: fmt.Sprintf("Dsymm%cU/%dx%d", s, m, n), flops: 2 * float64(na) * float64(m) * float64(n),
+		run: func(f Float) {
+			if a == nil {
+				a, b, c = random(na*na), random(m*n), make([]float64, m*n)
+			}
+			f.Dsymm(s, blas.Upper, m, n, 1, a, na, b, n, 0, c, n)
+		}}
 }
 
 func benchGemv(t blas.Transpose, m, n int) bench {
@@ -191,7 +197,8 @@ func benches() []bench {
 		list = append(list, benchGemm(tr, nt, n, 32, n))
 	}
 	// Of the theory: S sites, k directions, P points.
-	for _, s := range [][3]int{{250, 50, 4}, {250, 50, 16}, {500, 150, 4}, {500, 150, 8}, {500, 150, 16}, {500, 150, 64}, {1000, 100, 4}, {1000, 100, 16}, {2000, 300, 4},
+	for _, s := range [][3]int{{250, 50, 4}, {250, 50, 16}, {500, 150, 4}, {500, 150, 8}, {500, 150, 16},
+		{500, 150, 64}, {1000, 100, 4}, {1000, 100, 16}, {2000, 300, 4},
 		{2000, 300, 8}, {2000, 300, 64}, {4000, 300, 64}, {4000, 300, 4}} {
 		S, k, P := s[0], s[1], s[2]
 		list = append(list, benchGemm(tr, nt, k, P, S), benchGemm(nt, nt, S, P, k), benchGemm(nt, tr, S, k, P))
@@ -203,7 +210,8 @@ func benches() []bench {
 	for _, n := range []int{64, 256, 1024, 2048} {
 		list = append(list, benchSgemm(nt, nt, n, n, n))
 	}
-	list = append(list, benchSgemm(nt, nt, 4096, 8, 4096), benchSgemm(nt, nt, 4096, 32, 4096), benchSgemm(tr, nt, 300, 16, 4000))
+	list = append(list, benchSgemm(nt, nt, 4096, 8, 4096), benchSgemm(nt, nt, 4096, 32, 4096),
+		benchSgemm(tr, nt, 300, 16, 4000))
 	for _, n := range []int{100, 500, 1000, 2000} {
 		list = append(list, benchSyrk(tr, n, n), benchSyrk(nt, n, n))
 	}
@@ -212,7 +220,8 @@ func benches() []bench {
 		list = append(list, benchTrsm(blas.Left, blas.Lower, nt, n, n), benchTrsm(blas.Left, blas.Upper, nt, n, n),
 			benchTrsm(blas.Right, blas.Lower, tr, n, n), benchTrmm(blas.Left, blas.Upper, nt, n, n), benchSymm(blas.Left, n, n))
 	}
-	list = append(list, benchTrsm(blas.Left, blas.Upper, tr, 64, 436), benchTrsm(blas.Left, blas.Lower, nt, 2000, 64), benchSymm(blas.Left, 2000, 32))
+	list = append(list, benchTrsm(blas.Left, blas.Upper, tr, 64, 436), benchTrsm(blas.Left, blas.Lower, nt, 2000, 64),
+		benchSymm(blas.Left, 2000, 32))
 	for _, n := range []int{100, 200, 500, 1000, 2000} {
 		list = append(list, benchPotrf(n))
 	}
@@ -297,7 +306,8 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	for _, x := range benches() {
-		if want != "all" && !slices.ContainsFunc(strings.Split(want, ","), func(part string) bool { return strings.Contains(x.name, part) }) {
+		if want != "all" && !slices.ContainsFunc(strings.Split(want, ","),
+			func(part string) bool { return strings.Contains(x.name, part) }) {
 			continue
 		}
 		for _, c := range cols {

@@ -40,10 +40,11 @@ type routines[T real] struct {
 	gemm       func(tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int)
 	syrk       func(ul blas.Uplo, t blas.Transpose, n, k int, alpha T, a []T, lda int, beta T, c []T, ldc int)
 	symm       func(s blas.Side, ul blas.Uplo, m, n int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int)
-	trsm, trmm func(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha T, a []T, lda int, b []T, ldb int)
-	gemv       func(t blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int)
-	eps        float64
-	gonum      bool // whose Syrk reads C when beta = 0
+	trsm, trmm func(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha T, a []T, lda int, b []T,
+		ldb int)
+	gemv  func(t blas.Transpose, m, n int, alpha T, a []T, lda int, x []T, incX int, beta T, y []T, incY int)
+	eps   float64
+	gonum bool // whose Syrk reads C when beta = 0
 }
 
 func of64(b Float) routines[float64] {
@@ -204,7 +205,8 @@ func TestGemmEdges(t *testing.T) {
 		pick := func() float64 { return factors[rng.IntN(len(factors))] }
 		for m := 0; m <= 40; m++ {
 			for n := 0; n <= 40; n++ {
-				g := gemmCase{transposes[rng.IntN(2)], transposes[rng.IntN(2)], m, n, rng.IntN(41), pick(), pick(), rng.IntN(4), rng.IntN(4), rng.IntN(4)}
+				g := gemmCase{transposes[rng.IntN(2)], transposes[rng.IntN(2)], m, n, rng.IntN(41), pick(), pick(),
+					rng.IntN(4), rng.IntN(4), rng.IntN(4)}
 				checkGemm(t, of64(b), rng, g)
 				checkGemm(t, of32(b), rng, g)
 			}
@@ -299,7 +301,8 @@ func TestGemmNotFinite(t *testing.T) {
 	}
 }
 
-func checkSyrk[T real](t *testing.T, r routines[T], rng *rand.Rand, ul blas.Uplo, tr blas.Transpose, n, k int, alpha, beta T) {
+func checkSyrk[T real](t *testing.T, r routines[T], rng *rand.Rand, ul blas.Uplo, tr blas.Transpose, n, k int, alpha,
+	beta T) {
 	t.Helper()
 	ra, ca := n, k
 	if tr != blas.NoTrans {
@@ -326,7 +329,8 @@ func checkSyrk[T real](t *testing.T, r routines[T], rng *rand.Rand, ul blas.Uplo
 				s.add(float64(alpha)*a.op(tr, i, l), a.op(tr, j, l))
 			}
 			if !s.close(c.at(i, j), k, r.eps) {
-				t.Fatalf("syrk %c%c n=%d k=%d alpha=%g beta=%g: C(%d,%d) = %g, want %g", ul, tr, n, k, alpha, beta, i, j, c.at(i, j), s.v)
+				t.Fatalf("syrk %c%c n=%d k=%d alpha=%g beta=%g: C(%d,%d) = %g, want %g", ul, tr, n, k, alpha, beta, i,
+					j, c.at(i, j), s.v)
 			}
 		}
 	}
@@ -351,13 +355,15 @@ func TestSyrk(t *testing.T) {
 	})
 }
 
-func checkSymm[T real](t *testing.T, r routines[T], rng *rand.Rand, side blas.Side, ul blas.Uplo, m, n int, alpha, beta T) {
+func checkSymm[T real](t *testing.T, r routines[T], rng *rand.Rand, side blas.Side, ul blas.Uplo, m, n int, alpha,
+	beta T) {
 	t.Helper()
 	na := m
 	if side == blas.Right {
 		na = n
 	}
-	a, b, c := newMatrix[T](rng, na, na, rng.IntN(4)), newMatrix[T](rng, m, n, rng.IntN(4)), newMatrix[T](rng, m, n, rng.IntN(4))
+	a, b, c := newMatrix[T](rng, na, na, rng.IntN(4)), newMatrix[T](rng, m, n, rng.IntN(4)),
+		newMatrix[T](rng, m, n, rng.IntN(4))
 	sym := func(i, j int) float64 {
 		if (ul == blas.Upper) != (j >= i) {
 			i, j = j, i
@@ -388,7 +394,8 @@ func checkSymm[T real](t *testing.T, r routines[T], rng *rand.Rand, side blas.Si
 				}
 			}
 			if !s.close(c.at(i, j), na, r.eps) {
-				t.Fatalf("symm %c%c m=%d n=%d alpha=%g beta=%g: C(%d,%d) = %g, want %g", side, ul, m, n, alpha, beta, i, j, c.at(i, j), s.v)
+				t.Fatalf("symm %c%c m=%d n=%d alpha=%g beta=%g: C(%d,%d) = %g, want %g", side, ul, m, n, alpha, beta, i,
+					j, c.at(i, j), s.v)
 			}
 		}
 	}
@@ -413,7 +420,8 @@ func TestSymm(t *testing.T) {
 }
 
 // checkTriangular compares with op(A)·X in float64, X the result of a solution or the operand of a product.
-func checkTriangular[T real](t *testing.T, r routines[T], rng *rand.Rand, solve bool, side blas.Side, ul blas.Uplo, tr blas.Transpose, d blas.Diag, m, n int, alpha T) {
+func checkTriangular[T real](t *testing.T, r routines[T], rng *rand.Rand, solve bool, side blas.Side, ul blas.Uplo,
+	tr blas.Transpose, d blas.Diag, m, n int, alpha T) {
 	t.Helper()
 	na := m
 	if side == blas.Right {
@@ -475,7 +483,8 @@ func checkTriangular[T real](t *testing.T, r routines[T], rng *rand.Rand, solve 
 			}
 			s.abs += math.Abs(got)
 			if !s.close(got, 4*na, r.eps) {
-				t.Fatalf("solve=%v %c%c%c%c m=%d n=%d alpha=%g: (%d,%d) %g, want %g", solve, side, ul, tr, d, m, n, alpha, i, j, got, s.v)
+				t.Fatalf("solve=%v %c%c%c%c m=%d n=%d alpha=%g: (%d,%d) %g, want %g", solve, side, ul, tr, d, m, n,
+					alpha, i, j, got, s.v)
 			}
 		}
 	}
@@ -513,7 +522,8 @@ func TestTriangular(t *testing.T) {
 	})
 }
 
-func checkGemv[T real](t *testing.T, r routines[T], rng *rand.Rand, tr blas.Transpose, m, n, incX, incY int, alpha, beta T) {
+func checkGemv[T real](t *testing.T, r routines[T], rng *rand.Rand, tr blas.Transpose, m, n, incX, incY int, alpha,
+	beta T) {
 	t.Helper()
 	nx, ny := n, m
 	if tr != blas.NoTrans {
@@ -544,7 +554,8 @@ func checkGemv[T real](t *testing.T, r routines[T], rng *rand.Rand, tr blas.Tran
 			}
 		}
 		if !s.close(at(y, i, incY), nx, r.eps) {
-			t.Fatalf("gemv %c m=%d n=%d inc %d %d alpha=%g beta=%g: y(%d) = %g, want %g", tr, m, n, incX, incY, alpha, beta, i, at(y, i, incY), s.v)
+			t.Fatalf("gemv %c m=%d n=%d inc %d %d alpha=%g beta=%g: y(%d) = %g, want %g", tr, m, n, incX, incY, alpha,
+				beta, i, at(y, i, incY), s.v)
 		}
 	}
 }
@@ -701,7 +712,8 @@ func TestNoAllocation(t *testing.T) {
 	old := runtime.GOMAXPROCS(2)
 	defer runtime.GOMAXPROCS(old)
 	rng := rand.New(rand.NewPCG(11, 1))
-	a, x, c := newMatrix[float64](rng, 300, 300, 0), newMatrix[float64](rng, 300, 300, 0), newMatrix[float64](rng, 300, 300, 0)
+	a, x, c := newMatrix[float64](rng, 300, 300, 0), newMatrix[float64](rng, 300, 300, 0),
+		newMatrix[float64](rng, 300, 300, 0)
 	sets(t, func(t *testing.T, b Float) {
 		if _, ok := b.(Implementation); !ok {
 			t.Skip("not ours")

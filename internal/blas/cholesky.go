@@ -58,8 +58,10 @@ func cholesky(ks *kernels[float64], ws *workspace[float64], n int, a []float64, 
 		return false
 	}
 	b, rest := a[h:], a[h*lda+h:]
-	ks.triangle(&triangular[float64]{solve: true, n: h, rhs: n - h, lower: true, alpha: 1, a: a, rs: 1, cs: lda, b: b, ldb: lda})
-	ks.multiply(&product[float64]{m: n - h, n: n - h, k: h, alpha: -1, beta: 1, a: b, rsa: 1, csa: lda, b: b, rsb: lda, csb: 1, c: rest, ldc: lda, part: upper})
+	ks.triangle(&triangular[float64]{solve: true, n: h, rhs: n - h, lower: true, alpha: 1, a: a, rs: 1, cs: lda, b: b,
+		ldb: lda})
+	ks.multiply(&product[float64]{m: n - h, n: n - h, k: h, alpha: -1, beta: 1, a: b, rsa: 1, csa: lda, b: b, rsb: lda,
+		csb: 1, c: rest, ldc: lda, part: upper})
 	return cholesky(ks, ws, n-h, rest, lda)
 }
 
@@ -81,8 +83,10 @@ func choleskyLower(ks *kernels[float64], ws *workspace[float64], n int, a []floa
 		return false
 	}
 	b, rest := a[h*lda:], a[h*lda+h:]
-	ks.triangle(&triangular[float64]{solve: true, right: true, n: h, rhs: n - h, alpha: 1, a: a, rs: 1, cs: lda, b: b, ldb: lda})
-	ks.multiply(&product[float64]{m: n - h, n: n - h, k: h, alpha: -1, beta: 1, a: b, rsa: lda, csa: 1, b: b, rsb: 1, csb: lda, c: rest, ldc: lda, part: lower})
+	ks.triangle(&triangular[float64]{solve: true, right: true, n: h, rhs: n - h, alpha: 1, a: a, rs: 1, cs: lda, b: b,
+		ldb: lda})
+	ks.multiply(&product[float64]{m: n - h, n: n - h, k: h, alpha: -1, beta: 1, a: b, rsa: lda, csa: 1, b: b, rsb: 1,
+		csb: lda, c: rest, ldc: lda, part: lower})
 	return choleskyLower(ks, ws, n-h, rest, lda)
 }
 

@@ -14,7 +14,8 @@ type Implementation struct {
 }
 
 // Dgemm computes C ← alpha·op(A)·op(B) + beta·C.
-func (im Implementation) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
+func (im Implementation) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64,
+	ldb int, beta float64, c []float64, ldc int) {
 	if !args.Gemm(tA, tB, m, n, k, len(a), lda, len(b), ldb, len(c), ldc) {
 		im.Implementation.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
@@ -23,7 +24,8 @@ func (im Implementation) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64
 }
 
 // Dsyrk computes one triangle of C ← alpha·A·Aᵀ + beta·C or alpha·Aᵀ·A + beta·C.
-func (im Implementation) Dsyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha float64, a []float64, lda int, beta float64, c []float64, ldc int) {
+func (im Implementation) Dsyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha float64, a []float64, lda int,
+	beta float64, c []float64, ldc int) {
 	if !args.Syrk(ul, t, n, k, len(a), lda, len(c), ldc) {
 		im.Implementation.Dsyrk(ul, t, n, k, alpha, a, lda, beta, c, ldc)
 		return
@@ -32,7 +34,8 @@ func (im Implementation) Dsyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha f
 }
 
 // Dsymm computes C ← alpha·A·B + beta·C or alpha·B·A + beta·C with a symmetric A, of which one triangle is read.
-func (im Implementation) Dsymm(s blas.Side, ul blas.Uplo, m, n int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
+func (im Implementation) Dsymm(s blas.Side, ul blas.Uplo, m, n int, alpha float64, a []float64, lda int, b []float64,
+	ldb int, beta float64, c []float64, ldc int) {
 	if !args.Symm(s, ul, m, n, len(a), lda, len(b), ldb, len(c), ldc) {
 		im.Implementation.Dsymm(s, ul, m, n, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
@@ -41,7 +44,8 @@ func (im Implementation) Dsymm(s blas.Side, ul blas.Uplo, m, n int, alpha float6
 }
 
 // Dtrsm computes B ← alpha·op(A)⁻¹·B or alpha·B·op(A)⁻¹ with a triangular A.
-func (im Implementation) Dtrsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64, a []float64, lda int, b []float64, ldb int) {
+func (im Implementation) Dtrsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64,
+	a []float64, lda int, b []float64, ldb int) {
 	if !args.Triangular(s, ul, t, d, m, n, len(a), lda, len(b), ldb) {
 		im.Implementation.Dtrsm(s, ul, t, d, m, n, alpha, a, lda, b, ldb)
 		return
@@ -50,7 +54,8 @@ func (im Implementation) Dtrsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d bl
 }
 
 // Dtrmm computes B ← alpha·op(A)·B or alpha·B·op(A) with a triangular A.
-func (im Implementation) Dtrmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64, a []float64, lda int, b []float64, ldb int) {
+func (im Implementation) Dtrmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64,
+	a []float64, lda int, b []float64, ldb int) {
 	if !args.Triangular(s, ul, t, d, m, n, len(a), lda, len(b), ldb) {
 		im.Implementation.Dtrmm(s, ul, t, d, m, n, alpha, a, lda, b, ldb)
 		return
@@ -59,7 +64,8 @@ func (im Implementation) Dtrmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d bl
 }
 
 // Dgemv computes y ← alpha·op(A)·x + beta·y.
-func (im Implementation) Dgemv(t blas.Transpose, m, n int, alpha float64, a []float64, lda int, x []float64, incX int, beta float64, y []float64, incY int) {
+func (im Implementation) Dgemv(t blas.Transpose, m, n int, alpha float64, a []float64, lda int, x []float64, incX int,
+	beta float64, y []float64, incY int) {
 	if alpha == 0 || !args.Gemv(t, m, n, len(a), lda, len(x), incX, len(y), incY) {
 		im.Implementation.Dgemv(t, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return

@@ -13,8 +13,9 @@ const (
 	serialWork  = 1 << 23 // multiplications below which one goroutine does all
 	unpackedMax = 48      // rows below which the right operand is used where it lies
 
-	narrow    = 2048    // reduction for few columns
-	sharedMax = 1 << 20 // elements of a right operand that is packed once for all goroutines when several would pack the same part
+	narrow = 2048 // reduction for few columns
+	// elements of a right operand that is packed once for all goroutines when several would pack the same part
+	sharedMax = 1 << 20
 )
 
 // part says which elements of the result are wanted.
@@ -225,7 +226,8 @@ func (p *product[T]) split(strip, ic, mc, j, w int) (r0, r1, t0, t1 int) {
 }
 
 // diagonal computes a tile that crosses the diagonal, of which only one side is written.
-func (ks *kernels[T]) diagonal(p *product[T], ws *workspace[T], i0, j0, m, n, k int, a leftBlock[T], at int, b *T, rsb int, beta T) {
+func (ks *kernels[T]) diagonal(p *product[T], ws *workspace[T], i0, j0, m, n, k int, a leftBlock[T], at int, b *T,
+	rsb int, beta T) {
 	ld := ks.panel()
 	t := grow(&ws.tile, m*ld)
 	side := func(i int) (lo, hi int) {
@@ -284,8 +286,10 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 		return
 	}
 	p.few()
-	if p.part == all && !p.pairs && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n || // vectors along the rows of C would be mostly empty
-		p.csa == 1 && p.rsb == 1 && p.csb != 1 && p.m <= ks.panel() && p.n > 2*p.m) { // B would be transposed for few rows of A
+	// vectors along the rows of C would be mostly empty
+	if p.part == all && !p.pairs && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n ||
+		// B would be transposed for few rows of A
+		p.csa == 1 && p.rsb == 1 && p.csb != 1 && p.m <= ks.panel() && p.n > 2*p.m) {
 		ks.swapped(p)
 		return
 	}
@@ -306,7 +310,8 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 	t := ks.team(ofProduct)
 	t.product = *p
 	t.down, t.across = ks.grid(p, procs)
-	if size := ks.vectors(p.n) * ks.lanes * p.k; t.down > 1 && !p.pairs && !ks.direct(p, p.m/t.down) && p.n <= blockCols && size <= sharedMax {
+	if size := ks.vectors(p.n) * ks.lanes * p.k; t.down > 1 && !p.pairs && !ks.direct(p, p.m/t.down) &&
+		p.n <= blockCols && size <= sharedMax {
 		t.product.packed = grow(&t.buf, size)
 		t.packs = int64(min(ceil(p.n, ks.panel()), 4*procs))
 	}

@@ -9,7 +9,8 @@ func order(s blas.Side, m, n int) int {
 	return n
 }
 
-func gemm[T real](ks *kernels[T], tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+func gemm[T real](ks *kernels[T], tA, tB blas.Transpose, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T,
+	c []T, ldc int) {
 	p := product[T]{m: m, n: n, k: k, alpha: alpha, beta: beta, a: a, b: b, c: c, ldc: ldc}
 	p.rsa, p.csa = strides(tA != blas.NoTrans, lda)
 	p.rsb, p.csb = strides(tB != blas.NoTrans, ldb)
@@ -23,20 +24,23 @@ func side(ul blas.Uplo) part {
 	return lower
 }
 
-func syrk[T real](ks *kernels[T], ul blas.Uplo, t blas.Transpose, n, k int, alpha T, a []T, lda int, beta T, c []T, ldc int) {
+func syrk[T real](ks *kernels[T], ul blas.Uplo, t blas.Transpose, n, k int, alpha T, a []T, lda int, beta T, c []T,
+	ldc int) {
 	p := product[T]{m: n, n: n, k: k, alpha: alpha, beta: beta, a: a, b: a, c: c, ldc: ldc, part: side(ul)}
 	p.rsa, p.csa = strides(t != blas.NoTrans, lda)
 	p.rsb, p.csb = p.csa, p.rsa
 	ks.multiply(&p)
 }
 
-func triangle[T real](ks *kernels[T], solve bool, s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha T, a []T, lda int, b []T, ldb int) {
+func triangle[T real](ks *kernels[T], solve bool, s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int,
+	alpha T, a []T, lda int, b []T, ldb int) {
 	if alpha == 0 {
 		scale(m, n, 0, b, ldb, all)
 		return
 	}
-	q := triangular[T]{solve: solve, right: s == blas.Right, n: m, rhs: n, lower: (ul == blas.Lower) == (t == blas.NoTrans),
-		unit: d == blas.Unit, alpha: alpha, a: a, b: b, ldb: ldb}
+	q := triangular[T]{solve: solve, right: s == blas.Right, n: m, rhs: n,
+		lower: (ul == blas.Lower) == (t == blas.NoTrans),
+		unit:  d == blas.Unit, alpha: alpha, a: a, b: b, ldb: ldb}
 	if q.right {
 		q.n, q.rhs = n, m
 	}
@@ -47,7 +51,8 @@ func triangle[T real](ks *kernels[T], solve bool, s blas.Side, ul blas.Uplo, t b
 const symmRows = 256 // rows of a symmetric matrix that are written out at a time
 
 // symm writes out a band of rows of the symmetric matrix after another and multiplies it as a general matrix.
-func symm[T real](ks *kernels[T], s blas.Side, ul blas.Uplo, m, n int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+func symm[T real](ks *kernels[T], s blas.Side, ul blas.Uplo, m, n int, alpha T, a []T, lda int, b []T, ldb int, beta T,
+	c []T, ldc int) {
 	if alpha == 0 {
 		scale(m, n, beta, c, ldc, all)
 		return

@@ -25,7 +25,8 @@ type Matrix[T la.Float] struct {
 // New returns scale·s. It copies s, and panics when s is not a valid matrix by rows.
 func New[T la.Float](s *sparse.CSR, scale float64) *Matrix[T] {
 	raw := s.RawMatrix()
-	x := &Matrix[T]{Rows: raw.I, Cols: raw.J, ptr: make([]int, raw.I+1), ind: make([]int32, 0, len(raw.Ind)), val: make([]T, 0, len(raw.Data)), common: T(scale)}
+	x := &Matrix[T]{Rows: raw.I, Cols: raw.J, ptr: make([]int, raw.I+1), ind: make([]int32, 0, len(raw.Ind)),
+		val: make([]T, 0, len(raw.Data)), common: T(scale)}
 	if raw.J > math.MaxInt32 {
 		panic(fmt.Sprintf("csr: %d columns", raw.J))
 	}

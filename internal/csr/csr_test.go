@@ -67,13 +67,16 @@ func clone[T la.Float](m la.Mat[T]) la.Mat[T] {
 
 // check compares both products with the definition in float64, stored element by stored element, so that NaN and Inf go
 // where the definition sends them; the bound is that of a sum of as many rounded terms.
-func check[T la.Float](t interface{ Fatalf(string, ...any) }, s *sparse.CSR, scale float64, w, e la.Mat[T], beta, a T, eps float64) {
+func check[T la.Float](t interface{ Fatalf(string, ...any) }, s *sparse.CSR, scale float64, w, e la.Mat[T], beta, a T,
+	eps float64) {
 	raw := s.RawMatrix()
 	x := New[T](s, scale)
 	near := func(what string, i, j, terms int, got T, want, abs float64) {
 		g := float64(got)
-		if math.IsNaN(want) != math.IsNaN(g) || math.IsInf(want, 0) && g != want || !math.IsNaN(want) && !math.IsInf(want, 0) && !(math.Abs(g-want) <= float64(terms+4)*eps*abs) {
-			t.Fatalf("%s of %d×%d points (%d stored), %d rows: element (%d, %d) = %g, want %g", what, raw.I, raw.J, len(raw.Ind), w.Rows, i, j, g, want)
+		if math.IsNaN(want) != math.IsNaN(g) || math.IsInf(want, 0) && g != want || !math.IsNaN(want) &&
+			!math.IsInf(want, 0) && !(math.Abs(g-want) <= float64(terms+4)*eps*abs) {
+			t.Fatalf("%s of %d×%d points (%d stored), %d rows: element (%d, %d) = %g, want %g", what, raw.I, raw.J,
+				len(raw.Ind), w.Rows, i, j, g, want)
 		}
 	}
 	h := dense[T](rand.New(rand.NewPCG(1, 1)), w.Rows, raw.I, 3)
@@ -143,9 +146,12 @@ func TestDefinition(t *testing.T) {
 func definition[T la.Float](t *testing.T, eps float64) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
-		rows, cols, neurons := rapid.IntRange(0, 150).Draw(rt, "points"), rapid.IntRange(1, 90).Draw(rt, "dimension"), rapid.IntRange(0, 140).Draw(rt, "neurons")
-		s := points(rng, rows, cols, rapid.SampledFrom([]float64{0, 0.01, 0.1, 0.5, 1}).Draw(rt, "density"), rapid.Bool().Draw(rt, "equal"), rapid.Bool().Draw(rt, "repeat"))
-		w, e := dense[T](rng, neurons, cols, rng.IntN(4)), dense[T](rng, neurons, rapid.IntRange(0, rows).Draw(rt, "train"), rng.IntN(4))
+		rows, cols, neurons := rapid.IntRange(0, 150).Draw(rt, "points"), rapid.IntRange(1, 90).Draw(rt, "dimension"),
+			rapid.IntRange(0, 140).Draw(rt, "neurons")
+		s := points(rng, rows, cols, rapid.SampledFrom([]float64{0, 0.01, 0.1, 0.5, 1}).Draw(rt, "density"),
+			rapid.Bool().Draw(rt, "equal"), rapid.Bool().Draw(rt, "repeat"))
+		w, e := dense[T](rng, neurons, cols, rng.IntN(4)),
+			dense[T](rng, neurons, rapid.IntRange(0, rows).Draw(rt, "train"), rng.IntN(4))
 		check(rt, s, rapid.SampledFrom([]float64{1, 0.3, -2}).Draw(rt, "scale"), w, e,
 			rapid.SampledFrom([]T{0, 1, 0.9}).Draw(rt, "beta"), rapid.SampledFrom([]T{1, -0.7, 0}).Draw(rt, "a"), eps)
 	})
@@ -162,7 +168,8 @@ func TestModular(t *testing.T) {
 				check(t, s, 0.1, dense[float64](rng, c[2], c[1], 0), dense[float64](rng, c[2], c[0], 0), 0.5, 0.7, 0x1p-53)
 				check(t, s, 0.1, dense[float32](rng, c[2], c[1], 0), dense[float32](rng, c[2], c[0], 0), 0.5, 0.7, 0x1p-24)
 			}
-			check(t, points(rng, 400, 2500, 0.02, equal, false), 0.1, dense[float64](rng, 70, 2500, 0), dense[float64](rng, 70, 300, 0), 0.5, 0.7, 0x1p-53)
+			check(t, points(rng, 400, 2500, 0.02, equal, false), 0.1, dense[float64](rng, 70, 2500, 0),
+				dense[float64](rng, 70, 300, 0), 0.5, 0.7, 0x1p-53)
 		}
 	})
 }
@@ -269,7 +276,8 @@ func TestRowsAlone(t *testing.T) {
 				x.Mul(one, alone)
 				x.AddMul(alone, 0.9, 0.1, e.Slice(i, i+1, 0, 100))
 				for j, v := range append(one.Data, alone.Data...) {
-					if want := append(append([]float64(nil), h.Row(i)...), sum.Row(i)...)[j]; math.Float64bits(v) != math.Float64bits(want) {
+					if want := append(append([]float64(nil), h.Row(i)...),
+						sum.Row(i)...)[j]; math.Float64bits(v) != math.Float64bits(want) {
 						t.Fatalf("row %d alone: element %d is %g, was %g", i, j, v, want)
 					}
 				}

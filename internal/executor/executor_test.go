@@ -43,7 +43,8 @@ func TestLocal(t *testing.T) {
 			mu.Unlock()
 			return nil
 		})
-		if err != nil || most > 4 || n > 0 && last.Workers != 4 || slices.ContainsFunc(done, func(k int) bool { return k != 1 }) {
+		if err != nil || most > 4 || n > 0 && last.Workers != 4 ||
+			slices.ContainsFunc(done, func(k int) bool { return k != 1 }) {
 			t.Errorf("%d jobs: %v, %d at a time, the last with %+v, done %v times", n, err, most, last, done)
 		}
 	}
@@ -115,7 +116,8 @@ func TestLocalAnswers(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := Local(ctx, 3, func(ctx context.Context, _ int, _ Share) error { return ctx.Err() }); err != nil && !errors.Is(err, context.Canceled) {
+	if err := Local(ctx, 3, func(ctx context.Context, _ int, _ Share) error { return ctx.Err() }); err != nil &&
+		!errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -164,11 +166,13 @@ JobId=1 ArrayJobId=1 ArrayTaskId=7,9 JobName=a UserId=root(0) JobState=CANCELLED
 		t.Errorf("%+v %v", got, err)
 	}
 	script(t, "scontrol", "slurm_load_jobs error: Invalid job id specified", true)
-	if got, err := (Jobs{Array: "1", Collect: "2"}).Poll(context.Background()); err != nil || !got.Over() || got.Collecting {
+	if got, err := (Jobs{Array: "1", Collect: "2"}).Poll(context.Background()); err != nil || !got.Over() ||
+		got.Collecting {
 		t.Errorf("a job that is forgotten: %+v %v", got, err)
 	}
 	script(t, "scontrol", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)", true)
-	if _, err := (Jobs{Array: "1"}).Poll(context.Background()); err == nil || !strings.Contains(err.Error(), "Unable to contact") {
+	if _, err := (Jobs{Array: "1"}).Poll(context.Background()); err == nil ||
+		!strings.Contains(err.Error(), "Unable to contact") {
 		t.Errorf("no controller: %v", err)
 	}
 }
@@ -176,9 +180,12 @@ JobId=1 ArrayJobId=1 ArrayTaskId=7,9 JobName=a UserId=root(0) JobState=CANCELLED
 // TestSubmit: the second job depends on the first; without it the first is cancelled; without SLURM the message says
 // what to do.
 func TestSubmit(t *testing.T) {
-	a := Array{Name: "a b/c", Dir: t.TempDir(), Tasks: 3, Worker: []string{"/it's here/dmft", "worker", "x y"}, Collect: []string{"true"}, Partition: "cpu", Time: "01:00:00", CPUs: 2, Parallel: 5, Arguments: []string{"--qos=long"}}
+	a := Array{Name: "a b/c", Dir: t.TempDir(), Tasks: 3, Worker: []string{"/it's here/dmft", "worker", "x y"},
+		Collect: []string{"true"}, Partition: "cpu", Time: "01:00:00", CPUs: 2, Parallel: 5,
+		Arguments: []string{"--qos=long"}}
 	s := a.Script()
-	for _, want := range []string{"#SBATCH --job-name=a-b-c\n", "#SBATCH --array=0-2%5\n", "#SBATCH --partition=cpu\n", "#SBATCH --time=01:00:00\n", "#SBATCH --cpus-per-task=2\n", `exec '/it'\''s here/dmft' 'worker' 'x y'` + "\n"} {
+	for _, want := range []string{"#SBATCH --job-name=a-b-c\n", "#SBATCH --array=0-2%5\n", "#SBATCH --partition=cpu\n",
+		"#SBATCH --time=01:00:00\n", "#SBATCH --cpus-per-task=2\n", `exec '/it'\''s here/dmft' 'worker' 'x y'` + "\n"} {
 		if !strings.Contains(s, want) {
 			t.Errorf("no %q in\n%s", want, s)
 		}
@@ -190,7 +197,8 @@ func TestSubmit(t *testing.T) {
 	t.Setenv("LOG", log)
 	script(t, "scancel", "", false)
 	dir := t.TempDir()
-	body := "#!/bin/sh\necho \"$@\" >>$LOG\ncase \"$*\" in *afterany*) [ -z \"$BROKEN\" ] || { echo no >&2; exit 1; }; echo 18 ;; *) echo '17;cluster' ;; esac\n"
+	body := "#!/bin/sh\necho \"$@\" >>$LOG\ncase \"$*\" in *afterany*) [ -z \"$BROKEN\" ] || { echo no >&2; exit 1; " +
+		"}; echo 18 ;; *) echo '17;cluster' ;; esac\n"
 	if err := os.WriteFile(filepath.Join(dir, "sbatch"), []byte(body), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -204,15 +212,18 @@ func TestSubmit(t *testing.T) {
 	if err != nil || j != (Jobs{"17", "18", 3, "cluster"}) {
 		t.Errorf("%+v %v", j, err)
 	}
-	if b, _ := os.ReadFile(log); string(b) != "--parsable --qos=long worker.sbatch\n--parsable --qos=long --dependency=afterany:17 collect.sbatch\n" {
+	if b, _ := os.ReadFile(log); string(b) != "--parsable --qos=long worker.sbatch\n--parsable --qos=long "+
+		"--dependency=afterany:17 collect.sbatch\n" {
 		t.Errorf("%s", b)
 	}
 	t.Setenv("BROKEN", "1")
-	if _, err := a.Submit(context.Background(), func(Jobs) error { return nil }); err == nil || !strings.Contains(err.Error(), "the collecting job: sbatch: no") {
+	if _, err := a.Submit(context.Background(), func(Jobs) error { return nil }); err == nil ||
+		!strings.Contains(err.Error(), "the collecting job: sbatch: no") {
 		t.Errorf("%v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := a.Submit(context.Background(), func(Jobs) error { return nil }); err == nil || !strings.Contains(err.Error(), "--executor local") {
+	if _, err := a.Submit(context.Background(), func(Jobs) error { return nil }); err == nil ||
+		!strings.Contains(err.Error(), "--executor local") {
 		t.Errorf("%v", err)
 	}
 }
@@ -222,7 +233,8 @@ func TestSubmit(t *testing.T) {
 func TestBanners(t *testing.T) {
 	// Job 2026 is somebody else's, and 4 none.
 	script(t, "scontrol", "", false)
-	body := "#!/bin/sh\ncase \"$*\" in *' 17') echo JobId=17 JobName=a ;; *' 2026') echo JobId=2026 JobName=other ;; *) echo 'Invalid job id specified' >&2; exit 1 ;; esac\n"
+	body := "#!/bin/sh\ncase \"$*\" in *' 17') echo JobId=17 JobName=a ;; *' 2026') echo JobId=2026 JobName=other ;; " +
+		"*) echo 'Invalid job id specified' >&2; exit 1 ;; esac\n"
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "scontrol"), []byte(body), 0o755); err != nil {
 		t.Fatal(err)
@@ -259,7 +271,8 @@ func TestCluster(t *testing.T) {
 	t.Setenv("LOG", log)
 	dir := t.TempDir()
 	for _, name := range []string{"scontrol", "scancel"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho "+name+" \"$@\" >>$LOG\n"), 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho "+name+" \"$@\" >>$LOG\n"),
+			0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -279,11 +292,15 @@ func TestCluster(t *testing.T) {
 // TestInjection: no setting and no name becomes a line, or a further option, of a batch script. Everything before the
 // command is a comment of one known option a line.
 func TestInjection(t *testing.T) {
-	known := regexp.MustCompile(`^#SBATCH --(job-name|array|output|ntasks|partition|account|time|mem|cpus-per-task|open-mode|signal)=[^ \t]+$`)
+	known := regexp.MustCompile(
+		`^#SBATCH --(job-name|array|output|ntasks|partition|account|time|mem|cpus-per-task|open-mode|signal)=[^ \t]+$`)
 	rapid.Check(t, func(t *rapid.T) {
-		word := rapid.OneOf(rapid.StringN(0, 20, -1), rapid.SampledFrom([]string{"cpu\n#SBATCH --account=x", "cpu --wrap=id", "a\rb", "x'y", "gpu,cpu", "1-02:00:00", "4G", "a\x00"}))
-		a := Array{Name: word.Draw(t, "name"), Dir: "/nowhere", Tasks: 3, Worker: []string{"/a\n#SBATCH --hold\nrm x", word.Draw(t, "argument")}, Collect: []string{"true"},
-			Partition: word.Draw(t, "partition"), Account: word.Draw(t, "account"), Time: word.Draw(t, "time"), Memory: word.Draw(t, "memory"), CPUs: 1}
+		word := rapid.OneOf(rapid.StringN(0, 20, -1), rapid.SampledFrom([]string{"cpu\n#SBATCH --account=x",
+			"cpu --wrap=id", "a\rb", "x'y", "gpu,cpu", "1-02:00:00", "4G", "a\x00"}))
+		a := Array{Name: word.Draw(t, "name"), Dir: "/nowhere", Tasks: 3,
+			Worker: []string{"/a\n#SBATCH --hold\nrm x", word.Draw(t, "argument")}, Collect: []string{"true"},
+			Partition: word.Draw(t, "partition"), Account: word.Draw(t, "account"), Time: word.Draw(t, "time"),
+			Memory: word.Draw(t, "memory"), CPUs: 1}
 		if a.check() != nil {
 			return // not submitted
 		}
@@ -303,7 +320,8 @@ func TestInjection(t *testing.T) {
 			}
 		}
 	})
-	for value, ok := range map[string]bool{"": true, "cpu": true, "gpu,cpu": true, "1-02:00:00": true, "4G": true, "a b": false, "a\nb": false, "a\u2028b": false, "a;b": false, "é": true, "$x": false, "a\x00": false} {
+	for value, ok := range map[string]bool{"": true, "cpu": true, "gpu,cpu": true, "1-02:00:00": true, "4G": true,
+		"a b": false, "a\nb": false, "a\u2028b": false, "a;b": false, "é": true, "$x": false, "a\x00": false} {
 		if (Word(value) == "") != ok {
 			t.Errorf("%q: %s", value, Word(value))
 		}
@@ -311,10 +329,12 @@ func TestInjection(t *testing.T) {
 	if err := (Array{Name: "a", Dir: `/a\b`, Tasks: 1}).check(); err == nil || !strings.Contains(err.Error(), "--out") {
 		t.Error(err)
 	}
-	if got := (Array{Dir: "/100%a"}).output(workerScript); !reflect.DeepEqual(got, []string{"--output=/100%%a/%a.log"}) || (Array{Dir: "/q[1]"}).output(workerScript) != nil {
+	if got := (Array{Dir: "/100%a"}).output(workerScript); !reflect.DeepEqual(got,
+		[]string{"--output=/100%%a/%a.log"}) || (Array{Dir: "/q[1]"}).output(workerScript) != nil {
 		t.Error(got)
 	}
-	if _, err := (Array{Name: "a", Dir: t.TempDir(), Tasks: 1, Partition: "a\nb"}).Submit(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "sweep.slurm.partition") {
+	if _, err := (Array{Name: "a", Dir: t.TempDir(), Tasks: 1, Partition: "a\nb"}).Submit(context.Background(),
+		nil); err == nil || !strings.Contains(err.Error(), "sweep.slurm.partition") {
 		t.Error(err)
 	}
 }

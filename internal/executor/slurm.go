@@ -35,7 +35,8 @@ type Jobs struct {
 	Array   string `json:"array"`
 	Collect string `json:"collect"`
 	Tasks   int    `json:"tasks"`
-	Cluster string `json:"cluster,omitempty"` // where SLURM's commands find them, when that is not the cluster that they ask anyway
+	// where SLURM's commands find them, when that is not the cluster that they ask anyway
+	Cluster string `json:"cluster,omitempty"`
 }
 
 // Valid says whether the numbers of jobs, read from a file, are numbers of jobs.
@@ -116,13 +117,15 @@ func (a Array) job(collects bool) string {
 
 // check refuses what would become more than one word of a batch script.
 func (a Array) check() error {
-	for _, x := range []struct{ option, value string }{{"partition", a.Partition}, {"account", a.Account}, {"time", a.Time}, {"memory", a.Memory}} {
+	for _, x := range []struct{ option, value string }{{"partition", a.Partition}, {"account", a.Account},
+		{"time", a.Time}, {"memory", a.Memory}} {
 		if why := Word(x.value); why != "" {
 			return fmt.Errorf("sweep.slurm.%s: %s, which is no %[1]s of SLURM", x.option, why)
 		}
 	}
 	if filepath.Separator != '\\' && strings.Contains(a.Dir, `\`) {
-		return fmt.Errorf("SLURM takes the backslash in %s for a sign of its own and would find no place for logs; choose another --out", a.Dir)
+		return fmt.Errorf("SLURM takes the backslash in %s for a sign of its own and would find no place for logs; "+
+			"choose another --out", a.Dir)
 	}
 	for _, w := range slices.Concat(a.Worker, a.Collect) {
 		if strings.ContainsRune(w, 0) {
@@ -156,7 +159,8 @@ func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, er
 		if err := os.WriteFile(filepath.Join(a.Dir, file), []byte(script), 0o777); err != nil {
 			return "", err
 		}
-		out, err := slurm(ctx, a.Dir, "sbatch", slices.Concat([]string{"--parsable"}, a.output(file), arguments, []string{file})...)
+		out, err := slurm(ctx, a.Dir, "sbatch", slices.Concat([]string{"--parsable"}, a.output(file), arguments,
+			[]string{file})...)
 		if err != nil {
 			return "", err
 		}
@@ -176,7 +180,8 @@ func (a Array) Submit(ctx context.Context, submitted func(Jobs) error) (Jobs, er
 	if err := submitted(j); err != nil {
 		return j, errors.Join(err, j.Cancel(context.WithoutCancel(ctx)))
 	}
-	if j.Collect, err = submit("collect.sbatch", a.collectScript(), append(a.Arguments[:len(a.Arguments):len(a.Arguments)], "--dependency=afterany:"+j.Array)...); err != nil {
+	if j.Collect, err = submit("collect.sbatch", a.collectScript(),
+		append(a.Arguments[:len(a.Arguments):len(a.Arguments)], "--dependency=afterany:"+j.Array)...); err != nil {
 		return j, errors.Join(fmt.Errorf("the collecting job: %w", err), j.Cancel(context.WithoutCancel(ctx)))
 	}
 	return j, nil
@@ -225,13 +230,15 @@ func (a Array) submitted(ctx context.Context, out string, collects bool) (id, cl
 		}
 	}
 	if len(found) != 1 {
-		return "", "", fmt.Errorf("sbatch printed %q, in which there is no number of a job; if it has accepted one, squeue --me lists it under the name %s, and scancel --me --name=%[2]s ends it", out, a.job(collects))
+		return "", "", fmt.Errorf("sbatch printed %q, in which there is no number of a job; if it has accepted one, "+
+			"squeue --me lists it under the name %s, and scancel --me --name=%[2]s ends it", out, a.job(collects))
 	}
 	return found[0][0], found[0][1], nil
 }
 
 // jobLine is a line with the number of a job, for programs or for people.
-var jobLine = regexp.MustCompile(`^(?:([0-9]+)(?:;([A-Za-z0-9._-]+))?|Submitted batch job ([0-9]+)(?: on cluster ([A-Za-z0-9._-]+))?)$`)
+var jobLine = regexp.MustCompile(
+	`^(?:([0-9]+)(?:;([A-Za-z0-9._-]+))?|Submitted batch job ([0-9]+)(?: on cluster ([A-Za-z0-9._-]+))?)$`)
 
 // patience is how long SLURM may take to accept two jobs.
 const patience = 5 * time.Minute
@@ -319,8 +326,10 @@ func on(cluster string, args ...string) []string {
 }
 
 var (
-	waiting = map[string]bool{"PENDING": true, "REQUEUED": true, "REQUEUE_FED": true, "REQUEUE_HOLD": true, "SPECIAL_EXIT": true, "RESV_DEL_HOLD": true}
-	ended   = map[string]bool{"COMPLETED": true, "CANCELLED": true, "FAILED": true, "TIMEOUT": true, "NODE_FAIL": true, "OUT_OF_MEMORY": true, "BOOT_FAIL": true, "DEADLINE": true, "PREEMPTED": true, "REVOKED": true}
+	waiting = map[string]bool{"PENDING": true, "REQUEUED": true, "REQUEUE_FED": true, "REQUEUE_HOLD": true,
+		"SPECIAL_EXIT": true, "RESV_DEL_HOLD": true}
+	ended = map[string]bool{"COMPLETED": true, "CANCELLED": true, "FAILED": true, "TIMEOUT": true, "NODE_FAIL": true,
+		"OUT_OF_MEMORY": true, "BOOT_FAIL": true, "DEADLINE": true, "PREEMPTED": true, "REVOKED": true}
 )
 
 // field is the value of a key in a line of scontrol, up to a comma or blank.
@@ -368,7 +377,8 @@ func (j Jobs) Cancel(ctx context.Context) error {
 		if id == "" {
 			continue
 		}
-		if _, err := slurm(ctx, "", "scancel", on(j.Cluster, id)...); err != nil && !strings.Contains(err.Error(), "Invalid job id") {
+		if _, err := slurm(ctx, "", "scancel", on(j.Cluster, id)...); err != nil &&
+			!strings.Contains(err.Error(), "Invalid job id") {
 			errs = append(errs, err)
 		}
 	}
@@ -385,7 +395,8 @@ func Requeue(ctx context.Context, job string) error {
 func slurm(ctx context.Context, dir, name string, args ...string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("SLURM's %s is not on the PATH: run this on a login node of the cluster, or with --executor local", name)
+		return "", fmt.Errorf("SLURM's %s is not on the PATH: run this on a login node of the cluster, or with "+
+			"--executor local", name)
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir = dir

@@ -122,7 +122,10 @@ func (r *reader) baseName(path string, n ast.Node) string {
 
 // many says whether the parameter of a key is a list.
 func many(key string) bool {
-	return slices.ContainsFunc(kernels.Bases(), func(b kernels.Base) bool { return b.Parameter.Many && b.Parameter.Key == key })
+	return slices.ContainsFunc(kernels.Bases(), func(b kernels.Base) bool {
+		return b.Parameter.Many &&
+			b.Parameter.Key == key
+	})
 }
 
 // parameter reads one number, or the coefficients, of an activation.
@@ -144,7 +147,8 @@ func (r *reader) parameter(path, key string, p *ast.MappingValueNode, a *kernels
 			}
 			x, ok := number(item)
 			if hint := extreme(x); !ok || hint != "" {
-				r.fail(start(item), "%s: the coefficient is %s; expected number%s", path, describe(item), cmp.Or(numberHint(item), hint))
+				r.fail(start(item), "%s: the coefficient is %s; expected number%s", path, describe(item),
+					cmp.Or(numberHint(item), hint))
 			}
 			a.Coefficients = append(a.Coefficients, x)
 		}

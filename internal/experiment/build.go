@@ -29,8 +29,9 @@ func (e Experiment) Load(base string, memory int64) (*data.Set, error) {
 	d := e.Data
 	expect := expected[(dmft.Loss{Kind: dmft.LossKind(e.Training.Loss)}).Targets()]
 	return data.Load(data.Spec{
-		Source: d.Source, Path: d.Path, Inputs: d.Inputs, Targets: d.Targets, TestInputs: d.TestInputs, TestTargets: d.TestTargets,
-		Classes: d.Classes, Train: d.Train, Test: d.Test, Seed: d.Seed, Normalize: d.Normalize, Encoding: d.Encoding,
+		Source: d.Source, Path: d.Path, Inputs: d.Inputs, Targets: d.Targets, TestInputs: d.TestInputs,
+		TestTargets: d.TestTargets,
+		Classes:     d.Classes, Train: d.Train, Test: d.Test, Seed: d.Seed, Normalize: d.Normalize, Encoding: d.Encoding,
 		Dimension: d.Dimension, Degree: d.Degree, Polynomial: d.Polynomial, Width: d.Width, Activation: d.Activation,
 		Index: d.Index, Modulus: d.Modulus, Outputs: d.Outputs, Noise: d.Noise,
 		Expect: expect, Memory: memory,
@@ -45,19 +46,23 @@ func (e Experiment) Problem(set *data.Set) (*dmft.Problem, error) {
 		Network: dmft.Network{Kind: dmft.Kind(e.Network.Kind), Depth: e.Network.Depth, Activation: e.Network.Activation,
 			Branch: dmft.Branch{Beta: e.Network.Beta, Exponent: e.Network.Exponent, Rate: e.Network.Rate}, Bias: e.Network.Bias},
 		Richness: e.Richness,
-		Training: dmft.Training{Method: m, Steps: t.Steps, Loss: dmft.Loss{Kind: dmft.LossKind(t.Loss), Mean: t.Reduction == "mean"},
-			Batch: dmft.Batch{Size: t.BatchSize, Seed: t.BatchSeed}, Centred: t.Centred, Rates: dmft.Rates{Input: t.RateInput, Hidden: t.RateHidden, Readout: t.RateReadout}},
+		Training: dmft.Training{Method: m, Steps: t.Steps,
+			Loss:  dmft.Loss{Kind: dmft.LossKind(t.Loss), Mean: t.Reduction == "mean"},
+			Batch: dmft.Batch{Size: t.BatchSize, Seed: t.BatchSeed}, Centred: t.Centred,
+			Rates: dmft.Rates{Input: t.RateInput, Hidden: t.RateHidden, Readout: t.RateReadout}},
 	}, nil
 }
 
 // Method is how time passes.
 func (e Experiment) Method() ode.Method {
 	t := e.Training
-	m := ode.Method{Kind: ode.Kind(t.Optimizer), LearningRate: t.LearningRate, Momentum: t.Momentum, WeightDecay: t.WeightDecay, Tolerance: t.Tolerance}
+	m := ode.Method{Kind: ode.Kind(t.Optimizer), LearningRate: t.LearningRate, Momentum: t.Momentum,
+		WeightDecay: t.WeightDecay, Tolerance: t.Tolerance}
 	if t.Optimizer == flow {
 		m.Kind = ode.Kind(t.Integrator)
 	} else {
-		m.Schedule = ode.Schedule{Kind: ode.ScheduleKind(t.Schedule.Kind), Warmup: t.Schedule.Warmup, Every: t.Schedule.Every, Factor: t.Schedule.Factor, Final: t.Schedule.Final}
+		m.Schedule = ode.Schedule{Kind: ode.ScheduleKind(t.Schedule.Kind), Warmup: t.Schedule.Warmup,
+			Every: t.Schedule.Every, Factor: t.Schedule.Factor, Final: t.Schedule.Final}
 	}
 	return m
 }
@@ -65,7 +70,8 @@ func (e Experiment) Method() ode.Method {
 // TheorySettings are the settings of the theory.
 func (e Experiment) TheorySettings() dmft.Settings {
 	t := e.Theory
-	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance, Error: t.Error, Depths: t.Depths,
+	return dmft.Settings{Method: dmft.Approximation(t.Method), Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed,
+		Tolerance: t.Tolerance, Error: t.Error, Depths: t.Depths,
 		Sampling: dmft.Sampling(t.Sampling), Space: space(t.Sites), Run: dmft.Run{Record: e.record()}}
 }
 
@@ -91,7 +97,8 @@ func (e Experiment) SimulationProblem(p *dmft.Problem, width int) (*dmft.Problem
 // SimulationSettings are the settings of the finite networks of one width.
 func (e Experiment) SimulationSettings(width int) finite.Settings {
 	s := e.Simulation
-	return finite.Settings{Width: width, Seeds: s.Seeds, Seed: s.Seed, Precision: finite.Precision(s.Precision), Space: space(s.Sites), Run: dmft.Run{Record: e.record()}}
+	return finite.Settings{Width: width, Seeds: s.Seeds, Seed: s.Seed, Precision: finite.Precision(s.Precision),
+		Space: space(s.Sites), Run: dmft.Run{Record: e.record()}}
 }
 
 func (e Experiment) record() dmft.Record {

@@ -42,8 +42,10 @@ func one(t *testing.T, src string) Experiment {
 // TestDefaults: what is given arrives, what is left out has its default.
 func TestDefaults(t *testing.T) {
 	e := one(t, good)
-	if e.Name != "digits-two-layer" || e.Data.Train != 16 || !reflect.DeepEqual(e.Data.Classes, []int{0, 1}) || e.Richness != 1 || e.Network.Depth != 1 || e.Training.LearningRate != 0.05 ||
-		e.Data.Normalize != "standard" || e.Data.Encoding != "sign" || e.Record.Kernels != AutoKernels || e.Simulation.Precision != "float64" || e.Compare.Tolerance != 0.01 || e.Training.BatchSeed != 1 {
+	if e.Name != "digits-two-layer" || e.Data.Train != 16 || !reflect.DeepEqual(e.Data.Classes, []int{0, 1}) ||
+		e.Richness != 1 || e.Network.Depth != 1 || e.Training.LearningRate != 0.05 ||
+		e.Data.Normalize != "standard" || e.Data.Encoding != "sign" || e.Record.Kernels != AutoKernels ||
+		e.Simulation.Precision != "float64" || e.Compare.Tolerance != 0.01 || e.Training.BatchSeed != 1 {
 		t.Errorf("%+v", e)
 	}
 	f, err := Parse("dir/some.yaml", []byte(strings.Replace(good, "name: digits-two-layer\n", "", 1)))
@@ -54,7 +56,9 @@ func TestDefaults(t *testing.T) {
 
 // TestSimulationProblem: finite networks follow simulation.parametrization and branch_exponent, the theory does not.
 func TestSimulationProblem(t *testing.T) {
-	e := one(t, strings.NewReplacer("kind: two-layer", "kind: resnet, depth: 4, branch: {beta: 2}", "widths: [256, 1024]", "widths: [64, 16, 256], parametrization: standard, branch_exponent: 1, base_depth: 9").Replace(good))
+	e := one(t, strings.NewReplacer("kind: two-layer", "kind: resnet, depth: 4, branch: {beta: 2}",
+		"widths: [256, 1024]",
+		"widths: [64, 16, 256], parametrization: standard, branch_exponent: 1, base_depth: 9").Replace(good))
 	set, err := e.Load("", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -68,22 +72,28 @@ func TestSimulationProblem(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The base width is 16: γ₀/2, and rates four times larger but for the input's; β L^(−1/2) = β′ L^(−1) at L = 9.
-	if q.Richness != 0.5 || q.Training.Rates != (dmft.Rates{Input: 1, Hidden: 4, Readout: 4}) || math.Abs(q.Network.Branch.Beta-6) > 1e-12 || q.Network.Branch.Exponent != 1 {
+	if q.Richness != 0.5 || q.Training.Rates != (dmft.Rates{Input: 1, Hidden: 4, Readout: 4}) ||
+		math.Abs(q.Network.Branch.Beta-6) > 1e-12 || q.Network.Branch.Exponent != 1 {
 		t.Errorf("richness %g, rates %v, branch %v", q.Richness, q.Training.Rates, q.Network.Branch)
 	}
-	if p.Richness != 1 || p.Training.Rates != (dmft.Rates{Input: 1, Hidden: 1, Readout: 1}) || p.Network.Branch != (dmft.Branch{Beta: 2, Exponent: 0.5}) {
+	if p.Richness != 1 || p.Training.Rates != (dmft.Rates{Input: 1, Hidden: 1, Readout: 1}) ||
+		p.Network.Branch != (dmft.Branch{Beta: 2, Exponent: 0.5}) {
 		t.Errorf("the theory's problem has richness %g, rates %v, branch %v", p.Richness, p.Training.Rates, p.Network.Branch)
 	}
 	for change, want := range map[string]string{
-		"parametrization: ntk, base_width: 0": "base_width is 0", "parametrization: mup, base_width: 8": "needs no base width", "parametrization: sp": "one of mup, ntk", "branch_exponent: 1": "only a resnet",
+		"parametrization: ntk, base_width: 0": "base_width is 0",
+		"parametrization: mup, base_width: 8": "needs no base width", "parametrization: sp": "one of mup, ntk",
+		"branch_exponent: 1": "only a resnet",
 	} {
-		if _, err := Parse("x.yaml", []byte(strings.Replace(good, "widths: [256, 1024]", change, 1))); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse("x.yaml", []byte(strings.Replace(good, "widths: [256, 1024]", change, 1))); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", change, err)
 		}
 	}
 	deep := strings.Replace(good, "kind: two-layer", "kind: mlp, depth: 3, bias: 1", 1)
 	for _, name := range []string{"standard", "mean-field"} {
-		if _, err := Parse("x.yaml", []byte(strings.Replace(deep, "widths", "parametrization: "+name+", widths", 1))); err == nil || !strings.Contains(err.Error(), "simulation.parametrization is "+name) {
+		if _, err := Parse("x.yaml", []byte(strings.Replace(deep, "widths", "parametrization: "+name+", widths",
+			1))); err == nil || !strings.Contains(err.Error(), "simulation.parametrization is "+name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -92,15 +102,20 @@ func TestSimulationProblem(t *testing.T) {
 // TestForms: the forms of an activation and of a loss, numbers in every notation.
 func TestForms(t *testing.T) {
 	for form, want := range map[string]kernels.Activation{
-		"relu": {Name: "relu"}, "{relu: 1.4142}": {Name: "relu", Gain: 1.4142}, "{quadratic-mix: 0.5}": {Name: "quadratic-mix", Parameter: 0.5}, "{leaky-relu: 0.1}": {Name: "leaky-relu", Parameter: 0.1},
-		"{polynomial: [0, 1, 3e-1]}": {Name: "polynomial", Coefficients: []float64{0, 1, 0.3}}, "{name: tanh, gain: 1.25, scale: 0.8}": {Name: "tanh", Gain: 1.25, Scale: 0.8},
-		"{name: polynomial, coefficients: [1]}": {Name: "polynomial", Coefficients: []float64{1}}, "{name: leaky-relu, slope: .2, gain: 1}": {Name: "leaky-relu", Parameter: 0.2},
+		"relu": {Name: "relu"}, "{relu: 1.4142}": {Name: "relu", Gain: 1.4142},
+		"{quadratic-mix: 0.5}":                   {Name: "quadratic-mix", Parameter: 0.5},
+		"{leaky-relu: 0.1}":                      {Name: "leaky-relu", Parameter: 0.1},
+		"{polynomial: [0, 1, 3e-1]}":             {Name: "polynomial", Coefficients: []float64{0, 1, 0.3}},
+		"{name: tanh, gain: 1.25, scale: 0.8}":   {Name: "tanh", Gain: 1.25, Scale: 0.8},
+		"{name: polynomial, coefficients: [1]}":  {Name: "polynomial", Coefficients: []float64{1}},
+		"{name: leaky-relu, slope: .2, gain: 1}": {Name: "leaky-relu", Parameter: 0.2},
 	} {
 		if e := one(t, strings.Replace(good, "tanh", form, 1)); !reflect.DeepEqual(e.Network.Activation, want) {
 			t.Errorf("%s: %+v", form, e.Network.Activation)
 		}
 	}
-	if e := one(t, strings.Replace(good, "{kind: mse, reduction: sum}", "mse", 1)); e.Training.Loss != "mse" || e.Training.Reduction != "sum" {
+	if e := one(t, strings.Replace(good, "{kind: mse, reduction: sum}", "mse", 1)); e.Training.Loss != "mse" ||
+		e.Training.Reduction != "sum" {
 		t.Errorf("short loss: %+v", e.Training)
 	}
 	for text, want := range map[string]float64{"1e-3": 1e-3, "1E2": 100, "+2": 2, ".5": 0.5, "3": 3} {
@@ -111,7 +126,8 @@ func TestForms(t *testing.T) {
 	if e := one(t, strings.Replace(good, "steps: 200", "steps: 1e3", 1)); e.Training.Steps != 1000 {
 		t.Errorf("1e3 steps are %d", e.Training.Steps)
 	}
-	if e := one(t, strings.Replace(good, "kind: two-layer", "kind: resnet, depth: infinite, branch: {exponent: 1}", 1)); e.Network.Depth != Infinite || e.Network.Exponent != 1 || e.Network.Beta != 1 {
+	if e := one(t, strings.Replace(good, "kind: two-layer", "kind: resnet, depth: infinite, branch: {exponent: 1}",
+		1)); e.Network.Depth != Infinite || e.Network.Exponent != 1 || e.Network.Beta != 1 {
 		t.Errorf("%+v", e.Network)
 	}
 }
@@ -132,9 +148,11 @@ func TestMistakes(t *testing.T) {
 		{rep("steps: 200", "steps: 2.5"), []string{`"2.5"; expected whole number`}},
 		{rep("steps: 200", "steps: 010"), []string{`"010"; expected whole number`}},
 		{rep("steps: 200", "steps: 0"), []string{"training.steps is 0; expected whole number, 1 or more"}},
-		{rep("steps: 200", "steps: 1e18"), []string{"training.steps is 1e18; expected whole number, 1 or more, at most 100000000"}},
+		{rep("steps: 200", "steps: 1e18"), []string{"training.steps is 1e18; expected whole number, 1 or more, at " +
+			"most 100000000"}},
 		{rep("widths: [256, 1024]", "widths: [256, 1e9]"), []string{"expected whole number, 1 or more, at most 10000000"}},
-		{rep("samples: 4000, seed: 1", "samples: 4000, seed: 18446744073709551616"), []string{"expected whole number, 0 or more, at most 18446744073709551615"}},
+		{rep("samples: 4000, seed: 1", "samples: 4000, seed: 18446744073709551616"),
+			[]string{"expected whole number, 0 or more, at most 18446744073709551615"}},
 		{rep("steps: 200", "steps: 0x10"), []string{"expected whole number"}},
 		{rep("steps: 200", "steps:"), []string{"training.steps has no value"}},
 		{rep("steps: 200", "steps: '200'"), []string{"expected whole number"}},
@@ -154,13 +172,15 @@ func TestMistakes(t *testing.T) {
 		{rep("kind: two-layer", "kind: two-layer, depth: 3"), []string{"two-layer network has depth 1"}},
 		{rep("kind: two-layer", "kind: mlp"), []string{"network.depth is missing"}},
 		{rep("kind: two-layer", "kind: mlp, depth: infinite"), []string{"only a resnet"}},
-		{rep("kind: two-layer", "kind: two-layer, branch: {beta: 2}"), []string{"network.branch.beta does not apply: only a resnet has branches"}},
+		{rep("kind: two-layer", "kind: two-layer, branch: {beta: 2}"),
+			[]string{"network.branch.beta does not apply: only a resnet has branches"}},
 		{rep("optimizer: gd", "optimizer: gd, momentum: 0.9"), []string{"training.momentum does not apply"}},
 		{rep("optimizer: gd", "optimizer: momentum"), []string{"training.momentum is missing"}},
 		{rep("optimizer: gd", "optimizer: momentum, momentum: 1"), []string{"at least 0 and below 1"}},
 		{rep("optimizer: gd", "optimizer: flow, batch: {size: 3}"), []string{"training.batch.size does not apply"}},
 		{rep("optimizer: gd", "optimizer: gd, integrator: rk4"), []string{"only a flow has an integrator"}},
-		{rep("source: digits", "source: digits, dimension: 3"), []string{"data.dimension does not apply: the source digits does not use it"}},
+		{rep("source: digits", "source: digits, dimension: 3"),
+			[]string{"data.dimension does not apply: the source digits does not use it"}},
 		{rep("source: digits, classes: [0, 1]", "source: gaussian"), []string{"data.dimension is missing"}},
 		{rep("classes: [0, 1]", "classes: 3"), []string{"expected list of whole numbers"}},
 		{rep("classes: [0, 1]", "classes: [0, 1.5]"), []string{`data.classes holds "1.5"; expected whole number`}},
@@ -190,7 +210,8 @@ func TestMistakes(t *testing.T) {
 	}
 	// A default is not to blame for the key that it follows from.
 	for _, src := range []string{
-		strings.Replace(rep("kind: two-layer", "kind: resnet, depth: infinite"), "samples: 4000", "samples: 4000, depths: [9, 5, 17]", 1),
+		strings.Replace(rep("kind: two-layer", "kind: resnet, depth: infinite"), "samples: 4000",
+			"samples: 4000, depths: [9, 5, 17]", 1),
 		rep("widths: [256, 1024]", "widths: [256, 256, 1024]"),
 	} {
 		_, err := Parse("x.yaml", []byte(src))
@@ -202,7 +223,8 @@ func TestMistakes(t *testing.T) {
 	if err == nil {
 		t.Error("bad indentation is accepted")
 	}
-	if _, err := Read(filepath.Join(t.TempDir(), "none.yaml")); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := Read(filepath.Join(t.TempDir(), "none.yaml")); err == nil ||
+		!strings.Contains(err.Error(), "no such file") {
 		t.Errorf("missing file: %v", err)
 	}
 	// The excerpt points at the place.
@@ -215,7 +237,8 @@ func TestMistakes(t *testing.T) {
 
 // TestProduct: lists make the product, in file order, the last fastest.
 func TestProduct(t *testing.T) {
-	src := strings.Replace(strings.Replace(good, "richness: 1.0", "richness: [0.1, 4]", 1), "activation: tanh", "activation: [relu, {quadratic-mix: 0.5}, erf]", 1)
+	src := strings.Replace(strings.Replace(good, "richness: 1.0", "richness: [0.1, 4]", 1), "activation: tanh",
+		"activation: [relu, {quadratic-mix: 0.5}, erf]", 1)
 	f, err := Parse("x.yaml", []byte(src))
 	if err != nil {
 		t.Fatal(err)
@@ -224,18 +247,21 @@ func TestProduct(t *testing.T) {
 	for _, p := range f.Points() {
 		labels = append(labels, p.Label)
 	}
-	if len(labels) != 6 || labels[0] != "network.activation=relu, richness=0.1" || labels[1] != "network.activation=relu, richness=4" || labels[5] != "network.activation=erf, richness=4" {
+	if len(labels) != 6 || labels[0] != "network.activation=relu, richness=0.1" ||
+		labels[1] != "network.activation=relu, richness=4" || labels[5] != "network.activation=erf, richness=4" {
 		t.Errorf("%q", labels)
 	}
 	if e := f.Points()[3].Experiment; e.Richness != 4 || e.Network.Activation.Parameter != 0.5 {
 		t.Errorf("%+v", e)
 	}
 	big := "[" + strings.TrimSuffix(strings.Repeat("1,", 500), ",") + "]"
-	if _, err := Parse("x.yaml", []byte(strings.Replace(strings.Replace(good, "richness: 1.0", "richness: "+big, 1), "steps: 200", "steps: "+big, 1))); err == nil || !strings.Contains(err.Error(), "100000") {
+	if _, err := Parse("x.yaml", []byte(strings.Replace(strings.Replace(good, "richness: 1.0", "richness: "+big, 1),
+		"steps: 200", "steps: "+big, 1))); err == nil || !strings.Contains(err.Error(), "100000") {
 		t.Errorf("a product of 250,000: %v", err)
 	}
 	// A key that does not apply at one point of the product is an error.
-	if _, err := Parse("x.yaml", []byte(strings.Replace(good, "optimizer: gd", "optimizer: [momentum, gd], momentum: 0.9", 1))); err == nil {
+	if _, err := Parse("x.yaml", []byte(strings.Replace(good, "optimizer: gd",
+		"optimizer: [momentum, gd], momentum: 0.9", 1))); err == nil {
 		t.Error("momentum is accepted for gd")
 	}
 }
@@ -244,13 +270,25 @@ func TestProduct(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(s ...string) string { return rapid.SampledFrom(s).Draw(t, "choice") }
-		src := fmt.Sprintf("name: %s\ndescription: %q\n", pick("a", "'true'", `"1.5"`, "x-y"), rapid.String().Draw(t, "description"))
-		src += "data: " + pick("{source: digits, classes: [3, 8], train: 7}", "{source: parity, dimension: 5, degree: 2, train: 9, test: 2}", "{source: npy, inputs: 'a b.npy', targets: y.npy}", "{source: idx, inputs: x, targets: y, classes: [11, 300], train: 5}", "{source: single-index, dimension: 3, polynomial: [0, -1e-7, .5], train: 4}",
-			"{source: teacher, dimension: 4, width: 2, activation: {relu: 2}, train: 6, noise: 0.25}", "{source: modular-addition, modulus: 7, train: 5}") + "\n"
-		src += "network: " + pick("{kind: two-layer, activation: tanh}", "{kind: mlp, depth: 3, activation: {name: gelu, gain: 0.5}}", "{kind: two-layer, activation: {leaky-relu: 0}}", "{kind: mlp, depth: 2, activation: {name: quadratic-mix, epsilon: -0.5, scale: 3}}", "{kind: resnet, depth: infinite, activation: {polynomial: [0, 1, -0.125]}, branch: {beta: 2}}") + "\n"
+		src := fmt.Sprintf("name: %s\ndescription: %q\n", pick("a", "'true'", `"1.5"`, "x-y"),
+			rapid.String().Draw(t, "description"))
+		src += "data: " + pick("{source: digits, classes: [3, 8], train: 7}", "{source: parity, dimension: 5, "+
+			"degree: 2, train: 9, test: 2}", "{source: npy, inputs: 'a b.npy', targets: y.npy}",
+			"{source: idx, inputs: x, targets: y, classes: [11, 300], train: 5}",
+			"{source: single-index, dimension: 3, polynomial: [0, -1e-7, .5], train: 4}",
+			"{source: teacher, dimension: 4, width: 2, activation: {relu: 2}, train: 6, noise: 0.25}",
+			"{source: modular-addition, modulus: 7, train: 5}") + "\n"
+		src += "network: " + pick("{kind: two-layer, activation: tanh}", "{kind: mlp, depth: 3, activation: {name: "+
+			"gelu, gain: 0.5}}", "{kind: two-layer, activation: {leaky-relu: 0}}", "{kind: mlp, depth: 2, "+
+			"activation: {name: quadratic-mix, epsilon: -0.5, scale: 3}}",
+			"{kind: resnet, depth: infinite, activation: {polynomial: [0, 1, -0.125]}, branch: {beta: 2}}") + "\n"
 		src += fmt.Sprintf("richness: %g\n", rapid.Float64Range(1e-6, 1e6).Draw(t, "richness"))
-		src += "training: {learning_rate: 0.1, steps: 5, " + pick("optimizer: gd", "optimizer: nesterov, momentum: 0.5, weight_decay: 1e-4", "optimizer: flow, tolerance: 1e-8", "optimizer: flow, integrator: ab3", "schedule: {kind: step, every: 3, factor: 0.1}", "schedule: {kind: cosine, warmup: 2}, batch: {size: 4}", "centred: true") + "}\n"
-		src += pick("", "theory: {method: lazy}\n", "theory: {blocks: 3, sampling: plain, sites: input}\n") + pick("", "record: {kernels: all}\n", "record: {kernels: 5, preactivations: 0}\n")
+		src += "training: {learning_rate: 0.1, steps: 5, " + pick("optimizer: gd", "optimizer: nesterov, momentum: "+
+			"0.5, weight_decay: 1e-4", "optimizer: flow, tolerance: 1e-8", "optimizer: flow, integrator: ab3",
+			"schedule: {kind: step, every: 3, factor: 0.1}", "schedule: {kind: cosine, warmup: 2}, batch: {size: 4}",
+			"centred: true") + "}\n"
+		src += pick("", "theory: {method: lazy}\n", "theory: {blocks: 3, sampling: plain, sites: input}\n") + pick("",
+			"record: {kernels: all}\n", "record: {kernels: 5, preactivations: 0}\n")
 		f, err := Parse("x.yaml", []byte(src))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, src)
@@ -334,7 +372,8 @@ func FuzzParse(f *testing.F) {
 		file, err := Parse("x.yaml", src)
 		if err != nil {
 			var all Errors
-			if !errors.As(err, &all) || len(all) == 0 || all[0].Line < 1 || all[0].Column < 1 || all[0].Message == "" || !utf8.ValidString(err.Error()) {
+			if !errors.As(err, &all) || len(all) == 0 || all[0].Line < 1 || all[0].Column < 1 || all[0].Message == "" ||
+				!utf8.ValidString(err.Error()) {
 				t.Fatalf("%q", err)
 			}
 			return
@@ -378,10 +417,12 @@ func TestFolders(t *testing.T) {
 			t.Errorf("%q, want %q", got, x.want)
 		}
 	}
-	if a, b := folder(Swept{"data.path", "d/s/x.csv"}), folder(Swept{"data.path", "d/s-x.csv"}); a == b || !strings.HasPrefix(a, "data.path=d-s-x.csv-") {
+	if a, b := folder(Swept{"data.path", "d/s/x.csv"}), folder(Swept{"data.path", "d/s-x.csv"}); a == b ||
+		!strings.HasPrefix(a, "data.path=d-s-x.csv-") {
 		t.Errorf("%q %q", a, b)
 	}
-	if got := folder(Swept{"network.activation", "{name: polynomial, coefficients: [0, 1, 0.5]}"}); strings.ContainsAny(got, "[]{} *?\\\"'") || !strings.HasPrefix(got, "network.activation=polynomial,coefficients-0,1,0.5-") {
+	if got := folder(Swept{"network.activation", "{name: polynomial, coefficients: [0, 1, 0.5]}"}); strings.ContainsAny(
+		got, "[]{} *?\\\"'") || !strings.HasPrefix(got, "network.activation=polynomial,coefficients-0,1,0.5-") {
 		t.Errorf("%q", got)
 	}
 	plain := regexp.MustCompile(`^[^/\\\[\]{}*?<>|:;&$%~#()"' \x00-\x1f\x7f]{1,100}$`)
@@ -413,7 +454,8 @@ func TestFolders(t *testing.T) {
 // TestSlurmSettings: settings that would become more than one word of a batch script, and arguments with an open quote,
 // are mistakes in the file; quotes that close are not.
 func TestSlurmSettings(t *testing.T) {
-	const base = "data: {source: gaussian, dimension: 2, train: 3}\nnetwork: {kind: two-layer, activation: relu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 2}\n"
+	const base = "data: {source: gaussian, dimension: 2, train: 3}\nnetwork: {kind: two-layer, activation: " +
+		"relu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 2}\n"
 	for _, x := range []struct{ section, want string }{
 		{`{partition: "cpu\n#SBATCH --account=theirs"}`, "line break"},
 		{`{account: "a --wrap=id"}`, "blank"},
@@ -426,7 +468,8 @@ func TestSlurmSettings(t *testing.T) {
 		if x.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", x.section, err)
-			} else if w := f.Points()[0].Experiment.Sweep.Words(); !slices.Equal(w, []string{"--comment=two words", "--qos=long"}) {
+			} else if w := f.Points()[0].Experiment.Sweep.Words(); !slices.Equal(w,
+				[]string{"--comment=two words", "--qos=long"}) {
 				t.Errorf("%q", w)
 			}
 			continue
@@ -435,7 +478,8 @@ func TestSlurmSettings(t *testing.T) {
 			t.Errorf("%s: %v", x.section, err)
 		}
 	}
-	if _, err := Parse("e.yaml", []byte("name: "+strings.Repeat("n", 201)+"\n"+base)); err == nil || !strings.Contains(err.Error(), "201 bytes") {
+	if _, err := Parse("e.yaml", []byte("name: "+strings.Repeat("n", 201)+"\n"+base)); err == nil ||
+		!strings.Contains(err.Error(), "201 bytes") {
 		t.Errorf("a long name: %v", err)
 	}
 	f, err := Parse("/d/"+strings.Repeat("é", 125)+".yaml", []byte(base))
@@ -447,8 +491,10 @@ func TestSlurmSettings(t *testing.T) {
 // TestConvergeDimensions: the default ladder leaves out dimensions that cannot hold the fields, and a ladder in the
 // file that holds one is refused.
 func TestConvergeDimensions(t *testing.T) {
-	const src = "data: {source: high-dimensional, ratio: 2}\nnetwork: {kind: two-layer, activation: {quadratic-mix: 0.5}, units: 3}\n" +
-		"target: {directions: 3, overlaps: [0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1]}\ntraining: {learning_rate: 0.05, steps: 20}\nsimulation: {dimensions: [20, 40]}\n"
+	const src = "data: {source: high-dimensional, ratio: 2}\nnetwork: {kind: two-layer, activation: {quadratic-mix: " +
+		"0.5}, units: 3}\n" +
+		"target: {directions: 3, overlaps: [0.1, 0, 0, 0, 0.1, 0, 0, 0, 0.1]}\ntraining: {learning_rate: 0.05, " +
+		"steps: 20}\nsimulation: {dimensions: [20, 40]}\n"
 	f, err := Parse("x.yaml", []byte(src))
 	if err != nil {
 		t.Fatal(err)
@@ -456,7 +502,9 @@ func TestConvergeDimensions(t *testing.T) {
 	if got := f.Points()[0].Experiment.Converge.Dimensions; !slices.Equal(got, []int{10, 20, 40}) {
 		t.Errorf("default ladder %v", got)
 	}
-	if _, err := Parse("x.yaml", []byte(src+"converge: {dimensions: [5, 10, 20]}\n")); err == nil || !strings.Contains(err.Error(), "converge.dimensions holds 5; units and directions of the target with given overlaps need at least 6") {
+	if _, err := Parse("x.yaml", []byte(src+"converge: {dimensions: [5, 10, 20]}\n")); err == nil ||
+		!strings.Contains(err.Error(), "converge.dimensions holds 5; units and directions of the target with given "+
+			"overlaps need at least 6") {
 		t.Errorf("a dimension that is too small: %v", err)
 	}
 }

@@ -47,8 +47,10 @@ func nested(keys map[string]string) string {
 
 // small is an experiment of a moment; its variants have the other keys.
 func small(changes ...string) map[string]string {
-	keys := map[string]string{"data.source": "gaussian", "data.train": "4", "data.test": "2", "data.dimension": "3", "network.kind": "resnet", "network.depth": "2", "network.activation": "tanh",
-		"richness": "1", "training.learning_rate": "0.1", "training.steps": "4", "theory.samples": "64", "simulation.widths": "[8]", "simulation.seeds": "2"}
+	keys := map[string]string{"data.source": "gaussian", "data.train": "4", "data.test": "2", "data.dimension": "3",
+		"network.kind": "resnet", "network.depth": "2", "network.activation": "tanh",
+		"richness": "1", "training.learning_rate": "0.1", "training.steps": "4", "theory.samples": "64",
+		"simulation.widths": "[8]", "simulation.seeds": "2"}
 	return changed(keys, changes...)
 }
 
@@ -66,8 +68,10 @@ func changed(keys map[string]string, changes ...string) map[string]string {
 }
 
 func smallHighDimensional(changes ...string) map[string]string {
-	return changed(map[string]string{"data.source": HighDimensional, "data.ratio": "2", "network.kind": "two-layer", "network.units": "2", "network.activation": "{quadratic-mix: 0.5}",
-		"target.overlaps": "[0.3, -0.2]", "training.learning_rate": "0.1", "training.steps": "4", "theory.samples": "256", "simulation.dimensions": "[6]", "simulation.seeds": "2"}, changes...)
+	return changed(map[string]string{"data.source": HighDimensional, "data.ratio": "2", "network.kind": "two-layer",
+		"network.units": "2", "network.activation": "{quadratic-mix: 0.5}",
+		"target.overlaps": "[0.3, -0.2]", "training.learning_rate": "0.1", "training.steps": "4",
+		"theory.samples": "256", "simulation.dimensions": "[6]", "simulation.seeds": "2"}, changes...)
 }
 
 // numbersIn names the first number of a trajectory that is not finite.
@@ -103,14 +107,22 @@ func numbersIn(v reflect.Value, name string) string {
 // results or an error that says why it stopped, soon and without much memory.
 func TestExtremes(t *testing.T) {
 	bases := []map[string]string{
-		small(), small("network.kind: mlp", "training.optimizer: momentum", "training.momentum: 0.5", "simulation.parametrization: ntk"),
-		small("training.schedule.kind: step", "training.schedule.every: 2", "training.schedule.factor: 0.5"), small("training.schedule.kind: cosine"),
-		small("training.optimizer: flow"), small("network.depth: infinite", "theory.depths: [2, 3, 5]", "simulation.depth: 3"),
-		small("data.source: teacher", "data.width: 3", "data.activation: relu"), small("data.source: parity", "data.degree: 2"), small("data.source: single-index", "data.polynomial: [0, 1]"),
-		small("data.source: kernel-eigenvector", "data.activation: relu", "data.index: 1"), small("data.source: modular-addition", "data.modulus: 5", "data.dimension: "), small("data.source: digits", "data.dimension: "),
-		smallHighDimensional(), smallHighDimensional("target.kind: link", "target.activation: tanh"), smallHighDimensional("network.readout: trained"), smallHighDimensional("simulation.method: moments"),
+		small(), small("network.kind: mlp", "training.optimizer: momentum", "training.momentum: 0.5",
+			"simulation.parametrization: ntk"),
+		small("training.schedule.kind: step", "training.schedule.every: 2", "training.schedule.factor: 0.5"),
+		small("training.schedule.kind: cosine"),
+		small("training.optimizer: flow"), small("network.depth: infinite", "theory.depths: [2, 3, 5]",
+			"simulation.depth: 3"),
+		small("data.source: teacher", "data.width: 3", "data.activation: relu"),
+		small("data.source: parity", "data.degree: 2"), small("data.source: single-index", "data.polynomial: [0, 1]"),
+		small("data.source: kernel-eigenvector", "data.activation: relu", "data.index: 1"),
+		small("data.source: modular-addition", "data.modulus: 5", "data.dimension: "),
+		small("data.source: digits", "data.dimension: "),
+		smallHighDimensional(), smallHighDimensional("target.kind: link", "target.activation: tanh"),
+		smallHighDimensional("network.readout: trained"), smallHighDimensional("simulation.method: moments"),
 	}
-	extremes := []string{"0", "-1", "1", "1e-300", "-1e-300", "1e-75", "1e-20", "1e20", "1e75", "-1e75", "1e300", "1e308", "1000", "1000000000", "9007199254740993", "99999999999999999999", ".inf", "-.inf", ".nan"}
+	extremes := []string{"0", "-1", "1", "1e-300", "-1e-300", "1e-75", "1e-20", "1e20", "1e75", "-1e75", "1e300",
+		"1e308", "1000", "1000000000", "9007199254740993", "99999999999999999999", ".inf", "-.inf", ".nan"}
 	refused, stopped, finished := 0, 0, 0
 	for i := range fields {
 		f := &fields[i]
@@ -158,7 +170,8 @@ func TestExtremes(t *testing.T) {
 				continue
 			}
 			e := file.Points()[0].Experiment
-			if e.Data.Train > 1000 || e.Data.Test > 1000 || e.Data.Dimension > 1000 || e.Data.Width > 1000 || e.Data.Outputs > 100 || e.Data.Modulus > 100 {
+			if e.Data.Train > 1000 || e.Data.Test > 1000 || e.Data.Dimension > 1000 || e.Data.Width > 1000 ||
+				e.Data.Outputs > 100 || e.Data.Modulus > 100 {
 				continue // of package data
 			}
 			began := time.Now()

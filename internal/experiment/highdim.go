@@ -35,12 +35,13 @@ var highDimensional = condition{[]string{"data.source"}, "with source high-dimen
 	return ""
 }}
 
-var pointsOnly = condition{[]string{"data.source"}, "unless the source is high-dimensional", func(e *Experiment) string {
-	if e.HighDimensional() {
-		return "the source high-dimensional does not use it"
-	}
-	return ""
-}}
+var pointsOnly = condition{[]string{"data.source"}, "unless the source is high-dimensional",
+	func(e *Experiment) string {
+		if e.HighDimensional() {
+			return "the source high-dimensional does not use it"
+		}
+		return ""
+	}}
 
 var linkOnly = condition{[]string{"target.kind"}, "with kind link", func(e *Experiment) string {
 	if e.Target.Kind != "link" {
@@ -49,19 +50,21 @@ var linkOnly = condition{[]string{"target.kind"}, "with kind link", func(e *Expe
 	return ""
 }}
 
-var readoutTrained = condition{[]string{"data.source", "network.readout"}, "unless network.readout is frozen", func(e *Experiment) string {
-	if e.Network.Readout == "frozen" {
-		return "the readout is frozen"
-	}
-	return ""
-}}
-
-var directionsOnly = condition{slices.Concat(deepOnly.on, []string{"data.source"}), deepOnly.doc + "; with source high-dimensional", func(e *Experiment) string {
-	if e.HighDimensional() {
+var readoutTrained = condition{[]string{"data.source", "network.readout"}, "unless network.readout is frozen",
+	func(e *Experiment) string {
+		if e.Network.Readout == "frozen" {
+			return "the readout is frozen"
+		}
 		return ""
-	}
-	return deepOnly.why(e)
-}}
+	}}
+
+var directionsOnly = condition{slices.Concat(deepOnly.on, []string{"data.source"}),
+	deepOnly.doc + "; with source high-dimensional", func(e *Experiment) string {
+		if e.HighDimensional() {
+			return ""
+		}
+		return deepOnly.why(e)
+	}}
 
 // directions are the overlaps of every unit with every direction.
 func (t Target) directions() [][]float64 {
@@ -115,30 +118,35 @@ var highDimensionalRules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"target.overlaps", "network.units", "target.directions", "simulation.method", "data.source"}, func(e *Experiment) string {
-		t, n := e.Target, e.Network.Units
-		switch {
-		case !e.HighDimensional():
-		case len(t.Overlaps) == 0 && n != Infinite && e.Simulation.Method != "moments":
-			return fmt.Sprintf("the key target.overlaps is missing: w_i(0)·β/D of the %d units, without which an even target is never found; about ±1/√D for random weights", n)
-		case len(t.Overlaps) > 0 && n == Infinite:
-			return "target.overlaps are for a number of units, and network.units is infinite"
-		case len(t.Overlaps) > 0 && len(t.Overlaps) != n*t.Directions:
-			return fmt.Sprintf("target.overlaps holds %d numbers; %d units and %d directions of the target need %d", len(t.Overlaps), n, t.Directions, n*t.Directions)
-		case len(t.Overlaps) > 0:
-			// Of everything else, something valid.
-			m, gram := t.start(n)
-			p := highdim.Problem{Ratio: 1, Units: n, OutputScale: 1, Activation: kernels.Activation{Name: kernels.IdentityName}, Target: highdim.Target{Overlaps: m}, Gram: gram,
-				Training: highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 1}}}
-			if err := p.Validate(); err != nil {
-				return "target.overlaps: " + strings.TrimPrefix(err.Error(), "highdim: ")
+	{[]string{"target.overlaps", "network.units", "target.directions", "simulation.method", "data.source"},
+		func(e *Experiment) string {
+			t, n := e.Target, e.Network.Units
+			switch {
+			case !e.HighDimensional():
+			case len(t.Overlaps) == 0 && n != Infinite && e.Simulation.Method != "moments":
+				return fmt.Sprintf("the key target.overlaps is missing: w_i(0)·β/D of the %d units, without which an "+
+					"even target is never found; about ±1/√D for random weights", n)
+			case len(t.Overlaps) > 0 && n == Infinite:
+				return "target.overlaps are for a number of units, and network.units is infinite"
+			case len(t.Overlaps) > 0 && len(t.Overlaps) != n*t.Directions:
+				return fmt.Sprintf("target.overlaps holds %d numbers; %d units and %d directions of the target need %d",
+					len(t.Overlaps), n, t.Directions, n*t.Directions)
+			case len(t.Overlaps) > 0:
+				// Of everything else, something valid.
+				m, gram := t.start(n)
+				p := highdim.Problem{Ratio: 1, Units: n, OutputScale: 1,
+					Activation: kernels.Activation{Name: kernels.IdentityName}, Target: highdim.Target{Overlaps: m}, Gram: gram,
+					Training: highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 1}}}
+				if err := p.Validate(); err != nil {
+					return "target.overlaps: " + strings.TrimPrefix(err.Error(), "highdim: ")
+				}
 			}
-		}
-		return ""
-	}},
+			return ""
+		}},
 	{[]string{"target.informed", "target.overlaps", "data.source"}, func(e *Experiment) string {
 		if e.HighDimensional() && e.Target.Informed > 0 && len(e.Target.Overlaps) == 0 {
-			return "target.informed needs target.overlaps, of the weights that it mixes with the target; about ±1/√D for random ones"
+			return "target.informed needs target.overlaps, of the weights that it mixes with the target; about ±1/√D " +
+				"for random ones"
 		}
 		return ""
 	}},
@@ -154,18 +162,21 @@ var highDimensionalRules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"simulation.linearised", "simulation.method", "training.weight_decay", "data.source"}, func(e *Experiment) string {
-		switch {
-		case !e.HighDimensional() || !e.Simulation.Linearised:
-		case e.Simulation.Method != "moments":
-			return "simulation.linearised is for simulation.method moments"
-		case e.Training.WeightDecay != 0:
-			return "simulation.linearised is for weight_decay 0: decay moves the weights away from the start"
-		}
-		return ""
-	}},
-	{[]string{"record.responses", "theory.limit", "training.optimizer", "training.batch.count", "network.readout", "data.source"}, func(e *Experiment) string {
-		if e.HighDimensional() && e.Record.Responses && (e.Theory.Limit != LimitData || !e.plain() || e.Training.BatchCount > 1 || e.Network.Readout == "trained") {
+	{[]string{"simulation.linearised", "simulation.method", "training.weight_decay", "data.source"},
+		func(e *Experiment) string {
+			switch {
+			case !e.HighDimensional() || !e.Simulation.Linearised:
+			case e.Simulation.Method != "moments":
+				return "simulation.linearised is for simulation.method moments"
+			case e.Training.WeightDecay != 0:
+				return "simulation.linearised is for weight_decay 0: decay moves the weights away from the start"
+			}
+			return ""
+		}},
+	{[]string{"record.responses", "theory.limit", "training.optimizer", "training.batch.count", "network.readout",
+		"data.source"}, func(e *Experiment) string {
+		if e.HighDimensional() && e.Record.Responses &&
+			(e.Theory.Limit != LimitData || !e.plain() || e.Training.BatchCount > 1 || e.Network.Readout == "trained") {
 			return "record.responses is for theory.limit data, the optimizer gd, one batch and a frozen readout"
 		}
 		return ""
@@ -176,19 +187,23 @@ var highDimensionalRules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"simulation.method", "network.activation", "network.readout", "target.kind", "target.activation", "training.optimizer", "data.source"}, func(e *Experiment) string {
+	{[]string{"simulation.method", "network.activation", "network.readout", "target.kind", "target.activation",
+		"training.optimizer", "data.source"}, func(e *Experiment) string {
 		switch {
 		case !e.HighDimensional() || e.Simulation.Method != "moments":
 		case !e.Network.Activation.Quadratic() || e.Target.Kind == "link" && !e.Target.Activation.Quadratic():
-			return "simulation.method is moments, which is for polynomials of the second degree as activation and target; use weights"
+			return "simulation.method is moments, which is for polynomials of the second degree as activation and " +
+				"target; use weights"
 		case e.Network.Readout == "trained":
 			return "simulation.method is moments, which is for a frozen readout; use weights"
 		case !e.plain():
-			return fmt.Sprintf("simulation.method is moments, which is for the optimizer gd, not %s; use weights", e.Training.Optimizer)
+			return fmt.Sprintf("simulation.method is moments, which is for the optimizer gd, not %s; use weights",
+				e.Training.Optimizer)
 		}
 		return ""
 	}},
-	{[]string{"simulation.dimensions", "data.ratio", "network.units", "target.directions", "target.overlaps", "data.source"}, func(e *Experiment) string {
+	{[]string{"simulation.dimensions", "data.ratio", "network.units", "target.directions", "target.overlaps",
+		"data.source"}, func(e *Experiment) string {
 		if !e.HighDimensional() {
 			return ""
 		}
@@ -203,7 +218,8 @@ var highDimensionalRules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"converge.dimensions", "data.ratio", "network.units", "target.directions", "target.overlaps", "data.source"}, func(e *Experiment) string {
+	{[]string{"converge.dimensions", "data.ratio", "network.units", "target.directions", "target.overlaps",
+		"data.source"}, func(e *Experiment) string {
 		if !e.HighDimensional() {
 			return ""
 		}
@@ -237,9 +253,10 @@ func (e *Experiment) HighDimensionalProblem() *highdim.Problem {
 	overlaps, gram := t.start(e.Network.Units)
 	p := &highdim.Problem{
 		Ratio: e.Data.Ratio, Units: e.Network.Units, Activation: e.Network.Activation, OutputScale: e.Network.OutputScale,
-		Target:   highdim.Target{Weights: t.Weights, Overlaps: overlaps, Noise: t.Noise},
-		Gram:     gram,
-		Training: highdim.Training{Method: e.Method(), Steps: e.Training.Steps, Batches: e.Training.BatchCount, Centred: e.Training.Centred},
+		Target: highdim.Target{Weights: t.Weights, Overlaps: overlaps, Noise: t.Noise},
+		Gram:   gram,
+		Training: highdim.Training{Method: e.Method(), Steps: e.Training.Steps, Batches: e.Training.BatchCount,
+			Centred: e.Training.Centred},
 	}
 	if e.Network.Units == Infinite {
 		p.Units = 0
@@ -259,7 +276,8 @@ func (e *Experiment) HighDimensionalProblem() *highdim.Problem {
 // HighDimensionalTheory are the settings of the theory.
 func (e *Experiment) HighDimensionalTheory() highdim.Settings {
 	t := e.Theory
-	return highdim.Settings{Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance, Alignments: e.Record.Alignments, Responses: e.Record.Responses}
+	return highdim.Settings{Samples: t.Samples, Blocks: t.Blocks, Seed: t.Seed, Tolerance: t.Tolerance,
+		Alignments: e.Record.Alignments, Responses: e.Record.Responses}
 }
 
 // SolveHighDimensional solves the theory of the limit that theory.limit names.
@@ -280,7 +298,8 @@ func (e *Experiment) SolveHighDimensional(ctx context.Context, run dmft.Run) (*h
 
 // HighDimensionalSimulation are the settings of the networks in d dimensions.
 func (e *Experiment) HighDimensionalSimulation(d int, run dmft.Run) highdim.Simulation {
-	return highdim.Simulation{Dimension: d, Seeds: e.Simulation.Seeds, Seed: e.Simulation.Seed, Alignments: e.Record.Alignments, Fresh: e.Theory.Limit == LimitOnePass, Run: run}
+	return highdim.Simulation{Dimension: d, Seeds: e.Simulation.Seeds, Seed: e.Simulation.Seed,
+		Alignments: e.Record.Alignments, Fresh: e.Theory.Limit == LimitOnePass, Run: run}
 }
 
 // Number is the value of a key that is a number, or an activation with one parameter such as the ε of quadratic-mix.

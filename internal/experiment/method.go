@@ -63,19 +63,21 @@ var (
 	factor = schedule(func(k ode.ScheduleKind) bool { _, factor, _ := k.Takes(); return factor })
 	final  = schedule(func(k ode.ScheduleKind) bool { _, _, final := k.Takes(); return final })
 
-	optimiserOnly = condition{[]string{"training.optimizer"}, "with optimizer " + strings.Join(optimisers, ", "), func(e *Experiment) string {
-		if e.Training.Optimizer == flow {
-			return "a flow is continuous in time"
-		}
-		return ""
-	}}
+	optimiserOnly = condition{[]string{"training.optimizer"}, "with optimizer " + strings.Join(optimisers, ", "),
+		func(e *Experiment) string {
+			if e.Training.Optimizer == flow {
+				return "a flow is continuous in time"
+			}
+			return ""
+		}}
 
-	momentumOnly = condition{[]string{"training.optimizer"}, "with optimizer " + with(ode.Method.TakesMomentum), func(e *Experiment) string {
-		if o := e.Training.Optimizer; o == flow || !(ode.Method{Kind: ode.Kind(o)}).TakesMomentum() {
-			return "the optimizer " + o + " has none"
-		}
-		return ""
-	}}
+	momentumOnly = condition{[]string{"training.optimizer"}, "with optimizer " + with(ode.Method.TakesMomentum),
+		func(e *Experiment) string {
+			if o := e.Training.Optimizer; o == flow || !(ode.Method{Kind: ode.Kind(o)}).TakesMomentum() {
+				return "the optimizer " + o + " has none"
+			}
+			return ""
+		}}
 
 	flowOnly = condition{[]string{"training.optimizer"}, "with optimizer flow", func(e *Experiment) string {
 		if e.Training.Optimizer != flow {

@@ -63,19 +63,39 @@ func TestGolden(t *testing.T) {
 
 // variety is one experiment of every kind: between them they use every key.
 var variety = []string{
-	"data: {source: digits, classes: [3, 8], train: 7, test: 5, encoding: label}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: step, every: 3, factor: 0.5}}\n" +
-		"sweep: {points_per_task: 7, slurm: {partition: cpu, account: a, time: \"01:00:00\", cpus: 2, memory: 4G, parallel: 3, arguments: --qos=long}}\n",
-	"data: {source: mnist, path: a, train: 7}\nnetwork: {kind: mlp, depth: 3, activation: {relu: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: momentum, momentum: 0.5, loss: {kind: cross-entropy}, schedule: {kind: cosine}}\ntheory: {method: lazy}\n",
-	"data: {source: csv, inputs: x, classes: [70, 3], encoding: sign}\nnetwork: {kind: two-layer, activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic}\n",
-	"data: {source: npy, inputs: x, targets: y, test_inputs: tx, test_targets: ty}\nnetwork: {kind: resnet, depth: 4, activation: {name: leaky-relu, slope: 0.1, gain: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow}\n" +
-		"transfer: {parameter: branch.beta, low: 0.1, high: 10, points: 7, refine: 1, loss: test, step: 3, theory: both, tolerance: 0.2}\n",
-	"data: {source: parity, dimension: 5, degree: 2, train: 7}\nnetwork: {kind: resnet, depth: infinite, activation: erf}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic, batch: {size: 3}}\nrecord: {kernels: all}\n",
-	"data: {source: single-index, dimension: 5, polynomial: [0, 1], train: 7}\nnetwork: {kind: two-layer, activation: {polynomial: [0, 1]}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow, integrator: rk4}\n",
-	"data: {source: teacher, dimension: 5, width: 2, activation: {quadratic-mix: 1}, outputs: 2, train: 7}\nnetwork: {kind: two-layer, activation: gelu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: {parametrization: standard}\n",
-	"data: {source: modular-addition, modulus: 5, train: 7}\nnetwork: {kind: two-layer, activation: linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: exponential, factor: 0.9}}\n",
-	"data: {source: kernel-eigenvector, dimension: 5, activation: {quadratic-mix: 0.25}, index: 2, train: 7}\nnetwork: {kind: two-layer, activation: linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\n",
-	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: 2, activation: {quadratic-mix: 0.5}, readout: trained}\ntarget: {kind: link, activation: tanh, weights: [1], overlaps: [0.3, -0.25]}\ntraining: {learning_rate: 0.1, steps: 5}\n",
-	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: infinite, activation: {quadratic-mix: 0.5}}\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: {method: moments}\n",
+	"data: {source: digits, classes: [3, 8], train: 7, test: 5, encoding: label}\nnetwork: {kind: two-layer, " +
+		"activation: tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: step, every: 3, " +
+		"factor: 0.5}}\n" +
+		"sweep: {points_per_task: 7, slurm: {partition: cpu, account: a, time: \"01:00:00\", cpus: 2, memory: 4G, " +
+		"parallel: 3, arguments: --qos=long}}\n",
+	"data: {source: mnist, path: a, train: 7}\nnetwork: {kind: mlp, depth: 3, activation: {relu: 2}}\nrichness: " +
+		"1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: momentum, momentum: 0.5, loss: {kind: " +
+		"cross-entropy}, schedule: {kind: cosine}}\ntheory: {method: lazy}\n",
+	"data: {source: csv, inputs: x, classes: [70, 3], encoding: sign}\nnetwork: {kind: two-layer, activation: " +
+		"tanh}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic}\n",
+	"data: {source: npy, inputs: x, targets: y, test_inputs: tx, test_targets: ty}\nnetwork: {kind: resnet, depth: " +
+		"4, activation: {name: leaky-relu, slope: 0.1, gain: 2}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: " +
+		"5, optimizer: flow}\n" +
+		"transfer: {parameter: branch.beta, low: 0.1, high: 10, points: 7, refine: 1, loss: test, step: 3, theory: " +
+		"both, tolerance: 0.2}\n",
+	"data: {source: parity, dimension: 5, degree: 2, train: 7}\nnetwork: {kind: resnet, depth: infinite, activation: " +
+		"erf}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, loss: logistic, batch: {size: 3}}\nrecord: " +
+		"{kernels: all}\n",
+	"data: {source: single-index, dimension: 5, polynomial: [0, 1], train: 7}\nnetwork: {kind: two-layer, " +
+		"activation: {polynomial: [0, 1]}}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, optimizer: flow, " +
+		"integrator: rk4}\n",
+	"data: {source: teacher, dimension: 5, width: 2, activation: {quadratic-mix: 1}, outputs: 2, train: 7}\nnetwork: " +
+		"{kind: two-layer, activation: gelu}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: " +
+		"{parametrization: standard}\n",
+	"data: {source: modular-addition, modulus: 5, train: 7}\nnetwork: {kind: two-layer, activation: " +
+		"linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5, schedule: {kind: exponential, factor: 0.9}}\n",
+	"data: {source: kernel-eigenvector, dimension: 5, activation: {quadratic-mix: 0.25}, index: 2, train: " +
+		"7}\nnetwork: {kind: two-layer, activation: linear}\nrichness: 1\ntraining: {learning_rate: 0.1, steps: 5}\n",
+	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: 2, activation: {quadratic-mix: " +
+		"0.5}, readout: trained}\ntarget: {kind: link, activation: tanh, weights: [1], overlaps: [0.3, " +
+		"-0.25]}\ntraining: {learning_rate: 0.1, steps: 5}\n",
+	"data: {source: high-dimensional, ratio: 4}\nnetwork: {kind: two-layer, units: infinite, activation: " +
+		"{quadratic-mix: 0.5}}\ntraining: {learning_rate: 0.1, steps: 5}\nsimulation: {method: moments}\n",
 }
 
 // TestOneMistakeOneError: in a file with every key written out, one unreadable value is exactly one error, at its line;
@@ -144,7 +164,8 @@ func TestMissing(t *testing.T) {
 			}
 			_, err := Parse("x.yaml", []byte(strings.Join(rest, "\n")))
 			var all Errors
-			if !errors.As(err, &all) || len(all) != 1 || !strings.Contains(all[0].Message, "the key "+f.path+" is missing") || strings.Contains(all[0].Message, ". ") {
+			if !errors.As(err, &all) || len(all) != 1 ||
+				!strings.Contains(all[0].Message, "the key "+f.path+" is missing") || strings.Contains(all[0].Message, ". ") {
 				t.Errorf("without %s: %v", f.path, err)
 			}
 		}
@@ -243,7 +264,8 @@ func TestCaret(t *testing.T) {
 		}
 	}
 	// Nothing a terminal would obey, and nothing endless, is printed.
-	if _, err := Parse("x.yaml", []byte("\"a\x1b[31m\": 1\n"+strings.Repeat("b", 5000)+": 1\n")); err == nil || strings.Contains(err.Error(), "\x1b") {
+	if _, err := Parse("x.yaml", []byte("\"a\x1b[31m\": 1\n"+strings.Repeat("b", 5000)+": 1\n")); err == nil ||
+		strings.Contains(err.Error(), "\x1b") {
 		t.Errorf("%q", err)
 	}
 }
@@ -285,7 +307,8 @@ func TestHostile(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "x.yaml:2:15: this is not UTF-8") {
 		t.Errorf("%v", err)
 	}
-	for _, src := range []string{"\ufeff" + good, strings.ReplaceAll(good, "\n", "\r\n"), "---\n" + good + "...\n", "# a\n\t\n\t# tab\n" + good, good + "\n\n---\n"} {
+	for _, src := range []string{"\ufeff" + good, strings.ReplaceAll(good, "\n", "\r\n"), "---\n" + good + "...\n",
+		"# a\n\t\n\t# tab\n" + good, good + "\n\n---\n"} {
 		if _, err := Parse("x.yaml", []byte(src)); err != nil {
 			t.Errorf("%v\n%q", err, src)
 		}
@@ -306,8 +329,10 @@ func TestEndless(t *testing.T) {
 func TestRepeats(t *testing.T) {
 	base := one(t, good)
 	for _, r := range [][2]string{
-		{"richness: 1.0", "richness: +1e0"}, {"optimizer: gd, ", ""}, {"tanh", "{tanh: 1}"}, {"tanh", "{name: 'tanh', scale: 1}"}, {"seed: 1}\n", "seed: 1} # same\n"},
-		{"steps: 200", "weight_decay: -0.0, steps: 2e2"}, {"loss: {kind: mse, reduction: sum}", "loss: mse"}, {"digits-two-layer", "another"}, {"samples: 4000, ", ""},
+		{"richness: 1.0", "richness: +1e0"}, {"optimizer: gd, ", ""}, {"tanh", "{tanh: 1}"},
+		{"tanh", "{name: 'tanh', scale: 1}"}, {"seed: 1}\n", "seed: 1} # same\n"},
+		{"steps: 200", "weight_decay: -0.0, steps: 2e2"}, {"loss: {kind: mse, reduction: sum}", "loss: mse"},
+		{"digits-two-layer", "another"}, {"samples: 4000, ", ""},
 	} {
 		src := strings.Replace(good, r[0], r[1], 1)
 		if src == good {
@@ -358,7 +383,9 @@ func TestRepeats(t *testing.T) {
 
 // TestSweeps: any scalar key takes a list; one value is a sweep too; what makes no sense to sweep does not.
 func TestSweeps(t *testing.T) {
-	f, err := Parse("x.yaml", []byte(strings.NewReplacer("richness: 1.0", "richness: [0.1]", "seed: 1}\nnetwork", "seed: [1, 2]}\nnetwork", "steps: 200", "centred: [true, false], steps: 200", "loss: {kind: mse", "loss: {kind: [mse]").Replace(good)))
+	f, err := Parse("x.yaml", []byte(strings.NewReplacer("richness: 1.0", "richness: [0.1]", "seed: 1}\nnetwork",
+		"seed: [1, 2]}\nnetwork", "steps: 200", "centred: [true, false], steps: 200", "loss: {kind: mse",
+		"loss: {kind: [mse]").Replace(good)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,21 +394,27 @@ func TestSweeps(t *testing.T) {
 		labels = append(labels, p.Label)
 	}
 	want := []string{
-		"data.seed=1, richness=0.1, training.centred=true, training.loss.kind=mse", "data.seed=1, richness=0.1, training.centred=false, training.loss.kind=mse",
-		"data.seed=2, richness=0.1, training.centred=true, training.loss.kind=mse", "data.seed=2, richness=0.1, training.centred=false, training.loss.kind=mse",
+		"data.seed=1, richness=0.1, training.centred=true, training.loss.kind=mse",
+		"data.seed=1, richness=0.1, training.centred=false, training.loss.kind=mse",
+		"data.seed=2, richness=0.1, training.centred=true, training.loss.kind=mse",
+		"data.seed=2, richness=0.1, training.centred=false, training.loss.kind=mse",
 	}
 	if !reflect.DeepEqual(labels, want) {
 		t.Errorf("%q", labels)
 	}
-	if p := f.Points()[2]; p.Experiment.Data.Seed != 2 || !p.Experiment.Training.Centred || p.Values[0] != (Swept{"data.seed", "2"}) {
+	if p := f.Points()[2]; p.Experiment.Data.Seed != 2 || !p.Experiment.Training.Centred ||
+		p.Values[0] != (Swept{"data.seed", "2"}) {
 		t.Errorf("%+v", p)
 	}
 	for _, r := range [][3]string{
 		{"digits-two-layer", "[a, b]", "name is a list"},
 		{"richness: 1.0", "richness: [1, 1.0]", "x.yaml:5:15: richness lists 1 twice"},
-		{"optimizer: gd", "optimizer: [momentum, gd], momentum: 0.9", "training.momentum does not apply: the optimizer gd has none (where training.optimizer=gd)"},
-		{"optimizer: gd", "optimizer: [gd, momentum]", "the key training.momentum is missing (where training.optimizer=momentum)"},
-		{"steps: 200", "steps: 200, batch: {size: [4, 40]}", "training.batch.size is 40, more than the 16 training points of data.train (where training.batch.size=40)"},
+		{"optimizer: gd", "optimizer: [momentum, gd], momentum: 0.9",
+			"training.momentum does not apply: the optimizer gd has none (where training.optimizer=gd)"},
+		{"optimizer: gd", "optimizer: [gd, momentum]",
+			"the key training.momentum is missing (where training.optimizer=momentum)"},
+		{"steps: 200", "steps: 200, batch: {size: [4, 40]}",
+			"training.batch.size is 40, more than the 16 training points of data.train (where training.batch.size=40)"},
 	} {
 		_, err := Parse("x.yaml", []byte(strings.Replace(good, r[0], r[1], 1)))
 		if err == nil || !strings.Contains(err.Error(), r[2]) {
@@ -526,7 +559,9 @@ func TestJSONSchema(t *testing.T) {
 	for _, src := range variety {
 		valid = append(valid, string(one(t, src).YAML()))
 	}
-	valid = append(valid, good, strings.Replace(good, "1.0", "[0.1, 4]", 1), strings.Replace(good, "activation: tanh", "activation: [relu, {quadratic-mix: 0.5}, {name: erf, gain: 2}]", 1), strings.Replace(good, "loss: {kind: mse, reduction: sum}", "loss: [mse]", 1))
+	valid = append(valid, good, strings.Replace(good, "1.0", "[0.1, 4]", 1),
+		strings.Replace(good, "activation: tanh", "activation: [relu, {quadratic-mix: 0.5}, {name: erf, gain: 2}]", 1),
+		strings.Replace(good, "loss: {kind: mse, reduction: sum}", "loss: [mse]", 1))
 	files, _ := filepath.Glob("../../testdata/experiments/*.yaml")
 	for _, name := range files {
 		b, err := os.ReadFile(name)
@@ -544,9 +579,13 @@ func TestJSONSchema(t *testing.T) {
 		}
 	}
 	for _, r := range [][2]string{
-		{"richness: 1.0", "richnes: 1.0"}, {"richness: 1.0", "richness: 0"}, {"richness: 1.0", "richness: rich"}, {"richness: 1.0", "richness: []"}, {"steps: 200", "steps: 2.5"}, {"steps: 200", "steps: 0"}, {", steps: 200", ""},
-		{"tanh", "thanh"}, {"tanh", "{relu: 0}"}, {"tanh", "{relu: 1, tanh: 2}"}, {"tanh", "leaky-relu"}, {"tanh", "{polynomial: 3}"}, {"kind: mse", "kind: rmse"}, {"optimizer: gd", "momentum: 1"}, {"optimizer: gd", "momentum: -0.1"},
-		{"[256, 1024]", "256"}, {"[256, 1024]", "[]"}, {"kind: two-layer", "kind: mlp, depth: deep"}, {"source: digits", "sorce: digits"}, {"digits-two-layer", "[a, b]"}, {"theory: {", "theory: {x: 1, "},
+		{"richness: 1.0", "richnes: 1.0"}, {"richness: 1.0", "richness: 0"}, {"richness: 1.0", "richness: rich"},
+		{"richness: 1.0", "richness: []"}, {"steps: 200", "steps: 2.5"}, {"steps: 200", "steps: 0"}, {", steps: 200", ""},
+		{"tanh", "thanh"}, {"tanh", "{relu: 0}"}, {"tanh", "{relu: 1, tanh: 2}"}, {"tanh", "leaky-relu"},
+		{"tanh", "{polynomial: 3}"}, {"kind: mse", "kind: rmse"}, {"optimizer: gd", "momentum: 1"},
+		{"optimizer: gd", "momentum: -0.1"},
+		{"[256, 1024]", "256"}, {"[256, 1024]", "[]"}, {"kind: two-layer", "kind: mlp, depth: deep"},
+		{"source: digits", "sorce: digits"}, {"digits-two-layer", "[a, b]"}, {"theory: {", "theory: {x: 1, "},
 	} {
 		src := strings.Replace(good, r[0], r[1], 1)
 		if _, err := Parse("x.yaml", []byte(src)); err == nil {
@@ -584,7 +623,8 @@ func TestDefaultName(t *testing.T) {
 		}
 	})
 	for _, bad := range []string{"../other", `a\b`, "..", `"a\nb"`} {
-		if _, err := Parse("x.yaml", []byte(strings.Replace(good, "digits-two-layer", bad, 1))); err == nil || !strings.Contains(err.Error(), "run folder") {
+		if _, err := Parse("x.yaml", []byte(strings.Replace(good, "digits-two-layer", bad, 1))); err == nil ||
+			!strings.Contains(err.Error(), "run folder") {
 			t.Errorf("name %s: %v", bad, err)
 		}
 	}

@@ -181,7 +181,8 @@ func tooDeep(tokens token.Tokens) *token.Token {
 			brackets = max(brackets-1, 0)
 		}
 		switch t.Type {
-		case token.TagType, token.AnchorType, token.AliasType, token.MappingKeyType, token.MappingValueType, token.SequenceEntryType, token.MergeKeyType:
+		case token.TagType, token.AnchorType, token.AliasType, token.MappingKeyType, token.MappingValueType,
+			token.SequenceEntryType, token.MergeKeyType:
 			run++
 		default:
 			run = 0

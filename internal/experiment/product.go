@@ -181,7 +181,8 @@ func (r *reader) fill(e *Experiment, choice map[string]int) {
 	if e.Name == "" && !unknown["name"] {
 		e.Name = baseName(r.name)
 	}
-	wrong := map[string]bool{} // what a rule has already found fault with; the defaults that follow from it are not to blame
+	// what a rule has already found fault with; the defaults that follow from it are not to blame
+	wrong := map[string]bool{}
 	for i := range rules {
 		ru := &rules[i]
 		key := ru.on[0]

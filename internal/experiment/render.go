@@ -135,10 +135,12 @@ func renderWith(v any, num func(float64) string) string {
 func quoted(s string) string {
 	simple := s != ""
 	for i, c := range s {
-		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 && (c >= '0' && c <= '9' || strings.ContainsRune("-_./", c))
+		ok := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || i > 0 &&
+			(c >= '0' && c <= '9' || strings.ContainsRune("-_./", c))
 		simple = simple && ok
 	}
-	if simple && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "nan", "inf", "y", "n"}, strings.ToLower(s)) {
+	if simple && !slices.Contains([]string{"true", "false", "null", "yes", "no", "on", "off", "nan", "inf", "y", "n"},
+		strings.ToLower(s)) {
 		return s
 	}
 	return strconv.Quote(s)

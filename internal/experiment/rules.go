@@ -26,7 +26,8 @@ var rules = slices.Concat(generalRules, highDimensionalRules)
 var generalRules = []rule{
 	{[]string{"name"}, func(e *Experiment) string {
 		if s := folderSafe(e.Name); s != e.Name {
-			return fmt.Sprintf("name is %q; it names the run folder, so it holds no slashes or control characters; %s would do", e.Name, s)
+			return fmt.Sprintf("name is %q; it names the run folder, so it holds no slashes or control characters; "+
+				"%s would do", e.Name, s)
 		}
 		return ""
 	}},
@@ -42,7 +43,8 @@ var generalRules = []rule{
 	{[]string{"sweep.slurm.memory"}, func(e *Experiment) string { return slurmWord("memory", e.Sweep.Memory) }},
 	{[]string{"sweep.slurm.arguments"}, func(e *Experiment) string {
 		if _, err := shellquote.Split(e.Sweep.Arguments); err != nil {
-			return fmt.Sprintf("sweep.slurm.arguments are %q, which a shell would not split into words either: %v", e.Sweep.Arguments, err)
+			return fmt.Sprintf("sweep.slurm.arguments are %q, which a shell would not split into words either: %v",
+				e.Sweep.Arguments, err)
 		}
 		return ""
 	}},
@@ -52,32 +54,35 @@ var generalRules = []rule{
 		}
 		return ""
 	}},
-	{[]string{"theory.fluctuations", "theory.method", "network.depth", "training.weight_decay", "data.source"}, func(e *Experiment) string {
-		switch m, l := e.Theory.Method, e.Network.Depth; {
-		case !e.Theory.Fluctuations || e.HighDimensional():
-		case l == Infinite:
-			return "theory.fluctuations are for networks of finite depth"
-		case m != "lazy" && m != "full":
-			return fmt.Sprintf("theory.fluctuations are those of the methods full and lazy, not of %s", m)
-		case m == "lazy" && e.Training.WeightDecay != 0:
-			return "theory.fluctuations of method lazy need a static kernel; use weight_decay 0"
-		}
-		return ""
-	}},
+	{[]string{"theory.fluctuations", "theory.method", "network.depth", "training.weight_decay", "data.source"},
+		func(e *Experiment) string {
+			switch m, l := e.Theory.Method, e.Network.Depth; {
+			case !e.Theory.Fluctuations || e.HighDimensional():
+			case l == Infinite:
+				return "theory.fluctuations are for networks of finite depth"
+			case m != "lazy" && m != "full":
+				return fmt.Sprintf("theory.fluctuations are those of the methods full and lazy, not of %s", m)
+			case m == "lazy" && e.Training.WeightDecay != 0:
+				return "theory.fluctuations of method lazy need a static kernel; use weight_decay 0"
+			}
+			return ""
+		}},
 	{[]string{"theory.fluctuations", "record.every", "data.source"}, func(e *Experiment) string {
 		if e.Theory.Fluctuations && e.Record.Every > 1 && !e.HighDimensional() {
 			return "theory.fluctuations are predicted for every step; leave record.every at 1"
 		}
 		return ""
 	}},
-	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth", "data.source"}, func(e *Experiment) string {
+	{[]string{"training.rates.input", "training.rates.hidden", "training.rates.readout", "network.depth",
+		"data.source"}, func(e *Experiment) string {
 		t := e.Training
 		if !e.HighDimensional() && t.RateInput == 0 && t.RateReadout == 0 && (t.RateHidden == 0 || e.Network.Depth == 1) {
 			return "training.rates are zero for every layer, so nothing would be trained"
 		}
 		return ""
 	}},
-	{[]string{"training.weight_decay", "training.rates.input", "training.rates.hidden", "training.rates.readout", "data.source"}, func(e *Experiment) string {
+	{[]string{"training.weight_decay", "training.rates.input", "training.rates.hidden", "training.rates.readout",
+		"data.source"}, func(e *Experiment) string {
 		t := e.Training
 		if !e.HighDimensional() && t.WeightDecay != 0 && (t.RateInput == 0 || t.RateHidden == 0 || t.RateReadout == 0) {
 			return "training.weight_decay would shrink layers that training.rates freeze; use weight_decay 0"
@@ -91,21 +96,25 @@ var generalRules = []rule{
 			}
 		}
 		if n := len(e.Theory.Depths); n > 0 && n < 3 {
-			return fmt.Sprintf("theory.depths holds %d depths; at least three are needed to extrapolate with an error estimate", n)
+			return fmt.Sprintf("theory.depths holds %d depths; at least three are needed to extrapolate with an "+
+				"error estimate", n)
 		}
 		return ""
 	}},
-	{[]string{"network.depth", "network.kind", "network.branch.exponent", "network.branch.rate"}, func(e *Experiment) string {
-		n := e.Network
-		switch {
-		case n.Depth != Infinite || n.Kind != "resnet":
-		case n.Exponent < 0.5:
-			return fmt.Sprintf("network.depth is infinite, and with branch.exponent %g a residual network grows without bound with its depth; use 0.5 or more", n.Exponent)
-		case n.Rate > 2*n.Exponent-1:
-			return fmt.Sprintf("network.depth is infinite, and with branch.rate %g what branches learn grows without bound with depth; use at most 2·exponent − 1 = %g", n.Rate, 2*n.Exponent-1)
-		}
-		return ""
-	}},
+	{[]string{"network.depth", "network.kind", "network.branch.exponent", "network.branch.rate"},
+		func(e *Experiment) string {
+			n := e.Network
+			switch {
+			case n.Depth != Infinite || n.Kind != "resnet":
+			case n.Exponent < 0.5:
+				return fmt.Sprintf("network.depth is infinite, and with branch.exponent %g a residual network grows "+
+					"without bound with its depth; use 0.5 or more", n.Exponent)
+			case n.Rate > 2*n.Exponent-1:
+				return fmt.Sprintf("network.depth is infinite, and with branch.rate %g what branches learn grows "+
+					"without bound with depth; use at most 2·exponent − 1 = %g", n.Rate, 2*n.Exponent-1)
+			}
+			return ""
+		}},
 	{[]string{"data.classes"}, func(e *Experiment) string {
 		for i, v := range e.Data.Classes {
 			if slices.Contains(e.Data.Classes[:i], v) {
@@ -128,13 +137,15 @@ var generalRules = []rule{
 	}},
 	{[]string{"data.encoding", "data.source"}, func(e *Experiment) string {
 		if e.Data.Encoding == "none" && !slices.Contains(tableSources, e.Data.Source) {
-			return fmt.Sprintf("data.encoding is none, which is for npy and csv; the source %s has classes: use sign, one-hot, centred-one-hot or label", e.Data.Source)
+			return fmt.Sprintf("data.encoding is none, which is for npy and csv; the source %s has classes: use "+
+				"sign, one-hot, centred-one-hot or label", e.Data.Source)
 		}
 		return ""
 	}},
 	{[]string{"data.classes", "data.encoding", "data.source"}, func(e *Experiment) string {
 		if len(e.Data.Classes) > 0 && e.Data.Encoding == "none" && slices.Contains(tableSources, e.Data.Source) {
-			return fmt.Sprintf("data.classes of %s are chosen when data.encoding says that the targets are classes: sign, one-hot, centred-one-hot or label", e.Data.Source)
+			return fmt.Sprintf("data.classes of %s are chosen when data.encoding says that the targets are classes: "+
+				"sign, one-hot, centred-one-hot or label", e.Data.Source)
 		}
 		return ""
 	}},
@@ -158,7 +169,8 @@ var generalRules = []rule{
 	}},
 	{[]string{"data.targets", "data.source"}, func(e *Experiment) string {
 		if e.Data.Targets == "" && (e.Data.Source == "npy" || e.Data.Source == "idx") {
-			return fmt.Sprintf("the key data.targets is missing: the source %s needs a file of targets beside inputs", e.Data.Source)
+			return fmt.Sprintf("the key data.targets is missing: the source %s needs a file of targets beside inputs",
+				e.Data.Source)
 		}
 		return ""
 	}},
@@ -174,14 +186,16 @@ var generalRules = []rule{
 	}},
 	{[]string{"data.degree", "data.dimension", "data.source"}, func(e *Experiment) string {
 		if e.Data.Source == "parity" && e.Data.Degree > e.Data.Dimension {
-			return fmt.Sprintf("data.degree is %d; a parity over %d inputs has a degree of at most %[2]d", e.Data.Degree, e.Data.Dimension)
+			return fmt.Sprintf("data.degree is %d; a parity over %d inputs has a degree of at most %[2]d",
+				e.Data.Degree, e.Data.Dimension)
 		}
 		return ""
 	}},
 	{[]string{"data.train", "data.test", "data.modulus", "data.source"}, func(e *Experiment) string {
 		d := e.Data
 		if d.Source == "modular-addition" && d.Train+d.Test > d.Modulus*d.Modulus {
-			return fmt.Sprintf("data.train and data.test ask for %d of the %d pairs modulo %d", d.Train+d.Test, d.Modulus*d.Modulus, d.Modulus)
+			return fmt.Sprintf("data.train and data.test ask for %d of the %d pairs modulo %d", d.Train+d.Test,
+				d.Modulus*d.Modulus, d.Modulus)
 		}
 		return ""
 	}},
@@ -197,7 +211,8 @@ var generalRules = []rule{
 	}},
 	{[]string{"training.batch.size", "data.train", "training.optimizer"}, func(e *Experiment) string {
 		if e.Data.Train > 0 && e.Training.BatchSize > e.Data.Train {
-			return fmt.Sprintf("training.batch.size is %d, more than the %d training points of data.train", e.Training.BatchSize, e.Data.Train)
+			return fmt.Sprintf("training.batch.size is %d, more than the %d training points of data.train",
+				e.Training.BatchSize, e.Data.Train)
 		}
 		return ""
 	}},
@@ -221,7 +236,8 @@ var generalRules = []rule{
 	}},
 	{[]string{"theory.blocks", "theory.samples"}, func(e *Experiment) string {
 		if 2*e.Theory.Blocks > e.Theory.Samples {
-			return fmt.Sprintf("theory.blocks is %d; %d samples make at most %d blocks of two", e.Theory.Blocks, e.Theory.Samples, e.Theory.Samples/2)
+			return fmt.Sprintf("theory.blocks is %d; %d samples make at most %d blocks of two", e.Theory.Blocks,
+				e.Theory.Samples, e.Theory.Samples/2)
 		}
 		return ""
 	}},
@@ -233,7 +249,8 @@ var generalRules = []rule{
 			}
 		case "standard":
 			if e.Network.Bias > 0 && e.Network.Depth != 1 {
-				return "simulation.parametrization is standard, in which biases of hidden layers learn at a constant rate and their weights at one that grows with the width; use network.bias 0, or mup"
+				return "simulation.parametrization is standard, in which biases of hidden layers learn at a constant " +
+					"rate and their weights at one that grows with the width; use network.bias 0, or mup"
 			}
 		}
 		return ""
@@ -250,7 +267,8 @@ var generalRules = []rule{
 	{[]string{"transfer.points", "transfer.low"}, func(e *Experiment) string {
 		switch t := e.Transfer; {
 		case t.Points > 0 && t.Low == 0:
-			return fmt.Sprintf("transfer.points is %d, of a grid that has no ends; give transfer.low and transfer.high", t.Points)
+			return fmt.Sprintf("transfer.points is %d, of a grid that has no ends; give transfer.low and transfer.high",
+				t.Points)
 		case t.Points > 0 && t.Points < 3:
 			return fmt.Sprintf("transfer.points is %d; an optimum needs at least 3", t.Points)
 		}
@@ -276,7 +294,8 @@ var generalRules = []rule{
 			case i > 0 && n <= c[i-1]:
 				return fmt.Sprintf("converge.samples are %v; they must rise", c)
 			case n >= e.Theory.Samples:
-				return fmt.Sprintf("converge.samples holds %d, which is not below theory.samples, %d, that it is compared with", n, e.Theory.Samples)
+				return fmt.Sprintf("converge.samples holds %d, which is not below theory.samples, %d, that it is "+
+					"compared with", n, e.Theory.Samples)
 			}
 		}
 		return ""
@@ -298,7 +317,8 @@ const maxName = 200
 // slurmWord says why a setting of SLURM is not one word.
 func slurmWord(key, value string) string {
 	if why := executor.Word(value); why != "" {
-		return fmt.Sprintf("sweep.slurm.%s is not one word for a batch script: %s; further options go into sweep.slurm.arguments", key, why)
+		return fmt.Sprintf("sweep.slurm.%s is not one word for a batch script: %s; further options go into "+
+			"sweep.slurm.arguments", key, why)
 	}
 	return ""
 }

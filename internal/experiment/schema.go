@@ -210,5 +210,6 @@ func activationSchema() map[string]any {
 	short["minProperties"], short["maxProperties"] = 1, 1
 	long["required"] = []string{"name"}
 	long["properties"] = properties
-	return map[string]any{"description": lookup("network.activation").doc, "anyOf": []any{map[string]any{"enum": bare}, short, long}}
+	return map[string]any{"description": lookup("network.activation").doc,
+		"anyOf": []any{map[string]any{"enum": bare}, short, long}}
 }

@@ -33,7 +33,8 @@ func (p TransferPanel) Label() string {
 
 // ParameterKey is the key of the hyperparameter of section transfer.
 func (t Transfer) ParameterKey() string {
-	return map[string]string{LearningRate: "training.learning_rate", RichnessKey: "richness", BranchBeta: "network.branch.beta"}[t.Parameter]
+	return map[string]string{LearningRate: "training.learning_rate", RichnessKey: "richness",
+		BranchBeta: "network.branch.beta"}[t.Parameter]
 }
 
 // parameter is where the hyperparameter is.
@@ -64,9 +65,11 @@ func (f *File) TransferPanels() ([]TransferPanel, error) {
 	t := first.Transfer
 	switch {
 	case first.HighDimensional():
-		return nil, errors.New("transfer compares networks of several widths or depths, and high-dimensional data has neither; give points, such as source: digits")
+		return nil, errors.New("transfer compares networks of several widths or depths, and high-dimensional data " +
+			"has neither; give points, such as source: digits")
 	case t.Parameter == LearningRate && first.Method().IsFlow():
-		return nil, errors.New("training.optimizer is flow, which has no learning rate; use gd, or another transfer.parameter")
+		return nil, errors.New("training.optimizer is flow, which has no learning rate; use gd, or another " +
+			"transfer.parameter")
 	}
 	depths := false
 	for _, v := range f.points[0].Values {
@@ -106,7 +109,8 @@ func (f *File) TransferPanels() ([]TransferPanel, error) {
 				panels = append(panels, n)
 			}
 			n := &panels[i]
-			if slices.ContainsFunc(p.Values, func(v Swept) bool { return v.Key == t.ParameterKey() }) && !slices.Contains(n.Grid, e.Hyperparameter()) {
+			if slices.ContainsFunc(p.Values, func(v Swept) bool { return v.Key == t.ParameterKey() }) &&
+				!slices.Contains(n.Grid, e.Hyperparameter()) {
 				n.Grid = append(n.Grid, e.Hyperparameter())
 			}
 			if depths {
@@ -127,11 +131,14 @@ func (f *File) TransferPanels() ([]TransferPanel, error) {
 		slices.SortFunc(n.At, func(a, b Experiment) int { return a.Network.Depth - b.Network.Depth })
 		switch {
 		case len(n.Sizes) < 2:
-			return nil, errors.New("transfer compares several sizes: list two or more simulation.widths, or depths in network.depth such as [2, 4, 8]")
+			return nil, errors.New("transfer compares several sizes: list two or more simulation.widths, or depths " +
+				"in network.depth such as [2, 4, 8]")
 		case len(n.Grid) > 0 && len(n.Grid) < 3:
-			return nil, fmt.Errorf("%s lists %d values; an optimum needs at least 3 (or one, and an automatic grid)", t.ParameterKey(), len(n.Grid))
+			return nil, fmt.Errorf("%s lists %d values; an optimum needs at least 3 (or one, and an automatic grid)",
+				t.ParameterKey(), len(n.Grid))
 		case len(n.Grid) > 0 && t.Low > 0:
-			return nil, fmt.Errorf("the grid is given twice, by the list of %s and by transfer.low and high; leave out one", t.ParameterKey())
+			return nil, fmt.Errorf("the grid is given twice, by the list of %s and by transfer.low and high; leave "+
+				"out one", t.ParameterKey())
 		case n.Grid != nil && !(n.Grid[0] > 0), n.Grid == nil && !(n.At[0].Hyperparameter() > 0):
 			return nil, fmt.Errorf("%s must be positive, since optima are looked for in its logarithm", t.ParameterKey())
 		}
@@ -153,7 +160,8 @@ func (p TransferPanel) LimitProblem(of *dmft.Problem) (q *dmft.Problem, method d
 	}
 	switch e.Simulation.Parametrization {
 	case string(dmft.StandardParametrization):
-		return nil, "", "", "in the standard parametrisation the NTK grows ∝ N: at a fixed learning rate there is no limit, and the best one falls as 1/N"
+		return nil, "", "", "in the standard parametrisation the NTK grows ∝ N: at a fixed learning rate there is no " +
+			"limit, and the best one falls as 1/N"
 	case string(dmft.NTKParametrization):
 		method, name = dmft.Lazy, "N = ∞, static NTK"
 	}
@@ -165,9 +173,11 @@ func (p TransferPanel) LimitProblem(of *dmft.Problem) (q *dmft.Problem, method d
 	case v.Network.Kind != dmft.ResNet:
 		return nil, "", "", "an MLP has no limit of infinite depth; a resnet with exponent 0.5 or more has"
 	case b.Exponent < 0.5:
-		return nil, "", "", fmt.Sprintf("with branches ∝ L^(−%g) networks grow without bound with their depth: there is no limit of infinite depth, which exponent 0.5 has", b.Exponent)
+		return nil, "", "", fmt.Sprintf("with branches ∝ L^(−%g) networks grow without bound with their depth: there "+
+			"is no limit of infinite depth, which exponent 0.5 has", b.Exponent)
 	case b.Rate > 2*b.Exponent-1:
-		return nil, "", "", fmt.Sprintf("with branch.rate %g what branches learn grows without bound with depth; use at most 2·exponent − 1 = %g", b.Rate, 2*b.Exponent-1)
+		return nil, "", "", fmt.Sprintf("with branch.rate %g what branches learn grows without bound with depth; use "+
+			"at most 2·exponent − 1 = %g", b.Rate, 2*b.Exponent-1)
 	}
 	v.Network.Depth = dmft.InfiniteDepth
 	return &v, method, strings.Replace(name, "N = ∞", "N, L = ∞", 1), ""

@@ -150,7 +150,8 @@ func (r *reader) scalar(f *field, n ast.Node) (any, bool) {
 			return count(AutoKernels), true
 		}
 	case *uint64:
-		if v, err := strconv.ParseUint(strings.TrimPrefix(tok.Value, "+"), 10, 64); err == nil && isText(n) && plain(tok) && !leadingZero(tok.Value) {
+		if v, err := strconv.ParseUint(strings.TrimPrefix(tok.Value, "+"), 10, 64); err == nil && isText(n) &&
+			plain(tok) && !leadingZero(tok.Value) {
 			return v, true
 		} else if errors.Is(err, strconv.ErrRange) {
 			r.fail(tok, "%s is %s; expected %s, at most %d", f.path, tok.Value, f.typeName(), uint64(math.MaxUint64))
@@ -235,7 +236,8 @@ func (r *reader) numbers(f *field, n ast.Node, integers bool) ([]float64, bool) 
 		}
 		x, ok := number(item)
 		if hint := extreme(x); !ok || hint != "" || !f.inRange(x) || integers && !whole(x) {
-			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(), cmp.Or(hint, f.most(x), numberHint(item)))
+			r.fail(start(item), "%s holds %s; expected %s%s", f.path, describe(item), f.itemName(),
+				cmp.Or(hint, f.most(x), numberHint(item)))
 			continue
 		}
 		out = append(out, x)

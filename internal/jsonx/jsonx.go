@@ -15,7 +15,8 @@ import (
 
 // options are those of encoding/json, with null for a number of any floating-point type that is not finite. Types with
 // a MarshalJSON of their own decide for themselves.
-var options = json.JoinOptions(v1.DefaultOptionsV1(), json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder, v any) error {
+var options = json.JoinOptions(v1.DefaultOptionsV1(), json.WithMarshalers(json.MarshalToFunc(func(e *jsontext.Encoder,
+	v any) error {
 	x := reflect.ValueOf(v)
 	for x.Kind() == reflect.Pointer && !x.IsNil() {
 		x = x.Elem()

@@ -39,8 +39,10 @@ func TestFinite(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := rapid.Float64().Filter(func(x float64) bool { return !math.IsInf(x, 0) && !math.IsNaN(x) })
 		p := x.Draw(t, "p")
-		v := outer{inner{x.Draw(t, "x"), rapid.SliceOf(x).Draw(t, "y")}, &p, map[string]float64{"b": x.Draw(t, "b"), "a<": 1}, [2]float64{1, p},
-			map[string]any{"k": []any{p, "<é\u2028>", nil, true, 3}}, json.RawMessage(`{"z":[1]}`), time.Unix(1, 5).UTC(), named(p), 1.5, 0, rapid.String().Draw(t, "s"), nil}
+		v := outer{inner{x.Draw(t, "x"), rapid.SliceOf(x).Draw(t, "y")}, &p,
+			map[string]float64{"b": x.Draw(t, "b"), "a<": 1}, [2]float64{1, p},
+			map[string]any{"k": []any{p, "<é\u2028>", nil, true, 3}}, json.RawMessage(`{"z":[1]}`),
+			time.Unix(1, 5).UTC(), named(p), 1.5, 0, rapid.String().Draw(t, "s"), nil}
 		for _, indent := range []bool{false, true} {
 			want, err := json.Marshal(v)
 			got, err2 := jsonx.Marshal(v)
@@ -61,7 +63,8 @@ func TestFinite(t *testing.T) {
 // What is not finite is null, wherever it is.
 func TestNotFinite(t *testing.T) {
 	nan := math.NaN()
-	v := outer{inner{nan, []float64{1, math.Inf(1)}}, &nan, map[string]float64{"a": nan}, [2]float64{math.Inf(-1), 2}, []any{nan}, nil, time.Unix(1, 0).UTC(), named(nan), float32(nan), nan, "", nil}
+	v := outer{inner{nan, []float64{1, math.Inf(1)}}, &nan, map[string]float64{"a": nan}, [2]float64{math.Inf(-1), 2},
+		[]any{nan}, nil, time.Unix(1, 0).UTC(), named(nan), float32(nan), nan, "", nil}
 	b, err := jsonx.Marshal(v)
 	if err != nil {
 		t.Fatal(err)

@@ -18,9 +18,11 @@ func Syrk[F Float](t Transpose, alpha F, a Mat[F], beta F, c Mat[F]) {
 	}
 	switch ad := any(a.Data).(type) {
 	case []float64:
-		blas64.Syrk(t, float64(alpha), general64(a, ad), float64(beta), blas64.Symmetric{N: c.Rows, Stride: c.Stride, Data: any(c.Data).([]float64), Uplo: blas.Upper})
+		blas64.Syrk(t, float64(alpha), general64(a, ad), float64(beta),
+			blas64.Symmetric{N: c.Rows, Stride: c.Stride, Data: any(c.Data).([]float64), Uplo: blas.Upper})
 	case []float32:
-		blas32.Syrk(t, float32(alpha), general32(a, ad), float32(beta), blas32.Symmetric{N: c.Rows, Stride: c.Stride, Data: any(c.Data).([]float32), Uplo: blas.Upper})
+		blas32.Syrk(t, float32(alpha), general32(a, ad), float32(beta),
+			blas32.Symmetric{N: c.Rows, Stride: c.Stride, Data: any(c.Data).([]float32), Uplo: blas.Upper})
 	}
 }
 

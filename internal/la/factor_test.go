@@ -216,7 +216,8 @@ func TestOrthonormalise(t *testing.T) {
 		}
 		for seed := range uint64(50) { // a pivot that should be zero is rounding of either sign
 			rng := rand.New(rand.NewPCG(7, seed))
-			if la.Orthonormalise(normal(rng, 5, 6, 6), la.Mat[float64]{}, false) || la.Orthonormalise(normal(rng, 5, 5, 5), la.Mat[float64]{}, true) {
+			if la.Orthonormalise(normal(rng, 5, 6, 6), la.Mat[float64]{}, false) ||
+				la.Orthonormalise(normal(rng, 5, 5, 5), la.Mat[float64]{}, true) {
 				t.Fatal("more orthonormal columns than fit")
 			}
 			z := normal(rng, 40, 5, 5)
@@ -246,7 +247,8 @@ func BenchmarkFactor(b *testing.B) {
 	for _, n := range []int{200, 500, 1000} {
 		a := wishart(rng, n)
 		u := clone(a)
-		run(fmt.Sprintf("Cholesky/%d", n), math.Pow(float64(n), 3)/3, func() bool { copy(u.Data, a.Data); return la.Cholesky(u) })
+		run(fmt.Sprintf("Cholesky/%d", n), math.Pow(float64(n), 3)/3,
+			func() bool { copy(u.Data, a.Data); return la.Cholesky(u) })
 		copy(u.Data, a.Data)
 		la.Cholesky(u)
 		for _, k := range []int{1, 32} {

@@ -39,9 +39,11 @@ func Gemm[F Float](ta, tb Transpose, alpha F, a, b Mat[F], beta F, c Mat[F]) {
 	}
 	switch ad := any(a.Data).(type) {
 	case []float64:
-		blas64.Gemm(ta, tb, float64(alpha), general64(a, ad), general64(b, any(b.Data).([]float64)), float64(beta), general64(c, any(c.Data).([]float64)))
+		blas64.Gemm(ta, tb, float64(alpha), general64(a, ad), general64(b, any(b.Data).([]float64)), float64(beta),
+			general64(c, any(c.Data).([]float64)))
 	case []float32:
-		blas32.Gemm(ta, tb, float32(alpha), general32(a, ad), general32(b, any(b.Data).([]float32)), float32(beta), general32(c, any(c.Data).([]float32)))
+		blas32.Gemm(ta, tb, float32(alpha), general32(a, ad), general32(b, any(b.Data).([]float32)), float32(beta),
+			general32(c, any(c.Data).([]float32)))
 	}
 }
 
@@ -70,9 +72,11 @@ func GemvInc[F Float](ta Transpose, alpha F, a Mat[F], x []F, incX int, beta F, 
 func Axpy[F Float](alpha F, x, y []F) {
 	switch xd := any(x).(type) {
 	case []float64:
-		blas64.Axpy(float64(alpha), blas64.Vector{N: len(xd), Data: xd, Inc: 1}, blas64.Vector{N: len(xd), Data: any(y).([]float64), Inc: 1})
+		blas64.Axpy(float64(alpha), blas64.Vector{N: len(xd), Data: xd, Inc: 1},
+			blas64.Vector{N: len(xd), Data: any(y).([]float64), Inc: 1})
 	case []float32:
-		blas32.Axpy(float32(alpha), blas32.Vector{N: len(xd), Data: xd, Inc: 1}, blas32.Vector{N: len(xd), Data: any(y).([]float32), Inc: 1})
+		blas32.Axpy(float32(alpha), blas32.Vector{N: len(xd), Data: xd, Inc: 1},
+			blas32.Vector{N: len(xd), Data: any(y).([]float32), Inc: 1})
 	}
 }
 

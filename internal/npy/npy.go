@@ -186,7 +186,8 @@ func ReadHeader(r io.Reader, size int64) (Header, error) {
 		return none, err
 	}
 	if int64(h.count)*int64(h.width) > size {
-		return none, fmt.Errorf("npy: shape %v needs %d bytes, the file has fewer: it is truncated", h.Shape, int64(h.count)*int64(h.width))
+		return none, fmt.Errorf("npy: shape %v needs %d bytes, the file has fewer: it is truncated", h.Shape,
+			int64(h.count)*int64(h.width))
 	}
 	return h, nil
 }
@@ -197,7 +198,8 @@ func parseHeader(b []byte) (h Header, err error) {
 		text = text[:200] + "…"
 	}
 	if structured.Match(b) {
-		return h, fmt.Errorf("npy: a structured array, %s; save one array of numbers for each field, or np.column_stack of them", text)
+		return h, fmt.Errorf("npy: a structured array, %s; save one array of numbers for each field, or "+
+			"np.column_stack of them", text)
 	}
 	d, o, s := descrField.FindSubmatch(b), orderField.FindSubmatch(b), shapeField.FindSubmatch(b)
 	if d == nil || o == nil || s == nil {
@@ -214,7 +216,8 @@ func parseHeader(b []byte) (h Header, err error) {
 	}
 	h.Type, h.big, h.fortran = string(d[2])+string(d[3]), string(d[1]) == ">", string(o[1]) == "True"
 	if h.width = elementWidth(h.Type); h.width == 0 {
-		return h, fmt.Errorf("npy: elements of type %s%s%s%s are not understood: %s", d[1], d[2], d[3], d[4], typeAdvice(string(d[2])))
+		return h, fmt.Errorf("npy: elements of type %s%s%s%s are not understood: %s", d[1], d[2], d[3], d[4],
+			typeAdvice(string(d[2])))
 	}
 	h.count, err = count(h.Shape)
 	return h, err
@@ -262,7 +265,8 @@ func (h Header) Read(r io.Reader) (Array, error) {
 		for j := range k {
 			a.Data[i] = conv(buf[j*h.width:])
 			if math.Abs(a.Data[i]) >= exactInteger && h.rounds(buf[j*h.width:]) {
-				return Array{}, fmt.Errorf("npy: element %d in the order of the file is an integer of type %s that double precision would round to %.0f; "+
+				return Array{}, fmt.Errorf("npy: element %d in the order of the file is an integer of type %s that "+
+					"double precision would round to %.0f; "+
 					"save .astype(np.float64) if it may be rounded, smaller numbers if not", i, h.Type, a.Data[i])
 			}
 			i++

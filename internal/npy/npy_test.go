@@ -99,7 +99,9 @@ np.savez_compressed(f'{d}/z.npz', a=a, s=np.float64(3.5))
 	if err != nil || z["s"].Data[0] != 3.5 || len(z["a"].Data) != 24 {
 		t.Fatalf("npz: %v %v", z, err)
 	}
-	if err := WriteNPZ(filepath.Join(dir, "w.npz"), []Named{{Name: "a", Array: z["a"]}, {Name: "s", Array: z["s"]}, {Name: "v", Array: Array{[]int{2}, []float64{1, math.Inf(1)}}}, {Name: "t", Text: []string{"tanh", "", "é𝛾₀ relu"}}}); err != nil {
+	if err := WriteNPZ(filepath.Join(dir, "w.npz"), []Named{{Name: "a", Array: z["a"]}, {Name: "s", Array: z["s"]},
+		{Name: "v", Array: Array{[]int{2}, []float64{1, math.Inf(1)}}},
+		{Name: "t", Text: []string{"tanh", "", "é𝛾₀ relu"}}}); err != nil {
 		t.Fatal(err)
 	}
 	check := `
@@ -169,8 +171,10 @@ func TestLargeIntegers(t *testing.T) {
 		v    uint64
 		want float64 // 0 is refused
 	}{
-		{"i8", 1<<53 - 1, 1<<53 - 1}, {"i8", 1 << 53, 1 << 53}, {"i8", 1<<53 + 1, 0}, {"i8", 1<<53 + 2, 1<<53 + 2}, {"i8", negative(-1<<53 - 1), 0}, {"i8", negative(-1 << 62), -1 << 62},
-		{"i8", 1<<63 - 1, 0}, {"u8", 1<<64 - 1, 0}, {"u8", 1 << 63, 1 << 63}, {"u8", 1<<63 + 1, 0}, {"f8", math.Float64bits(1e300), 1e300},
+		{"i8", 1<<53 - 1, 1<<53 - 1}, {"i8", 1 << 53, 1 << 53}, {"i8", 1<<53 + 1, 0}, {"i8", 1<<53 + 2, 1<<53 + 2},
+		{"i8", negative(-1<<53 - 1), 0}, {"i8", negative(-1 << 62), -1 << 62},
+		{"i8", 1<<63 - 1, 0}, {"u8", 1<<64 - 1, 0}, {"u8", 1 << 63, 1 << 63}, {"u8", 1<<63 + 1, 0},
+		{"f8", math.Float64bits(1e300), 1e300},
 	} {
 		b := of(tc.kind, tc.v)
 		a, err := Read(bytes.NewReader(b), int64(len(b)))

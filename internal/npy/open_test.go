@@ -36,13 +36,15 @@ func TestHeaders(t *testing.T) {
 		shape  []int
 		data   []float64
 	}{
-		"python 2 on windows":    {text("'>i2'", "False", "(3L, 2L)"), []int{3, 2}, []float64{1, 2, 3, 4, 5, 6}},
-		"python 2, one axis":     {text("'>i2'", "False", "(6L,)"), []int{6}, []float64{1, 2, 3, 4, 5, 6}},
-		"one axis":               {text("'>i2'", "False", "(6,)"), []int{6}, []float64{1, 2, 3, 4, 5, 6}},
-		"order of columns":       {text("'>i2'", "True", "(3, 2)"), []int{3, 2}, []float64{1, 4, 2, 5, 3, 6}},
-		"three axes of columns":  {text("'>i2'", "True", "(1, 3, 2)"), []int{1, 3, 2}, []float64{1, 4, 2, 5, 3, 6}},
-		"double quotes":          {`{"descr": ">i2", "fortran_order": False, "shape": (2, 3)}`, []int{2, 3}, []float64{1, 2, 3, 4, 5, 6}},
-		"another order of keys":  {"{'shape': (2, 3), 'fortran_order': False, 'descr': '>i2'}", []int{2, 3}, []float64{1, 2, 3, 4, 5, 6}},
+		"python 2 on windows":   {text("'>i2'", "False", "(3L, 2L)"), []int{3, 2}, []float64{1, 2, 3, 4, 5, 6}},
+		"python 2, one axis":    {text("'>i2'", "False", "(6L,)"), []int{6}, []float64{1, 2, 3, 4, 5, 6}},
+		"one axis":              {text("'>i2'", "False", "(6,)"), []int{6}, []float64{1, 2, 3, 4, 5, 6}},
+		"order of columns":      {text("'>i2'", "True", "(3, 2)"), []int{3, 2}, []float64{1, 4, 2, 5, 3, 6}},
+		"three axes of columns": {text("'>i2'", "True", "(1, 3, 2)"), []int{1, 3, 2}, []float64{1, 4, 2, 5, 3, 6}},
+		"double quotes": {`{"descr": ">i2", "fortran_order": False, "shape": (2, 3)}`, []int{2, 3},
+			[]float64{1, 2, 3, 4, 5, 6}},
+		"another order of keys": {"{'shape': (2, 3), 'fortran_order': False, 'descr': '>i2'}", []int{2, 3},
+			[]float64{1, 2, 3, 4, 5, 6}},
 		"without axes":           {text("'>i2'", "False", "()"), nil, []float64{1}},
 		"no elements":            {text("'>i2'", "False", "(0, 5)"), []int{0, 5}, []float64{}},
 		"bytes, and all of them": {text("'|u1'", "False", "(2,)"), []int{2}, []float64{0, 1}},
@@ -50,7 +52,8 @@ func TestHeaders(t *testing.T) {
 	} {
 		b := raw(c.header, eight...)
 		a, err := Read(bytes.NewReader(b), int64(len(b)))
-		if err != nil || len(a.Shape) != len(c.shape) || len(a.Shape) > 0 && !reflect.DeepEqual(a.Shape, c.shape) || !reflect.DeepEqual(a.Data, c.data) {
+		if err != nil || len(a.Shape) != len(c.shape) || len(a.Shape) > 0 && !reflect.DeepEqual(a.Shape, c.shape) ||
+			!reflect.DeepEqual(a.Data, c.data) {
 			t.Errorf("%s: %v, error %v", name, a, err)
 		}
 	}
@@ -70,12 +73,14 @@ func TestHeaders(t *testing.T) {
 		text("'<f8'", "Maybe", "(3,)") + strings.Repeat("\x00\xff", 300): "cannot read the header",
 	} {
 		b := raw(header, eight...)
-		if a, err := Read(bytes.NewReader(b), int64(len(b))); err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 1000 {
+		if a, err := Read(bytes.NewReader(b), int64(len(b))); err == nil || !strings.Contains(err.Error(), want) ||
+			len(err.Error()) > 1000 {
 			t.Errorf("%s: %v, error %v", header, a, err)
 		}
 	}
 	huge := append([]byte(magic+"\x02\x00\xff\xff\xff\x7f"), make([]byte, 100)...)
-	if _, err := Read(bytes.NewReader(huge), 1<<40); err == nil || !strings.Contains(err.Error(), "a header of 2147483647 bytes") {
+	if _, err := Read(bytes.NewReader(huge), 1<<40); err == nil ||
+		!strings.Contains(err.Error(), "a header of 2147483647 bytes") {
 		t.Errorf("a header of 2 GiB: %v", err)
 	}
 }
@@ -171,7 +176,8 @@ func TestLoad(t *testing.T) {
 	z := archive(zip.Deflate, "x.npy")
 	i := bytes.LastIndex(z, []byte("PK\x01\x02")) // the directory
 	binary.LittleEndian.PutUint32(z[i+24:], 0xfffffff0)
-	if _, _, err := Load(file("lie.npz", z), nil); err == nil || !strings.Contains(err.Error(), "needs 2147483648 bytes, the file has fewer") {
+	if _, _, err := Load(file("lie.npz", z), nil); err == nil ||
+		!strings.Contains(err.Error(), "needs 2147483648 bytes, the file has fewer") {
 		t.Errorf("an archive that lies about its size: %v", err)
 	}
 }

@@ -75,7 +75,8 @@ func Load(s Store, name string, decode func(*gob.Decoder) error) (ok bool, err e
 		return false, err
 	}
 	if err := Read(data, decode); err != nil {
-		return false, fmt.Errorf("part %s of an earlier run: %w; delete the run folder, or the part in it, to compute it again", name, err)
+		return false, fmt.Errorf("part %s of an earlier run: %w; delete the run folder, or the part in it, to "+
+			"compute it again", name, err)
 	}
 	return true, nil
 }

@@ -17,14 +17,19 @@ func TestRead(t *testing.T) {
 	}
 	good := b.Bytes()
 	var x []float64
-	if err := part.Read(good, func(d *gob.Decoder) error { return d.Decode(&x) }); err != nil || len(x) != 2 || x[1] != 2.5 {
+	if err := part.Read(good, func(d *gob.Decoder) error { return d.Decode(&x) }); err != nil || len(x) != 2 ||
+		x[1] != 2.5 {
 		t.Fatal(x, err)
 	}
 	if !bytes.Equal(part.Forge(part.Body(good)), good) {
 		t.Error("Forge of the body is another part")
 	}
 	refused := func(bad []byte, what string, i int) {
-		if err := part.Read(bad, func(*gob.Decoder) error { t.Errorf("%s at %d is decoded", what, i); return nil }); err == nil {
+		if err := part.Read(bad, func(*gob.Decoder) error {
+			t.Errorf("%s at %d is decoded", what,
+				i)
+			return nil
+		}); err == nil {
 			t.Errorf("%s at %d is accepted", what, i)
 		}
 	}

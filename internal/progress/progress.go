@@ -128,7 +128,9 @@ func (p *phase) report(k, of float64) {
 	if rate > 0 {
 		left = time.Duration((p.total - p.n) / rate * float64(time.Second))
 	}
-	fmt.Fprintf(p.w, "%s%s%s %.0f/%.0f %s (%.0f%%), %s/s, about %s left", clear, p.prefix, p.name, math.Floor(p.n/whole), p.total, p.unit, math.Floor(100*p.n/max(p.total, 1)/whole), short(rate), left.Round(time.Second))
+	fmt.Fprintf(p.w, "%s%s%s %.0f/%.0f %s (%.0f%%), %s/s, about %s left", clear, p.prefix, p.name,
+		math.Floor(p.n/whole), p.total, p.unit, math.Floor(100*p.n/max(p.total, 1)/whole), short(rate),
+		left.Round(time.Second))
 }
 
 func (p *phase) done() {

@@ -22,7 +22,8 @@ func TestOneLinePerPhase(t *testing.T) {
 	done()
 	d.Line("note %d", 7)
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "[1/2] theory: done in") || !strings.Contains(lines[1], "stopped at 30 of 100") || lines[2] != "[1/2] note 7" {
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "[1/2] theory: done in") ||
+		!strings.Contains(lines[1], "stopped at 30 of 100") || lines[2] != "[1/2] note 7" {
 		t.Errorf("%q", lines)
 	}
 }
@@ -34,7 +35,8 @@ func TestTerminal(t *testing.T) {
 	d.tty = true
 	report, done := d.Phase("theory")
 	report(10, 100)
-	if s := b.String(); !strings.HasPrefix(s, clear) || !strings.Contains(s, "10/100 steps (10%)") || strings.Contains(s, "\n") {
+	if s := b.String(); !strings.HasPrefix(s, clear) || !strings.Contains(s, "10/100 steps (10%)") ||
+		strings.Contains(s, "\n") {
 		t.Errorf("%q", s)
 	}
 	done()

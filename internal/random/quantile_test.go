@@ -124,13 +124,15 @@ func TestQuantile(t *testing.T) {
 	}
 	t.Logf("largest errors: %.2f ulp at %x, %.2f ulp at %x in the tails", worst[0].e, worst[0].p, worst[1].e, worst[1].p)
 	inf := math.Inf(1)
-	for p, want := range map[float64]float64{0: -inf, math.Copysign(0, -1): -inf, 1: inf, -5e-324: math.NaN(), 1 + 0x1p-52: math.NaN(), inf: math.NaN(), -inf: math.NaN(), math.NaN(): math.NaN()} {
+	for p, want := range map[float64]float64{0: -inf, math.Copysign(0, -1): -inf, 1: inf, -5e-324: math.NaN(),
+		1 + 0x1p-52: math.NaN(), inf: math.NaN(), -inf: math.NaN(), math.NaN(): math.NaN()} {
 		if got := QuantileAt(p); got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
 			t.Errorf("Φ⁻¹(%g) = %g, want %g", p, got, want)
 		}
 	}
 	// Known values: Abramowitz and Stegun, table 26.5 and R's qnorm.
-	for p, want := range map[float64]float64{0.975: 1.9599639845400542, 0.75: 0.6744897501960817, 1e-5: -4.2648907939228246, 1e-100: -21.273453560965322} {
+	for p, want := range map[float64]float64{0.975: 1.9599639845400542, 0.75: 0.6744897501960817,
+		1e-5: -4.2648907939228246, 1e-100: -21.273453560965322} {
 		if got := QuantileAt(p); math.Abs(got-want) > 4e-16*math.Abs(want) {
 			t.Errorf("Φ⁻¹(%g) = %.17g, want %.17g", p, got, want)
 		}

@@ -70,7 +70,8 @@ func power(e, polynomial uint) uint {
 // TestDirectionNumbers: the polynomials are primitive, in order of their degree and distinct, all that there are of
 // each degree but the last; the initial numbers are odd and less than 2ⁱ.
 func TestDirectionNumbers(t *testing.T) {
-	if sum := fmt.Sprintf("%x", sha256.Sum256(joeKuo)); sum != "fafb110d088ba06779e79e274e12613a25a1cb2372ed99f9e75af19c556fc1e6" {
+	if sum := fmt.Sprintf("%x",
+		sha256.Sum256(joeKuo)); sum != "fafb110d088ba06779e79e274e12613a25a1cb2372ed99f9e75af19c556fc1e6" {
 		t.Errorf("the table is damaged: its SHA-256 is %s", sum)
 	}
 	seen := map[uint]bool{}
@@ -129,8 +130,10 @@ func TestFirstPoints(t *testing.T) {
 		return b[0]
 	}
 	for n, row := range [][]uint64{
-		{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {4, 4, 4, 4, 4, 4, 4, 4, 4, 4}, {6, 2, 2, 2, 6, 6, 2, 6, 6, 6}, {2, 6, 6, 6, 2, 2, 6, 2, 2, 2},
-		{3, 3, 5, 7, 3, 1, 3, 7, 7, 5}, {7, 7, 1, 3, 7, 5, 7, 3, 3, 1}, {5, 1, 7, 5, 5, 7, 1, 1, 1, 3}, {1, 5, 3, 1, 1, 3, 5, 5, 5, 7},
+		{0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {4, 4, 4, 4, 4, 4, 4, 4, 4, 4}, {6, 2, 2, 2, 6, 6, 2, 6, 6, 6},
+		{2, 6, 6, 6, 2, 2, 6, 2, 2, 2},
+		{3, 3, 5, 7, 3, 1, 3, 7, 7, 5}, {7, 7, 1, 3, 7, 5, 7, 3, 3, 1}, {5, 1, 7, 5, 5, 7, 1, 1, 1, 3},
+		{1, 5, 3, 1, 1, 3, 5, 5, 5, 7},
 	} {
 		for d, want := range row {
 			if got := coordinate(uint64(n), d); got != want<<61 {
@@ -138,7 +141,8 @@ func TestFirstPoints(t *testing.T) {
 			}
 		}
 	}
-	for n, row := range map[uint64][]uint64{1000: {396, 2124, 284, 764, 2924, 3676}, 4095: {3855, 1369, 1009, 3943, 1453, 421}} {
+	for n, row := range map[uint64][]uint64{1000: {396, 2124, 284, 764, 2924, 3676},
+		4095: {3855, 1369, 1009, 3943, 1453, 421}} {
 		for i, d := range []int{1, 2, 9, 99, 1023, 2047} {
 			if got := coordinate(n, d); got != row[i]<<52 {
 				t.Errorf("point %d, dimension %d is %d/4096, want %d/4096", n, d+1, got>>52, row[i])
@@ -282,7 +286,8 @@ func TestSobolFill(t *testing.T) {
 	if q.Dimensions() != dims {
 		t.Error(q.Dimensions())
 	}
-	u, v, z, y := make([]float64, dims*points), make([]float64, dims*points), make([]float64, dims*points), make([]float64, dims*points)
+	u, v, z, y := make([]float64, dims*points), make([]float64, dims*points), make([]float64, dims*points),
+		make([]float64, dims*points)
 	q.Uniform(u)
 	q.Seek(0)
 	for i := 0; i < points; i += 100 {
@@ -297,7 +302,8 @@ func TestSobolFill(t *testing.T) {
 	for d := range dims {
 		for i := range points {
 			x := u[d*points+i]
-			if v[i*dims+d] != x || z[d*points+i] != QuantileAt(x) || i >= 300 && y[i*dims+d] != z[d*points+i] || d < 2 && first[d*points+i] != x {
+			if v[i*dims+d] != x || z[d*points+i] != QuantileAt(x) || i >= 300 && y[i*dims+d] != z[d*points+i] ||
+				d < 2 && first[d*points+i] != x {
 				t.Fatalf("point %d, dimension %d differs", i, d)
 			}
 			if x <= 0 || x >= 1 {
@@ -437,7 +443,8 @@ func TestVariance(t *testing.T) {
 				variance[i], se[i] = m[2], math.Sqrt((m[4]-m[2]*m[2])/replicas)
 			}
 			if d := variance[0] - variance[1]; math.Abs(d) > 4*math.Hypot(se[0], se[1]) {
-				t.Errorf("%s, %d points: variance %g ± %g, of nested scrambling %g ± %g", name, n, variance[0], se[0], variance[1], se[1])
+				t.Errorf("%s, %d points: variance %g ± %g, of nested scrambling %g ± %g", name, n, variance[0], se[0],
+					variance[1], se[1])
 			}
 			if want := 1 / (12 * math.Pow(float64(n), 3)); name == "x" && math.Abs(variance[0]-want) > 4*se[0] {
 				t.Errorf("%d points: variance %g ± %g, want %g", n, variance[0], se[0], want)

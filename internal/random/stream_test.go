@@ -30,7 +30,8 @@ func chiSquare(count []int, p []float64) float64 {
 // its ports (rand_xoshiro) give them, and with splitmix64.
 func TestGenerator(t *testing.T) {
 	s := &Stream{1, 2, 3, 4}
-	for i, want := range []uint64{41943041, 58720359, 3588806011781223, 3591011842654386, 9228616714210784205, 9973669472204895162, 14011001112246962877, 12406186145184390807, 15849039046786891736, 10450023813501588000} {
+	for i, want := range []uint64{41943041, 58720359, 3588806011781223, 3591011842654386, 9228616714210784205,
+		9973669472204895162, 14011001112246962877, 12406186145184390807, 15849039046786891736, 10450023813501588000} {
 		if got := s.Uint64(); got != want {
 			t.Errorf("output %d is %d, want %d", i, got, want)
 		}
@@ -85,7 +86,8 @@ func TestZiggurat(t *testing.T) {
 		t.Errorf("x₀ = %v, x₂₅₆ = %v", zigguratX[0], zigguratX[layers])
 	}
 	for i := 1; i < layers; i++ {
-		if a := zigguratX[i] * (zigguratF[i+1] - zigguratF[i]); math.Abs(a-v) > 1e-14 || math.Abs(zigguratF[i]-f(zigguratX[i])) > 1e-15 {
+		if a := zigguratX[i] * (zigguratF[i+1] - zigguratF[i]); math.Abs(a-v) > 1e-14 ||
+			math.Abs(zigguratF[i]-f(zigguratX[i])) > 1e-15 {
 			t.Errorf("layer %d has the area %v", i, a)
 		}
 		if math.Log(zigguratF[i+1]/zigguratF[i]) > 1.2 {

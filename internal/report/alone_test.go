@@ -20,7 +20,8 @@ func TestAlone(t *testing.T) {
 			x.TestLoss, x.TestLossStderr = x.Loss, x.LossStderr
 		}
 		r := Result{Theory: theory, Sims: []*dmft.Trajectory{sim}, Methods: []Method{{"lazy", exact}}, Outputs: 1,
-			Compare: &compare.Report{Convergences: &compare.Convergences{}, Widths: []compare.Width{{N: 64, Seeds: replicas, Error: 0.1, Noise: 0.01, Within3: 0.69}}}}
+			Compare: &compare.Report{Convergences: &compare.Convergences{},
+				Widths: []compare.Width{{N: 64, Seeds: replicas, Error: 0.1, Noise: 0.01, Within3: 0.69}}}}
 		for _, row := range r.Rows() {
 			none := replicas == 1 && row.What != "lazy"
 			for _, v := range []float64{row.LossStderr, row.TestStderr, row.FStderr} {
@@ -49,7 +50,8 @@ func TestAlone(t *testing.T) {
 		}
 	}
 	// Dimensions: the theory of one block is not the business of this test, one network is.
-	x := &highdim.Trajectory{Dimension: 40, Replicas: 1, Time: []float64{0, 1}, Loss: []float64{1, 0.1}, TestLoss: []float64{1, 1},
+	x := &highdim.Trajectory{Dimension: 40, Replicas: 1, Time: []float64{0, 1}, Loss: []float64{1, 0.1},
+		TestLoss:   []float64{1, 1},
 		LossStderr: []float64{0, 0}, TestLossStderr: []float64{0, 0}}
 	h := HighDimensional{Problem: &highdim.Problem{}, Fraction: 0.5, Sims: []*highdim.Trajectory{x}}
 	if g := h.Gaps(); !math.IsNaN(g[0].Stderr) || !math.IsNaN(g[0].TestErr) {

@@ -103,7 +103,8 @@ func thinBars(s figure.Series, n int) figure.Series {
 // distance is the root mean square of a − b over samples and the times from … to − 1, relative to that of b; NaN where
 // one of them does not reach.
 func distance(a, b dmft.Array, from, to int) float64 {
-	if a.Empty() || b.Empty() || to > a.Shape[0] || to > b.Shape[0] || from >= to || len(a.Data)/a.Shape[0] != len(b.Data)/b.Shape[0] {
+	if a.Empty() || b.Empty() || to > a.Shape[0] || to > b.Shape[0] || from >= to ||
+		len(a.Data)/a.Shape[0] != len(b.Data)/b.Shape[0] {
 		return math.NaN()
 	}
 	row := len(b.Data) / b.Shape[0]
@@ -192,7 +193,8 @@ func richnesses(results []Result) ([]float64, bool) {
 // breakdown is the distance of every approximation from the theory against the richness. One that stopped before the
 // theory has no point.
 func breakdown(results []Result, x []float64, names []string, color func(string) int) figure.Panel {
-	p := figure.Panel{X: figure.Axis{Label: "richness γ₀", Log: true, Ticks: x}, Y: figure.Axis{Label: distanceAxis, Log: true}}
+	p := figure.Panel{X: figure.Axis{Label: "richness γ₀", Log: true, Ticks: x},
+		Y: figure.Axis{Label: distanceAxis, Log: true}}
 	order := make([]int, len(x))
 	for i := range order {
 		order[i] = i

@@ -93,7 +93,8 @@ func interval(x, lo, hi float64) string {
 }
 
 // observables names what is compared.
-var observables = map[string]string{"f": "predictions f", "f_test": "predictions on test points", "loss": "training loss", "ntk": "NTK", "test_loss": "test loss"}
+var observables = map[string]string{"f": "predictions f", "f_test": "predictions on test points",
+	"loss": "training loss", "ntk": "NTK", "test_loss": "test loss"}
 
 // ConvergenceTable writes the ladders and the verdicts of results.
 func ConvergenceTable(w io.Writer, results []Convergence) error {
@@ -130,7 +131,8 @@ func (l Ladder) table(w io.Writer, size string) error {
 		size = "L"
 	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	head := []string{"", size, "seeds", "one network: √E‖q − q_∞‖²", "± s.e.", "bias: ‖E q − q_∞‖", "noise of the mean", "theory's error"}
+	head := []string{"", size, "seeds", "one network: √E‖q − q_∞‖²", "± s.e.", "bias: ‖E q − q_∞‖", "noise of the mean",
+		"theory's error"}
 	if l.Depth {
 		head = []string{"", size, "blocks", "‖q_L − q_∞‖", "noise", "theory's error"}
 	}
@@ -141,7 +143,8 @@ func (l Ladder) table(w io.Writer, size string) error {
 			if p.Mean == 0 || p.Mean < p.Noise {
 				bias = "< " + sig(p.MeanUpper)
 			}
-			row := []string{o.Name, fmt.Sprint(p.Size), fmt.Sprint(p.Replicas), sig(p.Error), sig(p.ErrorStderr), bias, sig(p.Noise), sig(o.TheoryErr)}
+			row := []string{o.Name, fmt.Sprint(p.Size), fmt.Sprint(p.Replicas), sig(p.Error), sig(p.ErrorStderr), bias,
+				sig(p.Noise), sig(o.TheoryErr)}
 			if l.Depth {
 				row = append(row[:3:3], bias, sig(p.Noise), sig(o.TheoryErr))
 			}
@@ -168,11 +171,14 @@ func (l Ladder) table(w io.Writer, size string) error {
 		if o.Limit.Rest > 0 {
 			rest = fmt.Sprintf(" and %s from extrapolation in depth", sig(o.Limit.Rest))
 		}
-		seen := fmt.Sprintf("apart by less than %s, and a difference of %s would have been seen", sig(o.Limit.Upper), sig(o.Limit.Detectable))
+		seen := fmt.Sprintf("apart by less than %s, and a difference of %s would have been seen", sig(o.Limit.Upper),
+			sig(o.Limit.Detectable))
 		if o.Limit.LeastSize > 0 {
-			verdict, seen = "not tested", fmt.Sprintf("these %s are too small for an expansion in 1/%[1]s, which needs about %d or more", size, o.Limit.LeastSize)
+			verdict, seen = "not tested", fmt.Sprintf("these %s are too small for an expansion in 1/%[1]s, which "+
+				"needs about %d or more", size, o.Limit.LeastSize)
 		}
-		fmt.Fprintf(w, "%s: at %s → ∞ %s from the theory, sampling errors explain %s%s: %s (p = %.2g); %s\n", name, size, sig(o.Limit.Distance), sig(o.Limit.Noise), rest, verdict, o.Limit.P, seen)
+		fmt.Fprintf(w, "%s: at %s → ∞ %s from the theory, sampling errors explain %s%s: %s (p = %.2g); %s\n", name,
+			size, sig(o.Limit.Distance), sig(o.Limit.Noise), rest, verdict, o.Limit.P, seen)
 	}
 	fmt.Fprintln(w)
 	return nil
@@ -186,7 +192,8 @@ func samplesTable(w io.Writer, s *compare.SampleRate) error {
 		if i < len(s.Points)-1 {
 			d = []string{sig(p.Distance.Distance), sig(p.Distance.Noise), fmt.Sprintf("%.2g", p.Distance.P)}
 		}
-		fmt.Fprintln(t, strings.Join(append([]string{fmt.Sprint(p.Samples), fmt.Sprint(p.Blocks), sig(p.Error)}, d...), "\t")+"\t")
+		fmt.Fprintln(t, strings.Join(append([]string{fmt.Sprint(p.Samples), fmt.Sprint(p.Blocks), sig(p.Error)}, d...),
+			"\t")+"\t")
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -213,7 +220,8 @@ func ConvergenceFigure(results []Convergence) (figure.Figure, bool) {
 	if columns == 0 {
 		return figure.Figure{}, false
 	}
-	f := figure.Figure{Columns: columns, Title: "Approach to the limit: root mean squares relative to it; bars ± 2 s.e., those of biases with the theory's; shaded: the theory's own error"}
+	f := figure.Figure{Columns: columns, Title: "Approach to the limit: root mean squares relative to it; bars ± 2 " +
+		"s.e., those of biases with the theory's; shaded: the theory's own error"}
 	row := func(panels []figure.Panel) {
 		for len(panels) < columns {
 			panels = append(panels, figure.Panel{Blank: true})
@@ -280,7 +288,8 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 	case c.Size == "D":
 		size = "dimension D"
 	}
-	p := figure.Panel{Title: title, X: figure.Axis{Label: size, Log: true}, Y: figure.Axis{Label: "relative error", Log: true}}
+	p := figure.Panel{Title: title, X: figure.Axis{Label: size, Log: true},
+		Y: figure.Axis{Label: "relative error", Log: true}}
 	one := figure.Series{Label: "one network", Style: figure.Points, Color: figure.Color(1)}
 	bias := figure.Series{Label: "bias of the mean", Style: figure.Points, Color: figure.Color(2)}
 	var x []float64
@@ -295,7 +304,8 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 		x = append(x, n)
 		p.X.Ticks = append(p.X.Ticks, n)
 		if q.Error > 0 {
-			one.X, one.Y, one.Lo, one.Hi = append(one.X, n), append(one.Y, q.Error), append(one.Lo, q.Error-2*q.ErrorStderr), append(one.Hi, q.Error+2*q.ErrorStderr)
+			one.X, one.Y, one.Lo, one.Hi = append(one.X, n), append(one.Y, q.Error),
+				append(one.Lo, q.Error-2*q.ErrorStderr), append(one.Hi, q.Error+2*q.ErrorStderr)
 			see(q.Error)
 		}
 		b, e := math.Abs(q.Bias), 2*math.Hypot(q.BiasStderr, o.TheoryErr)
@@ -304,7 +314,9 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 	}
 	see(o.TheoryErr)
 	p.Y.Min, p.Y.Max = lo/2, hi*2
-	theory := figure.Series{Label: "theory's error", X: []float64{x[0], x[len(x)-1]}, Y: []float64{o.TheoryErr, o.TheoryErr}, Lo: []float64{lo / 4, lo / 4}, Hi: []float64{o.TheoryErr, o.TheoryErr}, Color: figure.Color(0), Style: figure.Dotted, Width: 0.8}
+	theory := figure.Series{Label: "theory's error", X: []float64{x[0], x[len(x)-1]},
+		Y: []float64{o.TheoryErr, o.TheoryErr}, Lo: []float64{lo / 4, lo / 4}, Hi: []float64{o.TheoryErr, o.TheoryErr},
+		Color: figure.Color(0), Style: figure.Dotted, Width: 0.8}
 	if o.TheoryErr > 0 {
 		p.Series = append(p.Series, theory)
 	}
@@ -318,13 +330,15 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 		return math.Exp(s / max(n, 1))
 	}
 	if len(one.Y) == len(x) {
-		p.Series = append(p.Series, power("expected slope", x, middle(one.Y, o.Error.Expected), o.Error.Expected, figure.Reference, -1))
+		p.Series = append(p.Series, power("expected slope", x, middle(one.Y, o.Error.Expected), o.Error.Expected,
+			figure.Reference, -1))
 		if o.Error.Resolved {
 			p.Series = append(p.Series, power("fit", x, o.Error.Amplitude, o.Error.Exponent, figure.Line, 1))
 		}
 	}
 	if o.Bias.Resolved {
-		p.Series = append(p.Series, power("expected slope", x, math.Abs(bias.Y[0])*math.Pow(x[0], -o.Bias.Expected), o.Bias.Expected, figure.Reference, -1))
+		p.Series = append(p.Series, power("expected slope", x, math.Abs(bias.Y[0])*math.Pow(x[0], -o.Bias.Expected),
+			o.Bias.Expected, figure.Reference, -1))
 		p.Series = append(p.Series, power("fit of the bias", x, math.Abs(o.Bias.Amplitude), o.Bias.Exponent, figure.Line, 2))
 	}
 	p.Series = append(p.Series, bias)
@@ -335,7 +349,8 @@ func (l Ladder) panel(c Convergence, o compare.Convergence) figure.Panel {
 }
 
 func samplesPanel(c Convergence, s *compare.SampleRate) figure.Panel {
-	p := figure.Panel{Title: "theory: standard error of f", X: figure.Axis{Label: "samples S", Log: true}, Y: figure.Axis{Label: "relative error", Log: true}}
+	p := figure.Panel{Title: "theory: standard error of f", X: figure.Axis{Label: "samples S", Log: true},
+		Y: figure.Axis{Label: "relative error", Log: true}}
 	se := figure.Series{Label: "standard error", Style: figure.Points, Color: figure.Color(3)}
 	dist := figure.Series{Label: "distance from the most samples", Style: figure.Points, Color: figure.Color(4)}
 	for i, q := range s.Points {
@@ -348,7 +363,9 @@ func samplesPanel(c Convergence, s *compare.SampleRate) figure.Panel {
 			dist.X, dist.Y = append(dist.X, n), append(dist.Y, q.Distance.Distance)
 		}
 	}
-	p.Series = []figure.Series{power("expected slope", se.X, math.Exp(meanLog(se.Y)+0.5*meanLog(se.X)), -0.5, figure.Reference, -1), power("fit of the standard error", se.X, s.Error.Amplitude, s.Error.Exponent, figure.Line, 3), dist, se}
+	p.Series = []figure.Series{power("expected slope", se.X, math.Exp(meanLog(se.Y)+0.5*meanLog(se.X)), -0.5,
+		figure.Reference, -1), power("fit of the standard error", se.X, s.Error.Amplitude, s.Error.Exponent,
+		figure.Line, 3), dist, se}
 	return p
 }
 

@@ -12,7 +12,8 @@ import (
 
 // depthFigure shows how a network of infinite depth is reached.
 func depthFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Limit of infinite depth, at 1/L = 0; bars and band: ± 2 s.e. (depths share their samples); points at one L are set apart sideways", SameY: true}
+	f := figure.Figure{Title: "Limit of infinite depth, at 1/L = 0; bars and band: ± 2 s.e. (depths share their " +
+		"samples); points at one L are set apart sideways", SameY: true}
 	var columns [][]figure.Panel
 	any := false
 	for _, r := range results {
@@ -35,7 +36,8 @@ func depthFigure(results []Result) (figure.Figure, bool) {
 func ladder(t *dmft.Trajectory) bool {
 	n, p, c := len(t.Depths), 0, 0
 	p, c = sizes(t)
-	return n > 0 && len(t.Time) > 0 && p > 0 && len(t.Loss) == len(t.Time) && len(t.F.Data) == len(t.Time)*p*c && len(t.FDepths.Data) == n*len(t.F.Data) && len(t.LossDepths.Data) == n*len(t.Time)
+	return n > 0 && len(t.Time) > 0 && p > 0 && len(t.Loss) == len(t.Time) && len(t.F.Data) == len(t.Time)*p*c &&
+		len(t.FDepths.Data) == n*len(t.F.Data) && len(t.LossDepths.Data) == n*len(t.Time)
 }
 
 func (r Result) depthPanels(t *dmft.Trajectory) []figure.Panel {
@@ -91,7 +93,8 @@ func (r Result) depthPanels(t *dmft.Trajectory) []figure.Panel {
 		f.Series = append(f.Series, s)
 	}
 
-	loss := figure.Panel{X: figure.Axis{Label: "1/L"}, Y: figure.Axis{Label: r.lossLabel("training")}, Title: r.at(t.Time[last])}
+	loss := figure.Panel{X: figure.Axis{Label: "1/L"}, Y: figure.Axis{Label: r.lossLabel("training")},
+		Title: r.at(t.Time[last])}
 	points := figure.Series{Label: "depth L", Style: figure.Points, Color: figure.Color(1)}
 	for k := range n {
 		points.X, points.Y = append(points.X, x[k+1]), append(points.Y, t.LossDepths.At(k).Data[last])

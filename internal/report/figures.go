@@ -32,8 +32,11 @@ func Figures(results []Result) []Named {
 		name string
 		of   func([]Result) (figure.Figure, bool)
 	}{
-		{"loss", lossFigure}, {"error", errorFigure}, {"kernels", kernelFigure}, {"preactivations", preactivationFigure}, {"width", widthFigure}, {"fluctuations", fluctuationFigure}, {"heatmaps", heatmapFigure}, {"two-time", twoTimeFigure},
-		{"layers", layersFigure}, {"spectrum", spectrumFigure}, {"depth", depthFigure}, {"approximations", approximationFigure},
+		{"loss", lossFigure}, {"error", errorFigure}, {"kernels", kernelFigure},
+		{"preactivations", preactivationFigure}, {"width", widthFigure}, {"fluctuations", fluctuationFigure},
+		{"heatmaps", heatmapFigure}, {"two-time", twoTimeFigure},
+		{"layers", layersFigure}, {"spectrum", spectrumFigure}, {"depth", depthFigure},
+		{"approximations", approximationFigure},
 	} {
 		if f, ok := draw.of(results); ok {
 			out = append(out, Named{draw.name, f})
@@ -86,7 +89,8 @@ func limitKey(label string) (color.NRGBA, figure.Style) {
 
 // methodNames are those of approximations in figures, where the theory is N = ∞.
 var methodNames = map[string]string{
-	"": "N = ∞", string(dmft.Full): "N = ∞", string(dmft.Lazy): "static NTK", string(dmft.FrozenFeatures): "frozen features", string(dmft.LeadingOrder): "leading order in γ₀",
+	"": "N = ∞", string(dmft.Full): "N = ∞", string(dmft.Lazy): "static NTK",
+	string(dmft.FrozenFeatures): "frozen features", string(dmft.LeadingOrder): "leading order in γ₀",
 	string(dmft.GradientIndependence): "gradient independence",
 }
 
@@ -99,7 +103,8 @@ func methodName(method string) string {
 
 // ensembles are the curves of the theory and of every width. pick returns a curve and its standard errors, which may be
 // nil.
-func (r Result) ensembles(time func(*dmft.Trajectory) []float64, pick func(*dmft.Trajectory) (y, se []float64)) []figure.Series {
+func (r Result) ensembles(time func(*dmft.Trajectory) []float64,
+	pick func(*dmft.Trajectory) (y, se []float64)) []figure.Series {
 	var out []figure.Series
 	if t := r.Theory; t != nil {
 		if y, se := pick(t); len(y) > 0 {
@@ -118,7 +123,8 @@ func stepTime(t *dmft.Trajectory) []float64   { return t.Time }
 func kernelTime(t *dmft.Trajectory) []float64 { return t.KernelTime }
 
 // curveRows is a figure with a row for every quantity that some result has, and a column for every result.
-func curveRows(results []Result, title string, log bool, time func(*dmft.Trajectory) []float64, label func(r Result, row int) string,
+func curveRows(results []Result, title string, log bool, time func(*dmft.Trajectory) []float64,
+	label func(r Result, row int) string,
 	pick ...func(*dmft.Trajectory) (y, se []float64)) (figure.Figure, bool) {
 	f := figure.Figure{Title: title, Columns: len(results), SameY: true}
 	for row, pick := range pick {
@@ -146,14 +152,18 @@ func curveRows(results []Result, title string, log bool, time func(*dmft.Traject
 const bandsAre = "bands: ± 2 standard errors of the mean over seeds (finite N) or blocks (N = ∞)"
 
 func lossFigure(results []Result) (figure.Figure, bool) {
-	return curveRows(results, "Loss; "+bandsAre, true, stepTime, func(r Result, row int) string { return r.lossLabel([]string{"training", "test"}[row]) },
-		func(t *dmft.Trajectory) (y, se []float64) { return t.Loss, t.LossStderr }, func(t *dmft.Trajectory) (y, se []float64) { return t.TestLoss, t.TestLossStderr })
+	return curveRows(results, "Loss; "+bandsAre, true, stepTime,
+		func(r Result, row int) string { return r.lossLabel([]string{"training", "test"}[row]) },
+		func(t *dmft.Trajectory) (y, se []float64) { return t.Loss, t.LossStderr },
+		func(t *dmft.Trajectory) (y, se []float64) { return t.TestLoss, t.TestLossStderr })
 }
 
 func errorFigure(results []Result) (figure.Figure, bool) {
-	f, ok := curveRows(results, "Classification error, the part of the samples that is classified wrongly; "+bandsAre, false, stepTime,
+	f, ok := curveRows(results, "Classification error, the part of the samples that is classified wrongly; "+bandsAre,
+		false, stepTime,
 		func(_ Result, row int) string { return []string{"training error", "test error"}[row] },
-		func(t *dmft.Trajectory) (y, se []float64) { return t.Error, t.ErrorStderr }, func(t *dmft.Trajectory) (y, se []float64) { return t.TestError, t.TestErrorStderr })
+		func(t *dmft.Trajectory) (y, se []float64) { return t.Error, t.ErrorStderr },
+		func(t *dmft.Trajectory) (y, se []float64) { return t.TestError, t.TestErrorStderr })
 	for _, p := range f.Panels {
 		within(p.Series, 0, 1)
 	}
@@ -239,8 +249,9 @@ func preactivationFigure(results []Result) (figure.Figure, bool) {
 			}
 			l := t.Preactivations.Shape[1]
 			for which, when := range []string{"start", "end"} {
-				p.Histograms = append(p.Histograms, figure.Histogram{Label: label + ", " + when, Values: t.Preactivations.At(which).At(l - 1).Data,
-					Color: figure.Color(color + which), Filled: filled})
+				p.Histograms = append(p.Histograms, figure.Histogram{Label: label + ", " + when,
+					Values: t.Preactivations.At(which).At(l - 1).Data,
+					Color:  figure.Color(color + which), Filled: filled})
 			}
 		}
 		add(r.Theory, methodName(r.Method), 1, true)
@@ -254,10 +265,12 @@ func preactivationFigure(results []Result) (figure.Figure, bool) {
 }
 
 func widthFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Approach to the limit; bars of one network: ± 2 standard errors", Columns: len(results), SameY: true}
+	f := figure.Figure{Title: "Approach to the limit; bars of one network: ± 2 standard errors", Columns: len(results),
+		SameY: true}
 	any := false
 	for _, r := range results {
-		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true}, Y: figure.Axis{Label: "error of f, relative", Log: true}}
+		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "width N", Log: true},
+			Y: figure.Axis{Label: "error of f, relative", Log: true}}
 		if r.Compare != nil && len(r.Compare.Widths) > 1 {
 			any = true
 			one := figure.Series{Label: "one network", Style: figure.Points, Color: figure.Color(1)}
@@ -307,9 +320,11 @@ func pretty(label string) string {
 }
 
 var symbols = map[string]string{
-	"richness": "γ₀", "training.learning_rate": "η", "network.depth": "L", "training.momentum": "μ", "training.weight_decay": "λ",
-	"network.activation": "φ", "data.train": "P", "theory.samples": "S", "network.branch.beta": "β", "network.branch.exponent": "α",
-	"network.output_scale": "α", "data.ratio": "δ", "network.units": "N", "training.steps": "T",
+	"richness": "γ₀", "training.learning_rate": "η", "network.depth": "L", "training.momentum": "μ",
+	"training.weight_decay": "λ",
+	"network.activation":    "φ", "data.train": "P", "theory.samples": "S", "network.branch.beta": "β",
+	"network.branch.exponent": "α",
+	"network.output_scale":    "α", "data.ratio": "δ", "network.units": "N", "training.steps": "T",
 }
 
 func splitLabel(label string) [][2]string {

@@ -30,15 +30,18 @@ func trajectory(width, l, p, c int) *dmft.Trajectory {
 		return lead
 	}
 	gs := func(lead ...int) []int { return append(out(append(lead, p)...), out(p)...) }
-	t := &dmft.Trajectory{Width: width, Replicas: 4, F: fill(out(steps, p)...), FStderr: fill(out(steps, p)...), NTK: fill(gs(kept)...), Phi: fill(kept, l, p, p),
-		G: fill(gs(kept, l)...), PhiMovement: fill(kept, l), GMovement: fill(kept, l), PhiAlignment: fill(kept, l), NTKSpectrum: fill(kept, p*c),
-		PhiTwoTime: fill(l, kept, kept, p, p), GTwoTime: fill(gs(l, kept, kept)...)}
+	t := &dmft.Trajectory{Width: width, Replicas: 4, F: fill(out(steps, p)...), FStderr: fill(out(steps, p)...),
+		NTK: fill(gs(kept)...), Phi: fill(kept, l, p, p),
+		G: fill(gs(kept, l)...), PhiMovement: fill(kept, l), GMovement: fill(kept, l), PhiAlignment: fill(kept, l),
+		NTKSpectrum: fill(kept, p*c),
+		PhiTwoTime:  fill(l, kept, kept, p, p), GTwoTime: fill(gs(l, kept, kept)...)}
 	if l > 1 {
 		t.ResponseA = fill(append([]int{l - 1, kept, kept, p}, out(p)...)...)
 		t.ResponseB = fill(append(append([]int{l - 1, kept, kept}, out(p)...), p)...)
 	}
 	for i := range steps {
-		t.Time, t.Loss, t.LossStderr = append(t.Time, float64(i)), append(t.Loss, math.Exp(-float64(i))), append(t.LossStderr, 0.01)
+		t.Time, t.Loss, t.LossStderr = append(t.Time, float64(i)), append(t.Loss, math.Exp(-float64(i))),
+			append(t.LossStderr, 0.01)
 	}
 	for k := range kept {
 		t.KernelStep, t.KernelTime = append(t.KernelStep, 2*k), append(t.KernelTime, float64(2*k))
@@ -54,7 +57,8 @@ func trajectory(width, l, p, c int) *dmft.Trajectory {
 func deepen(t *dmft.Trajectory, q float64, rungs int) {
 	t.Depths = []int{4, 8, 16, 32}
 	n := len(t.Depths)
-	t.FDepths, t.FDepthsStderr, t.LossDepths = dmft.NewArray(append([]int{n}, t.F.Shape...)...), dmft.NewArray(append([]int{n}, t.F.Shape...)...), dmft.NewArray(n, len(t.Loss))
+	t.FDepths, t.FDepthsStderr, t.LossDepths = dmft.NewArray(append([]int{n}, t.F.Shape...)...),
+		dmft.NewArray(append([]int{n}, t.F.Shape...)...), dmft.NewArray(n, len(t.Loss))
 	for k, l := range t.Depths {
 		x := math.Pow(float64(l), -q)
 		for i, v := range t.F.Data {
@@ -113,7 +117,8 @@ func TestWhichFigures(t *testing.T) {
 	all := func() Result {
 		theory := trajectory(1000, 3, 5, 1)
 		deepen(theory, 1, 2)
-		return Result{Theory: theory, Sims: []*dmft.Trajectory{trajectory(64, 3, 5, 1), trajectory(256, 3, 5, 1)}, Points: 5, Outputs: 1,
+		return Result{Theory: theory, Sims: []*dmft.Trajectory{trajectory(64, 3, 5, 1), trajectory(256, 3, 5, 1)},
+			Points: 5, Outputs: 1,
 			Methods: []Method{{"lazy", trajectory(0, 3, 5, 1)}}}
 	}
 	full := []string{"loss", "kernels", "heatmaps", "two-time", "layers", "spectrum", "depth", "approximations"}
@@ -143,7 +148,8 @@ func TestWhichFigures(t *testing.T) {
 	// The networks or the theory alone show what they hold.
 	r := all()
 	r.Theory, r.Methods = nil, nil
-	if got := names(Figures([]Result{r})); !slices.Equal(got, []string{"loss", "kernels", "heatmaps", "two-time", "layers", "spectrum"}) {
+	if got := names(Figures([]Result{r})); !slices.Equal(got,
+		[]string{"loss", "kernels", "heatmaps", "two-time", "layers", "spectrum"}) {
 		t.Errorf("networks alone: %v", got)
 	}
 	r = all()
@@ -158,14 +164,16 @@ func TestWhichFigures(t *testing.T) {
 
 // TestDraw: one result and products, shallow and deep, of one output and several.
 func TestDraw(t *testing.T) {
-	for _, tc := range []struct{ results, layers, points, outputs int }{{1, 1, 2, 1}, {1, 2, 4, 3}, {1, 9, 6, 1}, {2, 3, 4, 1}, {4, 2, 3, 2}, {6, 1, 2, 1}} {
+	for _, tc := range []struct{ results, layers, points, outputs int }{{1, 1, 2, 1}, {1, 2, 4, 3}, {1, 9, 6, 1},
+		{2, 3, 4, 1}, {4, 2, 3, 2}, {6, 1, 2, 1}} {
 		var results []Result
 		for i := range tc.results {
 			theory := trajectory(1000+i, tc.layers, tc.points, tc.outputs)
 			if tc.layers > 1 {
 				deepen(theory, 1, 2)
 			}
-			r := Result{Theory: theory, Points: tc.points, Sims: []*dmft.Trajectory{trajectory(64+i, tc.layers, tc.points, tc.outputs)},
+			r := Result{Theory: theory, Points: tc.points,
+				Sims:    []*dmft.Trajectory{trajectory(64+i, tc.layers, tc.points, tc.outputs)},
 				Methods: []Method{{"lazy", trajectory(0, tc.layers, tc.points, tc.outputs)}, {"full", theory}}}
 			if tc.results > 1 {
 				r.Label = fmt.Sprintf("richness=%g", 3/float64(i+1))
@@ -190,13 +198,15 @@ func TestHardResults(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*dmft.Trajectory){
 		"not finite": func(x *dmft.Trajectory) {
-			for _, a := range []dmft.Array{x.F, x.FStderr, x.NTK, x.Phi, x.G, x.PhiMovement, x.GMovement, x.PhiAlignment, x.NTKSpectrum, x.PhiTwoTime, x.GTwoTime, x.ResponseA, x.ResponseB, x.FDepths, x.LossDepths} {
+			for _, a := range []dmft.Array{x.F, x.FStderr, x.NTK, x.Phi, x.G, x.PhiMovement, x.GMovement,
+				x.PhiAlignment, x.NTKSpectrum, x.PhiTwoTime, x.GTwoTime, x.ResponseA, x.ResponseB, x.FDepths, x.LossDepths} {
 				nan(a)
 			}
 			nan(dmft.Array{Data: x.Loss})
 		},
 		"zero": func(x *dmft.Trajectory) {
-			for _, a := range []dmft.Array{x.F, x.FStderr, x.NTK, x.Phi, x.PhiMovement, x.NTKSpectrum, x.PhiTwoTime, x.FDepths, x.LossDepths, x.ResponseA, {Data: x.Loss}, {Data: x.LossStderr}} {
+			for _, a := range []dmft.Array{x.F, x.FStderr, x.NTK, x.Phi, x.PhiMovement, x.NTKSpectrum, x.PhiTwoTime,
+				x.FDepths, x.LossDepths, x.ResponseA, {Data: x.Loss}, {Data: x.LossStderr}} {
 				clear(a.Data)
 			}
 		},
@@ -212,11 +222,14 @@ func TestHardResults(t *testing.T) {
 			x.F = dmft.Array{Shape: append([]int{1}, x.F.Shape[1:]...), Data: x.F.Data[:row]}
 			x.FStderr = dmft.Array{Shape: x.F.Shape, Data: x.FStderr.Data[:row]}
 			x.SpectrumTime = x.SpectrumTime[:1]
-			x.KernelStep, x.KernelTime, x.Alignment, x.KernelMovement = x.KernelStep[:1], x.KernelTime[:1], x.Alignment[:1], x.KernelMovement[:1]
-			for _, a := range []*dmft.Array{&x.NTK, &x.Phi, &x.G, &x.PhiMovement, &x.GMovement, &x.PhiAlignment, &x.NTKSpectrum} {
+			x.KernelStep, x.KernelTime, x.Alignment, x.KernelMovement = x.KernelStep[:1], x.KernelTime[:1],
+				x.Alignment[:1], x.KernelMovement[:1]
+			for _, a := range []*dmft.Array{&x.NTK, &x.Phi, &x.G, &x.PhiMovement, &x.GMovement, &x.PhiAlignment,
+				&x.NTKSpectrum} {
 				*a = dmft.Array{Shape: append([]int{1}, a.Shape[1:]...), Data: a.At(0).Data}
 			}
-			x.TwoTimeStep, x.TwoTimeTime, x.PhiTwoTime, x.GTwoTime, x.ResponseA, x.ResponseB = nil, nil, dmft.Array{}, dmft.Array{}, dmft.Array{}, dmft.Array{}
+			x.TwoTimeStep, x.TwoTimeTime, x.PhiTwoTime, x.GTwoTime, x.ResponseA, x.ResponseB = nil, nil, dmft.Array{},
+				dmft.Array{}, dmft.Array{}, dmft.Array{}
 		},
 		"no kernels": func(x *dmft.Trajectory) {
 			*x = dmft.Trajectory{Width: x.Width, Time: x.Time, Loss: x.Loss, F: x.F}
@@ -266,7 +279,8 @@ func TestSampleMap(t *testing.T) {
 		k.Data[i] = float64(i)
 	}
 	// ((μ,c),(ν,c)) at 8μ + 4c + 2ν + c: rows 0, 5 and 2, 7; 8, 13 and 10, 15.
-	if got := sampleMap(k.Data, 2, 2, []int{1, 0}).Z; got[0][0] != 12.5 || got[0][1] != 10.5 || got[1][0] != 4.5 || got[1][1] != 2.5 {
+	if got := sampleMap(k.Data, 2, 2, []int{1, 0}).Z; got[0][0] != 12.5 || got[0][1] != 10.5 || got[1][0] != 4.5 ||
+		got[1][1] != 2.5 {
 		t.Errorf("NTK averaged over outputs %v", got)
 	}
 	// Responses have outputs on one side: μ + (μ,c) of 2×(2·2) at 4μ + 2μ + c, and of (2·2)×2 at 2(2μ + c) + μ.
@@ -325,10 +339,12 @@ func TestBreakdown(t *testing.T) {
 		t.Fatalf("%v, %d panels in %d columns", ok, len(f.Panels), f.Columns)
 	}
 	s := f.Panels[3].Series[0]
-	if !slices.Equal(s.X, []float64{0.3, 1, 3}) || math.Abs(s.Y[0]-0.1) > 1e-12 || !math.IsNaN(s.Y[1]) || math.Abs(s.Y[2]-0.5) > 1e-12 {
+	if !slices.Equal(s.X, []float64{0.3, 1, 3}) || math.Abs(s.Y[0]-0.1) > 1e-12 || !math.IsNaN(s.Y[1]) ||
+		math.Abs(s.Y[2]-0.5) > 1e-12 {
 		t.Errorf("distances %v at %v", s.Y, s.X)
 	}
-	if last := f.Panels[3].Series[len(f.Panels[3].Series)-1]; !strings.Contains(last.Label, "standard error") || math.Abs(last.Y[0]-0.01) > 1e-12 {
+	if last := f.Panels[3].Series[len(f.Panels[3].Series)-1]; !strings.Contains(last.Label, "standard error") ||
+		math.Abs(last.Y[0]-0.01) > 1e-12 {
 		t.Errorf("floor %v", last)
 	}
 	results[1].Label = "network.depth=3"

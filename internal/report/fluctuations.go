@@ -16,16 +16,24 @@ const shownTimes = 12
 // fluctuationFigure draws what finite width adds: predictions and losses of single networks as bands of the theory with
 // the scatter of the ensembles, and N times the variances of predictions and of the NTK.
 func fluctuationFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds (bars); N × variances with 95 % intervals", Columns: len(results), SameY: true}
+	f := figure.Figure{Title: "Single networks: mean ± one standard deviation, theory of order 1/N (bands) and seeds " +
+		"(bars); N × variances with 95 % intervals", Columns: len(results), SameY: true}
 	if len(results) == 1 {
 		f.Columns = 3
 	}
 	if !slices.ContainsFunc(results, Result.fluctuates) {
 		return f, false
 	}
-	test := slices.ContainsFunc(results, func(r Result) bool { return r.fluctuates() && !r.Fluctuations.FTestVariance.Empty() })
-	kernels := slices.ContainsFunc(results, func(r Result) bool { return r.fluctuates() && len(r.Fluctuations.KernelStep) > 1 })
-	rows := []func(Result) figure.Panel{Result.predictionBands, Result.lossBands, func(r Result) figure.Panel { return r.variances(false) }}
+	test := slices.ContainsFunc(results, func(r Result) bool {
+		return r.fluctuates() &&
+			!r.Fluctuations.FTestVariance.Empty()
+	})
+	kernels := slices.ContainsFunc(results, func(r Result) bool {
+		return r.fluctuates() &&
+			len(r.Fluctuations.KernelStep) > 1
+	})
+	rows := []func(Result) figure.Panel{Result.predictionBands, Result.lossBands,
+		func(r Result) figure.Panel { return r.variances(false) }}
 	if test {
 		rows = append(rows, func(r Result) figure.Panel { return r.variances(true) })
 	}
@@ -73,7 +81,8 @@ func shown(t *dmft.Trajectory, which, of int) []int {
 
 // spread draws theory ± √(variance/N) and the mean and standard deviation over the seeds for the narrowest and the
 // widest ensemble.
-func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(step int) float64, seeds func(t *dmft.Trajectory, seed, step int) float64) {
+func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(step int) float64,
+	seeds func(t *dmft.Trajectory, seed, step int) float64) {
 	fl := r.Fluctuations
 	sims := r.outer()
 	n := min(len(theory), len(fl.Time))
@@ -83,7 +92,8 @@ func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(st
 		for k := range n {
 			y := theory[k] + bias(k)/float64(s.Width)
 			d := math.Sqrt(math.Max(variance(k), 0) / float64(s.Width))
-			band.X, band.Y, band.Lo, band.Hi = append(band.X, fl.Time[k]), append(band.Y, y), append(band.Lo, y-d), append(band.Hi, y+d)
+			band.X, band.Y, band.Lo, band.Hi = append(band.X, fl.Time[k]), append(band.Y, y), append(band.Lo, y-d),
+				append(band.Hi, y+d)
 		}
 		p.Series = append(p.Series, band)
 		if s.FReplicas.Empty() || s.LossReplicas.Empty() {
@@ -98,7 +108,8 @@ func (r Result) spread(p *figure.Panel, theory []float64, variance, bias func(st
 			for j := range s.Replicas {
 				v += math.Pow(seeds(s, j, k)-m, 2) / float64(max(s.Replicas-1, 1))
 			}
-			dots.X, dots.Y, dots.Lo, dots.Hi = append(dots.X, s.Time[k]), append(dots.Y, m), append(dots.Lo, m-math.Sqrt(v)), append(dots.Hi, m+math.Sqrt(v))
+			dots.X, dots.Y, dots.Lo, dots.Hi = append(dots.X, s.Time[k]), append(dots.Y, m),
+				append(dots.Lo, m-math.Sqrt(v)), append(dots.Hi, m+math.Sqrt(v))
 		}
 		p.Series = append(p.Series, dots)
 	}
@@ -132,7 +143,8 @@ func (r Result) predictionBands() figure.Panel {
 		label += fmt.Sprintf(", output %d", best%c+1)
 	}
 	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: label}}
-	r.spread(&p, theory, func(k int) float64 { return v.At(k).Data[best] }, func(k int) float64 { return at(fl.FBias, k, best) },
+	r.spread(&p, theory, func(k int) float64 { return v.At(k).Data[best] },
+		func(k int) float64 { return at(fl.FBias, k, best) },
 		func(t *dmft.Trajectory, seed, k int) float64 { return t.FReplicas.At(seed).At(k).Data[best] })
 	return p
 }
@@ -156,7 +168,8 @@ func at(e fluctuation.Estimate, k, i int) float64 {
 func (r Result) lossBands() figure.Panel {
 	fl := r.Fluctuations
 	p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: r.lossLabel("training"), Log: true}}
-	r.spread(&p, r.Theory.Loss, func(k int) float64 { return fl.LossVariance.Value.Data[k] }, func(k int) float64 { return at(fl.LossBias, k, 0) },
+	r.spread(&p, r.Theory.Loss, func(k int) float64 { return fl.LossVariance.Value.Data[k] },
+		func(k int) float64 { return at(fl.LossBias, k, 0) },
 		func(t *dmft.Trajectory, seed, k int) float64 { return t.LossReplicas.At(seed).Data[k] })
 	p.Y.Min, p.Y.Max = lossRange(p.Series)
 	return p
@@ -190,11 +203,13 @@ func (r Result) variances(test bool) figure.Panel {
 		if seeds.Empty() || s.Replicas < 2 {
 			continue
 		}
-		dots := figure.Series{Label: fmt.Sprintf("N = %d", s.Width), Color: figure.Sequence(i, len(r.Sims)), Style: figure.Points}
+		dots := figure.Series{Label: fmt.Sprintf("N = %d", s.Width), Color: figure.Sequence(i, len(r.Sims)),
+			Style: figure.Points}
 		for _, k := range shown(s, i, len(r.Sims)) {
 			v, d := fluctuation.Variance(s, seeds, k)
 			if v > 0 {
-				dots.X, dots.Y, dots.Lo, dots.Hi = append(dots.X, s.Time[k]), append(dots.Y, v), append(dots.Lo, v*math.Exp(-1.96*d/v)), append(dots.Hi, v*math.Exp(1.96*d/v))
+				dots.X, dots.Y, dots.Lo, dots.Hi = append(dots.X, s.Time[k]), append(dots.Y, v),
+					append(dots.Lo, v*math.Exp(-1.96*d/v)), append(dots.Hi, v*math.Exp(1.96*d/v))
 			}
 		}
 		p.Series = append(p.Series, dots)
@@ -215,7 +230,8 @@ func (r Result) kernelVariances() figure.Panel {
 		if s.NTKStderr.Empty() || s.Replicas < 2 {
 			continue
 		}
-		dots := figure.Series{Label: fmt.Sprintf("N = %d", s.Width), Color: figure.Sequence(i, len(r.Sims)), Style: figure.Points}
+		dots := figure.Series{Label: fmt.Sprintf("N = %d", s.Width), Color: figure.Sequence(i, len(r.Sims)),
+			Style: figure.Points}
 		every := max(len(s.KernelStep)/shownTimes, 1)
 		for k := i * every / max(len(r.Sims), 1); k < len(s.KernelStep); k += every {
 			v := 0.
@@ -225,7 +241,8 @@ func (r Result) kernelVariances() figure.Panel {
 			}
 			d := 1.96 * math.Sqrt(2/float64(s.Replicas-1))
 			if v > 0 {
-				dots.X, dots.Y, dots.Lo, dots.Hi = append(dots.X, s.KernelTime[k]), append(dots.Y, v), append(dots.Lo, v*math.Exp(-d)), append(dots.Hi, v*math.Exp(d))
+				dots.X, dots.Y, dots.Lo, dots.Hi = append(dots.X, s.KernelTime[k]), append(dots.Y, v),
+					append(dots.Lo, v*math.Exp(-d)), append(dots.Hi, v*math.Exp(d))
 			}
 		}
 		p.Series = append(p.Series, dots)

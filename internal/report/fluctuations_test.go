@@ -18,10 +18,13 @@ import (
 )
 
 func fluctuatingProblem(c int) *dmft.Problem {
-	return &dmft.Problem{Data: dmft.Data{Inputs: mat.NewDense(2, 2, []float64{1, 0.5, -0.3, 1}), Targets: mat.NewDense(2, c, slices.Repeat([]float64{1, -1}, c)),
-		TestInputs: mat.NewDense(1, 2, []float64{1, 1}), TestTargets: mat.NewDense(1, c, slices.Repeat([]float64{0.5}, c))}, Richness: 1,
-		Network:  dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: kernels.TanhName}},
-		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 10, Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
+	return &dmft.Problem{Data: dmft.Data{Inputs: mat.NewDense(2, 2, []float64{1, 0.5, -0.3, 1}),
+		Targets:     mat.NewDense(2, c, slices.Repeat([]float64{1, -1}, c)),
+		TestInputs:  mat.NewDense(1, 2, []float64{1, 1}),
+		TestTargets: mat.NewDense(1, c, slices.Repeat([]float64{0.5}, c))}, Richness: 1,
+		Network: dmft.Network{Kind: dmft.TwoLayer, Depth: 1, Activation: kernels.Activation{Name: kernels.TanhName}},
+		Training: dmft.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 10,
+			Loss: dmft.Loss{Kind: dmft.MSE}, Centred: true}}
 }
 
 // fluctuating is a result with predictions of its fluctuations, of c outputs; widths without seeds are left out.
@@ -54,7 +57,8 @@ func TestFluctuationFigure(t *testing.T) {
 	r := fluctuating(t, 1, 6, 16, 32, 64)
 	other := r
 	other.Fluctuations = nil
-	for i, results := range [][]Result{{r}, {fluctuating(t, 2, 3, 16)}, {fluctuating(t, 1, 1, 16)}, {fluctuating(t, 1, 1)}, {r, other}} {
+	for i, results := range [][]Result{{r}, {fluctuating(t, 2, 3, 16)}, {fluctuating(t, 1, 1, 16)},
+		{fluctuating(t, 1, 1)}, {r, other}} {
 		f, ok := fluctuationFigure(results)
 		if !ok || len(f.Panels) != 5*len(results) {
 			t.Fatalf("figure %v of %d panels", ok, len(f.Panels))
@@ -65,7 +69,8 @@ func TestFluctuationFigure(t *testing.T) {
 		}
 		drawAll(t, []Named{{"fluctuations", f}}, formats...)
 	}
-	if _, ok := fluctuationFigure([]Result{other}); ok || slices.Contains(names(Figures([]Result{other})), "fluctuations") {
+	if _, ok := fluctuationFigure([]Result{other}); ok ||
+		slices.Contains(names(Figures([]Result{other})), "fluctuations") {
 		t.Error("a figure of fluctuations that are not there")
 	}
 	f, _ := fluctuationFigure([]Result{r})
@@ -75,7 +80,8 @@ func TestFluctuationFigure(t *testing.T) {
 		s := f.Panels[0].Series[2*i]
 		at := slices.IndexFunc(v, func(x float64) bool { return math.Abs(s.Hi[step]-s.Lo[step]-2*math.Sqrt(x/n)) < 1e-12 })
 		if at < 0 || math.Abs(s.Y[step]-r.Theory.F.At(step).Data[at]-b[at]/n) > 1e-12 {
-			t.Errorf("N = %g: the band at step %d is %g … %g around %g, variances are %v", n, step, s.Lo[step], s.Hi[step], s.Y[step], v)
+			t.Errorf("N = %g: the band at step %d is %g … %g around %g, variances are %v", n, step, s.Lo[step],
+				s.Hi[step], s.Y[step], v)
 		}
 	}
 	if got, want := f.Panels[2].Series[0].Y[step], (v[0]+v[1])/2; math.Abs(got-want) > 1e-12 {
@@ -97,7 +103,8 @@ func TestFluctuationFigure(t *testing.T) {
 	if math.Abs(dots.Y[3]-sum) > 1e-12 || !(dots.Lo[3] < sum && sum < dots.Hi[3]) {
 		t.Errorf("the seeds' N Var f at step %d is drawn at %g [%g, %g], want %g", k, dots.Y[3], dots.Lo[3], dots.Hi[3], sum)
 	}
-	if s := r.Spreads(); len(s) != 9 || s[0].Width != 16 || s[0].What != "f" || s[1].What != "f at test points" || s[5].What != "the NTK at the start" || !(s[0].Lo < s[0].Ratio && s[0].Ratio < s[0].Hi) {
+	if s := r.Spreads(); len(s) != 9 || s[0].Width != 16 || s[0].What != "f" || s[1].What != "f at test points" ||
+		s[5].What != "the NTK at the start" || !(s[0].Lo < s[0].Ratio && s[0].Ratio < s[0].Hi) {
 		t.Errorf("spreads %+v", s)
 	}
 	var err error

@@ -55,12 +55,14 @@ func (r HighDimensional) Gaps() []GapRow {
 		}
 		if len(t.Time) == 0 { // it stopped before anything was recorded
 			none := math.NaN()
-			rows = append(rows, GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Status: string(t.Status.Code), Loss: none, Stderr: none, TestLoss: none, TestErr: none,
+			rows = append(rows, GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas,
+				Status: string(t.Status.Code), Loss: none, Stderr: none, TestLoss: none, TestErr: none,
 				Gap: highdim.NewSpread(nil, nil, nil, dmft.Array{}, dmft.Array{}, r.Fraction)})
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Steps: k, Reduction: "mean", Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k],
+		row := GapRow{Label: r.Label, What: what, Dimension: t.Dimension, Replicas: t.Replicas, Steps: k,
+			Reduction: "mean", Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k],
 			Gap: highdim.SpreadOf(t, r.Fraction)}
 		if !t.Moments.Empty() {
 			row.Found = &t.Moments.At(k).Data[highdim.SecondOverlap]
@@ -90,7 +92,9 @@ func (r Result) Gaps(fraction float64, targets *mat.Dense) []GapRow {
 			return
 		}
 		k := len(t.Time) - 1
-		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step), Reduction: r.reduction(), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k], TestErr: t.TestLossStderr[k]}
+		row := GapRow{Label: r.Label, What: what, Replicas: t.Replicas, Steps: max(k, t.Status.Step),
+			Reduction: r.reduction(), Loss: t.Loss[k], Stderr: t.LossStderr[k], TestLoss: t.TestLoss[k],
+			TestErr: t.TestLossStderr[k]}
 		if t != r.Theory {
 			row.Width = t.Width
 		}
@@ -145,7 +149,8 @@ func GapTable(w io.Writer, rows []GapRow) error {
 		labels, found = labels || r.Label != "", found || r.Found != nil
 	}
 	if len(rows) > 0 {
-		if reduction = " (" + rows[0].Reduction + ")"; slices.ContainsFunc(rows, func(r GapRow) bool { return r.Reduction != rows[0].Reduction }) {
+		if reduction = " (" + rows[0].Reduction + ")"; slices.ContainsFunc(rows,
+			func(r GapRow) bool { return r.Reduction != rows[0].Reduction }) {
 			reduction = " (sum or mean)"
 		}
 	}
@@ -182,7 +187,8 @@ func GapTable(w io.Writer, rows []GapRow) error {
 	}
 	if len(rows) > 0 {
 		g := rows[0].Gap
-		_, err := fmt.Fprintf(w, "learned: the last time above %g of the initial loss (never: not until %s); gap: log₁₀ of test over train, median [quartiles] of replicas\n", g.Fraction, sig(g.Horizon))
+		_, err := fmt.Fprintf(w, "learned: the last time above %g of the initial loss (never: not until %s); gap: "+
+			"log₁₀ of test over train, median [quartiles] of replicas\n", g.Fraction, sig(g.Horizon))
 		return err
 	}
 	return nil
@@ -210,7 +216,8 @@ func HighDimensionalDistances(w io.Writer, results []HighDimensional) error {
 		}
 		for _, x := range r.Compare.Dimensions {
 			stderr, noise, within := scatter(x.Seeds, x.ErrorStderr, x.Noise, x.Within3)
-			f := []string{fmt.Sprint(x.Dimension), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise, sig(x.Train), sig(x.Test), within}
+			f := []string{fmt.Sprint(x.Dimension), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise,
+				sig(x.Train), sig(x.Test), within}
 			if labels {
 				f = append([]string{r.Label}, f...)
 			}
@@ -263,5 +270,6 @@ type PhaseThreshold struct {
 
 // MarshalJSON leaves the function out.
 func (p PhaseDiagram) MarshalJSON() ([]byte, error) {
-	return jsonx.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction, "last_time": p.Horizon, "maps": p.Maps})
+	return jsonx.Marshal(map[string]any{"x": p.X, "y": p.Y, "x_key": p.XKey, "y_key": p.YKey, "fraction": p.Fraction,
+		"last_time": p.Horizon, "maps": p.Maps})
 }

@@ -15,10 +15,12 @@ import (
 
 func highDimensionalResult(t *testing.T) HighDimensional {
 	t.Helper()
-	r := HighDimensional{Label: "network.activation={name: quadratic-mix, epsilon: 0.5}, network.output_scale=1", Caption: "a caption.", Fraction: 0.5,
-		Problem: &highdim.Problem{Ratio: 4, Units: 2, OutputScale: 1, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
-			Target:   highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
-			Training: highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.2}, Steps: 30}}}
+	r := HighDimensional{Label: "network.activation={name: quadratic-mix, epsilon: 0.5}, network.output_scale=1",
+		Caption: "a caption.", Fraction: 0.5,
+		Problem: &highdim.Problem{Ratio: 4, Units: 2, OutputScale: 1,
+			Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
+			Target:     highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
+			Training:   highdim.Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.2}, Steps: 30}}}
 	var err error
 	if r.Theory, err = highdim.Solve(t.Context(), r.Problem, highdim.Settings{Samples: 2048, Alignments: 3}); err != nil {
 		t.Fatal(err)
@@ -68,11 +70,13 @@ func TestHighDimensionalFigures(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := GapTable(&b, r.Gaps()); err != nil || strings.Count(b.String(), "\n") != 5 || !strings.Contains(b.String(), "D = 20") {
+	if err := GapTable(&b, r.Gaps()); err != nil || strings.Count(b.String(), "\n") != 5 ||
+		!strings.Contains(b.String(), "D = 20") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 	b.Reset()
-	if err := HighDimensionalDistances(&b, []HighDimensional{r}); err != nil || !strings.Contains(b.String(), "undecided: nothing is rejected") {
+	if err := HighDimensionalDistances(&b, []HighDimensional{r}); err != nil ||
+		!strings.Contains(b.String(), "undecided: nothing is rejected") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }
@@ -100,7 +104,8 @@ func TestPhaseFigure(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(labels, "kernel regression") || !strings.Contains(labels, "feature learning") || !strings.Contains(labels, "diverged") {
+	if !strings.Contains(labels, "kernel regression") || !strings.Contains(labels, "feature learning") ||
+		!strings.Contains(labels, "diverged") {
 		t.Errorf("marks %s", labels)
 	}
 	if _, err := f.Render("svg"); err != nil {

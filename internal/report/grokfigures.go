@@ -32,7 +32,8 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 		name string
 		of   func([]HighDimensional) (figure.Figure, bool)
 	}{
-		{"grokking", grokkingFigure}, {"loss", highDimensionalLoss}, {"decomposition", decompositionFigure}, {"overlaps", overlapFigure}, {"dimension", dimensionFigure}, {"alignment", alignmentFigure},
+		{"grokking", grokkingFigure}, {"loss", highDimensionalLoss}, {"decomposition", decompositionFigure},
+		{"overlaps", overlapFigure}, {"dimension", dimensionFigure}, {"alignment", alignmentFigure},
 	} {
 		if f, ok := draw.of(results); ok {
 			if len(f.Panels) == 1 {
@@ -48,10 +49,12 @@ func HighDimensionalFigures(results []HighDimensional) []Named {
 }
 
 // highDimensionalSymbols are those of keys that mean something else, or nothing, for fixed data.
-var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N", "target.noise": "noise", "network.activation": "ε", "target.informed": "c"}
+var highDimensionalSymbols = map[string]string{"network.output_scale": "α", "data.ratio": "P/D", "network.units": "N",
+	"target.noise": "noise", "network.activation": "ε", "target.informed": "c"}
 
 // limitNames are the values of theory.limit in words.
-var limitNames = map[string]string{"data": "points used again", "one-pass": "fresh points", "online": "one fresh point at a time", "population": "all points"}
+var limitNames = map[string]string{"data": "points used again", "one-pass": "fresh points",
+	"online": "one fresh point at a time", "population": "all points"}
 
 func (r HighDimensional) title() string {
 	if r.Title != "" {
@@ -144,7 +147,8 @@ func dots(lo float64, time, y, se []float64, label string, c color.NRGBA) figure
 
 // level is the fraction of the initial loss at which the gap is taken.
 func level(axis figure.Axis, y0, fraction float64) figure.Series {
-	return figure.Series{Label: fmt.Sprintf("%g of the initial loss", fraction), X: []float64{axis.Min, axis.Max}, Y: []float64{y0 * fraction, y0 * fraction}, Style: figure.Reference}
+	return figure.Series{Label: fmt.Sprintf("%g of the initial loss", fraction), X: []float64{axis.Min, axis.Max},
+		Y: []float64{y0 * fraction, y0 * fraction}, Style: figure.Reference}
 }
 
 // pale is a lighter version of a colour.
@@ -167,7 +171,8 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 		}
 		gap := ""
 		for _, row := range r.Gaps() { // of the lines
-			if row.What == "theory" || r.Theory == nil && row.What != "linearised" && row.Dimension == r.Sims[len(r.Sims)-1].Dimension {
+			if row.What == "theory" || r.Theory == nil && row.What != "linearised" &&
+				row.Dimension == r.Sims[len(r.Sims)-1].Dimension {
 				gap = "gap " + row.Gap.Median.String()
 			}
 		}
@@ -188,10 +193,14 @@ func grokkingFigure(results []HighDimensional) (figure.Figure, bool) {
 			})...)
 		}
 		if l := r.Linearised; l != nil && len(l.Time) > 0 {
-			p.Series = append(p.Series, figure.Series{Label: "train, linearised", X: l.Time, Y: l.Loss, Style: figure.Dotted, Color: trainColor, Width: 1.2},
-				figure.Series{Label: "test, linearised", X: l.Time, Y: l.TestLoss, Style: figure.Dotted, Color: testColor, Width: 1.2})
+			p.Series = append(p.Series, figure.Series{Label: "train, linearised", X: l.Time, Y: l.Loss,
+				Style: figure.Dotted, Color: trainColor, Width: 1.2},
+				figure.Series{Label: "test, linearised", X: l.Time, Y: l.TestLoss, Style: figure.Dotted,
+					Color: testColor, Width: 1.2})
 			if len(l.Regression) == 2 {
-				p.Series = append(p.Series, figure.Series{Label: "test of kernel regression", X: []float64{p.X.Min, p.X.Max}, Y: []float64{l.Regression[1], l.Regression[1]}, Style: figure.Line, Color: figure.Color(0), Width: 0.9})
+				p.Series = append(p.Series, figure.Series{Label: "test of kernel regression",
+					X: []float64{p.X.Min, p.X.Max}, Y: []float64{l.Regression[1], l.Regression[1]}, Style: figure.Line,
+					Color: figure.Color(0), Width: 0.9})
 			}
 		}
 		f.Panels = append(f.Panels, p)
@@ -233,7 +242,8 @@ func once(texts []string) string {
 
 // highDimensionalLoss shows both losses of every dimension beside the theory.
 func highDimensionalLoss(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Train and test loss in growing dimension", SameY: true, Caption: "Bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)"}
+	f := figure.Figure{Title: "Train and test loss in growing dimension", SameY: true,
+		Caption: "Bands: ± 2 standard errors of the mean over seeds (finite D) or blocks (D = ∞)"}
 	any := false
 	var columns [][]figure.Panel
 	for _, r := range results {
@@ -333,7 +343,8 @@ func (r HighDimensional) medians(p *figure.Panel) string {
 		q[i][0], q[i][1] = t.Quantile(float64(i+1) / 4)
 	}
 	for k, name := range []string{"train", "test"} {
-		p.Series = append(p.Series, figure.Series{Label: name, X: t.Time, Y: q[1][k], Lo: q[0][k], Hi: q[2][k], Color: []color.NRGBA{trainColor, testColor}[k], Width: 1.2})
+		p.Series = append(p.Series, figure.Series{Label: name, X: t.Time, Y: q[1][k], Lo: q[0][k], Hi: q[2][k],
+			Color: []color.NRGBA{trainColor, testColor}[k], Width: 1.2})
 	}
 	return fmt.Sprintf("median and quartiles of %d simulations with D = %d", t.Replicas, t.Dimension)
 }
@@ -353,8 +364,14 @@ func decompositionFigure(results []HighDimensional) (figure.Figure, bool) {
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "loss" + overSamples}}
 		cs := []curve{
-			{"train", pale(figure.Color(0), 0.55), func(t *highdim.Trajectory) ([]float64, []float64) { return t.Loss, t.LossStderr }},
-			{"test", figure.Color(0), func(t *highdim.Trajectory) ([]float64, []float64) { return t.TestLoss, t.TestLossStderr }},
+			{"train", pale(figure.Color(0), 0.55), func(t *highdim.Trajectory) ([]float64, []float64) {
+				return t.Loss,
+					t.LossStderr
+			}},
+			{"test", figure.Color(0), func(t *highdim.Trajectory) ([]float64, []float64) {
+				return t.TestLoss,
+					t.TestLossStderr
+			}},
 		}
 		for k, name := range []string{"scale error", "misalignment", "linear power"} {
 			cs = append(cs, curve{name, figure.Color(k + 1), func(t *highdim.Trajectory) ([]float64, []float64) {
@@ -381,12 +398,13 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 		n := min(r.Problem.Units, most)
 		var cs []curve
 		for i := range n {
-			cs = append(cs, curve{"unit " + fmt.Sprint(i+1), figure.Color(i + 1), func(t *highdim.Trajectory) ([]float64, []float64) {
-				if len(t.Overlaps.Shape) == 3 {
-					return column(t.Overlaps, t.OverlapsStderr, i*t.Overlaps.Shape[2])
-				}
-				return column(t.Overlaps, t.OverlapsStderr, i)
-			}})
+			cs = append(cs, curve{"unit " + fmt.Sprint(i+1), figure.Color(i + 1),
+				func(t *highdim.Trajectory) ([]float64, []float64) {
+					if len(t.Overlaps.Shape) == 3 {
+						return column(t.Overlaps, t.OverlapsStderr, i*t.Overlaps.Shape[2])
+					}
+					return column(t.Overlaps, t.OverlapsStderr, i)
+				}})
 		}
 		r.curves(&p, cs)
 		p.Blank = len(p.Series) == 0
@@ -394,9 +412,10 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 		if len(results) == 1 {
 			q.Title = p.Title
 		}
-		who = append(who, r.curves(&q, []curve{{"all units", figure.Color(0), func(t *highdim.Trajectory) ([]float64, []float64) {
-			return column(t.Moments, t.MomentsStderr, highdim.SecondOverlap)
-		}}})...)
+		who = append(who, r.curves(&q, []curve{{"all units", figure.Color(0),
+			func(t *highdim.Trajectory) ([]float64, []float64) {
+				return column(t.Moments, t.MomentsStderr, highdim.SecondOverlap)
+			}}})...)
 		if eps, ok := highdim.Mix(r.Problem.Activation); ok && eps > 0 && !r.Problem.Training.Centred && q.X.Max > 0 {
 			y, top := 1/(eps*r.Problem.OutputScale), 0.
 			for _, s := range q.Series {
@@ -407,7 +426,8 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 			if top > y/2 { // otherwise it is far away
 				q.Y.Min, q.Y.Max = -0.04*math.Max(y, top), 1.08*math.Max(y, top)
 			}
-			q.Series = append(q.Series, figure.Series{Label: "solution 1/αε", X: []float64{q.X.Min, q.X.Max}, Y: []float64{y, y}, Style: figure.Reference})
+			q.Series = append(q.Series, figure.Series{Label: "solution 1/αε", X: []float64{q.X.Min, q.X.Max},
+				Y: []float64{y, y}, Style: figure.Reference})
 		}
 		columns = append(columns, []figure.Panel{p, q})
 	}
@@ -429,10 +449,13 @@ func overlapFigure(results []HighDimensional) (figure.Figure, bool) {
 
 // dimensionFigure shows how the error falls with the dimension.
 func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Distance of simulations from the theory", SameY: true, Caption: "Train and test loss together, root mean square over times, relative to the theory", Columns: min(len(results), 3)}
+	f := figure.Figure{Title: "Distance of simulations from the theory", SameY: true,
+		Caption: "Train and test loss together, root mean square over times, relative to the theory",
+		Columns: min(len(results), 3)}
 	any := false
 	for _, r := range results {
-		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "dimension D", Log: true}, Y: figure.Axis{Label: "error, relative", Log: true}}
+		p := figure.Panel{Title: r.title(), X: figure.Axis{Label: "dimension D", Log: true},
+			Y: figure.Axis{Label: "error, relative", Log: true}}
 		if r.Compare != nil && len(r.Compare.Dimensions) > 1 {
 			any = true
 			one := figure.Series{Label: "one network", Style: figure.Points, Color: figure.Color(1)}
@@ -462,7 +485,8 @@ func dimensionFigure(results []HighDimensional) (figure.Figure, bool) {
 
 // alignmentFigure shows the alignment of the tangent kernel with the target.
 func alignmentFigure(results []HighDimensional) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Alignment of the tangent kernel with the target", SameY: true, Caption: "√P·yᵀKy/(‖K‖·|y|²) on the training points", Columns: min(len(results), 3)}
+	f := figure.Figure{Title: "Alignment of the tangent kernel with the target", SameY: true,
+		Caption: "√P·yᵀKy/(‖K‖·|y|²) on the training points", Columns: min(len(results), 3)}
 	any := false
 	for _, r := range results {
 		p := figure.Panel{Title: r.title(), X: r.timeAxis(), Y: figure.Axis{Label: "√P × alignment"}}
@@ -471,7 +495,8 @@ func alignmentFigure(results []HighDimensional) (figure.Figure, bool) {
 		}
 		for i, s := range r.Sims {
 			if len(s.Alignment) > 1 {
-				p.Series = append(p.Series, band(s.AlignmentTime, s.Alignment, s.AlignmentStderr, fmt.Sprintf("D = %d", s.Dimension), i, len(r.Sims)))
+				p.Series = append(p.Series, band(s.AlignmentTime, s.Alignment, s.AlignmentStderr,
+					fmt.Sprintf("D = %d", s.Dimension), i, len(r.Sims)))
 			}
 		}
 		any = any || len(p.Series) > 0

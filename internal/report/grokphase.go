@@ -70,7 +70,8 @@ func PhaseFigure(d PhaseDiagram) Named {
 		f.Panels = append(f.Panels, p)
 	}
 	f.Title = "Grokking gap"
-	f.Caption = fmt.Sprintf("log₁₀ of the time by which the test loss is below %g of its start, over that of the train loss; grey: never within τ = %.4g%s", d.Fraction, d.Horizon, note)
+	f.Caption = fmt.Sprintf("log₁₀ of the time by which the test loss is below %g of its start, over that of the "+
+		"train loss; grey: never within τ = %.4g%s", d.Fraction, d.Horizon, note)
 	if d.Caption != "" {
 		f.Caption += ". " + d.Caption
 	}
@@ -94,8 +95,10 @@ func AxisName(key string) string {
 }
 
 var axisNames = map[string]string{
-	"data.ratio": "data per dimension δ = P/D", "network.output_scale": "output scale α", "network.activation": "kernel alignment ε", "richness": "richness γ₀", "data.train": "training points P",
-	"training.weight_decay": "weight decay λ", "training.learning_rate": "learning rate η", "target.noise": "label noise", "network.units": "units N",
+	"data.ratio": "data per dimension δ = P/D", "network.output_scale": "output scale α",
+	"network.activation": "kernel alignment ε", "richness": "richness γ₀", "data.train": "training points P",
+	"training.weight_decay": "weight decay λ", "training.learning_rate": "learning rate η",
+	"target.noise": "label noise", "network.units": "units N",
 }
 
 // thresholds are curves of P = D, below which no learner has enough data, and of P = D²/2ε², which the kernel at the

@@ -180,7 +180,8 @@ func header(label string, titles []string) []string {
 // heatmapFigure shows the NTK and the feature kernel of the last layer over samples at the first and the last time
 // kept.
 func heatmapFigure(results []Result) (figure.Figure, bool) {
-	f := figure.Figure{Title: "Kernels over training samples, sorted by their predictions at the end; one scale for every kernel"}
+	f := figure.Figure{Title: "Kernels over training samples, sorted by their predictions at the end; one scale for " +
+		"every kernel"}
 	kernels := 2
 	if len(results) > bothKernels {
 		kernels = 1
@@ -191,7 +192,8 @@ func heatmapFigure(results []Result) (figure.Figure, bool) {
 		views := r.views(func(t *dmft.Trajectory) bool {
 			p, c := sizes(t)
 			k := len(t.KernelTime)
-			return p > 1 && k > 0 && len(t.NTK.Data) == k*p*c*p*c && len(t.Phi.Shape) > 1 && t.Phi.Shape[1] > 0 && len(t.Phi.Data) == k*t.Phi.Shape[1]*p*p
+			return p > 1 && k > 0 && len(t.NTK.Data) == k*p*c*p*c && len(t.Phi.Shape) > 1 && t.Phi.Shape[1] > 0 &&
+				len(t.Phi.Data) == k*t.Phi.Shape[1]*p*p
 		})
 		if len(views) == 0 {
 			continue
@@ -335,22 +337,27 @@ func twoTimeFigure(results []Result) (figure.Figure, bool) {
 					title += fmt.Sprintf(", layer %d", l+1)
 				}
 				phi.titles = append(phi.titles, title)
-				phi.maps = append(phi.maps, timeMap(v.TwoTimeTime, v.PhiTwoTime.At(l), func(k []float64) float64 { return diagonal(k, p, 1, 1) }, nil))
-				g.maps = append(g.maps, timeMap(v.TwoTimeTime, v.GTwoTime.At(l), func(k []float64) float64 { return diagonal(k, p, c, c) }, nil))
+				phi.maps = append(phi.maps, timeMap(v.TwoTimeTime, v.PhiTwoTime.At(l),
+					func(k []float64) float64 { return diagonal(k, p, 1, 1) }, nil))
+				g.maps = append(g.maps, timeMap(v.TwoTimeTime, v.GTwoTime.At(l),
+					func(k []float64) float64 { return diagonal(k, p, c, c) }, nil))
 			}
 		}
 		phi.titles = header(r.title(), phi.titles)
 		rows = append(rows, []heatRow{phi, g}[:kernels]...)
 		t, j := views[0].Trajectory, len(views[0].TwoTimeTime)
 		l := t.PhiTwoTime.Shape[0]
-		if n := (l - 1) * j * j * p * p * c; len(results) == 1 && n > 0 && len(t.ResponseA.Data) == n && len(t.ResponseB.Data) == n {
+		if n := (l - 1) * j * j * p * p * c; len(results) == 1 && n > 0 && len(t.ResponseA.Data) == n &&
+			len(t.ResponseB.Data) == n {
 			a, b := heatRow{bar: "Aˡ(t, s)"}, heatRow{bar: "Bˡ(t, s)"}
 			shown := shownLayers(l)
 			for _, l := range shown[:len(shown)-1] { // the last layer has none
 				a.titles = append(a.titles, fmt.Sprintf("N = ∞, A of layer %d", l+1))
 				b.titles = append(b.titles, fmt.Sprintf("N = ∞, B of layer %d", l+1))
-				a.maps = append(a.maps, timeMap(t.TwoTimeTime, t.ResponseA.At(l), func(k []float64) float64 { return diagonal(k, p, 1, c) }, func(t, s int) bool { return s < t }))
-				b.maps = append(b.maps, timeMap(t.TwoTimeTime, t.ResponseB.At(l), func(k []float64) float64 { return diagonal(k, p, c, 1) }, func(t, s int) bool { return s <= t }))
+				a.maps = append(a.maps, timeMap(t.TwoTimeTime, t.ResponseA.At(l),
+					func(k []float64) float64 { return diagonal(k, p, 1, c) }, func(t, s int) bool { return s < t }))
+				b.maps = append(b.maps, timeMap(t.TwoTimeTime, t.ResponseB.At(l),
+					func(k []float64) float64 { return diagonal(k, p, c, 1) }, func(t, s int) bool { return s <= t }))
 			}
 			if len(views) > 1 {
 				rows = append(rows, a.beside(b, len(shown)))

@@ -21,7 +21,8 @@ func TestOneLoss(t *testing.T) {
 		}
 		r := Result{Theory: theory, Sims: []*dmft.Trajectory{sim}, Points: 5, TestPoints: 7, Outputs: 1, Mean: mean}
 		for _, row := range r.Rows() {
-			if row.Loss != theory.Loss[5] || row.TestLoss != theory.TestLoss[5] || row.Reduction != name || *row.Error != 0 || *row.TestError != 0.25 {
+			if row.Loss != theory.Loss[5] || row.TestLoss != theory.TestLoss[5] || row.Reduction != name ||
+				*row.Error != 0 || *row.TestError != 0.25 {
 				t.Errorf("row %+v", row)
 			}
 		}
@@ -29,12 +30,15 @@ func TestOneLoss(t *testing.T) {
 		if err := Table(&b, []Result{r}); err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"loss (" + name + ")", "test loss (" + name + ")", "test error", sig(theory.Loss[5]), "losses: " + name + " over samples", "5 for training, 7 for test"} {
+		for _, want := range []string{"loss (" + name + ")", "test loss (" + name + ")", "test error",
+			sig(theory.Loss[5]), "losses: " + name + " over samples", "5 for training, 7 for test"} {
 			if !strings.Contains(b.String(), want) {
 				t.Errorf("the table has no %q:\n%s", want, b.String())
 			}
 		}
-		if f, _ := lossFigure([]Result{r}); len(f.Panels) != 2 || f.Panels[1].Y.Label != "test loss ("+name+" over samples)" || f.Panels[0].Series[0].Y[5] != theory.Loss[5] || f.Panels[1].Series[1].Y[5] != sim.TestLoss[5] {
+		if f, _ := lossFigure([]Result{r}); len(f.Panels) != 2 ||
+			f.Panels[1].Y.Label != "test loss ("+name+" over samples)" ||
+			f.Panels[0].Series[0].Y[5] != theory.Loss[5] || f.Panels[1].Series[1].Y[5] != sim.TestLoss[5] {
 			t.Errorf("figure %+v", f.Panels)
 		}
 		f, ok := errorFigure([]Result{r})
@@ -42,7 +46,8 @@ func TestOneLoss(t *testing.T) {
 			t.Errorf("errors %+v", f.Panels)
 		}
 		for _, s := range r.Summaries(0.5, nil) {
-			if s.Value("loss") != theory.Loss[5] || s.Value("test_classification_error") != 0.25 || s.Value("classification_error") != 0 {
+			if s.Value("loss") != theory.Loss[5] || s.Value("test_classification_error") != 0.25 ||
+				s.Value("classification_error") != 0 {
 				t.Errorf("summary %+v", s)
 			}
 		}
@@ -59,7 +64,8 @@ func TestOneLoss(t *testing.T) {
 // TestLimitKeys: the static NTK is drawn unlike the limit that learns features.
 func TestLimitKeys(t *testing.T) {
 	a, b := limit(nil, nil, nil, methodName("full")), limit(nil, nil, nil, methodName("lazy"))
-	if a.Label != "N = ∞" || b.Label != "static NTK" || a.Style == b.Style || a.Color == b.Color || a.Style != figure.Dashed {
+	if a.Label != "N = ∞" || b.Label != "static NTK" || a.Style == b.Style || a.Color == b.Color ||
+		a.Style != figure.Dashed {
 		t.Errorf("%+v %+v", a, b)
 	}
 }

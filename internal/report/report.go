@@ -74,10 +74,13 @@ func (r Result) Rows() []Row {
 		last := len(t.Loss) - 1
 		if last < 0 { // it stopped before anything was recorded
 			none := math.NaN()
-			rows = append(rows, Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Status: string(t.Status.Code), Reduction: r.reduction(), Loss: none, LossStderr: none, InitialLoss: none, FStderr: none})
+			rows = append(rows, Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas,
+				Status: string(t.Status.Code), Reduction: r.reduction(), Loss: none, LossStderr: none,
+				InitialLoss: none, FStderr: none})
 			return
 		}
-		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: max(last, t.Status.Step), Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0],
+		row := Row{Label: r.Label, What: what, Width: t.Width, Replicas: t.Replicas, Steps: max(last, t.Status.Step),
+			Loss: t.Loss[last], LossStderr: t.LossStderr[last], InitialLoss: t.Loss[0],
 			Reduction: r.reduction()}
 		if t.Status.Early() {
 			row.Status = string(t.Status.Code)
@@ -91,7 +94,8 @@ func (r Result) Rows() []Row {
 		for _, x := range []struct {
 			from []float64
 			to   **float64
-		}{{t.Error, &row.Error}, {t.ErrorStderr, &row.ErrorStderr}, {t.TestError, &row.TestError}, {t.TestErrorStderr, &row.TestErrorStderr}} {
+		}{{t.Error, &row.Error}, {t.ErrorStderr, &row.ErrorStderr}, {t.TestError, &row.TestError},
+			{t.TestErrorStderr, &row.TestErrorStderr}} {
 			if len(x.from) > last {
 				*x.to = &x.from[last]
 			}
@@ -102,7 +106,8 @@ func (r Result) Rows() []Row {
 		}
 		row.FStderr = math.Sqrt(s / float64(max(len(t.FStderr.Data), 1)))
 		if k := len(t.Alignment) - 1; k >= 0 {
-			row.Alignment, row.KernelMovement, row.FeatureMovement = t.Alignment[k], t.KernelMovement[k], t.PhiMovement.At(k).Data[t.PhiMovement.Shape[1]-1]
+			row.Alignment, row.KernelMovement, row.FeatureMovement = t.Alignment[k], t.KernelMovement[k],
+				t.PhiMovement.At(k).Data[t.PhiMovement.Shape[1]-1]
 		}
 		if alone(t) {
 			none := math.NaN()
@@ -190,7 +195,8 @@ func Table(w io.Writer, results []Result) error {
 				f = append(f, maybe(row.TestError), maybe(row.TestErrorStderr))
 			}
 			if kernels {
-				f = append(f, fmt.Sprintf("%.3f", row.Alignment), fmt.Sprintf("%.3f", row.KernelMovement), fmt.Sprintf("%.3f", row.FeatureMovement))
+				f = append(f, fmt.Sprintf("%.3f", row.Alignment), fmt.Sprintf("%.3f", row.KernelMovement),
+					fmt.Sprintf("%.3f", row.FeatureMovement))
 			}
 			f = append(f, sig(row.FStderr))
 			fmt.Fprintln(t, strings.Join(f, "\t")+"\t")
@@ -260,7 +266,8 @@ func Distances(w io.Writer, results []Result) error {
 	for _, r := range results {
 		labels = labels || r.Label != ""
 	}
-	head := []string{"width", "seeds", "one network: ‖f_N − f_∞‖", "± s.e.", "mean of seeds", "noise", "within 3 s.e.", "NTK", "Φ"}
+	head := []string{"width", "seeds", "one network: ‖f_N − f_∞‖", "± s.e.", "mean of seeds", "noise", "within 3 s.e.",
+		"NTK", "Φ"}
 	if labels {
 		head = append([]string{"point"}, head...)
 	}
@@ -271,7 +278,8 @@ func Distances(w io.Writer, results []Result) error {
 		}
 		for _, x := range r.Compare.Widths {
 			stderr, noise, within := scatter(x.Seeds, x.ErrorStderr, x.Noise, x.Within3)
-			f := []string{fmt.Sprint(x.N), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise, within, sig(x.Kernel), sig(x.Feature)}
+			f := []string{fmt.Sprint(x.N), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise, within,
+				sig(x.Kernel), sig(x.Feature)}
 			if labels {
 				f = append([]string{r.Label}, f...)
 			}
@@ -294,7 +302,8 @@ func Distances(w io.Writer, results []Result) error {
 			fmt.Fprintf(w, "%sbias of the mean falls as N^p, p = %s\n", prefix, r.Compare.Bias)
 		}
 		for _, x := range r.Spreads() {
-			fmt.Fprintf(w, "%svariance of %s over %d seeds at N = %d, measured over predicted: %.3g, 95 %% interval [%.3g, %.3g]\n", prefix, x.What, x.Seeds, x.Width, x.Ratio, x.Lo, x.Hi)
+			fmt.Fprintf(w, "%svariance of %s over %d seeds at N = %d, measured over predicted: %.3g, 95 %% interval "+
+				"[%.3g, %.3g]\n", prefix, x.What, x.Seeds, x.Width, x.Ratio, x.Lo, x.Hi)
 		}
 		fmt.Fprintf(w, "%s%s\n", prefix, r.Compare.Outcome)
 	}

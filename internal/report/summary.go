@@ -158,7 +158,8 @@ func Decode(b json.RawMessage) (s []Summary, err error) {
 }
 
 // newSummary sums up losses: those at the end, the smallest, and the last time above half of the initial one.
-func newSummary(what, file string, replicas int, status dmft.Status, time, loss, lossErr, test, testErr []float64) Summary {
+func newSummary(what, file string, replicas int, status dmft.Status, time, loss, lossErr, test,
+	testErr []float64) Summary {
 	last := len(loss) - 1
 	s := Summary{What: what, File: file, Replicas: replicas, Steps: last, Values: map[string]Number{}}
 	if status.Early() {

@@ -42,7 +42,8 @@ const (
 )
 
 // defaultQuantities are drawn when none are asked for and they are there.
-var defaultQuantities = []string{"loss", "test_loss", "classification_error", "test_classification_error", "kernel_movement", "gap"}
+var defaultQuantities = []string{"loss", "test_loss", "classification_error", "test_classification_error",
+	"kernel_movement", "gap"}
 
 // SweepFigures draws a sweep: heat maps of quantities over the first two keys that are numbers, curves of the losses by
 // the last key, and final losses against a key. A quantity that no point has is an error when it was asked for.
@@ -313,7 +314,8 @@ func (g *Grid) heat(q Quantity, x, y int) []Named {
 					}
 					m.Z = append(m.Z, row)
 				}
-				f.Panels = append(f.Panels, figure.Panel{Title: strings.TrimPrefix(strings.TrimSuffix(w+", "+titles[k], ", "), ", "), X: g.Axes[x].axis(xlog), Y: g.Axes[y].axis(ylog), Heat: m})
+				f.Panels = append(f.Panels, figure.Panel{Title: strings.TrimPrefix(strings.TrimSuffix(w+", "+titles[k],
+					", "), ", "), X: g.Axes[x].axis(xlog), Y: g.Axes[y].axis(ylog), Heat: m})
 			}
 		}
 		out = append(out, Named{numbered("heat-"+q.Name, first/rows), f})
@@ -483,7 +485,8 @@ func (g *Grid) against(q Quantity, x int) []Named {
 		case n > 4:
 			f.Title += fmt.Sprintf("; %s at %d values of %s", why, n, g.Axes[x].Key)
 		case n > 0:
-			f.Title += fmt.Sprintf("; %s: %s", why, strings.Join(append([]string{pretty(g.Axes[x].Key + "=" + absent[k][0])}, absent[k][1:]...), ", "))
+			f.Title += fmt.Sprintf("; %s: %s", why, strings.Join(
+				append([]string{pretty(g.Axes[x].Key + "=" + absent[k][0])}, absent[k][1:]...), ", "))
 		}
 	}
 	f.Columns = min(len(f.Panels), gridColumns)
@@ -592,7 +595,8 @@ func (g *Grid) curves() ([]Named, error) {
 			}
 		}
 	}
-	f := figure.Figure{Title: g.title("losses") + "; " + who(lines, points) + "; bands and bars: ± 2 standard errors", Columns: len(places), SameY: true}
+	f := figure.Figure{Title: g.title("losses") + "; " + who(lines, points) + "; bands and bars: ± 2 standard errors",
+		Columns: len(places), SameY: true}
 	for r, row := range rows {
 		if !slices.ContainsFunc(panels[r], func(p figure.Panel) bool { return len(p.Series) > 0 }) {
 			continue
@@ -600,7 +604,8 @@ func (g *Grid) curves() ([]Named, error) {
 		for c := range panels[r] {
 			if p := &panels[r][c]; row.log {
 				p.Y.Min, p.Y.Max = lossRangeTo(p.Series, 10*highestStart(p.Series)) // as in lossFigure
-				for _, x := range p.Series {                                        // a point that has left the axes is marked at their end, and leaves no bar across them
+				// a point that has left the axes is marked at their end, and leaves no bar across them
+				for _, x := range p.Series {
 					for k, y := range x.Y {
 						if x.Style == figure.Points && x.Hi != nil && y > p.Y.Max {
 							x.Lo[k], x.Hi[k] = y, y

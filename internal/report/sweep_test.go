@@ -39,7 +39,8 @@ func TestSummary(t *testing.T) {
 		}
 	}
 	// What never comes survives the manifest.
-	flat := &highdim.Trajectory{Dimension: 40, Replicas: 1, Time: []float64{0, 1}, Loss: []float64{1, 0.1}, TestLoss: []float64{1, 1}, LossStderr: []float64{0, 0}, TestLossStderr: []float64{0, 0},
+	flat := &highdim.Trajectory{Dimension: 40, Replicas: 1, Time: []float64{0, 1}, Loss: []float64{1, 0.1},
+		TestLoss: []float64{1, 1}, LossStderr: []float64{0, 0}, TestLossStderr: []float64{0, 0},
 		Status: dmft.Status{Code: dmft.Diverged, Step: 1, Quantity: "much"}}
 	h := HighDimensional{Problem: &highdim.Problem{}, Fraction: 0.5, Sims: []*highdim.Trajectory{flat}}.Summaries()
 	b, err := Encode(h)
@@ -47,7 +48,9 @@ func TestSummary(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := Decode(b)
-	if err != nil || !reflect.DeepEqual(got, h) || !math.IsInf(got[0].Value("gap"), 1) || !math.IsInf(got[0].Value("test_half_time"), 1) || !strings.Contains(got[0].Status, "diverged") || got[0].Dimension != 40 {
+	if err != nil || !reflect.DeepEqual(got, h) || !math.IsInf(got[0].Value("gap"), 1) ||
+		!math.IsInf(got[0].Value("test_half_time"), 1) || !strings.Contains(got[0].Status, "diverged") ||
+		got[0].Dimension != 40 {
 		t.Errorf("%v\n%s\n%+v", err, b, got)
 	}
 	for _, v := range []float64{0, -1.5, 1e-300, math.Inf(1), math.Inf(-1)} {
@@ -69,7 +72,8 @@ func TestSummary(t *testing.T) {
 func product() Grid {
 	a, g := []float64{4, 1, 2}, []float64{10, 0.1, 1, 100}
 	return Grid{
-		Axes: []GridAxis{{"network.output_scale", []string{"4", "1", "2"}, a}, {"network.activation", []string{"tanh", "relu"}, nil}, {"richness", []string{"10", "0.1", "1", "100"}, g}},
+		Axes: []GridAxis{{"network.output_scale", []string{"4", "1", "2"}, a},
+			{"network.activation", []string{"tanh", "relu"}, nil}, {"richness", []string{"10", "0.1", "1", "100"}, g}},
 		What: []string{"theory", "N = 8"}, Time: "step",
 		Value: func(i int, what, quantity string) float64 {
 			v := a[i/8] * g[i%4] * float64(1+i/4%2)
@@ -101,15 +105,18 @@ func TestHeatMaps(t *testing.T) {
 		t.Fatalf("%v %v", err, figs)
 	}
 	f := figs[0]
-	if f.Name != "heat-loss" || len(f.Panels) != 4 || f.Columns != 2 || !strings.Contains(f.Title, "grey: stopped early or not there") || strings.Contains(f.Title, "never") {
+	if f.Name != "heat-loss" || len(f.Panels) != 4 || f.Columns != 2 ||
+		!strings.Contains(f.Title, "grey: stopped early or not there") || strings.Contains(f.Title, "never") {
 		t.Fatalf("%s %d %s", f.Name, len(f.Panels), f.Title)
 	}
 	for k, title := range []string{"theory, φ = tanh", "N = 8, φ = tanh", "theory, φ = relu", "N = 8, φ = relu"} {
 		p := f.Panels[k]
-		if p.Title != title || p.X.Log || !p.Y.Log || !p.Heat.Log || p.X.Label != "output scale α" || (p.Heat.Bar != "") != (k%2 == 1) {
+		if p.Title != title || p.X.Log || !p.Y.Log || !p.Heat.Log || p.X.Label != "output scale α" ||
+			(p.Heat.Bar != "") != (k%2 == 1) {
 			t.Errorf("panel %d: %+v", k, p)
 		}
-		if !reflect.DeepEqual(p.Heat.X, []float64{1, 2, 4}) || !reflect.DeepEqual(p.Heat.Y, []float64{math.Log10(0.1), 0, 1, 2}) {
+		if !reflect.DeepEqual(p.Heat.X, []float64{1, 2, 4}) ||
+			!reflect.DeepEqual(p.Heat.Y, []float64{math.Log10(0.1), 0, 1, 2}) {
 			t.Fatalf("%v %v", p.Heat.X, p.Heat.Y)
 		}
 		for j, y := range p.Heat.Y {
@@ -124,7 +131,8 @@ func TestHeatMaps(t *testing.T) {
 				}
 			}
 		}
-		if p.Heat.Min != f.Panels[0].Heat.Min || p.Heat.Max != f.Panels[0].Heat.Max || math.Abs(p.Heat.Max-math.Log10(800)) > 1e-12 {
+		if p.Heat.Min != f.Panels[0].Heat.Min || p.Heat.Max != f.Panels[0].Heat.Max ||
+			math.Abs(p.Heat.Max-math.Log10(800)) > 1e-12 {
 			t.Errorf("panel %d: from %g to %g", k, p.Heat.Min, p.Heat.Max)
 		}
 	}
@@ -145,18 +153,22 @@ func TestAgainst(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := figs[1]
-	if f.Name != "by-richness-loss" || len(f.Panels) != 2 || len(f.Panels[0].Series) != 6 || !strings.Contains(f.Title, "lines: theory, points: N = 8") {
+	if f.Name != "by-richness-loss" || len(f.Panels) != 2 || len(f.Panels[0].Series) != 6 ||
+		!strings.Contains(f.Title, "lines: theory, points: N = 8") {
 		t.Fatalf("%s %d", f.Name, len(f.Panels))
 	}
-	if n := f.Panels[0].Series[3]; n.Label != "" || n.Style != figure.Points || n.Color != f.Panels[0].Series[2].Color || !reflect.DeepEqual(n.X, []float64{0.1, 1, 10, 100}) {
+	if n := f.Panels[0].Series[3]; n.Label != "" || n.Style != figure.Points ||
+		n.Color != f.Panels[0].Series[2].Color || !reflect.DeepEqual(n.X, []float64{0.1, 1, 10, 100}) {
 		t.Errorf("networks over the theory: %+v", n)
 	}
 	s := f.Panels[0].Series[2]
-	if s.Label != "α = 1" || !reflect.DeepEqual(s.X, []float64{0.1, 1, 10, 100}) || !reflect.DeepEqual(s.Y, s.X) || s.Style != figure.Line {
+	if s.Label != "α = 1" || !reflect.DeepEqual(s.X, []float64{0.1, 1, 10, 100}) || !reflect.DeepEqual(s.Y, s.X) ||
+		s.Style != figure.Line {
 		t.Errorf("%+v", s)
 	}
 	// One key alone: a curve per trajectory, with error bars.
-	g := Grid{Axes: []GridAxis{{"richness", []string{"1", "2", "3"}, []float64{1, 2, 3}}}, What: []string{"theory", "N = 8", "N = 16", "N = 32"}, Time: "step",
+	g := Grid{Axes: []GridAxis{{"richness", []string{"1", "2", "3"}, []float64{1, 2, 3}}},
+		What: []string{"theory", "N = 8", "N = 16", "N = 32"}, Time: "step",
 		Value: func(i int, what, q string) float64 {
 			return map[string]float64{"loss": float64(len(what) + i), "loss_stderr": 0.5}[q]
 		},
@@ -166,15 +178,20 @@ func TestAgainst(t *testing.T) {
 	for _, f := range figs {
 		names = append(names, f.Name)
 	}
-	if err != nil || !reflect.DeepEqual(names, []string{"by-richness-loss", "by-richness-test_loss", "by-richness-classification_error", "by-richness-test_classification_error", "by-richness-kernel_movement", "by-richness-gap", "curves"}) {
+	if err != nil || !reflect.DeepEqual(names, []string{"by-richness-loss", "by-richness-test_loss",
+		"by-richness-classification_error", "by-richness-test_classification_error", "by-richness-kernel_movement",
+		"by-richness-gap", "curves"}) {
 		t.Fatalf("%v %v", err, names)
 	}
 	p := figs[0].Panels[0]
-	if len(p.Series) != 3 || p.Series[2].Label != "N = 32" || !reflect.DeepEqual(p.Series[1].Lo, []float64{5, 6, 7}) || p.X.Log {
+	if len(p.Series) != 3 || p.Series[2].Label != "N = 32" || !reflect.DeepEqual(p.Series[1].Lo, []float64{5, 6, 7}) ||
+		p.X.Log {
 		t.Errorf("%+v", p.Series)
 	}
 	c := figs[6]
-	if len(c.Panels) != 2 || len(c.Panels[0].Series) != 6 || !reflect.DeepEqual(c.Panels[0].Series[4].Y, []float64{1, 3}) || !reflect.DeepEqual(c.Panels[1].Series[4].Y, []float64{2, 4}) {
+	if len(c.Panels) != 2 || len(c.Panels[0].Series) != 6 ||
+		!reflect.DeepEqual(c.Panels[0].Series[4].Y, []float64{1, 3}) ||
+		!reflect.DeepEqual(c.Panels[1].Series[4].Y, []float64{2, 4}) {
 		t.Errorf("%+v", c.Panels)
 	}
 	if n := c.Panels[0].Series[5]; n.Label != "" || n.Style != figure.Points || n.Color != c.Panels[0].Series[4].Color {
@@ -184,7 +201,8 @@ func TestAgainst(t *testing.T) {
 
 // TestSweepMistakes: quantities that are not known or not there; curves that cannot be read; nothing to draw.
 func TestSweepMistakes(t *testing.T) {
-	if _, err := SweepFigures(product(), []string{"speed"}); err == nil || !strings.Contains(err.Error(), "there are initial_loss, loss") {
+	if _, err := SweepFigures(product(), []string{"speed"}); err == nil ||
+		!strings.Contains(err.Error(), "there are initial_loss, loss") {
 		t.Error(err)
 	}
 	if _, err := SweepFigures(product(), []string{"gap"}); err == nil {
@@ -209,8 +227,10 @@ func TestSpacedLog(t *testing.T) {
 		x    []float64
 		want bool
 	}{
-		{[]float64{0.1, 1, 10}, true}, {[]float64{0.1, 0.3, 1, 3}, true}, {[]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, false}, {[]float64{1, 2}, false}, {[]float64{0, 1, 100}, false},
-		{[]float64{1, 1000}, true}, {[]float64{10, 0.01, 0.1, 1}, true}, {[]float64{-1, 10, 100}, false}, {[]float64{1, 4, 16, 64, 256}, true},
+		{[]float64{0.1, 1, 10}, true}, {[]float64{0.1, 0.3, 1, 3}, true},
+		{[]float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, false}, {[]float64{1, 2}, false}, {[]float64{0, 1, 100}, false},
+		{[]float64{1, 1000}, true}, {[]float64{10, 0.01, 0.1, 1}, true}, {[]float64{-1, 10, 100}, false},
+		{[]float64{1, 4, 16, 64, 256}, true},
 	} {
 		if got := spacedLog(c.x); got != c.want {
 			t.Errorf("%v: %v", c.x, got)

@@ -14,7 +14,8 @@ import (
 	"github.com/seed39b58f2d/dmft/internal/npy"
 )
 
-var transferSymbols = map[string]string{"learning_rate": "learning rate η", "richness": "richness γ₀", "branch.beta": "branch scale β"}
+var transferSymbols = map[string]string{"learning_rate": "learning rate η", "richness": "richness γ₀",
+	"branch.beta": "branch scale β"}
 
 // sizeName is a size as figures and tables have it.
 func sizeName(over string, size int) string {
@@ -39,9 +40,11 @@ func transferTitle(p transfer.Panel) string {
 		key, value, _ := strings.Cut(v, "=")
 		switch key {
 		case "simulation.parametrization":
-			v = map[string]string{"mup": "μP", "ntk": "NTK parametrisation", "standard": "standard parametrisation", "mean-field": "mean field"}[value]
+			v = map[string]string{"mup": "μP", "ntk": "NTK parametrisation", "standard": "standard parametrisation",
+				"mean-field": "mean field"}[value]
 		case "simulation.branch_exponent", "network.branch.exponent":
-			if v = map[string]string{"0": "branches not scaled with depth", "0.5": "branches ∝ 1/√L", "1": "branches ∝ 1/L"}[value]; v == "" {
+			if v = map[string]string{"0": "branches not scaled with depth", "0.5": "branches ∝ 1/√L",
+				"1": "branches ∝ 1/L"}[value]; v == "" {
 				v = "branch exponent " + value
 			}
 		case "width":
@@ -87,7 +90,8 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 					break
 				}
 			}
-			fmt.Fprintf(t, "%s\t%.4g\t%.4g – %.4g\t%s\t%s\t%s\t%s\t\n", name, o.Value, o.Lo, o.Hi, sig(o.Loss), sig(o.Error), at, note)
+			fmt.Fprintf(t, "%s\t%.4g\t%.4g – %.4g\t%s\t%s\t%s\t%s\t\n", name, o.Value, o.Lo, o.Hi, sig(o.Loss),
+				sig(o.Error), at, note)
 		}
 		for _, c := range p.Curves {
 			row(sizeName(p.Over, c.Size), c)
@@ -102,14 +106,17 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 			return err
 		}
 		if c := p.Curves; len(c) > 0 && len(c[0].Points) > 0 && len(c[0].Points[0].Losses) == 1 {
-			fmt.Fprintln(w, "one network of every size: the intervals hold no sampling errors, and verdicts mean little; use more simulation.seeds")
+			fmt.Fprintln(w, "one network of every size: the intervals hold no sampling errors, and verdicts mean "+
+				"little; use more simulation.seeds")
 		}
-		fmt.Fprintf(w, "best %s ∝ %s^p: %s\n", s.Parameter, map[string]string{"width": "N", "depth": "L"}[p.Over], p.Drift.Verdict(s.Tolerance))
+		fmt.Fprintf(w, "best %s ∝ %s^p: %s\n", s.Parameter, map[string]string{"width": "N", "depth": "L"}[p.Over],
+			p.Drift.Verdict(s.Tolerance))
 		if p.Last.Sizes == 2 && p.Drift.Sizes > 2 {
 			fmt.Fprintf(w, "between the two largest sizes: p = %s\n", p.Last)
 		}
 		if p.Expected != nil {
-			fmt.Fprintf(w, "the stability limit of the learning rate at the start goes with p = %s\n", transfer.Signed(*p.Expected))
+			fmt.Fprintf(w, "the stability limit of the learning rate at the start goes with p = %s\n",
+				transfer.Signed(*p.Expected))
 		}
 		if p.TheoryDrift != nil {
 			fmt.Fprintf(w, "at infinite width: %s\n", p.TheoryDrift.Verdict(s.Tolerance))
@@ -133,7 +140,8 @@ func TransferTable(w io.Writer, s transfer.Study) error {
 // TransferFigure draws loss against the hyperparameter, one panel beside the other, one curve per size, the limit in
 // black.
 func TransferFigure(s transfer.Study, caption string) Named {
-	f := figure.Figure{Title: fmt.Sprintf("After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step)}
+	f := figure.Figure{Title: fmt.Sprintf(
+		"After %d steps; bands: ± 2 s.e.; dots and bars: best values, 95 %% intervals", s.Step)}
 	if caption != "" {
 		f.Title = caption + ". " + f.Title
 	}
@@ -144,7 +152,8 @@ func TransferFigure(s transfer.Study, caption string) Named {
 		if v := p.Drift.Short(s.Tolerance); v != "" {
 			title = strings.TrimPrefix(title+"\n"+v, "\n")
 		}
-		panel := figure.Panel{Title: title, X: figure.Axis{Label: name, Log: true}, Y: figure.Axis{Label: transferLoss(s), Log: true}}
+		panel := figure.Panel{Title: title, X: figure.Axis{Label: name, Log: true},
+			Y: figure.Axis{Label: transferLoss(s), Log: true}}
 		if i > 0 {
 			panel.Y.Label = ""
 		}
@@ -161,7 +170,8 @@ func TransferFigure(s transfer.Study, caption string) Named {
 				// Of the logarithm: near the edge of stability a few seeds, or blocks of the theory about to diverge,
 				// make the error as large as the mean or larger.
 				e = min(2*e/l, 1)
-				curve.X, curve.Y, curve.Lo, curve.Hi = append(curve.X, q.Value), append(curve.Y, l), append(curve.Lo, l*math.Exp(-e)), append(curve.Hi, l*math.Exp(e))
+				curve.X, curve.Y, curve.Lo, curve.Hi = append(curve.X, q.Value), append(curve.Y, l),
+					append(curve.Lo, l*math.Exp(-e)), append(curve.Hi, l*math.Exp(e))
 				if l < best {
 					best = l
 				}
@@ -257,7 +267,8 @@ func TransferRows(s transfer.Study) TransferLong {
 
 // CSV writes the table as comma-separated values; losses that diverged are inf.
 func (t TransferLong) CSV(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "panel,label,kind,over,size,%s,loss,loss_stderr,seeds,diverged\n", strings.ReplaceAll(t.study.Parameter, ".", "_")); err != nil {
+	if _, err := fmt.Fprintf(w, "panel,label,kind,over,size,%s,loss,loss_stderr,seeds,diverged\n",
+		strings.ReplaceAll(t.study.Parameter, ".", "_")); err != nil {
 		return err
 	}
 	for _, r := range t.rows {
@@ -269,7 +280,8 @@ func (t TransferLong) CSV(w io.Writer) error {
 		if math.IsInf(r.p.Loss(), 1) {
 			loss = "inf"
 		}
-		if _, err := fmt.Fprintf(w, "%d,%q,%s,%s,%s,%v,%s,%v,%d,%d\n", r.panel, t.study.Panels[r.panel].Label, r.kind, r.over, size, r.p.Value, loss, r.p.LossStderr(), len(r.p.Losses), r.p.Diverged()); err != nil {
+		if _, err := fmt.Fprintf(w, "%d,%q,%s,%s,%s,%v,%s,%v,%d,%d\n", r.panel, t.study.Panels[r.panel].Label, r.kind,
+			r.over, size, r.p.Value, loss, r.p.LossStderr(), len(r.p.Losses), r.p.Diverged()); err != nil {
 			return err
 		}
 	}
@@ -298,7 +310,8 @@ func (t TransferLong) Arrays() []npy.Named {
 		if r.size == 0 {
 			size = math.Inf(1)
 		}
-		put(names, float64(r.panel), theory, size, r.p.Value, r.p.Loss(), r.p.LossStderr(), float64(len(r.p.Losses)), float64(r.p.Diverged()))
+		put(names, float64(r.panel), theory, size, r.p.Value, r.p.Loss(), r.p.LossStderr(), float64(len(r.p.Losses)),
+			float64(r.p.Diverged()))
 		for k := range t.seeds {
 			v := math.NaN()
 			if k < len(r.p.Losses) {
@@ -308,7 +321,8 @@ func (t TransferLong) Arrays() []npy.Named {
 			}
 			seeds = append(seeds, v)
 		}
-		if i == 0 || r.o != t.rows[i-1].o || r.size != t.rows[i-1].size || r.kind != t.rows[i-1].kind || r.panel != t.rows[i-1].panel {
+		if i == 0 || r.o != t.rows[i-1].o || r.size != t.rows[i-1].size || r.kind != t.rows[i-1].kind ||
+			r.panel != t.rows[i-1].panel {
 			o := transfer.Optimum{Value: math.NaN(), Lo: math.NaN(), Hi: math.NaN()}
 			if r.o != nil {
 				o = *r.o

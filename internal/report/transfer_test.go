@@ -57,7 +57,9 @@ func study() transfer.Study {
 func TestTransferFigure(t *testing.T) {
 	s := study()
 	f := TransferFigure(s, "Caption")
-	if len(f.Panels) != 2 || !strings.HasPrefix(f.Title, "Caption. After 20 steps") || f.Panels[0].Title != "μP\nstays: drift 0.00 ± 0.01" && !strings.HasPrefix(f.Panels[0].Title, "μP\nstays: drift 0.00") ||
+	if len(f.Panels) != 2 || !strings.HasPrefix(f.Title, "Caption. After 20 steps") ||
+		f.Panels[0].Title != "μP\nstays: drift 0.00 ± 0.01" &&
+			!strings.HasPrefix(f.Panels[0].Title, "μP\nstays: drift 0.00") ||
 		!strings.HasPrefix(f.Panels[1].Title, "standard parametrisation, richness γ₀ = 2\nmoves: drift −1.00") {
 		t.Errorf("%d panels, %q, %q", len(f.Panels), f.Panels[0].Title, f.Panels[1].Title)
 	}
@@ -79,7 +81,8 @@ func TestTransferFigure(t *testing.T) {
 			}
 		}
 		want := []string{"N = ∞, N = 16, N = 64, N = 256", "N = 16, N = 64, N = 256"}[k]
-		if strings.Join(labels, ", ") != want || marks != len(labels) || !p.X.Log || !p.Y.Log || p.X.Label != "learning rate η" {
+		if strings.Join(labels, ", ") != want || marks != len(labels) || !p.X.Log || !p.Y.Log ||
+			p.X.Label != "learning rate η" {
 			t.Errorf("panel %d: %v, %d marks", k, labels, marks)
 		}
 		if p.Y.Min <= 0 || p.Y.Max < 0.01*math.E {
@@ -91,7 +94,9 @@ func TestTransferFigure(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", format, len(b), err)
 		}
 	}
-	for label, want := range map[string]string{"network.branch.exponent=0.5, width=64": "branches ∝ 1/√L, N = 64", "simulation.branch_exponent=0": "branches not scaled with depth", "simulation.branch_exponent=0.7": "branch exponent 0.7",
+	for label, want := range map[string]string{"network.branch.exponent=0.5, width=64": "branches ∝ 1/√L, N = 64",
+		"simulation.branch_exponent=0":   "branches not scaled with depth",
+		"simulation.branch_exponent=0.7": "branch exponent 0.7",
 		"simulation.parametrization=ntk": "NTK parametrisation", "training.steps=5": "training.steps=5", "": ""} {
 		if got := transferTitle(transfer.Panel{Label: label}); got != want {
 			t.Errorf("%q is titled %q, expected %q", label, got, want)
@@ -106,7 +111,8 @@ func TestTransferTable(t *testing.T) {
 	if err := TransferTable(&b, s); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"best learning_rate ∝ N^p: optimum stays: drift 0.00", "optimum moves: drift −1.00", "goes with p = −1.00", "no curve of the limit: nothing to approach", "the best value of N = 16, 2.0",
+	for _, want := range []string{"best learning_rate ∝ N^p: optimum stays: drift 0.00", "optimum moves: drift −1.00",
+		"goes with p = −1.00", "no curve of the limit: nothing to approach", "the best value of N = 16, 2.0",
 		"is unusable at N = 256", "between the two largest sizes: p = −1.00"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
@@ -115,7 +121,8 @@ func TestTransferTable(t *testing.T) {
 	if strings.Contains(b.String(), "one network") {
 		t.Error("four seeds are called one")
 	}
-	single := transfer.Study{Parameter: "richness", Panels: []transfer.Panel{{Over: "depth", Curves: []transfer.Measured{*s.Panels[0].Limit}}}}
+	single := transfer.Study{Parameter: "richness", Panels: []transfer.Panel{{Over: "depth",
+		Curves: []transfer.Measured{*s.Panels[0].Limit}}}}
 	var c bytes.Buffer
 	if err := TransferTable(&c, single); err != nil || !strings.Contains(c.String(), "one network of every size") {
 		t.Errorf("%v\n%s", err, c.String())
@@ -126,18 +133,21 @@ func TestTransferTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	if len(lines) != 1+7*17 || lines[17] != `0,"simulation.parametrization=mup",networks,width,16,4,inf,0,4,4` || !strings.HasPrefix(lines[1+3*17], `0,"simulation.parametrization=mup",limit,width,inf,1,`) {
+	if len(lines) != 1+7*17 || lines[17] != `0,"simulation.parametrization=mup",networks,width,16,4,inf,0,4,4` ||
+		!strings.HasPrefix(lines[1+3*17], `0,"simulation.parametrization=mup",limit,width,inf,1,`) {
 		t.Errorf("%d lines, %q, %q", len(lines), lines[17], lines[1+3*17])
 	}
 	a := map[string]npy.Array{}
 	for _, x := range rows.Arrays() {
 		a[x.Name] = x.Array
 	}
-	if len(a["value"].Data) != 7*17 || len(a["optimum"].Data) != 7 || a["loss_seeds"].Shape[1] != 4 || !math.IsInf(a["size"].Data[3*17], 1) || !math.IsNaN(a["loss_seeds"].Data[3*17*4+1]) {
+	if len(a["value"].Data) != 7*17 || len(a["optimum"].Data) != 7 || a["loss_seeds"].Shape[1] != 4 ||
+		!math.IsInf(a["size"].Data[3*17], 1) || !math.IsNaN(a["loss_seeds"].Data[3*17*4+1]) {
 		t.Errorf("%d values, %d optima", len(a["value"].Data), len(a["optimum"].Data))
 	}
 	for i, n := range []float64{16, 64, 256} {
-		if got := a["optimum"].Data[4+i]; a["curve_size"].Data[4+i] != n || math.Abs(got/(32/n)-1) > 0.02 || a["optimum_lo"].Data[4+i] > got || a["optimum_hi"].Data[4+i] < got {
+		if got := a["optimum"].Data[4+i]; a["curve_size"].Data[4+i] != n || math.Abs(got/(32/n)-1) > 0.02 ||
+			a["optimum_lo"].Data[4+i] > got || a["optimum_hi"].Data[4+i] < got {
 			t.Errorf("optimum of width %g: %g", n, got)
 		}
 	}

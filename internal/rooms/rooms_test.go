@@ -79,7 +79,8 @@ func TestArrows(t *testing.T) {
 		if d.IsDir() {
 			base := d.Name()
 			_, module := os.Stat(filepath.Join(file, "go.mod")) // another one has no rooms here
-			if rel != "." && (strings.HasPrefix(base, ".") || base == "testdata" && rel != "testdata" || module == nil) || rel == "notebooks" {
+			if rel != "." && (strings.HasPrefix(base, ".") || base == "testdata" && rel != "testdata" ||
+				module == nil) || rel == "notebooks" {
 				return filepath.SkipDir
 			}
 			return nil

@@ -17,7 +17,8 @@ import (
 )
 
 // odd are names of folders that are patterns, options or escapes to somebody.
-var odd = []string{"q[1]", "a*b", "a?", `back\slash`, "with blanks", "-leading", "two\nlines", "100%a", "{a,b}", "$HOME", "[", "~"}
+var odd = []string{"q[1]", "a*b", "a?", `back\slash`, "with blanks", "-leading", "two\nlines", "100%a", "{a,b}",
+	"$HOME", "[", "~"}
 
 // TestOddNames: what a run folder holds is found whatever the folder is called, and leftovers in it, not those of a
 // folder whose name would match it, are cleared away.
@@ -63,8 +64,11 @@ func TestOddNames(t *testing.T) {
 
 // TestTrajectories: result files come from the manifest, networks in the order of their widths.
 func TestTrajectories(t *testing.T) {
-	m := &Manifest{Results: map[string]Result{"theory.npz": {}, "theory-lazy.npz": {}, "theory-gp.npz": {}, "simulation-N1024.npz": {}, "simulation-N64.npz": {}, "simulation-N64-L3.npz": {}, "simulation-D10.npz": {}, FluctuationsName: {}}}
-	if got := m.Trajectories("simulation-N", true); !reflect.DeepEqual(got, []string{"simulation-N64.npz", "simulation-N1024.npz"}) {
+	m := &Manifest{Results: map[string]Result{"theory.npz": {}, "theory-lazy.npz": {}, "theory-gp.npz": {},
+		"simulation-N1024.npz": {}, "simulation-N64.npz": {}, "simulation-N64-L3.npz": {}, "simulation-D10.npz": {},
+		FluctuationsName: {}}}
+	if got := m.Trajectories("simulation-N", true); !reflect.DeepEqual(got,
+		[]string{"simulation-N64.npz", "simulation-N1024.npz"}) {
 		t.Error(got)
 	}
 	if got := m.Trajectories("theory-", false); !reflect.DeepEqual(got, []string{"theory-gp.npz", "theory-lazy.npz"}) {
@@ -97,12 +101,17 @@ func TestKind(t *testing.T) {
 
 // small is a trajectory with arrays of every kind.
 func small() *dmft.Trajectory {
-	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1, 2}, Loss: []float64{3, 2, 1}, LossStderr: []float64{0, 0, 0}, KernelStep: []int{0, 2}, KernelTime: []float64{0, 2}, SpectrumTime: []float64{0, 2}, Alignment: []float64{0, 1}, KernelMovement: []float64{0, 1}}
+	tr := &dmft.Trajectory{Width: 8, Replicas: 2, Time: []float64{0, 1, 2}, Loss: []float64{3, 2, 1},
+		LossStderr: []float64{0, 0, 0}, KernelStep: []int{0, 2}, KernelTime: []float64{0, 2},
+		SpectrumTime: []float64{0, 2}, Alignment: []float64{0, 1}, KernelMovement: []float64{0, 1}}
 	for _, x := range []struct {
 		a     *dmft.Array
 		shape []int
 	}{
-		{&tr.F, []int{3, 2}}, {&tr.FStderr, []int{3, 2}}, {&tr.FReplicas, []int{2, 3, 2}}, {&tr.LossReplicas, []int{2, 3}}, {&tr.NTK, []int{2, 2, 2}}, {&tr.Phi, []int{2, 1, 2, 2}}, {&tr.G, []int{2, 1, 2, 2}}, {&tr.NTKSpectrum, []int{2, 2}}, {&tr.PhiMovement, []int{2, 1}}, {&tr.GMovement, []int{2, 1}},
+		{&tr.F, []int{3, 2}}, {&tr.FStderr, []int{3, 2}}, {&tr.FReplicas, []int{2, 3, 2}},
+		{&tr.LossReplicas, []int{2, 3}}, {&tr.NTK, []int{2, 2, 2}}, {&tr.Phi, []int{2, 1, 2, 2}},
+		{&tr.G, []int{2, 1, 2, 2}}, {&tr.NTKSpectrum, []int{2, 2}}, {&tr.PhiMovement, []int{2, 1}},
+		{&tr.GMovement, []int{2, 1}},
 	} {
 		*x.a = dmft.NewArray(x.shape...)
 	}
@@ -175,15 +184,18 @@ func TestDamagedTrajectory(t *testing.T) {
 // TestHostileManifest: a manifest does not lead out of its folder.
 func TestHostileManifest(t *testing.T) {
 	for _, text := range []string{
-		`{`, `[]`, `{"schema_version": "x"}`, `{}`, `{"schema_version": 1, "points": [{"folder": "../../etc"}]}`, `{"schema_version": 1, "points": [{"folder": ""}]}`,
-		`{"schema_version": 1, "points": [{"folder": "/etc"}]}`, `{"schema_version": 1, "results": {"../theory.npz": {}}}`, `{"schema_version": 1, "results": {"a/theory.npz": {}}}`,
+		`{`, `[]`, `{"schema_version": "x"}`, `{}`, `{"schema_version": 1, "points": [{"folder": "../../etc"}]}`,
+		`{"schema_version": 1, "points": [{"folder": ""}]}`,
+		`{"schema_version": 1, "points": [{"folder": "/etc"}]}`,
+		`{"schema_version": 1, "results": {"../theory.npz": {}}}`, `{"schema_version": 1, "results": {"a/theory.npz": {}}}`,
 		"\x00\x01", "",
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, manifestName), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := ReadManifest(dir); err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "damaged") {
+		if m, err := ReadManifest(dir); err == nil || !strings.Contains(err.Error(), dir) ||
+			!strings.Contains(err.Error(), "damaged") {
 			t.Errorf("%s: %v %+v", text, err, m)
 		}
 	}
@@ -202,7 +214,8 @@ func FuzzFolder(f *testing.F) {
 	}
 	header, _ := os.ReadFile(folder.Path(runName))
 	owner, _ := os.ReadFile(folder.Path(ownerName))
-	if err := folder.Finish(Manifest{Kind: "solve", Name: "name", Results: map[string]Result{"theory.npz": {}}, Points: []PointEntry{{Folder: "a=1", Values: map[string]string{"a": "1"}}}}); err != nil {
+	if err := folder.Finish(Manifest{Kind: "solve", Name: "name", Results: map[string]Result{"theory.npz": {}},
+		Points: []PointEntry{{Folder: "a=1", Values: map[string]string{"a": "1"}}}}); err != nil {
 		f.Fatal(err)
 	}
 	folder.Close()

@@ -26,29 +26,32 @@ import (
 
 // Manifest is manifest.json: what was run, by what, how long it took and what came out.
 type Manifest struct {
-	SchemaVersion int               `json:"schema_version"`
-	Kind          string            `json:"kind"` // the command: solve, simulate, compare, quickstart, grok, converge, transfer
-	Name          string            `json:"name"`
-	Hash          string            `json:"hash"` // of the experiment with defaults filled in
-	Program       Program           `json:"program"`
-	Command       []string          `json:"command"`
-	Experiment    any               `json:"experiment"`
-	YAML          string            `json:"experiment_yaml"`
-	Keys          map[string]string `json:"keys,omitempty"` // every key of the experiment as text, with lists for the points of a product
-	Host          Host              `json:"host"`
-	Products      string            `json:"matrix_products"` // their implementation; another one differs by rounding
-	Started       time.Time         `json:"started"`
-	WallSeconds   float64           `json:"wall_seconds"` // of this process; parts of an interrupted one come free
-	PeakMemory    int64             `json:"peak_memory_bytes"`
-	Seeds         map[string]uint64 `json:"seeds"`
-	Results       map[string]Result `json:"results"`              // by file
-	DataNotes     []string          `json:"data_notes,omitempty"` // what was skipped or changed in data files
-	Files         []File            `json:"files"`
-	Data          string            `json:"data,omitempty"` // file of the points, from the folder, with slashes; runs of several share one
-	Comparison    any               `json:"comparison,omitempty"`
-	Swept         []string          `json:"swept,omitempty"`   // swept, in the order of the experiment file
-	Points        []PointEntry      `json:"points,omitempty"`  // of a folder of several runs
-	Summary       json.RawMessage   `json:"summary,omitempty"` // of every trajectory: losses, times, kernels
+	SchemaVersion int `json:"schema_version"`
+	// the command: solve, simulate, compare, quickstart, grok, converge, transfer
+	Kind       string   `json:"kind"`
+	Name       string   `json:"name"`
+	Hash       string   `json:"hash"` // of the experiment with defaults filled in
+	Program    Program  `json:"program"`
+	Command    []string `json:"command"`
+	Experiment any      `json:"experiment"`
+	YAML       string   `json:"experiment_yaml"`
+	// every key of the experiment as text, with lists for the points of a product
+	Keys        map[string]string `json:"keys,omitempty"`
+	Host        Host              `json:"host"`
+	Products    string            `json:"matrix_products"` // their implementation; another one differs by rounding
+	Started     time.Time         `json:"started"`
+	WallSeconds float64           `json:"wall_seconds"` // of this process; parts of an interrupted one come free
+	PeakMemory  int64             `json:"peak_memory_bytes"`
+	Seeds       map[string]uint64 `json:"seeds"`
+	Results     map[string]Result `json:"results"`              // by file
+	DataNotes   []string          `json:"data_notes,omitempty"` // what was skipped or changed in data files
+	Files       []File            `json:"files"`
+	// file of the points, from the folder, with slashes; runs of several share one
+	Data       string          `json:"data,omitempty"`
+	Comparison any             `json:"comparison,omitempty"`
+	Swept      []string        `json:"swept,omitempty"`   // swept, in the order of the experiment file
+	Points     []PointEntry    `json:"points,omitempty"`  // of a folder of several runs
+	Summary    json.RawMessage `json:"summary,omitempty"` // of every trajectory: losses, times, kernels
 }
 
 // PointEntry is one run of a folder of several.
@@ -101,7 +104,8 @@ func ReadManifest(dir string) (*Manifest, error) {
 		err = m.check()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run folder %s: %s is damaged: %w; run the experiment again with --out of another folder, or delete this one first", dir, manifestName, err)
+		return nil, fmt.Errorf("run folder %s: %s is damaged: %w; run the experiment again with --out of another "+
+			"folder, or delete this one first", dir, manifestName, err)
 	}
 	if m.Kind == "" {
 		m.Kind = m.command(dir)
@@ -224,7 +228,8 @@ func (f *Folder) files() ([]File, error) {
 			}
 			return nil
 		}
-		if rel == manifestName || rel == runName || rel == lockName || rel == ownerName || rel == failureName || strings.HasPrefix(d.Name(), npy.TempPrefix) {
+		if rel == manifestName || rel == runName || rel == lockName || rel == ownerName || rel == failureName ||
+			strings.HasPrefix(d.Name(), npy.TempPrefix) {
 			return nil
 		}
 		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {

@@ -164,7 +164,8 @@ func MakeFolder(dir string) error {
 	var at *fs.PathError
 	if errors.As(err, &at) && errors.Is(err, fs.ErrExist) { // a name that is taken by what cannot be opened
 		if to, link := os.Readlink(at.Path); link == nil {
-			return fmt.Errorf("%s is a symbolic link to %s, which is not there; make that folder, or remove the link", at.Path, to)
+			return fmt.Errorf("%s is a symbolic link to %s, which is not there; make that folder, or remove the link",
+				at.Path, to)
 		}
 	}
 	return err

@@ -66,7 +66,8 @@ const (
 	Refuse  Other = iota // with a *ChangedError
 	Aside                // the folder gets another name, with a number at its end, and nothing is lost
 	Replace              // they are removed
-	Extend               // they are results of more or fewer points of the same product: folders in it are left as they are
+	// they are results of more or fewer points of the same product: folders in it are left as they are
+	Extend
 )
 
 // ChangedError is the error of a folder that holds results of another experiment.
@@ -88,7 +89,8 @@ type header struct {
 	Hash          string            `json:"hash"`
 	Keys          map[string]string `json:"keys,omitempty"`
 	Points        []string          `json:"points,omitempty"`
-	Remove        []string          `json:"remove,omitempty"` // files and folders of runs of what was here before, still to be removed
+	// files and folders of runs of what was here before, still to be removed
+	Remove []string `json:"remove,omitempty"`
 }
 
 // Open opens or makes the run folder of an experiment and locks it against other processes: the error of one that is
@@ -127,7 +129,8 @@ func open(dir string, c Claim) (*Folder, error) {
 	if f.lock, held, err = lock(filepath.Join(dir, lockName)); err != nil {
 		return nil, fmt.Errorf("run folder %s: %w", dir, err)
 	}
-	if here, err := os.Stat(filepath.Join(dir, lockName)); err != nil || !sameFile(here, f.lock) { // another process has just moved the folder aside
+	// another process has just moved the folder aside
+	if here, err := os.Stat(filepath.Join(dir, lockName)); err != nil || !sameFile(here, f.lock) {
 		f.Close()
 		return nil, fmt.Errorf("run folder %s: %w", dir, ErrLocked)
 	}
@@ -172,7 +175,8 @@ func moveAside(dir string) (string, error) {
 			continue
 		}
 		if err := os.Rename(dir, to); err != nil {
-			return "", fmt.Errorf("run folder %s: it holds results of another experiment, which cannot be moved aside: %w; choose another --out", dir, err)
+			return "", fmt.Errorf("run folder %s: it holds results of another experiment, which cannot be moved "+
+				"aside: %w; choose another --out", dir, err)
 		}
 		return to, nil
 	}
@@ -227,7 +231,8 @@ func (f *Folder) look() error {
 	case other, c.Redo, len(head.Remove) > 0:
 		f.before = &head
 	case head.SchemaVersion != SchemaVersion:
-		return fmt.Errorf("run folder %s: it was made by a version of the program with layout %d, this one has %d; choose another --out", dir, head.SchemaVersion, SchemaVersion)
+		return fmt.Errorf("run folder %s: it was made by a version of the program with layout %d, this one has %d; "+
+			"choose another --out", dir, head.SchemaVersion, SchemaVersion)
 	}
 	return nil
 }
@@ -310,7 +315,8 @@ func (f *Folder) results() (names []string, err error) {
 		return names, nil // figures are drawn when all is computed
 	}
 	for _, x := range m.Files {
-		if filepath.Dir(filepath.FromSlash(x.Name)) == figuresName && slices.Contains([]string{".png", ".svg", ".pdf"}, filepath.Ext(x.Name)) {
+		if filepath.Dir(filepath.FromSlash(x.Name)) == figuresName &&
+			slices.Contains([]string{".png", ".svg", ".pdf"}, filepath.Ext(x.Name)) {
 			names = append(names, x.Name)
 		}
 	}
@@ -325,7 +331,8 @@ func isResult(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"data.npz", "theory.npz", FluctuationsName, "transfer.json", "transfer.npz", "transfer.csv"}, name)
+	return slices.Contains([]string{"data.npz", "theory.npz", FluctuationsName, "transfer.json", "transfer.npz",
+		"transfer.csv"}, name)
 }
 
 // removeRun removes a file of a run folder, its parts, or of a run in it all that the program has put there, and the
@@ -363,7 +370,8 @@ func removeRun(dir, name string) error {
 }
 
 func (f *Folder) header() header {
-	return header{SchemaVersion: SchemaVersion, Name: f.claim.Name, Hash: f.claim.Hash, Keys: f.claim.Keys, Points: f.claim.Points}
+	return header{SchemaVersion: SchemaVersion, Name: f.claim.Name, Hash: f.claim.Hash, Keys: f.claim.Keys,
+		Points: f.claim.Points}
 }
 
 // Peek is the hash of the experiment whose results, finished or not, a folder holds; "" when it holds none.

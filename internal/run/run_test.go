@@ -43,7 +43,8 @@ func TestLifeOfAFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Open(dir, Claim{Name: "name", Hash: "h1"}); err == nil || !strings.Contains(err.Error(), "another process") {
+	if _, err := Open(dir, Claim{Name: "name", Hash: "h1"}); err == nil ||
+		!strings.Contains(err.Error(), "another process") {
 		t.Errorf("a second process: %v", err)
 	}
 	f.Close()
@@ -72,7 +73,8 @@ func TestLifeOfAFolder(t *testing.T) {
 	if _, ok, _ := f.Load("theory-001.checkpoint"); ok {
 		t.Error("the checkpoint of a finished part is left")
 	}
-	if err := npy.WriteNPZ(f.Path("theory.npz"), []npy.Named{{Name: "x", Array: npy.Array{Shape: []int{1}, Data: []float64{1}}}}); err != nil {
+	if err := npy.WriteNPZ(f.Path("theory.npz"), []npy.Named{{Name: "x",
+		Array: npy.Array{Shape: []int{1}, Data: []float64{1}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Finish(Manifest{Name: "name", Command: []string{"dmft", "solve"}}); err != nil {
@@ -80,7 +82,8 @@ func TestLifeOfAFolder(t *testing.T) {
 	}
 	f.Close()
 	m, err := ReadManifest(dir)
-	if err != nil || m.Hash != "h1" || m.SchemaVersion != SchemaVersion || len(m.Files) != 1 || m.Files[0].Name != "theory.npz" || len(m.Files[0].SHA256) != 64 || m.PeakMemory <= 0 || m.Host.CPUs < 1 {
+	if err != nil || m.Hash != "h1" || m.SchemaVersion != SchemaVersion || len(m.Files) != 1 ||
+		m.Files[0].Name != "theory.npz" || len(m.Files[0].SHA256) != 64 || m.PeakMemory <= 0 || m.Host.CPUs < 1 {
 		t.Errorf("%+v %v", m, err)
 	}
 	entries, _ := os.ReadDir(dir)
@@ -146,13 +149,15 @@ func TestRefusals(t *testing.T) {
 	f.Close()
 	for _, other := range []Other{Refuse, Aside, Replace, Extend} {
 		for _, redo := range []bool{false, true} {
-			if _, err := Open(dir, Claim{Name: "name", Hash: "h1", Redo: redo, Other: other}); err == nil || !strings.Contains(err.Error(), "not a run folder") {
+			if _, err := Open(dir, Claim{Name: "name", Hash: "h1", Redo: redo, Other: other}); err == nil ||
+				!strings.Contains(err.Error(), "not a run folder") {
 				t.Errorf("other files: %v", err)
 			}
 		}
 	}
 	var changed *ChangedError
-	if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h2", Redo: true}); !errors.As(err, &changed) || changed.Name != "name" {
+	if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h2", Redo: true}); !errors.As(err,
+		&changed) || changed.Name != "name" {
 		t.Errorf("another experiment: %v", err)
 	}
 	file := filepath.Join(dir, "file")
@@ -165,7 +170,8 @@ func TestRefusals(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "run", runName), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h1"}); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h1"}); err == nil ||
+		!strings.Contains(err.Error(), "damaged") {
 		t.Errorf("damaged run.json: %v", err)
 	}
 }
@@ -215,7 +221,8 @@ func finished(t *testing.T, dir, hash string) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"theory.npz", "simulation-N64.npz", "figures/loss.png", "notes.txt", "figures/mine.txt", "mine/theory.npz", "p/theory.npz", "p/figures/loss.svg"} {
+	for _, name := range []string{"theory.npz", "simulation-N64.npz", "figures/loss.png", "notes.txt",
+		"figures/mine.txt", "mine/theory.npz", "p/theory.npz", "p/figures/loss.svg"} {
 		if err := os.WriteFile(f.Path(name), []byte(hash), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +276,8 @@ func TestChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		// As after a kill behind the first step.
-		head := header{SchemaVersion: SchemaVersion, Name: "name", Hash: "h2", Remove: []string{"parts", "theory.npz", "simulation-N64.npz", "figures/loss.png", "p"}}
+		head := header{SchemaVersion: SchemaVersion, Name: "name", Hash: "h2",
+			Remove: []string{"parts", "theory.npz", "simulation-N64.npz", "figures/loss.png", "p"}}
 		if err := writeJSON(filepath.Join(dir, "run.json"), head); err != nil {
 			t.Fatal(err)
 		}
@@ -294,7 +302,8 @@ func TestChanged(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "run"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := writeJSON(filepath.Join(dir, "run", "run.json"), header{SchemaVersion: SchemaVersion, Name: "name", Hash: "h", Remove: []string{"../theory.npz"}}); err != nil {
+		if err := writeJSON(filepath.Join(dir, "run", "run.json"),
+			header{SchemaVersion: SchemaVersion, Name: "name", Hash: "h", Remove: []string{"../theory.npz"}}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Open(filepath.Join(dir, "run"), Claim{Name: "name", Hash: "h"}); err == nil {
@@ -321,7 +330,8 @@ func TestChanged(t *testing.T) {
 			f.Close()
 			finished(t, dir, hash)
 		}
-		if a, b := there(t, dir), there(t, dir+".1"); !slices.Equal(a, b) || Peek(dir+".1") != "h1" || Peek(dir+".2") != "h2" || Peek(dir) != "h3" {
+		if a, b := there(t, dir), there(t, dir+".1"); !slices.Equal(a, b) || Peek(dir+".1") != "h1" ||
+			Peek(dir+".2") != "h2" || Peek(dir) != "h3" {
 			t.Errorf("%v %v", a, b)
 		}
 		// The same experiment again is not moved.
@@ -351,7 +361,8 @@ func TestChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if got, want := there(t, dir), append(others[:3:3], "p/figures/loss.svg", "p/manifest.json", "p/theory.npz", "run.json"); !slices.Equal(got, want) {
+		if got, want := there(t, dir), append(others[:3:3], "p/figures/loss.svg", "p/manifest.json", "p/theory.npz",
+			"run.json"); !slices.Equal(got, want) {
 			t.Errorf("%v", got)
 		}
 	})
@@ -365,7 +376,8 @@ func TestDanglingLink(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, dir := range []string{link, filepath.Join(link, "below")} {
-		if _, err := Open(dir, Claim{}); err == nil || !strings.Contains(err.Error(), link+" is a symbolic link to nowhere, which is not there") {
+		if _, err := Open(dir, Claim{}); err == nil ||
+			!strings.Contains(err.Error(), link+" is a symbolic link to nowhere, which is not there") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}

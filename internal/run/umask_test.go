@@ -37,7 +37,8 @@ func TestUmask(t *testing.T) {
 			err = walk() // with run.json, parts and locks
 		}
 		if err == nil {
-			err = (&dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, LossStderr: []float64{0}, FStderr: dmft.NewArray(1, 1), F: dmft.NewArray(1, 1)}).WriteNPZ(f.Path("theory.npz"), dmft.Seeds)
+			err = (&dmft.Trajectory{Time: []float64{0}, Loss: []float64{1}, LossStderr: []float64{0},
+				FStderr: dmft.NewArray(1, 1), F: dmft.NewArray(1, 1)}).WriteNPZ(f.Path("theory.npz"), dmft.Seeds)
 		}
 		if err == nil {
 			err = f.Finish(Manifest{})

@@ -35,12 +35,14 @@ func TestHostileIndex(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir) || what != "another layout" && !strings.Contains(err.Error(), "give dmft sweep the experiment file again") {
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir) || what != "another layout" &&
+			!strings.Contains(err.Error(), "give dmft sweep the experiment file again") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	// Keys and values that are made up are not believed.
-	if err := os.WriteFile(path, bytes.Replace(whole, []byte(`"key": "richness"`), []byte(`"key": "wealth"`), 1), 0o666); err != nil {
+	if err := os.WriteFile(path, bytes.Replace(whole, []byte(`"key": "richness"`), []byte(`"key": "wealth"`), 1),
+		0o666); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := Open(dir); err != nil || got.Keys[1].Key != "richness" || got.Numbers("richness") == nil {
@@ -50,7 +52,8 @@ func TestHostileIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, text := range map[string]string{
-		"no such point": `{"sweep": "` + s.identity() + `", "tasks": [[99]], "jobs": {"array": "1"}}`, "negative": `{"tasks": [[-1]]}`, "an option": `{"jobs": {"array": "--me"}}`,
+		"no such point": `{"sweep": "` + s.identity() + `", "tasks": [[99]], "jobs": {"array": "1"}}`,
+		"negative":      `{"tasks": [[-1]]}`, "an option": `{"jobs": {"array": "--me"}}`,
 		"a cluster": `{"jobs": {"array": "1", "cluster": "-x y"}}`, "text": `x`,
 	} {
 		sub := filepath.Join(dir, "slurm", "1")
@@ -103,7 +106,8 @@ func FuzzSweep(f *testing.F) {
 		flipped[len(b)/3] ^= 0x11
 		f.Add(uint8(i), flipped)
 	}
-	f.Add(uint8(3), []byte(`{"schema_version": 1, "summary": [{"what": "theory", "file": "../../x", "steps": 4611686018427387904, "values": {"loss": "1e999", "nonsense": 1}}, {"steps": -5}]}`))
+	f.Add(uint8(3),
+		[]byte(`{"schema_version": 1, "summary": [{"what": "theory", "file": "../../x", "steps": 4611686018427387904, "values": {"loss": "1e999", "nonsense": 1}}, {"steps": -5}]}`))
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		s := prepare(t, filepath.Join(t.TempDir(), "s"))
 		if err := os.WriteFile(at(s, names[int(which)%len(names)]), data, 0o666); err != nil {

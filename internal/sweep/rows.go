@@ -56,7 +56,8 @@ func (s *Sweep) Read() ([]Point, error) {
 			continue
 		}
 		if p.Summaries, err = report.Decode(m.Summary); err != nil {
-			p.State, p.Error = run.Failed, fmt.Sprintf("%s: the summary in manifest.json is damaged: %v; remove the folder, and the sweep computes it again", s.Folder(i), err)
+			p.State, p.Error = run.Failed, fmt.Sprintf("%s: the summary in manifest.json is damaged: %v; remove the "+
+				"folder, and the sweep computes it again", s.Folder(i), err)
 			continue
 		}
 		for _, x := range p.Summaries {
@@ -125,7 +126,8 @@ func (c Counts) String() string {
 	for _, x := range []struct {
 		n    int
 		what string
-	}{{c.Early, "of them stopped early"}, {c.Running, "running"}, {c.Failed, "failed"}, {c.Unfinished, "unfinished"}, {c.Waiting, "waiting"}} {
+	}{{c.Early, "of them stopped early"}, {c.Running, "running"}, {c.Failed, "failed"}, {c.Unfinished, "unfinished"},
+		{c.Waiting, "waiting"}} {
 		if x.n > 0 {
 			s += fmt.Sprintf(", %d %s", x.n, x.what)
 		}
@@ -359,15 +361,20 @@ func (s *Sweep) curves(points []Point, i int, what string) (c report.LossCurves,
 			continue
 		}
 		file := filepath.Join(s.Folder(i), filepath.Base(x.File))
-		m, err := npy.ReadNPZ(file, "time", "loss", "loss_stderr", "test_loss", "test_loss_stderr", "error", "error_stderr", "test_error", "test_error_stderr")
+		m, err := npy.ReadNPZ(file, "time", "loss", "loss_stderr", "test_loss", "test_loss_stderr", "error",
+			"error_stderr", "test_error", "test_error_stderr")
 		if err != nil {
 			return c, fmt.Errorf("%s: %w; remove the folder, and the sweep computes it again", s.Folder(i), err)
 		}
-		c = report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data, Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data,
-			Error: m["error"].Data, ErrorStderr: m["error_stderr"].Data, TestError: m["test_error"].Data, TestErrorStderr: m["test_error_stderr"].Data}
-		for _, v := range [][]float64{c.Loss, c.LossStderr, c.Test, c.TestStderr, c.Error, c.ErrorStderr, c.TestError, c.TestErrorStderr} {
+		c = report.LossCurves{Time: m["time"].Data, Loss: m["loss"].Data, LossStderr: m["loss_stderr"].Data,
+			Test: m["test_loss"].Data, TestStderr: m["test_loss_stderr"].Data,
+			Error: m["error"].Data, ErrorStderr: m["error_stderr"].Data, TestError: m["test_error"].Data,
+			TestErrorStderr: m["test_error_stderr"].Data}
+		for _, v := range [][]float64{c.Loss, c.LossStderr, c.Test, c.TestStderr, c.Error, c.ErrorStderr, c.TestError,
+			c.TestErrorStderr} {
 			if len(v) != 0 && len(v) != len(c.Time) {
-				return report.LossCurves{}, fmt.Errorf("%s is damaged: curves of length %d over %d times; remove its folder, and the sweep computes it again", file, len(v), len(c.Time))
+				return report.LossCurves{}, fmt.Errorf("%s is damaged: curves of length %d over %d times; remove its "+
+					"folder, and the sweep computes it again", file, len(v), len(c.Time))
 			}
 		}
 		return c, nil

@@ -112,10 +112,13 @@ func Open(dir string) (*Sweep, error) {
 		return nil, err
 	}
 	if err := json.Unmarshal(b, &s.Index); err != nil {
-		return nil, fmt.Errorf("sweep folder %s: %s is damaged: %w; give dmft sweep the experiment file again", dir, indexName, err)
+		return nil, fmt.Errorf("sweep folder %s: %s is damaged: %w; give dmft sweep the experiment file again", dir,
+			indexName, err)
 	}
 	if s.SchemaVersion != SchemaVersion {
-		return nil, fmt.Errorf("sweep folder %s: it was made by a version of the program with layout %d, this one has %d", dir, s.SchemaVersion, SchemaVersion)
+		return nil, fmt.Errorf(
+			"sweep folder %s: it was made by a version of the program with layout %d, this one has %d", dir,
+			s.SchemaVersion, SchemaVersion)
 	}
 	src, err := os.ReadFile(filepath.Join(dir, fileName))
 	if err != nil {
@@ -174,7 +177,8 @@ func axes(points []experiment.Point) (keys []Axis) {
 // New makes the index of a sweep for a folder, new or with a sweep of the same mode in it, whose points are kept in the
 // store. hash gives the hash of the run folder of a point. A folder with other files is refused. Nothing is written
 // before Save.
-func New(dir string, ix Index, points []experiment.Point, hash func(experiment.Experiment) (string, error)) (*Sweep, error) {
+func New(dir string, ix Index, points []experiment.Point, hash func(experiment.Experiment) (string, error)) (*Sweep,
+	error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("sweep folder: %w", err)
@@ -182,7 +186,8 @@ func New(dir string, ix Index, points []experiment.Point, hash func(experiment.E
 	if Is(dir) {
 		if old, err := Open(dir); err == nil {
 			if old.Mode != ix.Mode {
-				return nil, fmt.Errorf("sweep folder %s: it is a sweep of %s, and this is one of %s; choose another --out", dir, old.Mode, ix.Mode)
+				return nil, fmt.Errorf(
+					"sweep folder %s: it is a sweep of %s, and this is one of %s; choose another --out", dir, old.Mode, ix.Mode)
 			}
 			if ix.Store == "" {
 				ix.Store = old.Store
@@ -376,7 +381,8 @@ func (s *Sweep) Submissions() ([]*Submission, error) {
 			return out, fmt.Errorf("%s is damaged: %w", filepath.Join(dir, submissionName), err)
 		}
 		if err := s.fits(sub); err != nil {
-			return out, fmt.Errorf("%s is damaged: %w; remove its folder when none of its jobs is at work", filepath.Join(dir, submissionName), err)
+			return out, fmt.Errorf("%s is damaged: %w; remove its folder when none of its jobs is at work",
+				filepath.Join(dir, submissionName), err)
 		}
 		out = append(out, sub)
 	}

@@ -55,14 +55,16 @@ func make1(t *testing.T, dir, src string) *Sweep {
 func TestFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
 	s := make1(t, dir, source)
-	if !reflect.DeepEqual(s.Keys, []Axis{{"network.activation", []string{"tanh", "relu"}}, {"richness", []string{"2", "0.5", "1"}}}) || s.Name != "grid" || len(s.Points) != 6 {
+	if !reflect.DeepEqual(s.Keys, []Axis{{"network.activation", []string{"tanh", "relu"}},
+		{"richness", []string{"2", "0.5", "1"}}}) || s.Name != "grid" || len(s.Points) != 6 {
 		t.Fatalf("%+v", s.Index)
 	}
 	got, err := Open(dir)
 	if err != nil || !reflect.DeepEqual(got, s) {
 		t.Fatalf("%v\n%+v\n%+v", err, got, s)
 	}
-	if x := s.Numbers("richness"); !reflect.DeepEqual(x, []float64{2, 0.5, 1}) || s.Numbers("network.activation") != nil || s.Numbers("data.train") != nil {
+	if x := s.Numbers("richness"); !reflect.DeepEqual(x, []float64{2, 0.5, 1}) ||
+		s.Numbers("network.activation") != nil || s.Numbers("data.train") != nil {
 		t.Errorf("%v", x)
 	}
 	more := make1(t, dir, strings.Replace(source, "[2, 0.5, 1]", "[2, 0.5, 1, 4]", 1))
@@ -78,14 +80,16 @@ func TestFolder(t *testing.T) {
 		}
 		seen[p.Folder] = true
 	}
-	if _, err := New(dir, Index{Mode: "compare"}, points(t, source), hash); err == nil || !strings.Contains(err.Error(), "it is a sweep of solve") {
+	if _, err := New(dir, Index{Mode: "compare"}, points(t, source), hash); err == nil ||
+		!strings.Contains(err.Error(), "it is a sweep of solve") {
 		t.Errorf("another mode: %v", err)
 	}
 	other := t.TempDir()
 	if err := os.WriteFile(filepath.Join(other, "notes.txt"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(other, Index{Mode: "solve"}, points(t, source), hash); err == nil || !strings.Contains(err.Error(), "it holds notes.txt") {
+	if _, err := New(other, Index{Mode: "solve"}, points(t, source), hash); err == nil ||
+		!strings.Contains(err.Error(), "it holds notes.txt") {
 		t.Errorf("a folder of other files: %v", err)
 	}
 	killed := filepath.Join(t.TempDir(), "killed in Save")
@@ -125,7 +129,8 @@ func TestKey(t *testing.T) {
 	}
 	faster := e
 	faster.Training.LearningRate *= 2
-	for what, k := range map[string]string{"mode": Key(Hash("simulate", e, "d")), "data": Key(Hash("solve", e, "x")), "no data": Key(Hash("solve", e, "")), "learning rate": Key(Hash("solve", faster, "d"))} {
+	for what, k := range map[string]string{"mode": Key(Hash("simulate", e, "d")), "data": Key(Hash("solve", e, "x")),
+		"no data": Key(Hash("solve", e, "")), "learning rate": Key(Hash("solve", faster, "d"))} {
 		if k == base {
 			t.Errorf("another %s has the same key", what)
 		}
@@ -163,7 +168,8 @@ func fill(t testing.TB, s *Sweep) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sum := report.Summary{What: "theory", File: "theory.npz", Replicas: 4, Steps: 20, Values: map[string]report.Number{"loss": report.Number(0.25 + float64(i)), "half_time": report.Number(math.Inf(1))}}
+		sum := report.Summary{What: "theory", File: "theory.npz", Replicas: 4, Steps: 20,
+			Values: map[string]report.Number{"loss": report.Number(0.25 + float64(i)), "half_time": report.Number(math.Inf(1))}}
 		if i == 1 {
 			sum.Status = "diverged, \"badly\""
 		}
@@ -179,7 +185,8 @@ func fill(t testing.TB, s *Sweep) {
 		for k := range loss.Data {
 			loss.Data[k] = float64(100*i + k)
 		}
-		if err := npy.WriteNPZ(f.Path("theory.npz"), []npy.Named{{Name: "time", Array: loss}, {Name: "loss", Array: loss}, {Name: "phi", Array: loss}}); err != nil {
+		if err := npy.WriteNPZ(f.Path("theory.npz"), []npy.Named{{Name: "time", Array: loss},
+			{Name: "loss", Array: loss}, {Name: "phi", Array: loss}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,7 +218,8 @@ func TestRead(t *testing.T) {
 		c.String() != "2 of 6 points complete, 1 of them stopped early, 1 failed, 1 unfinished, 2 waiting" {
 		t.Errorf("%+v %s", c, c)
 	}
-	if p[0].Value("theory", "loss") != 0.25 || !math.IsInf(p[0].Value("theory", "half_time"), 1) || p[0].Error != "" || !p[1].Early() || p[2].Error != "no disk" {
+	if p[0].Value("theory", "loss") != 0.25 || !math.IsInf(p[0].Value("theory", "half_time"), 1) || p[0].Error != "" ||
+		!p[1].Early() || p[2].Error != "no disk" {
 		t.Errorf("%+v", p)
 	}
 	files, err := s.Summarise(p)
@@ -227,41 +235,52 @@ func TestRead(t *testing.T) {
 		t.Fatalf("%v\n%s", err, b)
 	}
 	col := func(name string, i int) string { return rows[i+1][slices.Index(rows[0], name)] }
-	for i, want := range []string{"complete theory 0.25 inf agree  theory.npz", "stopped early theory 1.25 inf disagree diverged, \"badly\" theory.npz", "failed     no disk ", "unfinished      ", "waiting      "} {
-		if got := strings.Join([]string{col("status", i), col("what", i), col("loss", i), col("half_time", i), col("verdict", i), col("error_message", i), col("file", i)}, " "); got != want {
+	for i, want := range []string{"complete theory 0.25 inf agree  theory.npz", "stopped early theory 1.25 inf " +
+		"disagree diverged, \"badly\" theory.npz", "failed     no disk ", "unfinished      ", "waiting      "} {
+		if got := strings.Join([]string{col("status", i), col("what", i), col("loss", i), col("half_time", i),
+			col("verdict", i), col("error_message", i), col("file", i)}, " "); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-		if col("richness", i) != s.Points[i].Values["richness"] || col("folder", i) != "points/"+s.Points[i].Folder || filepath.Join(s.Dir, col("folder", i)) != s.Folder(i) || col("point", i) != fmt.Sprint(i) {
+		if col("richness", i) != s.Points[i].Values["richness"] || col("folder", i) != "points/"+s.Points[i].Folder ||
+			filepath.Join(s.Dir, col("folder", i)) != s.Folder(i) || col("point", i) != fmt.Sprint(i) {
 			t.Errorf("row %d: %v", i, rows[i+1])
 		}
 	}
 	// The reader knows numbers alone; names of activations are for numpy, which a script test asks.
-	z, err := npy.ReadNPZ(files[1], "status", "theory.loss", "axis.richness", "theory.curve.loss", "theory.curve.time", "theory.curve.test_loss")
+	z, err := npy.ReadNPZ(files[1], "status", "theory.loss", "axis.richness", "theory.curve.loss", "theory.curve.time",
+		"theory.curve.test_loss")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := z["theory.curve.loss"]
-	if _, ok := z["theory.curve.test_loss"]; ok || !reflect.DeepEqual(c.Shape, []int{2, 3, 21}) || c.Data[20] != 20 || c.Data[21+19] != 119 || !math.IsNaN(c.Data[21+20]) || !math.IsNaN(c.Data[2*21]) {
+	if _, ok := z["theory.curve.test_loss"]; ok || !reflect.DeepEqual(c.Shape, []int{2, 3, 21}) || c.Data[20] != 20 ||
+		c.Data[21+19] != 119 || !math.IsNaN(c.Data[21+20]) || !math.IsNaN(c.Data[2*21]) {
 		t.Errorf("curves %v %v", c.Shape, c.Data[:63])
 	}
-	if !reflect.DeepEqual(z["status"].Data, []float64{0, 1, 2, 3, 3, 3}) || !reflect.DeepEqual(z["theory.loss"].Shape, []int{2, 3}) || z["theory.loss"].Data[1] != 1.25 || !math.IsNaN(z["theory.loss"].Data[2]) ||
+	if !reflect.DeepEqual(z["status"].Data, []float64{0, 1, 2, 3, 3, 3}) ||
+		!reflect.DeepEqual(z["theory.loss"].Shape, []int{2, 3}) || z["theory.loss"].Data[1] != 1.25 ||
+		!math.IsNaN(z["theory.loss"].Data[2]) ||
 		!reflect.DeepEqual(z["axis.richness"].Data, []float64{2, 0.5, 1}) {
 		t.Errorf("%+v", z)
 	}
 	if err := os.Remove(filepath.Join(s.Folder(1), "theory.npz")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Summarise(p); err == nil || !strings.Contains(err.Error(), s.Folder(1)) || !strings.Contains(err.Error(), "computes it again") {
+	if _, err := s.Summarise(p); err == nil || !strings.Contains(err.Error(), s.Folder(1)) ||
+		!strings.Contains(err.Error(), "computes it again") {
 		t.Errorf("lost curves: %v", err)
 	}
-	if z, err = npy.ReadNPZ(files[1], "theory.curve.loss", "theory.loss"); err != nil || z["theory.curve.loss"].Data[20] != 20 || !math.IsNaN(z["theory.curve.loss"].Data[21]) || z["theory.loss"].Data[1] != 1.25 {
+	if z, err = npy.ReadNPZ(files[1], "theory.curve.loss", "theory.loss"); err != nil ||
+		z["theory.curve.loss"].Data[20] != 20 || !math.IsNaN(z["theory.curve.loss"].Data[21]) ||
+		z["theory.loss"].Data[1] != 1.25 {
 		t.Errorf("the rest beside lost curves: %v %v", err, z)
 	}
 	g := s.Grid(p)
 	if v := g.Value(1, "theory", "loss"); !math.IsNaN(v) { // it diverged
 		t.Errorf("the end of a divergence is drawn: %g", v)
 	}
-	if v := g.Value(0, "theory", "loss"); v != 0.25 || g.Axes[0].Numbers != nil || !reflect.DeepEqual(g.Axes[1].Numbers, []float64{2, 0.5, 1}) {
+	if v := g.Value(0, "theory", "loss"); v != 0.25 || g.Axes[0].Numbers != nil ||
+		!reflect.DeepEqual(g.Axes[1].Numbers, []float64{2, 0.5, 1}) {
 		t.Errorf("%g %+v", v, g.Axes)
 	}
 }
@@ -281,7 +300,8 @@ func TestSubmissions(t *testing.T) {
 		}
 	}
 	subs, err := s.Submissions()
-	if err != nil || len(subs) != 2 || subs[1].Jobs.Array != "2" || !reflect.DeepEqual(subs[1].Tasks, [][]int{{0, 2}, {1}}) || !subs[1].Fits(s) {
+	if err != nil || len(subs) != 2 || subs[1].Jobs.Array != "2" ||
+		!reflect.DeepEqual(subs[1].Tasks, [][]int{{0, 2}, {1}}) || !subs[1].Fits(s) {
 		t.Fatalf("%+v %v", subs, err)
 	}
 	if more := make1(t, dir, strings.Replace(source, "[2, 0.5, 1]", "[0.5, 2, 1]", 1)); subs[1].Fits(more) {

@@ -100,7 +100,8 @@ func referenceTanh(x float64) (v, d *big.Float) {
 	v = quotient(difference(e, number(1)), s)
 	if math.Abs(x) < 0x1p-30 {
 		y := product(number(x), number(x))
-		v = product(number(x), sum(number(1), product(y, sum(quotient(number(-1), number(3)), quotient(product(number(2), y), number(15))))))
+		v = product(number(x), sum(number(1), product(y,
+			sum(quotient(number(-1), number(3)), quotient(product(number(2), y), number(15))))))
 	}
 	return v, quotient(product(number(4), e), product(s, s))
 }

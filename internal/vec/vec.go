@@ -96,7 +96,8 @@ func apply[T Real](f op, phi, dphi, x []T, p parameters) {
 		case unsafe.Sizeof(T(0)) == 8:
 			kernel64(f, (*float64)(u), (*float64)(v), (*float64)(w), n, p)
 		default:
-			kernel32(f, (*float32)(u), (*float32)(v), (*float32)(w), n, [5]float32{float32(p[0]), float32(p[1]), float32(p[2]), float32(p[3]), float32(p[4])})
+			kernel32(f, (*float32)(u), (*float32)(v), (*float32)(w), n,
+				[5]float32{float32(p[0]), float32(p[1]), float32(p[2]), float32(p[3]), float32(p[4])})
 		}
 		x = x[n:]
 		if phi != nil {

@@ -64,7 +64,9 @@ func samples[T Real](f function, n int) []T {
 			x = append(x, T(math.Float64frombits(b)))
 		}
 	}
-	edges := []float64{erfSplit, gaussEnd, 14.7, 752, 712, 376, 110, 92, 55, 709.782712893384, 745.1332191019412, 708.3964185322641, 88.72284, 103.97208, 87.33655, 37.5, 0.75179, 1, 8.3, 5e-324, 0x1p-1022, 0x1p-149, 0x1p-126, 0x1p-54, 0x1p-27, 0x1p-25, 0x1p-12}
+	edges := []float64{erfSplit, gaussEnd, 14.7, 752, 712, 376, 110, 92, 55, 709.782712893384, 745.1332191019412,
+		708.3964185322641, 88.72284, 103.97208, 87.33655, 37.5, 0.75179, 1, 8.3, 5e-324, 0x1p-1022, 0x1p-149, 0x1p-126,
+		0x1p-54, 0x1p-27, 0x1p-25, 0x1p-12}
 	for k := range 20 {
 		edges = append(edges, (float64(k)+0.5)*math.Ln2, (float64(k)+0.5)*math.Ln2/2, math.Sqrt((2*float64(k)+1)*math.Ln2))
 	}
@@ -250,11 +252,17 @@ func testSpecial[T Real](t *testing.T) {
 		f       op
 		x, v, d float64
 	}{
-		{expOp, 0, 1, 0}, {expOp, minus, 1, 0}, {expOp, inf, inf, 0}, {expOp, -inf, 0, 0}, {expOp, huge, inf, 0}, {expOp, -huge, 0, 0}, {expOp, tiny, 1, 0}, {expOp, nan, nan, 0},
-		{tanhOp, 0, 0, 1}, {tanhOp, minus, minus, 1}, {tanhOp, inf, 1, 0}, {tanhOp, -inf, -1, 0}, {tanhOp, huge, 1, 0}, {tanhOp, -huge, -1, 0}, {tanhOp, tiny, tiny, 1}, {tanhOp, -tiny, -tiny, 1}, {tanhOp, nan, nan, nan},
-		{erfOp, 0, 0, c}, {erfOp, minus, minus, c}, {erfOp, inf, 1, 0}, {erfOp, -inf, -1, 0}, {erfOp, huge, 1, 0}, {erfOp, -huge, -1, 0}, {erfOp, nan, nan, nan},
-		{geluOp, 0, 0, 0.5}, {geluOp, minus, minus, 0.5}, {geluOp, inf, inf, 1}, {geluOp, -inf, minus, 0}, {geluOp, huge, huge, 1}, {geluOp, -huge, minus, 0}, {geluOp, nan, nan, nan},
-		{softplusOp, inf, inf, 1}, {softplusOp, -inf, 0, 0}, {softplusOp, huge, huge, 1}, {softplusOp, -huge, 0, 0}, {softplusOp, 0, float64(T(math.Ln2)), 0.5}, {softplusOp, minus, float64(T(math.Ln2)), 0.5}, {softplusOp, nan, nan, nan},
+		{expOp, 0, 1, 0}, {expOp, minus, 1, 0}, {expOp, inf, inf, 0}, {expOp, -inf, 0, 0}, {expOp, huge, inf, 0},
+		{expOp, -huge, 0, 0}, {expOp, tiny, 1, 0}, {expOp, nan, nan, 0},
+		{tanhOp, 0, 0, 1}, {tanhOp, minus, minus, 1}, {tanhOp, inf, 1, 0}, {tanhOp, -inf, -1, 0}, {tanhOp, huge, 1, 0},
+		{tanhOp, -huge, -1, 0}, {tanhOp, tiny, tiny, 1}, {tanhOp, -tiny, -tiny, 1}, {tanhOp, nan, nan, nan},
+		{erfOp, 0, 0, c}, {erfOp, minus, minus, c}, {erfOp, inf, 1, 0}, {erfOp, -inf, -1, 0}, {erfOp, huge, 1, 0},
+		{erfOp, -huge, -1, 0}, {erfOp, nan, nan, nan},
+		{geluOp, 0, 0, 0.5}, {geluOp, minus, minus, 0.5}, {geluOp, inf, inf, 1}, {geluOp, -inf, minus, 0},
+		{geluOp, huge, huge, 1}, {geluOp, -huge, minus, 0}, {geluOp, nan, nan, nan},
+		{softplusOp, inf, inf, 1}, {softplusOp, -inf, 0, 0}, {softplusOp, huge, huge, 1}, {softplusOp, -huge, 0, 0},
+		{softplusOp, 0, float64(T(math.Ln2)), 0.5}, {softplusOp, minus, float64(T(math.Ln2)), 0.5},
+		{softplusOp, nan, nan, nan},
 	} {
 		var v, d [1]T
 		dphi := d[:]
@@ -267,14 +275,18 @@ func testSpecial[T Real](t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ in, out, below, x, v, d float64 }{
-		{1, 1, 0, 0, 0, 0}, {1, 1, 0, 3, 3, 1}, {1, 1, 0, -3, 0, 0}, {1, 1, 0, inf, inf, 1}, {1, 1, 0, -inf, 0, 0}, {1, 1, 0, nan, nan, nan}, {1, 1, 0, tiny, tiny, 1}, {1, 1, 0, -tiny, 0, 0},
-		{1, 2, 0.125, -4, -1, 0.25}, {2, 1, 0.125, -inf, -inf, 0.25}, {1, 2, 0.125, inf, inf, 2}, {1, 2, 0.125, 0, 0, 0.25}, {1, 2, 0.125, nan, nan, nan},
-		{-3, 1, 0, 5, 0, 0}, {-3, 1, 0, inf, 0, 0}, {-3, 1, 0, -inf, inf, -3}, {-3, 1, 0, -2, 6, -3}, {-3, 1, 0, 0, 0, 0}, {-3, 1, 0, nan, nan, nan}, {-1, 1, 0.25, 0, 0, -0.25}, {-1, -2, 0.25, 8, 4, 0.5},
+		{1, 1, 0, 0, 0, 0}, {1, 1, 0, 3, 3, 1}, {1, 1, 0, -3, 0, 0}, {1, 1, 0, inf, inf, 1}, {1, 1, 0, -inf, 0, 0},
+		{1, 1, 0, nan, nan, nan}, {1, 1, 0, tiny, tiny, 1}, {1, 1, 0, -tiny, 0, 0},
+		{1, 2, 0.125, -4, -1, 0.25}, {2, 1, 0.125, -inf, -inf, 0.25}, {1, 2, 0.125, inf, inf, 2},
+		{1, 2, 0.125, 0, 0, 0.25}, {1, 2, 0.125, nan, nan, nan},
+		{-3, 1, 0, 5, 0, 0}, {-3, 1, 0, inf, 0, 0}, {-3, 1, 0, -inf, inf, -3}, {-3, 1, 0, -2, 6, -3},
+		{-3, 1, 0, 0, 0, 0}, {-3, 1, 0, nan, nan, nan}, {-1, 1, 0.25, 0, 0, -0.25}, {-1, -2, 0.25, 8, 4, 0.5},
 	} {
 		var v, d [1]T
 		ReLUWithDerivative(v[:], d[:], []T{T(tc.x)}, tc.in, tc.out, tc.below)
 		if v[0] != T(tc.v) && !(v[0] != v[0] && tc.v != tc.v) || d[0] != T(tc.d) && !(d[0] != d[0] && tc.d != tc.d) {
-			t.Errorf("relu with in, out and slope %g, %g, %g at %g: %g, %g; want %g, %g", tc.in, tc.out, tc.below, tc.x, v[0], d[0], tc.v, tc.d)
+			t.Errorf("relu with in, out and slope %g, %g, %g at %g: %g, %g; want %g, %g", tc.in, tc.out, tc.below, tc.x,
+				v[0], d[0], tc.v, tc.d)
 		}
 	}
 }

@@ -21,7 +21,8 @@ import (
 
 func problem() *dmft.Problem {
 	return &dmft.Problem{
-		Data:     dmft.Data{Inputs: mat.NewDense(3, 2, []float64{1, 1, 1, -1, 0.5, 2}), Targets: mat.NewDense(3, 1, []float64{1, -1, 0.5})},
+		Data: dmft.Data{Inputs: mat.NewDense(3, 2, []float64{1, 1, 1, -1, 0.5, 2}),
+			Targets: mat.NewDense(3, 1, []float64{1, -1, 0.5})},
 		Network:  dmft.Network{Activation: kernels.Activation{Name: "tanh"}},
 		Richness: 1,
 		Training: dmft.Training{Method: ode.Method{LearningRate: 0.1}, Steps: 30},
@@ -53,18 +54,21 @@ func TestFigures(t *testing.T) {
 		}
 		nets = append(nets, tr)
 	}
-	figures, err := standard.Figures(standard.Comparison{Title: "γ₀ = 1, by hand", Problem: p, Theory: theory, Networks: nets})
+	figures, err := standard.Figures(standard.Comparison{Title: "γ₀ = 1, by hand", Problem: p, Theory: theory,
+		Networks: nets})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := names(figures)
-	for _, want := range []string{"loss", "kernels", "preactivations", "width", "heatmaps", "two-time", "layers", "spectrum"} {
+	for _, want := range []string{"loss", "kernels", "preactivations", "width", "heatmaps", "two-time", "layers",
+		"spectrum"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no %s among %v", want, got)
 		}
 	}
 	loss := figures[0]
-	if s := loss.Panels[0].Series; loss.Panels[0].Title != "γ₀ = 1, by hand" || len(s) != 3 || s[1].Label != "N = 16" || s[2].Label != "N = 64" || nets[0].Width != 64 {
+	if s := loss.Panels[0].Series; loss.Panels[0].Title != "γ₀ = 1, by hand" || len(s) != 3 || s[1].Label != "N = 16" ||
+		s[2].Label != "N = 64" || nets[0].Width != 64 {
 		t.Errorf("%+v", loss.Panels[0])
 	}
 	dir := filepath.Join(t.TempDir(), "a", "b")
@@ -77,7 +81,8 @@ func TestFigures(t *testing.T) {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
-	alone, err := standard.Figures(standard.Comparison{Problem: p, Networks: nets[:1]}, standard.Comparison{Problem: p, Theory: theory})
+	alone, err := standard.Figures(standard.Comparison{Problem: p, Networks: nets[:1]},
+		standard.Comparison{Problem: p, Theory: theory})
 	if err != nil || !slices.Contains(names(alone), "loss") || slices.Contains(names(alone), "width") {
 		t.Errorf("%v %v", names(alone), err)
 	}
@@ -86,11 +91,13 @@ func TestFigures(t *testing.T) {
 // TestStopped: trajectories that an observer stopped at different steps are drawn as far as they go.
 func TestStopped(t *testing.T) {
 	p := problem()
-	theory, err := dmft.Solve(t.Context(), p, dmft.Settings{Samples: 400, Run: dmft.Run{Record: dmft.Record{Kernels: 31}, Observe: func(o *dmft.Observation) bool { return o.Step == 12 }}})
+	theory, err := dmft.Solve(t.Context(), p, dmft.Settings{Samples: 400,
+		Run: dmft.Run{Record: dmft.Record{Kernels: 31}, Observe: func(o *dmft.Observation) bool { return o.Step == 12 }}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, err := finite.Train(t.Context(), p, finite.Settings{Width: 16, Seeds: 4, Run: dmft.Run{Record: dmft.Record{Kernels: 31}, Observe: func(o *dmft.Observation) bool { return o.Step == 0 }}})
+	net, err := finite.Train(t.Context(), p, finite.Settings{Width: 16, Seeds: 4,
+		Run: dmft.Run{Record: dmft.Record{Kernels: 31}, Observe: func(o *dmft.Observation) bool { return o.Step == 0 }}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,9 +111,10 @@ func TestStopped(t *testing.T) {
 }
 
 func TestHighDimensional(t *testing.T) {
-	p := &highdim.Problem{Ratio: 4, Units: 2, OutputScale: 1, Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
-		Target:   highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
-		Training: highdim.Training{Method: ode.Method{LearningRate: 0.1}, Steps: 20}}
+	p := &highdim.Problem{Ratio: 4, Units: 2, OutputScale: 1,
+		Activation: kernels.Activation{Name: kernels.QuadraticMixName, Parameter: 0.5},
+		Target:     highdim.Target{Overlaps: [][]float64{{0.3}, {-0.25}}},
+		Training:   highdim.Training{Method: ode.Method{LearningRate: 0.1}, Steps: 20}}
 	theory, err := highdim.Solve(t.Context(), p, highdim.Settings{Samples: 2048})
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +127,8 @@ func TestHighDimensional(t *testing.T) {
 		}
 		sims = append(sims, s)
 	}
-	figures, err := standard.HighDimensionalFigures(standard.HighDimensional{Title: "δ = 4", Problem: p, Theory: theory, Simulations: sims})
+	figures, err := standard.HighDimensionalFigures(standard.HighDimensional{Title: "δ = 4", Problem: p, Theory: theory,
+		Simulations: sims})
 	if err != nil || len(figures) < 3 {
 		t.Fatal(names(figures), err)
 	}

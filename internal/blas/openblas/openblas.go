@@ -72,7 +72,8 @@ func cDiag(d blas.Diag) uint32 {
 	return C.CblasNonUnit
 }
 
-func (o Implementation) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
+func (o Implementation) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, b []float64,
+	ldb int, beta float64, c []float64, ldc int) {
 	if !args.Gemm(tA, tB, m, n, k, len(a), lda, len(b), ldb, len(c), ldc) {
 		o.Implementation.Dgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
@@ -81,7 +82,8 @@ func (o Implementation) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64,
 		pd(a), C.blasint(lda), pd(b), C.blasint(ldb), C.double(beta), pd(c), C.blasint(ldc))
 }
 
-func (o Implementation) Dsyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha float64, a []float64, lda int, beta float64, c []float64, ldc int) {
+func (o Implementation) Dsyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha float64, a []float64, lda int,
+	beta float64, c []float64, ldc int) {
 	if !args.Syrk(ul, t, n, k, len(a), lda, len(c), ldc) {
 		o.Implementation.Dsyrk(ul, t, n, k, alpha, a, lda, beta, c, ldc)
 		return
@@ -90,7 +92,8 @@ func (o Implementation) Dsyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha fl
 		pd(a), C.blasint(lda), C.double(beta), pd(c), C.blasint(ldc))
 }
 
-func (o Implementation) Dsymm(s blas.Side, ul blas.Uplo, m, n int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
+func (o Implementation) Dsymm(s blas.Side, ul blas.Uplo, m, n int, alpha float64, a []float64, lda int, b []float64,
+	ldb int, beta float64, c []float64, ldc int) {
 	if !args.Symm(s, ul, m, n, len(a), lda, len(b), ldb, len(c), ldc) {
 		o.Implementation.Dsymm(s, ul, m, n, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
@@ -99,7 +102,8 @@ func (o Implementation) Dsymm(s blas.Side, ul blas.Uplo, m, n int, alpha float64
 		pd(a), C.blasint(lda), pd(b), C.blasint(ldb), C.double(beta), pd(c), C.blasint(ldc))
 }
 
-func (o Implementation) Dtrsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64, a []float64, lda int, b []float64, ldb int) {
+func (o Implementation) Dtrsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64,
+	a []float64, lda int, b []float64, ldb int) {
 	if !args.Triangular(s, ul, t, d, m, n, len(a), lda, len(b), ldb) {
 		o.Implementation.Dtrsm(s, ul, t, d, m, n, alpha, a, lda, b, ldb)
 		return
@@ -108,7 +112,8 @@ func (o Implementation) Dtrsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d bla
 		pd(a), C.blasint(lda), pd(b), C.blasint(ldb))
 }
 
-func (o Implementation) Dtrmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64, a []float64, lda int, b []float64, ldb int) {
+func (o Implementation) Dtrmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float64,
+	a []float64, lda int, b []float64, ldb int) {
 	if !args.Triangular(s, ul, t, d, m, n, len(a), lda, len(b), ldb) {
 		o.Implementation.Dtrmm(s, ul, t, d, m, n, alpha, a, lda, b, ldb)
 		return
@@ -117,7 +122,8 @@ func (o Implementation) Dtrmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d bla
 		pd(a), C.blasint(lda), pd(b), C.blasint(ldb))
 }
 
-func (o Implementation) Dgemv(t blas.Transpose, m, n int, alpha float64, a []float64, lda int, x []float64, incX int, beta float64, y []float64, incY int) {
+func (o Implementation) Dgemv(t blas.Transpose, m, n int, alpha float64, a []float64, lda int, x []float64, incX int,
+	beta float64, y []float64, incY int) {
 	if !args.Gemv(t, m, n, len(a), lda, len(x), incX, len(y), incY) {
 		o.Implementation.Dgemv(t, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
@@ -126,7 +132,8 @@ func (o Implementation) Dgemv(t blas.Transpose, m, n int, alpha float64, a []flo
 		pd(a), C.blasint(lda), pd(x), C.blasint(incX), C.double(beta), pd(y), C.blasint(incY))
 }
 
-func (o Implementation) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+func (o Implementation) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32, a []float32, lda int, b []float32,
+	ldb int, beta float32, c []float32, ldc int) {
 	if !args.Gemm(tA, tB, m, n, k, len(a), lda, len(b), ldb, len(c), ldc) {
 		o.Implementation.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
@@ -135,7 +142,8 @@ func (o Implementation) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32,
 		ps(a), C.blasint(lda), ps(b), C.blasint(ldb), C.float(beta), ps(c), C.blasint(ldc))
 }
 
-func (o Implementation) Ssyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha float32, a []float32, lda int, beta float32, c []float32, ldc int) {
+func (o Implementation) Ssyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha float32, a []float32, lda int,
+	beta float32, c []float32, ldc int) {
 	if !args.Syrk(ul, t, n, k, len(a), lda, len(c), ldc) {
 		o.Implementation.Ssyrk(ul, t, n, k, alpha, a, lda, beta, c, ldc)
 		return
@@ -144,7 +152,8 @@ func (o Implementation) Ssyrk(ul blas.Uplo, t blas.Transpose, n, k int, alpha fl
 		ps(a), C.blasint(lda), C.float(beta), ps(c), C.blasint(ldc))
 }
 
-func (o Implementation) Ssymm(s blas.Side, ul blas.Uplo, m, n int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+func (o Implementation) Ssymm(s blas.Side, ul blas.Uplo, m, n int, alpha float32, a []float32, lda int, b []float32,
+	ldb int, beta float32, c []float32, ldc int) {
 	if !args.Symm(s, ul, m, n, len(a), lda, len(b), ldb, len(c), ldc) {
 		o.Implementation.Ssymm(s, ul, m, n, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
@@ -153,7 +162,8 @@ func (o Implementation) Ssymm(s blas.Side, ul blas.Uplo, m, n int, alpha float32
 		ps(a), C.blasint(lda), ps(b), C.blasint(ldb), C.float(beta), ps(c), C.blasint(ldc))
 }
 
-func (o Implementation) Strsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float32, a []float32, lda int, b []float32, ldb int) {
+func (o Implementation) Strsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float32,
+	a []float32, lda int, b []float32, ldb int) {
 	if !args.Triangular(s, ul, t, d, m, n, len(a), lda, len(b), ldb) {
 		o.Implementation.Strsm(s, ul, t, d, m, n, alpha, a, lda, b, ldb)
 		return
@@ -162,7 +172,8 @@ func (o Implementation) Strsm(s blas.Side, ul blas.Uplo, t blas.Transpose, d bla
 		ps(a), C.blasint(lda), ps(b), C.blasint(ldb))
 }
 
-func (o Implementation) Strmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float32, a []float32, lda int, b []float32, ldb int) {
+func (o Implementation) Strmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d blas.Diag, m, n int, alpha float32,
+	a []float32, lda int, b []float32, ldb int) {
 	if !args.Triangular(s, ul, t, d, m, n, len(a), lda, len(b), ldb) {
 		o.Implementation.Strmm(s, ul, t, d, m, n, alpha, a, lda, b, ldb)
 		return
@@ -171,7 +182,8 @@ func (o Implementation) Strmm(s blas.Side, ul blas.Uplo, t blas.Transpose, d bla
 		ps(a), C.blasint(lda), ps(b), C.blasint(ldb))
 }
 
-func (o Implementation) Sgemv(t blas.Transpose, m, n int, alpha float32, a []float32, lda int, x []float32, incX int, beta float32, y []float32, incY int) {
+func (o Implementation) Sgemv(t blas.Transpose, m, n int, alpha float32, a []float32, lda int, x []float32, incX int,
+	beta float32, y []float32, incY int) {
 	if !args.Gemv(t, m, n, len(a), lda, len(x), incX, len(y), incY) {
 		o.Implementation.Sgemv(t, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
