@@ -16,6 +16,12 @@
 // A residual network may have [InfiniteDepth]. Averages ⟨·⟩ are over sites, drawn in independent blocks whose scatter
 // is the error bar of every result.
 //
+// Words: a site is one neuron of the limit, drawn from the measure of initialisation; a replica is one network, or one
+// block of sites of the limit, which is drawn and trained apart from the others; a batch of replicas is trained
+// together (package ensemble) and is the unit of parallel work and of resuming; a part is what a batch has recorded, as
+// a store keeps it. An architectural block (package arch) is a piece of a network, and a mini-batch
+// (Training.Batch) some of the training points.
+//
 // A program may bring its own activation (kernels.Custom), loss ([CustomLoss]), architecture (Network.Blocks), weight
 // matrices (Settings.Matrix) and [Observer], which is shown every replica at every step and may stop the run.
 // Trajectories are kept as numpy's files ([Trajectory.WriteNPZ], [ReadNPZ]), the same as the command's; packages data
