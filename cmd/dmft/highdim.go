@@ -119,8 +119,7 @@ func (j *job) highDimensionalPoint() (*outcome, error) {
 }
 
 func compareHighDimensional(r *report.HighDimensional, e *experiment.Experiment) (err error) {
-	short := func(t *highdim.Trajectory) bool { return len(t.Time) < 2 } // its status says why
-	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
+	if r.Theory != nil && len(r.Sims) > 0 {
 		r.Compare, err = highdim.Compare(r.Theory, r.Sims, compare.Options{Tolerance: e.Compare.Tolerance})
 	}
 	return err
@@ -198,7 +197,11 @@ func readHighDimensional(dir, label string, e *experiment.Experiment) (*report.H
 		return nil, err
 	}
 	read := func(name string) (*highdim.Trajectory, error) {
-		return run.ReadHighDimensional(filepath.Join(dir, name))
+		t, err := run.ReadHighDimensional(filepath.Join(dir, name))
+		if err == nil {
+			t.Status = m.Results[name].Status
+		}
+		return t, err
 	}
 	if _, ok := m.Results["theory.npz"]; ok {
 		if r.Theory, err = read("theory.npz"); err != nil {

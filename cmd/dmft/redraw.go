@@ -21,12 +21,17 @@ import (
 
 // load reads the trajectories of a complete folder: those that its manifest names.
 func load(dir string, m *run.Manifest, r *report.Result) (err error) {
-	read := func(name string) (*dmft.Trajectory, error) { return run.ReadTrajectory(filepath.Join(dir, name)) }
+	read := func(name string) (*dmft.Trajectory, error) {
+		t, err := run.ReadTrajectory(filepath.Join(dir, name))
+		if err == nil { // what stopped early is no comparison, now as when it was computed
+			t.Status, t.Diagnostics = m.Results[name].Status, m.Results[name].Diagnostics
+		}
+		return t, err
+	}
 	if _, ok := m.Results["theory.npz"]; ok {
 		if r.Theory, err = read("theory.npz"); err != nil {
 			return err
 		}
-		r.Theory.Diagnostics = m.Results["theory.npz"].Diagnostics
 	}
 	const approximation = "theory-"
 	for _, f := range m.Trajectories(approximation, false) {

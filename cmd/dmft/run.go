@@ -222,8 +222,7 @@ func (j *job) fixedPoint() (*outcome, error) {
 		}
 		return nil, err
 	}
-	short := func(t *dmft.Trajectory) bool { return t.Steps() < 2 } // its status says why
-	if r.Theory != nil && len(r.Sims) > 0 && !short(r.Theory) && !slices.ContainsFunc(r.Sims, short) {
+	if r.Theory != nil && len(r.Sims) > 0 {
 		if r.Compare, err = compare.New(problem, r.Theory, r.Sims,
 			compare.Options{Tolerance: e.Compare.Tolerance}); err != nil {
 			return nil, err

@@ -129,7 +129,7 @@ func mistaken(app *cli.App, args []string) error {
 	}
 	cmd := app.Command(args[1])
 	if cmd == nil {
-		return nil
+		return misplaced(app, args[1:])
 	}
 	names, files := namesOf(cmd), 0
 	var took, value string
@@ -149,6 +149,9 @@ func mistaken(app *cli.App, args []string) error {
 		case !known && name != "generate-bash-completion":
 			return unknownFlag(cmd, name)
 		case !takes:
+			if _, err := strconv.ParseBool(given); has && err != nil {
+				return usageError{fmt.Errorf("%s takes no value; write --%s or leave it out", a, name)}
+			}
 			continue
 		}
 		if !has {
@@ -189,6 +192,34 @@ func mistaken(app *cli.App, args []string) error {
 		return usageError{fmt.Errorf("%s took the file %s for its value; is the value of %s forgotten?", took, value, took)}
 	}
 	return nil
+}
+
+// misplaced says what is wrong with a flag in front of the command, where there are those of the program alone.
+func misplaced(app *cli.App, args []string) error {
+	flag := args[0]
+	name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
+	if name == flag || name == "" {
+		return nil
+	}
+	own := []string{"help", "version"}
+	for _, f := range append([]string{"h", "v", "cpuprofile", "generate-bash-completion"}, own...) {
+		if name == f {
+			return nil
+		}
+	}
+	for _, a := range args[1:] {
+		if cmd := app.Command(a); cmd == nil {
+			continue
+		} else if _, known := namesOf(cmd)[name]; known {
+			return usageError{fmt.Errorf("%s stands in front of the command; write dmft %s %s …", flag, cmd.Name, flag)}
+		} else {
+			return unknownFlag(cmd, name)
+		}
+	}
+	if near := nearest(name, own); near != "" {
+		return usageError{fmt.Errorf("dmft has no flag %s without a command; did you mean --%s?", flag, near)}
+	}
+	return usageError{fmt.Errorf("dmft has no flag %s without a command; see dmft --help", flag)}
 }
 
 // checkpointTime is the time between checkpoints.

@@ -96,19 +96,23 @@ type Report struct {
 // New compares the theory of p with ensembles, and says whether they agree. Options.Tolerance is the relative distance
 // that is no deviation. A trajectory that stopped early is compared as far as it goes, and the verdict is undecided.
 func New(p *dmft.Problem, theory *dmft.Trajectory, ensembles []*dmft.Trajectory, opt Options) (*Report, error) {
+	sims := byWidth(ensembles)
+	var stopped Stopped
+	stopped.Add("the theory", theory.Status)
+	var widths []int
+	least := theory.Steps()
+	for _, s := range sims {
+		widths, least = append(widths, s.Width), min(least, s.Steps())
+		stopped.Add(fmt.Sprintf("networks of width %d", s.Width), s.Status)
+	}
+	if least < 2 && stopped != nil { // there is nothing to compare but the start
+		return &Report{Convergences: stopped.Alone(widths, opt), Widths: []Width{}, Tolerance: opt.Tolerance}, nil
+	}
 	r, err := Distances(theory, ensembles)
 	if err != nil {
 		return nil, err
 	}
 	r.Tolerance = opt.Tolerance
-	sims := byWidth(ensembles)
-	var stopped Stopped
-	stopped.Add("the theory", theory.Status)
-	var widths []int
-	for _, s := range sims {
-		widths = append(widths, s.Width)
-		stopped.Add(fmt.Sprintf("networks of width %d", s.Width), s.Status)
-	}
 	obs, err := Observables(p, theory, sims)
 	if err != nil {
 		return nil, err
@@ -192,6 +196,14 @@ func (s Stopped) Conclude(c *Convergences) {
 	}
 	c.Outcome = Outcome{Verdict: Undecided, Why: strings.Join(s, ", ") + ", and what was done before is no comparison",
 		Needed: "runs that reach their end, with a smaller learning rate if they diverged"}
+}
+
+// Alone is the verdict on trajectories that have no step to compare.
+func (s Stopped) Alone(sizes []int, opt Options) *Convergences {
+	opt.defaults()
+	c := &Convergences{Size: opt.Size, Sizes: sizes, Observables: []Convergence{}, Tests: []Test{}, Confidence: opt.Confidence, Significance: opt.Significance}
+	s.Conclude(c)
+	return c
 }
 
 // width compares one ensemble.

@@ -508,6 +508,27 @@ func TestIDXClasses(t *testing.T) {
 		"no class 4", "3, 17")
 }
 
+// TestClassesOfParts: a part of a collection has the classes that occur in it, whatever the collection has.
+func TestClassesOfParts(t *testing.T) {
+	for _, s := range []struct {
+		spec Spec
+		want int
+	}{
+		{Spec{Source: "mnist", Train: 8, Test: 4, Encoding: "one-hot"}, 4},
+		{Spec{Source: "fashion-mnist", Train: 8, Encoding: "one-hot"}, 4},
+		{Spec{Source: "cifar10", Path: "cifar", Train: 6, Test: 3}, 3},
+	} {
+		if s.spec.Path == "" {
+			s.spec.Path = "."
+		}
+		if _, c := loaded(t, s.spec, folder(t)).Targets.Dims(); c != s.want {
+			t.Errorf("%s: %d outputs of %d classes", s.spec.Source, c, s.want)
+		}
+	}
+	dir := folder(t)
+	refused(t, Spec{Source: "cifar10", Path: "cifar", Train: 2, Classes: []int{0, 7}}, dir, "no class 7", "0 to 2")
+}
+
 // TestArraysByKey: inputs from an npz file by the name of the array.
 func TestArraysByKey(t *testing.T) {
 	dir := t.TempDir()

@@ -197,12 +197,9 @@ func (s Spec) images(base string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
-	if s.Source == "idx" { // classes are whatever the file has
-		all = slices.Clone(train.labels)
-		slices.Sort(all)
-		all = slices.Compact(all)
-	}
+	all := slices.Clone(train.labels) // classes are whatever the file has, which may be a part of a collection
+	slices.Sort(all)
+	all = slices.Compact(all)
 	classes := s.Classes
 	if len(classes) == 0 {
 		classes = all

@@ -176,10 +176,17 @@ func Compare(theory *Trajectory, sims []*Trajectory, opt compare.Options) (*Repo
 	sims = slices.Clone(sims)
 	slices.SortFunc(sims, func(a, b *Trajectory) int { return a.Dimension - b.Dimension })
 	n := len(theory.Time)
+	var sizes []int
+	var stopped compare.Stopped
+	stopped.Add("the theory", theory.Status)
 	for _, s := range sims {
-		n = min(n, len(s.Time))
+		n, sizes = min(n, len(s.Time)), append(sizes, s.Dimension)
+		stopped.Add(fmt.Sprintf("networks in %d dimensions", s.Dimension), s.Status)
 	}
-	if n == 0 {
+	switch {
+	case n < 2 && stopped != nil: // there is nothing to compare but the start
+		return &Report{Convergences: stopped.Alone(sizes, opt), Dimensions: []Distance{}, Tolerance: opt.Tolerance}, nil
+	case n == 0:
 		return nil, errors.New("highdim: nothing to compare, no step was finished")
 	}
 	inf := slices.Concat(theory.Loss[:n], theory.TestLoss[:n])
@@ -229,13 +236,6 @@ func Compare(theory *Trajectory, sims []*Trajectory, opt compare.Options) (*Repo
 	obs, err := Observables(theory, sims)
 	if err != nil {
 		return nil, err
-	}
-	var sizes []int
-	var stopped compare.Stopped
-	stopped.Add("the theory", theory.Status)
-	for _, s := range sims {
-		sizes = append(sizes, s.Dimension)
-		stopped.Add(fmt.Sprintf("networks in %d dimensions", s.Dimension), s.Status)
 	}
 	opt.Size = "D"
 	if r.Convergences, err = compare.Converge(sizes, obs, opt); err != nil {

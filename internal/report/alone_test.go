@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,6 +48,9 @@ func TestAlone(t *testing.T) {
 		var b strings.Builder
 		if err := Distances(&b, []Result{r}); err != nil || strings.Contains(b.String(), "69 %") != (replicas > 1) {
 			t.Errorf("%d replicas: %v\n%s", replicas, err, b.String())
+		}
+		if row := strings.Fields(strings.Split(b.String(), "\n")[1]); !slices.Equal(row[len(row)-2:], []string{"–", "–"}) {
+			t.Errorf("distances of kernels that are not kept: %v", row)
 		}
 	}
 	// Dimensions: the theory of one block is not the business of this test, one network is.

@@ -209,12 +209,15 @@ func HighDimensionalDistances(w io.Writer, results []HighDimensional) error {
 	if labels {
 		head = append([]string{"point"}, head...)
 	}
-	fmt.Fprintln(t, strings.Join(head, "\t")+"\t")
 	for _, r := range results {
 		if r.Compare == nil {
 			continue
 		}
 		for _, x := range r.Compare.Dimensions {
+			if head != nil {
+				fmt.Fprintln(t, strings.Join(head, "\t")+"\t")
+				head = nil
+			}
 			stderr, noise, within := scatter(x.Seeds, x.ErrorStderr, x.Noise, x.Within3)
 			f := []string{fmt.Sprint(x.Dimension), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise,
 				sig(x.Train), sig(x.Test), within}

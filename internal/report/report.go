@@ -259,6 +259,14 @@ func sig(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
+// kept writes a distance of kernels, which is zero only where none are kept.
+func kept(v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return sig(v)
+}
+
 // Distances writes how far finite networks are from the theory, and at what rate they approach it.
 func Distances(w io.Writer, results []Result) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
@@ -271,15 +279,18 @@ func Distances(w io.Writer, results []Result) error {
 	if labels {
 		head = append([]string{"point"}, head...)
 	}
-	fmt.Fprintln(t, strings.Join(head, "\t")+"\t")
 	for _, r := range results {
 		if r.Compare == nil {
 			continue
 		}
 		for _, x := range r.Compare.Widths {
+			if head != nil {
+				fmt.Fprintln(t, strings.Join(head, "\t")+"\t")
+				head = nil
+			}
 			stderr, noise, within := scatter(x.Seeds, x.ErrorStderr, x.Noise, x.Within3)
 			f := []string{fmt.Sprint(x.N), fmt.Sprint(x.Seeds), sig(x.Error), stderr, sig(x.Mean), noise, within,
-				sig(x.Kernel), sig(x.Feature)}
+				kept(x.Kernel), kept(x.Feature)}
 			if labels {
 				f = append([]string{r.Label}, f...)
 			}
