@@ -43,3 +43,15 @@ func TestPilotRecords(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorOutOfReach: a theory.error that no number of samples reaches is a failure, in every command, and not the
+// result of the first attempt.
+func TestErrorOutOfReach(t *testing.T) {
+	c := here(t)
+	c.write("e.yaml", strings.Replace(tiny, "theory: {", "theory: {error: 1e-12, ", 1))
+	for _, command := range []string{"solve", "compare"} {
+		if out := c.run(1, command, "e.yaml", "--no-figures", "-q"); !strings.Contains(out, "ask for less accuracy") {
+			t.Errorf("%s: %s", command, out)
+		}
+	}
+}

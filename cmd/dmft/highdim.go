@@ -143,7 +143,7 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		settings.Progress, done = j.phase(what)
 		t, err := solve(settings)
 		done()
-		if t == nil || dmft.StopCode(err) == dmft.Interrupted {
+		if code := dmft.StopCode(err); t == nil || err != nil && (code == "" || code == dmft.Interrupted) {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		for _, n := range t.Diagnostics.Notes {
