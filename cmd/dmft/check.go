@@ -258,7 +258,7 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 		}
 		w.begin = func(ctx context.Context, r dmft.Run) {
 			set := s
-			r.Record, set.Run = s.Record, r
+			set.Run, set.Record = r, s.Record
 			_, _ = dmft.Solve(ctx, &q, set) // stopped on purpose
 		}
 		w.growth = all / max(one, 1)
@@ -281,7 +281,7 @@ func planOf(p experiment.Point, data *sets, base string, linear bool) (plan, err
 			flops: finite.Flops(networks, s)}
 		w.begin = func(ctx context.Context, r dmft.Run) {
 			set := s
-			r.Record, set.Run = s.Record, r
+			set.Run, set.Record = r, s.Record
 			_, _ = finite.Train(ctx, networks, set)
 		}
 		pl.networks = append(pl.networks, w)

@@ -116,6 +116,9 @@ func (j *job) convergePoint() (*outcome, error) {
 			return nil, usageError{fmt.Errorf("converge needs three dimensions or more, and converge.dimensions "+
 				"holds %d; rates and a limit cannot be told from fewer", n)}
 		}
+		if err := followed(e.Theory.Limit); err != nil {
+			return nil, err
+		}
 		if err := e.HighDimensionalProblem().Validate(); err != nil {
 			return nil, usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each (%w)", err)}
 		}

@@ -57,9 +57,11 @@ func (s *session) runHighDimensional(out string, f *experiment.File) error {
 // checkHighDimensional says what the theory of some point lacks.
 func (s *session) checkHighDimensional(points []experiment.Point) error {
 	for _, p := range points {
-		if l := p.Experiment.Theory.Limit; s.sims && (l == experiment.LimitPopulation || l == experiment.LimitOnline) {
-			return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use "+
-				"dmft solve, or the limit data or one-pass", l)}
+		if !s.sims {
+			break
+		}
+		if err := followed(p.Experiment.Theory.Limit); err != nil {
+			return err
 		}
 	}
 	if !s.theory {
@@ -70,6 +72,14 @@ func (s *session) checkHighDimensional(points []experiment.Point) error {
 			return usageError{fmt.Errorf("the theory needs a number of units and target.overlaps for each; without, "+
 				"simulate follows random weights by simulation.method moments (%w)", err)}
 		}
+	}
+	return nil
+}
+
+// followed says of a limit that networks on finitely many points do not follow what there is to do.
+func followed(limit string) error {
+	if limit == experiment.LimitPopulation || limit == experiment.LimitOnline {
+		return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", limit)}
 	}
 	return nil
 }
@@ -137,7 +147,7 @@ func (j *job) computeHighDimensional(folder *run.Folder, e *experiment.Experimen
 		settings.Progress, done = j.phase(what)
 		t, err := solve(settings)
 		done()
-		if t == nil || dmft.StopCode(err) == dmft.Interrupted {
+		if code := dmft.StopCode(err); t == nil || err != nil && (code == "" || code == dmft.Interrupted) {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		for _, n := range t.Diagnostics.Notes {

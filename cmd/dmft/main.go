@@ -111,7 +111,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		&cli.BoolFlag{Name: "force", Usage: "compute again what the run folder already holds, and replace results of " +
 			"another experiment there"},
 		&cli.StringFlag{Name: "memory", Usage: "largest `SIZE` of memory to use, such as 8GiB; by default nine " +
-			"tenths of the machine's"},
+			"tenths of the machine's, or of what the process may have of it"},
 		&cli.DurationFlag{Name: "checkpoint", Value: 20 * time.Second,
 			Usage: "`TIME` between checkpoints of unfinished work, such as 5m"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress"},

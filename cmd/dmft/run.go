@@ -284,7 +284,7 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 		return done
 	}
 	save := func(name string, replicas dmft.ReplicaKind, t *dmft.Trajectory, err error, began time.Time) error {
-		if t == nil {
+		if t == nil || err != nil && dmft.StopCode(err) == "" { // what stopped early is kept, and its status says why
 			return err
 		}
 		j.timing[name] = time.Since(began).Seconds()
