@@ -418,6 +418,10 @@ func geometric(list []work, of func(work) float64) float64 {
 	return math.Exp(sum(list, func(w work) float64 { return math.Log(of(w)) }) / float64(len(list)))
 }
 
+// around is what a point of a product takes beside its trajectories, in seconds of a processor: mostly the verdict, and
+// its files. A thousand small points take little else.
+const around = 0.05
+
 // totalTime is the time of all points: those of a product share the processors.
 func totalTime(plans []plan) float64 {
 	cores := float64(runtime.GOMAXPROCS(0))
@@ -427,7 +431,7 @@ func totalTime(plans []plan) float64 {
 		t := sum(pl.theory, seconds) + sum(pl.networks, seconds)
 		alone = max(alone, t)
 		// Between all processors busy and one; measurements beside other work on the machine may say less.
-		shared += min(max(sum(pl.theory, processors)+sum(pl.networks, processors), t), t*cores)
+		shared += around + min(max(sum(pl.theory, processors)+sum(pl.networks, processors), t), t*cores)
 		if math.IsNaN(t) {
 			return t
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +112,18 @@ func TestShippedCommands(t *testing.T) {
 }
 
 // TestNearest: typing mistakes, beginnings, and what is like nothing.
+// TestTotalTime: many small points take the time of their verdicts and files, one point does not.
+func TestTotalTime(t *testing.T) {
+	small := plan{theory: []work{{seconds: 1e-4, processors: 1e-4}}}
+	plans := slices.Repeat([]plan{small}, 400)
+	if s := totalTime(plans) * float64(runtime.GOMAXPROCS(0)); s < 5 || s > 60 {
+		t.Errorf("400 points take %.3g s of processors", s)
+	}
+	if s := totalTime(plans[:1]); s != 1e-4 {
+		t.Errorf("one takes %g s", s)
+	}
+}
+
 func TestNearest(t *testing.T) {
 	names := visible(newApp(io.Discard, io.Discard))
 	for written, want := range map[string]string{"conpare": "compare", "comapre": "compare", "COMPARE": "compare",

@@ -431,8 +431,8 @@ func Conclude(parts []Part, more []Test, significance float64) (Outcome, []Test)
 			}
 		}
 		if c, l := weakest(parts); l != nil && l.LeastSize > 0 {
-			o.Why = fmt.Sprintf("%snothing is rejected, but %s = %s are too small for an expansion in 1/%[2]s of "+
-				"%[4]s, so that finite %[2]s may explain any difference", c.Name, c.size(), list(c.Sizes), c.Observables[0].Name)
+			o.Why = fmt.Sprintf("%snothing is rejected, but %s for an expansion in 1/%s of %s, so that finite %[3]s "+
+				"may explain any difference", c.Name, c.tooSmall(l.LeastSize), c.size(), c.Observables[0].Name)
 			o.Needed = fmt.Sprintf("sizes from about %d on", l.LeastSize)
 			break
 		} else if l != nil && l.resolution() > max(weak, l.tolerance()) {
@@ -499,6 +499,24 @@ func (c *Convergences) where() string {
 	return "at " + c.size() + " → ∞"
 }
 
+// tooSmall names the sizes below the least one that will do.
+func (c *Convergences) tooSmall(least int) string {
+	var small []int
+	for _, n := range c.Sizes {
+		if n < least {
+			small = append(small, n)
+		}
+	}
+	if small == nil {
+		small = c.Sizes
+	}
+	verb := "are"
+	if len(small) == 1 {
+		verb = "is"
+	}
+	return fmt.Sprintf("%s = %s %s too small", c.size(), list(small), verb)
+}
+
 // finiteOrWrong says of what differs that it may be finite size.
 func finiteOrWrong(parts []Part, bare []Test) (why, needed string) {
 	for _, t := range bare {
@@ -510,10 +528,9 @@ func finiteOrWrong(parts []Part, bare []Test) (why, needed string) {
 				distance, noise, finite := o.Limit.all()
 				// Where finite size is well below the noise it is the noise that explains the difference.
 				if t.Name == c.Name+o.Name+limitTest && o.Limit.LeastSize > 0 {
-					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s = "+
-						"%s are too small for an expansion in 1/%[6]s that would say what finite %[6]s adds", c.Name,
-						o.Name, c.where(), distance,
-						noise, c.size(), list(c.Sizes)), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
+					return fmt.Sprintf("%s%s %s is %.2g from the theory, more than sampling errors (%.2g), and %s "+
+						"for an expansion in 1/%s that would say what finite %[7]s adds", c.Name, o.Name, c.where(), distance,
+						noise, c.tooSmall(o.Limit.LeastSize), c.size()), fmt.Sprintf("sizes from about %d on", o.Limit.LeastSize)
 				}
 				if t.Name != c.Name+o.Name+limitTest || finite < noise/2 {
 					continue
