@@ -462,6 +462,10 @@ func TestSlurmSettings(t *testing.T) {
 		{`{time: "01:00:00 "}`, "sweep.slurm.arguments"},
 		{`{memory: "4G'"}`, "sweep.slurm.memory"},
 		{`{arguments: "--comment='open"}`, "nterminated"},
+		{`{arguments: "a\ntouch x"}`, "sbatch would take for the script"},
+		{`{arguments: "--qos=long b"}`, "sbatch would take for the script"},
+		{`{arguments: "--comment='a\nb'"}`, "no command takes"},
+		{`{arguments: "--comment=a\0"}`, "no command takes"},
 		{`{partition: "gpu,cpu", time: "1-00:00:00", memory: 4G, account: a_b, arguments: "--comment='two words' --qos=long"}`, ""},
 	} {
 		f, err := Parse("e.yaml", []byte(base+"sweep: {slurm: "+x.section+"}\n"))

@@ -42,9 +42,22 @@ var generalRules = []rule{
 	{[]string{"sweep.slurm.time"}, func(e *Experiment) string { return slurmWord("time", e.Sweep.Time) }},
 	{[]string{"sweep.slurm.memory"}, func(e *Experiment) string { return slurmWord("memory", e.Sweep.Memory) }},
 	{[]string{"sweep.slurm.arguments"}, func(e *Experiment) string {
-		if _, err := shellquote.Split(e.Sweep.Arguments); err != nil {
+		words, err := shellquote.Split(e.Sweep.Arguments)
+		if err != nil {
 			return fmt.Sprintf("sweep.slurm.arguments are %q, which a shell would not split into words either: %v",
 				e.Sweep.Arguments, err)
+		}
+		option := false // the word before is an option that a value may follow
+		for _, w := range words {
+			switch dash := strings.HasPrefix(w, "-"); {
+			case strings.ContainsFunc(w, unicode.IsControl):
+				return fmt.Sprintf("sweep.slurm.arguments hold %q, with a character that no command takes", w)
+			case !dash && !option:
+				return fmt.Sprintf("sweep.slurm.arguments hold %q, which sbatch would take for the script: options "+
+					"begin with a dash", w)
+			default:
+				option = dash && !strings.Contains(w, "=")
+			}
 		}
 		return ""
 	}},
