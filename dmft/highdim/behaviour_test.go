@@ -417,7 +417,7 @@ func TestGap(t *testing.T) {
 		g.String() != fmt.Sprintf("%.3g dex", g.Dex) {
 		t.Errorf("%v, %v", never, g)
 	}
-	if g := NewGap(time, []float64{1, 1, 1, 1, 1, 1}, []float64{1, 1, 1, 1, 1, 1}, 0.5); !math.IsNaN(g.Dex) || !g.Never() {
+	if g := NewGap(time, []float64{1, 1, 1, 1, 1, 1}, []float64{1, 1, 1, 1, 1, 1}, 0.5); !math.IsInf(g.Dex, 1) || !g.Never() {
 		t.Errorf("nothing learned: %+v", g)
 	}
 	if g := NewGap(time, train, []float64{1, 0.2, math.NaN(), math.NaN(), math.NaN(), math.NaN()}, 0.5); !g.Never() {

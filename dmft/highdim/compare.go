@@ -66,11 +66,7 @@ func NewSpread(time, loss, test []float64, losses, tests dmft.Array, fraction fl
 		if g.Never() {
 			s.Never++
 		}
-		train, learn = append(train, g.Train), append(learn, g.Test)
-		if math.IsNaN(g.Dex) { // neither was learned
-			g.Dex = math.Inf(1)
-		}
-		dex = append(dex, g.Dex)
+		train, learn, dex = append(train, g.Train), append(learn, g.Test), append(dex, g.Dex)
 	}
 	at := func(q float64) Gap { return Gap{quantile(train, q), quantile(learn, q), quantile(dex, q)} }
 	s.Median, s.Lower, s.Upper = at(0.5), at(0.25), at(0.75)

@@ -314,7 +314,7 @@ func (t *Trajectory) Quantile(q float64) (loss, test []float64) {
 // fraction of its initial value, +Inf for never below from then on.
 type Gap struct {
 	Train, Test float64
-	Dex         float64 // log₁₀ of Test/Train; +Inf when only the training points were learned, NaN when neither were
+	Dex         float64 // log₁₀ of Test/Train; +Inf when the task was not learned
 }
 
 // Never says whether the task was not learned.
@@ -336,7 +336,9 @@ func GapOf(t *Trajectory, fraction float64) Gap {
 // NewGap is the grokking gap of any two curves of the same times, such as the medians of a simulation.
 func NewGap(time, loss, test []float64, fraction float64) Gap {
 	g := Gap{Train: lastAbove(time, loss, fraction), Test: lastAbove(time, test, fraction)}
-	g.Dex = math.Log10(g.Test / g.Train)
+	if g.Dex = math.Log10(g.Test / g.Train); g.Never() { // whether the training points were learned or not
+		g.Dex = math.Inf(1)
+	}
 	return g
 }
 
