@@ -130,14 +130,17 @@ func curveRows(results []Result, title string, log bool, time func(*dmft.Traject
 	for row, pick := range pick {
 		var panels []figure.Panel
 		any := false
+		top := highestFinished(results, pick)
 		for _, r := range results {
 			p := figure.Panel{X: r.timeAxis(), Y: figure.Axis{Label: label(r, row), Log: log}, Series: r.ensembles(time, pick)}
 			if len(f.Panels) == 0 {
 				p.Title = r.title()
 			}
 			if log {
-				top := 10 * highestStart(p.Series) // what diverges leaves the axes, and the others their room
-				p.Y.Min, p.Y.Max = lossRangeTo(p.Series, top)
+				most := 10 * highestStart(p.Series) // what diverges leaves the axes, and the others their room
+				p.Y.Min, p.Y.Max = lossRangeTo(p.Series, most)
+			} else if top > 0 {
+				p.Y.Min, p.Y.Max = 0, 1.05*top
 			}
 			any = any || len(p.Series) > 0
 			panels = append(panels, p)
@@ -168,6 +171,36 @@ func errorFigure(results []Result) (figure.Figure, bool) {
 		within(p.Series, 0, 1)
 	}
 	return f, ok
+}
+
+// highestFinished is the largest value of the runs that finished, where others that stopped early go beyond three times
+// that: they leave the axes, and the others their room. Elsewhere it is zero.
+func highestFinished(results []Result, pick func(*dmft.Trajectory) (y, se []float64)) float64 {
+	finished, early := 0., 0.
+	for _, r := range results {
+		for _, t := range append([]*dmft.Trajectory{r.Theory}, r.Sims...) {
+			if t == nil {
+				continue
+			}
+			top := &finished
+			if t.Status.Early() {
+				top = &early
+			}
+			y, se := pick(t)
+			for k, v := range y {
+				if k < len(se) && se[k] > 0 {
+					v += 2 * se[k]
+				}
+				if !math.IsInf(v, 0) {
+					*top = math.Max(*top, v)
+				}
+			}
+		}
+	}
+	if early > 3*finished {
+		return finished
+	}
+	return 0
 }
 
 // within cuts the bands of what cannot be below or above some value.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/dmft/figure"
 )
 
 // trajectory is one with numbers of no meaning for every quantity, of l layers, p points and c outputs.
@@ -350,5 +351,35 @@ func TestBreakdown(t *testing.T) {
 	results[1].Label = "network.depth=3"
 	if f, _ := approximationFigure(results); len(f.Panels) != 3 {
 		t.Errorf("%d panels for a product that is not over the richness alone", len(f.Panels))
+	}
+}
+
+// TestDivergedKernels: what diverged leaves the axes of movement, and the others their room; without it axes are of the
+// data.
+func TestDivergedKernels(t *testing.T) {
+	for _, diverged := range []bool{false, true} {
+		fine, hot := trajectory(1000, 2, 3, 2), trajectory(1000, 2, 3, 2)
+		if diverged {
+			hot.Status = dmft.Status{Code: dmft.Diverged}
+			for _, a := range [][]float64{hot.KernelMovement, hot.PhiMovement.Data, hot.GMovement.Data} {
+				a[len(a)-1] = 1e5
+			}
+		}
+		results := []Result{{Theory: fine, Points: 3}, {Theory: hot, Points: 3}}
+		for name, draw := range map[string]func([]Result) (figure.Figure, bool){"kernels": kernelFigure,
+			"layers": layersFigure} {
+			f, ok := draw(results)
+			if !ok {
+				t.Fatal(name)
+			}
+			for _, p := range f.Panels {
+				if !strings.Contains(p.Y.Label, "movement") {
+					continue
+				}
+				if cut := p.Y.Max > 0; cut != diverged || p.Y.Max > 1e3 {
+					t.Errorf("%s, %s, diverged %v: axis from %g to %g", name, p.Y.Label, diverged, p.Y.Min, p.Y.Max)
+				}
+			}
+		}
 	}
 }

@@ -106,6 +106,11 @@ func layersFigure(results []Result) (figure.Figure, bool) {
 				}
 			}
 			p.Blank = len(views) == 0
+			if top := highestFinished(results, func(t *dmft.Trajectory) (y, se []float64) {
+				return q.of(t).Data, q.se(t).Data
+			}); top > 0 {
+				p.Y.Min, p.Y.Max = 0, 1.05*top
+			}
 			panels = append(panels, p)
 		}
 		columns = append(columns, panels)
