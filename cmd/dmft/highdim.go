@@ -79,7 +79,8 @@ func (s *session) checkHighDimensional(points []experiment.Point) error {
 // followed says of a limit that networks on finitely many points do not follow what there is to do.
 func followed(limit string) error {
 	if limit == experiment.LimitPopulation || limit == experiment.LimitOnline {
-		return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft solve, or the limit data or one-pass", limit)}
+		return usageError{fmt.Errorf("theory.limit is %s, which no networks on finitely many points follow; use dmft "+
+			"solve, or the limit data or one-pass", limit)}
 	}
 	return nil
 }

@@ -194,6 +194,11 @@ record: {kernels: 2, preactivations: 0}
 	if err != nil {
 		t.Fatal(err)
 	}
+	if out := c.run(exitUsage, "sweep", "elsewhere/e.yaml", "--mode", "solve", "--out",
+		"elsewhere/s"); !strings.Contains(out,
+		"dmft sweep elsewhere/s goes on with it") {
+		t.Errorf("%s", out)
+	}
 	if out := c.run(0, "sweep", "elsewhere/s", "--no-figures"); !strings.Contains(out, "2 of 2 points complete") {
 		t.Errorf("%s", out)
 	}

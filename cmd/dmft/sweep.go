@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,6 +121,9 @@ func openSweep(c *cli.Context, existing bool) (*sweeping, error) {
 		_, data, err := s.sets.load(e, base)
 		return sweep.Hash(mode, e, data), err
 	})
+	if errors.Is(err, fs.ErrNotExist) && sweep.Is(out) {
+		return nil, fmt.Errorf("%w; the sweep in %s keeps a copy of its data: dmft sweep %s goes on with it", err, out, out)
+	}
 	if err != nil {
 		return nil, err
 	}
