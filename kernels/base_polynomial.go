@@ -23,10 +23,10 @@ var polynomial = definition{
 		return v, d, second
 	},
 	dual: func(va, vb, c float64, s shape) (phi, dphi float64) {
-		return polynomialMoments(s.c, va).pair(polynomialMoments(s.c, vb), c)
+		return polynomialHermite(s.c, va).pair(polynomialHermite(s.c, vb), c)
 	},
 	pairs: func(variance []float64, s shape) func(i, j int, c float64) (phi, dphi float64) {
-		x := each(variance, func(v float64) moments { return polynomialMoments(s.c, v) })
+		x := each(variance, func(v float64) hermite { return polynomialHermite(s.c, v) })
 		return func(i, j int, c float64) (float64, float64) {
 			_, _, c = domain(variance[i], variance[j], c)
 			return x[i].pair(x[j], c)
@@ -83,16 +83,16 @@ func polynomialAt(x float64, c []float64) (v, d float64) {
 	return v*x + c[0], d
 }
 
-// moments holds a polynomial and its derivative as series in Hermite polynomials: E φφ = Σ_n x_n y_n cⁿ with the
+// hermite holds a polynomial and its derivative as series in Hermite polynomials: E φφ = Σ_n x_n y_n cⁿ with the
 // coefficients x for va and y for vb (Mehler's formula), exactly.
-type moments struct{ phi, dphi []float64 }
+type hermite struct{ phi, dphi []float64 }
 
-func polynomialMoments(c []float64, v float64) moments {
+func polynomialHermite(c []float64, v float64) hermite {
 	d := make([]float64, max(len(c)-1, 0))
 	for k := range d {
 		d[k] = float64(k+1) * c[k+1]
 	}
-	return moments{project(c, v), project(d, v)}
+	return hermite{project(c, v), project(d, v)}
 }
 
 // project returns c_n √n! Σ_j … of x^k = Σ_j k!/(2^j j! (k−2j)!) v^j He_{k−2j}, in Hermite polynomials of variance v.
@@ -110,7 +110,7 @@ func project(c []float64, v float64) []float64 {
 	return out
 }
 
-func (x moments) pair(y moments, c float64) (phi, dphi float64) {
+func (x hermite) pair(y hermite, c float64) (phi, dphi float64) {
 	return horner(x.phi, y.phi, c), horner(x.dphi, y.dphi, c)
 }
 

@@ -35,7 +35,7 @@ type particles struct {
 	q          la.Mat[float64] // directions × sites, orthonormal in averages over sites
 	wq         la.Mat[float64] // q times the weights of the sites
 	top        float64         // largest mean square of the noise so far
-	regs       []register
+	regs       []values
 	grad       [][]float64 // by copy: sites × np of γ₀ κ e, then sites × c of the readout's gradient
 	f          [][]float64 // by copy, of the last Eval: predictions that the copy sees, c × np
 	h, phi, d  la.Mat[float64]
@@ -49,9 +49,9 @@ type particles struct {
 	g, wy      la.Mat[float64] // sites × c·np, of kernels
 }
 
-// register holds one copy of the state: decay is d of h = d·h(0) + αKx; copies hold α (sites × np) and the readout w
+// values holds one copy of the state: decay is d of h = d·h(0) + αKx; copies hold α (sites × np) and the readout w
 // (sites × c).
-type register struct {
+type values struct {
 	decay  float64
 	copies [][]float64
 }
@@ -91,7 +91,7 @@ func newParticles(p *dmft.Problem, gram mat.Symmetric, factor gaussian.Factor, s
 	for i := range n {
 		copy(w.Row(i), sites.z.Row(i)[factor.Rank:])
 	}
-	s.regs = []register{{decay: 1, copies: [][]float64{state, clone(state), clone(state)}}}
+	s.regs = []values{{decay: 1, copies: [][]float64{state, clone(state), clone(state)}}}
 	for range s.regs[0].copies {
 		s.newCopy()
 	}
@@ -185,7 +185,7 @@ func (s *particles) average(dst, weight []float64, phi, w, start la.Mat[float64]
 // Reserve implements ode.System.
 func (s *particles) Reserve(n int) {
 	for len(s.regs) < n {
-		r := register{}
+		r := values{}
 		for _, x := range s.regs[0].copies {
 			r.copies = append(r.copies, make([]float64, len(x)))
 		}

@@ -449,14 +449,14 @@ func (s *particles) recordTest(b *block) {
 	b.testLossVar, b.testLossBias = append(b.testLossVar, lossVar), append(b.testLossBias, lossBias)
 }
 
-// moments are averages over sites of the products that kernels are made of: φφ, then gg over outputs.
-type moments struct{ phi, g []float64 }
+// products are averages over sites of the products that kernels are made of: φφ, then gg over outputs.
+type products struct{ phi, g []float64 }
 
 // averages are the kernels of copy k in averages with each of the weights.
 func (s *particles) averages(k int, weights ...[]float64) (out [][]float64) {
 	phi, g := s.kernelFields(k)
 	for _, w := range weights {
-		out = append(out, s.kernels(moments{s.product(phi, phi, w), s.product(g, g, w)}))
+		out = append(out, s.kernels(products{s.product(phi, phi, w), s.product(g, g, w)}))
 	}
 	return out
 }
@@ -492,7 +492,7 @@ func (s *particles) product(x, y la.Mat[float64], weight []float64) []float64 {
 }
 
 // kernels are Φ, G and the NTK, one behind the other.
-func (s *particles) kernels(m moments) []float64 {
+func (s *particles) kernels(m products) []float64 {
 	n := s.c * s.np
 	out := append(clone(m.phi), m.g...)
 	for a := range n {
@@ -511,7 +511,7 @@ func (s *particles) kernels(m moments) []float64 {
 func (s *particles) recordKernels(b *block) {
 	n := s.c * s.np
 	phi, g := s.kernelFields(0)
-	base := s.kernels(moments{s.product(phi, phi, s.weight), s.product(g, g, s.weight)})
+	base := s.kernels(products{s.product(phi, phi, s.weight), s.product(g, g, s.weight)})
 	// Mean squares of single sites' products are products of squares.
 	cross := la.New[float64](g.Rows, n)
 	phi2, g2 := la.New[float64](g.Rows, s.np), la.New[float64](g.Rows, n)

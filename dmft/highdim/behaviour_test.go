@@ -499,7 +499,7 @@ func TestSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.sys.Reserve(st.Registers())
-	j := &job{p: p}
+	j := &trainer{p: p}
 	rec := j.newRecord()
 	step := func() {
 		r.sys.Eval(0, 0)

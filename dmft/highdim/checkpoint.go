@@ -45,7 +45,7 @@ func (w *kept) Load(dec *gob.Decoder) (at ensemble.Position, err error) {
 	if err := dec.Decode(&s); err != nil {
 		return at, err
 	}
-	if old.Next < 1 || old.Next > w.p.Training.Steps+1 || !old.fits(w.job) || !old.alike(w.rec) || !s.fits(w.replica) {
+	if old.Next < 1 || old.Next > w.p.Training.Steps+1 || !old.fits(w.trainer) || !old.alike(w.rec) || !s.fits(w.replica) {
 		return at, part.ErrMisfit
 	}
 	if err := w.st.SetState(s.Stepper); err != nil {
@@ -85,8 +85,8 @@ func (s *saved) fits(r *replica) bool {
 	return len(s.F0) == 0 || len(s.F0) == len(r.pts.y)
 }
 
-// fits says whether a record has as many numbers as the job makes. What some kinds of runs alone make is there or not.
-func (r *record) fits(j *job) bool {
+// fits says whether a record has as many numbers as the trainer makes. What some kinds of runs alone make is there or not.
+func (r *record) fits(j *trainer) bool {
 	t, n, k := j.p.Training.Steps+1, j.p.Units, j.p.Target.directions()
 	for _, x := range []struct {
 		got, per int

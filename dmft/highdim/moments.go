@@ -57,7 +57,7 @@ func SimulateMoments(ctx context.Context, p *Problem, s Simulation) (*Trajectory
 			"directions", s.Dimension, p.Units, k)
 	}
 	points := s.points(p)
-	j := &job{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
+	j := &trainer{p: p, name: fmt.Sprintf("moments-D%d", s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: s.momentBytes(p)}
 	if s.Linearised { // its kernel does not move
 		j.name, j.aligned, s.Alignments = fmt.Sprintf("linearised-D%d", s.Dimension), 0, 0
@@ -179,7 +179,7 @@ type momentRun struct {
 	*moment
 }
 
-func newMoments(j *job, q *moment, w *ensemble.Watch) *momentRun {
+func newMoments(j *trainer, q *moment, w *ensemble.Watch) *momentRun {
 	t := j.p.Training.Steps + 1
 	rec := &record{Loss: make([]float64, t), Test: make([]float64, t), Parts: make([]float64, 3*t),
 		Moments: make([]float64, momentCount*t),
@@ -206,8 +206,8 @@ func (r *momentRun) Step(n int) (ok bool, err error) {
 	if r.batch != nil {
 		r.batch.mask(r.moment.err, n)
 	}
-	m := r.job.p.Training.Method
-	r.step(m.Rate(n, r.job.p.Training.Steps), m.WeightDecay)
+	m := r.trainer.p.Training.Method
+	r.step(m.Rate(n, r.trainer.p.Training.Steps), m.WeightDecay)
 	return true, nil
 }
 

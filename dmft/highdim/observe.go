@@ -8,7 +8,7 @@ import (
 )
 
 // observe shows the observer what the replica of w has recorded since it was shown last, and notes a stop.
-func (j *job) observe(rec *record, w *ensemble.Watch) {
+func (j *trainer) observe(rec *record, w *ensemble.Watch) {
 	if j.run.Observe == nil {
 		return
 	}

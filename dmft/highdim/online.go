@@ -38,7 +38,7 @@ func Online(ctx context.Context, p *Problem, batch float64, s Settings) (*Trajec
 	if p.quadratic() {
 		sites, blocks = 0, 1 // nothing is sampled
 	}
-	j := &job{p: p, name: fmt.Sprintf("online-S%d", sites), replicas: blocks, run: s.Run}
+	j := &trainer{p: p, name: fmt.Sprintf("online-S%d", sites), replicas: blocks, run: s.Run}
 	j.start = func(_ context.Context, b int, w *ensemble.Watch) (member, error) {
 		o := &online{p: p, batch: batch, k: p.Target.directions()}
 		o.rows = o.k + p.Units
@@ -144,7 +144,7 @@ type integration struct {
 	st ode.Stepper
 }
 
-func newOnline(j *job, o *online, watch *ensemble.Watch) (*integration, error) {
+func newOnline(j *trainer, o *online, watch *ensemble.Watch) (*integration, error) {
 	n, k, w, steps := o.p.Units, o.k, o.rows-o.p.Units, o.p.Training.Steps
 	start, err := o.p.start()
 	if err != nil {

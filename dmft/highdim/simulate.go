@@ -84,7 +84,7 @@ func Simulate(ctx context.Context, p *Problem, s Simulation) (*Trajectory, error
 		whole.Training.Batches = 1 // what is drawn is the batch
 		p = &whole
 	}
-	j := job{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
+	j := trainer{p: p, name: fmt.Sprintf("%s-D%d", name, s.Dimension), replicas: s.Seeds, aligned: s.Alignments, run: s.Run,
 		bytes: s.bytes(p, points)}
 	j.start = func(ctx context.Context, b int, w *ensemble.Watch) (member, error) {
 		rng := rand.New(rand.NewPCG(s.Seed, stream(b, dataStream)))

@@ -93,7 +93,7 @@ func Solve(ctx context.Context, p *Problem, s Settings) (*Trajectory, error) {
 			return nil, errors.New("highdim: response functions are for full-batch gradient descent with a frozen readout")
 		}
 	}
-	j := job{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run,
+	j := trainer{p: p, name: fmt.Sprintf("theory-S%d", sites), replicas: s.Blocks, aligned: s.Alignments, run: s.Run,
 		bytes: estimate(p, s)}
 	j.start = func(_ context.Context, b int, w *ensemble.Watch) (member, error) {
 		x, noise, label, err := conditionedData(sites, first, p.Ratio, s.Tolerance, s.Seed, stream(b, dataStream))
@@ -172,7 +172,7 @@ func solveRisk(ctx context.Context, p *Problem, s Settings, batch float64) (*Tra
 	if p.quadratic() {
 		sites, blocks = 0, 1 // nothing is sampled
 	}
-	j := job{p: p, name: fmt.Sprintf("risk-S%d", sites), replicas: blocks, run: s.Run}
+	j := trainer{p: p, name: fmt.Sprintf("risk-S%d", sites), replicas: blocks, run: s.Run}
 	j.start = func(_ context.Context, b int, w *ensemble.Watch) (member, error) {
 		src := &risk{p: p, base: base, batch: batch}
 		dim := base
@@ -267,8 +267,8 @@ func newReplica(p *Problem, src source, k, sites int, seed uint64, b int) (*repl
 	return r, err
 }
 
-// job runs replicas and collects them.
-type job struct {
+// trainer trains replicas and collects them.
+type trainer struct {
 	p        *Problem
 	name     string
 	replicas int
@@ -282,7 +282,7 @@ type job struct {
 
 type member = ensemble.Member[*record]
 
-func (j *job) do(ctx context.Context) (*Trajectory, error) {
+func (j *trainer) do(ctx context.Context) (*Trajectory, error) {
 	if j.run.Memory > 0 && j.bytes > j.run.Memory {
 		st := dmft.Status{Code: dmft.MemoryLimit, Quantity: fmt.Sprintf("about %.3g MiB are needed, the limit is "+
 			"%.3g MiB", float64(j.bytes)/(1<<20), float64(j.run.Memory)/(1<<20)), Advice: "raise the limit or use fewer samples"}
@@ -330,7 +330,7 @@ func (j *job) do(ctx context.Context) (*Trajectory, error) {
 }
 
 // times are η times the step, by its schedule.
-func (j *job) times() []float64 {
+func (j *trainer) times() []float64 {
 	m, steps := j.p.Training.Method, j.p.Training.Steps
 	t := make([]float64, steps+1)
 	for n := range steps {
@@ -341,7 +341,7 @@ func (j *job) times() []float64 {
 
 // recorder is what all members have: what they record, and whom they show it.
 type recorder struct {
-	*job
+	*trainer
 	rec *record
 	w   *ensemble.Watch
 }
@@ -354,7 +354,7 @@ func (r *recorder) recorded(n int) (ok bool, err error) {
 }
 
 // member makes a member of replica r.
-func (j *job) member(r *replica, w *ensemble.Watch, err error) (member, error) {
+func (j *trainer) member(r *replica, w *ensemble.Watch, err error) (member, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -419,13 +419,13 @@ func (r *record) step(n int, err error, advice string) (ok bool, _ error) {
 }
 
 // align records the alignment at step n, if it is kept there.
-func (j *job) align(rec *record, n int, alignment func() float64) {
+func (j *trainer) align(rec *record, n int, alignment func() float64) {
 	if i := slices.Index(j.aligns, n); i >= 0 {
 		rec.Align[i] = alignment()
 	}
 }
 
-func (j *job) newRecord() *record {
+func (j *trainer) newRecord() *record {
 	t, n, k := j.p.Training.Steps+1, j.p.Units, j.p.Target.directions()
 	f := func(m int) []float64 { return make([]float64, t*m) }
 	return &record{Loss: f(1), Test: f(1), Parts: f(3), Overlaps: f(n * k), Gram: f(n * n), Readout: f(n),
@@ -433,7 +433,7 @@ func (j *job) newRecord() *record {
 }
 
 // note records the state at step n.
-func (j *job) note(rec *record, r *replica, n int) {
+func (j *trainer) note(rec *record, r *replica, n int) {
 	s, now := r.sys, r.sys.regs[0]
 	now.w.Cols = s.k
 	r.avg.loss(&r.m, weights{w: now.w, w0: r.first.w, a: now.a, a0: r.first.a})
@@ -462,7 +462,7 @@ func (j *job) note(rec *record, r *replica, n int) {
 }
 
 // trouble says whether step n went wrong.
-func (j *job) trouble(rec *record, n int) *dmft.Status {
+func (j *trainer) trouble(rec *record, n int) *dmft.Status {
 	worst, scale := 0., 1.
 	for _, x := range [][]float64{rec.Loss, rec.Test} {
 		scale = max(scale, x[0])

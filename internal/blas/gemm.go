@@ -18,11 +18,11 @@ const (
 	sharedMax = 1 << 20
 )
 
-// part says which elements of the result are wanted.
-type part int8
+// elements says which elements of the result are wanted.
+type elements int8
 
 const (
-	all part = iota
+	all elements = iota
 	lower
 	upper
 )
@@ -37,7 +37,7 @@ type product[T real] struct {
 	rsb, csb    int
 	c           []T
 	ldc         int
-	part        part
+	part        elements
 	packed      []T // all of B in panels, when it is shared by the goroutines of a call
 
 	// How few columns are treated: by the shape of the whole call, not of a part of it, and not of a transposed
@@ -383,7 +383,7 @@ func share(n, unit, parts, i int) (lo, hi int) {
 }
 
 // scale is C ← beta·C on a part of C.
-func scale[T real](m, n int, beta T, c []T, ldc int, part part) {
+func scale[T real](m, n int, beta T, c []T, ldc int, part elements) {
 	if beta == 1 {
 		return
 	}

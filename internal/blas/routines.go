@@ -17,7 +17,7 @@ func gemm[T real](ks *kernels[T], tA, tB blas.Transpose, m, n, k int, alpha T, a
 	ks.multiply(&p)
 }
 
-func side(ul blas.Uplo) part {
+func side(ul blas.Uplo) elements {
 	if ul == blas.Upper {
 		return upper
 	}
