@@ -12,6 +12,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/fluctuation"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -138,11 +139,11 @@ func TestBlocksResume(t *testing.T) {
 	if want.PhiTwoTime.Empty() || !want.ResponseA.Empty() {
 		t.Error("two-time kernels, and no responses, were expected")
 	}
-	store := &memoryStore{parts: map[string][]byte{}}
+	store := &parttest.Memory{}
 	for sessions := 1; ; sessions++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		saves := 0
-		store.saved = func(string) {
+		store.Saved = func(string) {
 			if saves++; saves == 4 {
 				cancel()
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/internal/part"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -27,10 +28,10 @@ type kept struct {
 
 // keep interrupts a run after some saves. Trainings are so short that checkpoints stand at every step.
 func keep(t testing.TB, name string, saves int, run func(context.Context, dmft.Run) error) kept {
-	store := &memoryStore{parts: map[string][]byte{}}
+	store := &parttest.Memory{}
 	c, cancel := context.WithCancel(ctx)
 	defer cancel()
-	store.saved = func(string) {
+	store.Saved = func(string) {
 		if saves--; saves == 0 {
 			cancel()
 		}
@@ -38,7 +39,7 @@ func keep(t testing.TB, name string, saves int, run func(context.Context, dmft.R
 	if err := run(c, dmft.Run{Store: store, Checkpoint: time.Nanosecond, Workers: 1}); err != nil && dmft.StopCode(err) != dmft.Interrupted {
 		t.Fatal(name, err)
 	}
-	return kept{name, func(s dmft.Store) error { return run(ctx, dmft.Run{Store: s, Workers: 1}) }, maps.Clone(store.parts)}
+	return kept{name, func(s dmft.Store) error { return run(ctx, dmft.Run{Store: s, Workers: 1}) }, maps.Clone(store.Parts)}
 }
 
 func keptRuns(t testing.TB) []kept {
@@ -75,7 +76,7 @@ func (k *kept) load(t testing.TB, parts map[string][]byte) error {
 			panic(p)
 		}
 	}()
-	return k.run(&memoryStore{parts: parts, saved: func(string) {}})
+	return k.run(&parttest.Memory{Parts: parts})
 }
 
 // TestDamagedCheckpoint: flipped and missing bytes are found wherever they are, and the error names the part and says

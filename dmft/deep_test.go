@@ -18,6 +18,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/internal/npy"
 	"github.com/seed39b58f2d/dmft/internal/part"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -228,12 +229,12 @@ func TestDeepDeterminism(t *testing.T) {
 		t.Errorf("recording kernels changes f by %g", d)
 	}
 	runtime.GOMAXPROCS(1)
-	store := &memoryStore{parts: map[string][]byte{}}
+	store := &parttest.Memory{}
 	set.Store, set.Checkpoint = store, 1
 	for tries := 0; ; tries++ {
 		c, cancel := context.WithCancel(ctx)
 		saves := 0
-		store.saved = func(string) {
+		store.Saved = func(string) {
 			if saves++; saves == 7 {
 				cancel()
 			}
@@ -410,10 +411,10 @@ func TestDeepDivergence(t *testing.T) {
 func TestNoiseOfAnotherVersion(t *testing.T) {
 	p := deep(dmft.MLP, 2, "tanh", 1, gaussianData(34, 3, 0, 6, 1), gd(0.02), 8)
 	for _, checkpoint := range []bool{false, true} {
-		store := &memoryStore{parts: map[string][]byte{}}
+		store := &parttest.Memory{}
 		set := dmft.Settings{Samples: 800, Blocks: 4, Run: dmft.Run{Store: store, Workers: 1, Checkpoint: 1}}
 		c, cancel := context.WithCancel(ctx)
-		store.saved = func(string) {
+		store.Saved = func(string) {
 			if checkpoint {
 				cancel()
 			}
@@ -422,16 +423,16 @@ func TestNoiseOfAnotherVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		cancel()
-		for name := range store.parts {
+		for name := range store.Parts {
 			if checkpoint == strings.HasSuffix(name, ".checkpoint") {
 				var b bytes.Buffer // as before parts said how they were drawn
 				if err := part.Write(&b, func(enc *gob.Encoder) error { return enc.Encode(struct{ Next int }{3}) }); err != nil {
 					t.Fatal(err)
 				}
-				store.parts[name] = b.Bytes()
+				store.Parts[name] = b.Bytes()
 			}
 		}
-		store.saved = func(string) {}
+		store.Saved = nil
 		if _, err := dmft.Solve(ctx, p, set); err == nil || !strings.Contains(err.Error(), "drawn by a version of the program") || !strings.Contains(err.Error(), "delete the run folder") {
 			t.Errorf("checkpoint %v: %v", checkpoint, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/dmft/gaussian"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -192,7 +193,7 @@ func TestApproximations(t *testing.T) {
 
 // TestStoresApart: methods, depths and tries that share a store do not take each other's parts.
 func TestStoresApart(t *testing.T) {
-	store := &memoryStore{parts: map[string][]byte{}, saved: func(string) {}}
+	store := &parttest.Memory{}
 	p := infinite("tanh", 1, gaussianData(56, 2, 1, 3, 1), gd(0.1), 4)
 	for _, q := range []*dmft.Problem{p, deep(dmft.ResNet, 3, "tanh", 1, p.Data, gd(0.1), 4)} {
 		for _, set := range []dmft.Settings{{}, {Method: dmft.GradientIndependence}, {Method: dmft.LeadingOrder}, {Error: 0.01}} {

@@ -6,14 +6,12 @@ import (
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"reflect"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/exact"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
 	"github.com/seed39b58f2d/dmft/internal/npy"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/internal/random"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
@@ -878,32 +877,6 @@ func TestGOMAXPROCS(t *testing.T) {
 	}
 }
 
-// memoryStore keeps parts in memory; it interrupts the run after some saves.
-type memoryStore struct {
-	mu    sync.Mutex
-	parts map[string][]byte
-	saved func(name string)
-}
-
-func (m *memoryStore) Load(name string) ([]byte, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	d, ok := m.parts[name]
-	return bytes.Clone(d), ok, nil
-}
-
-func (m *memoryStore) Save(name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.parts[name] = b.Bytes()
-	m.saved(name)
-	return nil
-}
-
 // TestResume: a run stopped in the middle and resumed from its checkpoints gives the same bits, for every kind of
 // method and for deep networks.
 func TestResume(t *testing.T) {
@@ -925,12 +898,12 @@ func TestResume(t *testing.T) {
 		want := train(t, p, set)
 		theory := dmft.Settings{Samples: 400, Blocks: 2, Run: set.Run}
 		solved := solve(t, p, theory)
-		store := &memoryStore{parts: map[string][]byte{}, saved: func(string) {}}
+		store := &parttest.Memory{}
 		interruptions, all := 0, 0
 		for {
 			c, cancel := context.WithCancel(ctx)
 			saves := 0
-			store.saved = func(string) {
+			store.Saved = func(string) {
 				all++
 				if saves++; saves == 9 {
 					cancel()
@@ -969,7 +942,7 @@ func TestResume(t *testing.T) {
 	if err := gob.NewEncoder(&junk).Encode(map[string]int{"x": 1}); err != nil {
 		t.Fatal(err)
 	}
-	store := &memoryStore{parts: map[string][]byte{"theory-L1-S50-N2-000.checkpoint": junk.Bytes()}, saved: func(string) {}}
+	store := &parttest.Memory{Parts: map[string][]byte{"theory-L1-S50-N2-000.checkpoint": junk.Bytes()}}
 	_, err := dmft.Solve(ctx, twoLayer("tanh", 1, gaussianData(1, 3, 0, 3, 1), gd(0.1), 3), dmft.Settings{Samples: 100, Blocks: 2, Run: dmft.Run{Store: store}})
 	if err == nil || !strings.Contains(err.Error(), "theory-L1-S50-N2-000") {
 		t.Errorf("foreign checkpoint: %v", err)

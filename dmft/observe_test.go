@@ -16,6 +16,7 @@ import (
 	"github.com/seed39b58f2d/dmft/dmft/arch"
 	"github.com/seed39b58f2d/dmft/dmft/field"
 	"github.com/seed39b58f2d/dmft/dmft/finite"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/ode"
 )
 
@@ -184,10 +185,10 @@ func TestObserverStops(t *testing.T) {
 				return
 			}
 			for saves := 1; saves < 30; saves += 4 {
-				store := &memoryStore{parts: map[string][]byte{}}
+				store := &parttest.Memory{}
 				ctx, cancel := context.WithCancel(t.Context())
 				left := saves
-				store.saved = func(string) {
+				store.Saved = func(string) {
 					if left--; left == 0 {
 						cancel()
 					}
@@ -197,7 +198,7 @@ func TestObserverStops(t *testing.T) {
 				if err != nil && dmft.StopCode(err) != dmft.Interrupted {
 					t.Fatal(err)
 				}
-				store.saved = func(string) {}
+				store.Saved = nil
 				check(run(t.Context(), dmft.Run{Store: store, Observe: observer}))
 				if got, err := run(t.Context(), dmft.Run{Store: store}); err != nil || !reflect.DeepEqual(got.F, whole.F) || got.Status != whole.Status {
 					t.Errorf("after the stop, without the observer: %v", err)

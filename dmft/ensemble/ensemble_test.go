@@ -1,12 +1,10 @@
 package ensemble_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
 	"sync"
@@ -15,30 +13,9 @@ import (
 	"time"
 
 	"github.com/seed39b58f2d/dmft/dmft/ensemble"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/ode"
 )
-
-// memory is a store.
-type memory struct {
-	sync.Mutex
-	parts map[string][]byte
-}
-
-func (m *memory) Load(name string) ([]byte, bool, error) {
-	m.Lock()
-	defer m.Unlock()
-	b, ok := m.parts[name]
-	return b, ok, nil
-}
-
-func (m *memory) Save(name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	err := write(&b)
-	m.Lock()
-	defer m.Unlock()
-	m.parts[name] = b.Bytes()
-	return err
-}
 
 // orbit is x ← 3x + batch modulo a prime: what was seen at a step depends on all steps before. Every step is taken in
 // two halves, and may pause between them.
@@ -162,7 +139,7 @@ func TestRun(t *testing.T) {
 
 // TestResume: a run that is interrupted again and again, between steps and within them, comes to the same end.
 func TestResume(t *testing.T) {
-	store := &memory{parts: map[string][]byte{}}
+	store := &parttest.Memory{}
 	for try := range 1000 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		r := runner(nil)
@@ -191,7 +168,7 @@ func TestResume(t *testing.T) {
 
 // TestWrong: a batch that goes wrong stops the others before later steps, and only finished parts are kept.
 func TestWrong(t *testing.T) {
-	store := &memory{parts: map[string][]byte{}}
+	store := &parttest.Memory{}
 	r := runner(func(o *orbit) {
 		if o.batch == 0 {
 			o.bad = 10
@@ -199,8 +176,8 @@ func TestWrong(t *testing.T) {
 	})
 	r.Workers, r.Store = 1, store
 	got, err := r.Run(t.Context())
-	if err != nil || len(store.parts) != 0 {
-		t.Fatal(err, len(store.parts))
+	if err != nil || len(store.Parts) != 0 {
+		t.Fatal(err, len(store.Parts))
 	}
 	for b, x := range got {
 		if n := 10 + min(b, 1); len(x) != n { // step 10 is recorded by those that reach it
@@ -259,7 +236,7 @@ func TestError(t *testing.T) {
 
 // TestDamaged: a damaged part is an error that names it.
 func TestDamaged(t *testing.T) {
-	store := &memory{parts: map[string][]byte{"orbit-003": []byte("nonsense")}}
+	store := &parttest.Memory{Parts: map[string][]byte{"orbit-003": []byte("nonsense")}}
 	r := runner(nil)
 	r.Store = store
 	if _, err := r.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "orbit-003") {
@@ -269,7 +246,7 @@ func TestDamaged(t *testing.T) {
 
 // TestGivenUp: what takes long after an interruption is not waited for, and keeps nothing later.
 func TestGivenUp(t *testing.T) {
-	store := &memory{parts: map[string][]byte{}}
+	store := &parttest.Memory{}
 	stuck, ended := make(chan struct{}), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	r := runner(func(o *orbit) { o.stuck = stuck })
@@ -290,9 +267,7 @@ func TestGivenUp(t *testing.T) {
 	close(stuck)
 	<-ended
 	time.Sleep(50 * time.Millisecond)
-	store.Lock()
-	defer store.Unlock()
-	if len(store.parts) != 0 {
-		t.Errorf("%d parts were kept after the end", len(store.parts))
+	if n := store.Len(); n != 0 {
+		t.Errorf("%d parts were kept after the end", n)
 	}
 }

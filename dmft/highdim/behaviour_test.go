@@ -1,23 +1,21 @@
 package highdim
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"reflect"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/seed39b58f2d/dmft/dmft"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -133,7 +131,7 @@ func TestTolerance(t *testing.T) {
 				mean, square = mean+d/seeds, square+d*d/seeds
 			}
 			se := math.Sqrt(max(square-mean*mean, 0) / (seeds - 1))
-			// correlated times: t of 7 degrees exceeds 4.5 with probability 0.003
+			// Correlated times: t of 7 degrees exceeds 4.5 with probability 0.003.
 			if worst = math.Max(worst, math.Abs(mean)); !(math.Abs(mean) < tol*exact[0].TestLoss[0]/10+4.5*se) {
 				t.Errorf("tolerance %g, step %d: off by %g ± %g", tol, n, mean, se)
 			}
@@ -183,37 +181,13 @@ func TestDivergence(t *testing.T) {
 	}
 }
 
-// memory is a Store in memory.
-type memory struct {
-	sync.Mutex
-	parts map[string][]byte
-}
-
-func (m *memory) Load(name string) ([]byte, bool, error) {
-	m.Lock()
-	defer m.Unlock()
-	b, ok := m.parts[name]
-	return b, ok, nil
-}
-
-func (m *memory) Save(name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	m.Lock()
-	defer m.Unlock()
-	m.parts[name] = b.Bytes()
-	return nil
-}
-
 // TestInterrupt: a cancelled run returns what it has; with a store it goes on from its finished blocks to the same
 // bits.
 func TestInterrupt(t *testing.T) {
 	p := reference(60)
 	s := Settings{Samples: 8192, Blocks: 8}
 	want := solve(t, p, s)
-	store := &memory{parts: map[string][]byte{}}
+	store := &parttest.Memory{}
 	cancelled, cancel := context.WithCancelCause(ctx)
 	s.Store = store
 	s.Progress = func(done, total int64) {
@@ -227,7 +201,7 @@ func TestInterrupt(t *testing.T) {
 		t.Fatalf("interrupted: %v", err)
 	}
 	n := 0
-	for name := range store.parts {
+	for name := range store.Parts {
 		if !strings.HasSuffix(name, ".checkpoint") {
 			n++
 		}
@@ -294,7 +268,7 @@ func TestCheckpoint(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s, %s: %v", name, what, err)
 			}
-			store := &memory{parts: map[string][]byte{}}
+			store := &parttest.Memory{}
 			stops := 0
 			for ; ; stops++ {
 				again, cancel := context.WithCancel(ctx)

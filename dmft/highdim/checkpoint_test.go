@@ -3,47 +3,20 @@ package highdim
 import (
 	"bytes"
 	"context"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/internal/part"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
-
-// partStore keeps parts in memory and tells of every save.
-type partStore struct {
-	mu    sync.Mutex
-	parts map[string][]byte
-	saved func()
-}
-
-func (m *partStore) Load(name string) ([]byte, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	d, ok := m.parts[name]
-	return bytes.Clone(d), ok, nil
-}
-
-func (m *partStore) Save(name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.parts[name] = b.Bytes()
-	m.saved()
-	return nil
-}
 
 type keptRun struct {
 	name  string
@@ -84,7 +57,7 @@ func keptRuns(t testing.TB) []keptRun {
 		for _, saves := range []int{4, 1000} {
 			left := saves
 			c, cancel := context.WithCancel(context.Background())
-			store := &partStore{parts: map[string][]byte{}, saved: func() {
+			store := &parttest.Memory{Saved: func(string) {
 				if left--; left == 0 {
 					cancel()
 				}
@@ -94,14 +67,14 @@ func keptRuns(t testing.TB) []keptRun {
 				t.Fatal(name, err)
 			}
 			cancel()
-			out = append(out, keptRun{name, runs[name], maps.Clone(store.parts)})
+			out = append(out, keptRun{name, runs[name], maps.Clone(store.Parts)})
 		}
 	}
 	return out
 }
 
 func (k *keptRun) load(parts map[string][]byte) error {
-	return k.run(context.Background(), dmft.Run{Store: &partStore{parts: parts, saved: func() {}}, Workers: 1})
+	return k.run(context.Background(), dmft.Run{Store: &parttest.Memory{Parts: parts}, Workers: 1})
 }
 
 // TestDamagedCheckpoint: flipped bytes are an error that names the part and says what to do.

@@ -66,7 +66,7 @@ func TestNotFinite(t *testing.T) {
 				p := &Problem{Ratio: 2, Units: 2, Activation: activation, OutputScale: 1,
 					Target:   Target{Overlaps: [][]float64{{0.3}, {-0.2}}},
 					Training: Training{Method: ode.Method{Kind: ode.GD, LearningRate: 0.1}, Steps: 4}}
-				// sampled averages take their time
+				// Sampled averages take their time.
 				if activation.Name != kernels.QuadraticMixName && (name == "epsilon" || x == 1e7) {
 					continue
 				}

@@ -1,10 +1,7 @@
 package highdim_test
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"math"
 	"reflect"
 	"slices"
@@ -14,6 +11,7 @@ import (
 
 	"github.com/seed39b58f2d/dmft/dmft"
 	"github.com/seed39b58f2d/dmft/dmft/highdim"
+	"github.com/seed39b58f2d/dmft/internal/part/parttest"
 	"github.com/seed39b58f2d/dmft/kernels"
 	"github.com/seed39b58f2d/dmft/ode"
 )
@@ -120,17 +118,17 @@ func TestObserver(t *testing.T) {
 				check(run(t.Context(), dmft.Run{Workers: workers, Observe: observer}))
 			}
 			for _, saves := range []int{1, 5, 12, 20, 40} {
-				store := &memory{parts: map[string][]byte{}}
+				store := &parttest.Memory{}
 				ctx, cancel := context.WithCancel(t.Context())
 				left := saves
-				store.saved = func() {
+				store.Saved = func(string) {
 					if left--; left == 0 {
 						cancel()
 					}
 				}
 				_, _ = run(ctx, dmft.Run{Workers: 1, Store: store, Checkpoint: time.Nanosecond})
 				cancel()
-				store.saved = func() {}
+				store.Saved = nil
 				check(run(t.Context(), dmft.Run{Store: store, Observe: observer}))
 				if got, err := run(t.Context(), dmft.Run{Store: store}); err != nil || !reflect.DeepEqual(got.Loss, whole.Loss) {
 					t.Errorf("after the stop, without the observer: %v", err)
@@ -138,30 +136,4 @@ func TestObserver(t *testing.T) {
 			}
 		})
 	}
-}
-
-// memory is a store that tells of every save.
-type memory struct {
-	mu    sync.Mutex
-	parts map[string][]byte
-	saved func()
-}
-
-func (m *memory) Load(name string) ([]byte, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	d, ok := m.parts[name]
-	return bytes.Clone(d), ok, nil
-}
-
-func (m *memory) Save(name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.parts[name] = b.Bytes()
-	m.saved()
-	return nil
 }
