@@ -108,7 +108,7 @@ type plan struct {
 	DataNotes    []string              `json:"data_notes,omitempty"` // what was skipped in files
 	TheoryBytes  int64                 `json:"theory_memory_bytes"`
 	NetworkBytes map[string]int64      `json:"network_memory_bytes"` // by width or dimension
-	// about, on this machine, with approximations and fluctuations; null where nobody knows
+	// About, on this machine, with approximations and fluctuations; null where nobody knows.
 	TheoryTime  *float64           `json:"theory_seconds"`
 	NetworkTime map[string]float64 `json:"network_seconds"`
 	Lambda      float64            `json:"ntk_lambda_max,omitempty"`

@@ -490,7 +490,7 @@ func pointOf(dir string, keys []string, entry run.PointEntry, m *run.Manifest) (
 	}
 	p = f.Points()[0]
 	p.Values, p.Label = nil, ""
-	// of folders made before manifests said them: in the order of the file, which the folder's name has kept
+	// Of folders made before manifests said them: in the order of the file, which the folder's name has kept.
 	if keys == nil {
 		keys = slices.SortedFunc(maps.Keys(entry.Values),
 			func(a, b string) int { return strings.Index(entry.Folder, a+"=") - strings.Index(entry.Folder, b+"=") })

@@ -140,7 +140,7 @@ func (s *session) run(f *experiment.File) error {
 	if s.mode == "converge" {
 		return s.runConverge(out, f)
 	}
-	// then all are: keys that one kind needs do not apply to the other
+	// Then all are: keys that one kind needs do not apply to the other.
 	if e := f.Points()[0].Experiment; e.HighDimensional() {
 		return s.runHighDimensional(out, f)
 	}
@@ -271,7 +271,7 @@ func (j *job) compute(folder *run.Folder, problem *dmft.Problem, set *data.Set, 
 		return err
 	}
 	common := func(what string, flops float64, d *dmft.Run) func() {
-		// else what an interruption loses is less than keeping it costs
+		// Else what an interruption loses is less than keeping it costs.
 		if duration(flops) > shortRun || j.c.Duration("checkpoint") < shortRun {
 			d.Store = folder
 		}

@@ -43,7 +43,7 @@ type Width struct {
 	Noise       float64 `json:"mean_error_noise"` // what Mean would be from sampling errors alone
 	Bias        float64 `json:"bias"`             // signed size of E f_N − f_∞ along its direction at the smallest width
 	BiasStderr  float64 `json:"bias_stderr"`      // its standard error
-	// fraction of times and points with |mean f_N − f_∞| < 3 combined standard errors
+	// Fraction of times and points with |mean f_N − f_∞| < 3 combined standard errors.
 	Within3     float64 `json:"within_3_stderr"`
 	Loss        float64 `json:"loss_error"`    // rms over times of |mean loss − theory| / initial loss
 	Kernel      float64 `json:"kernel_error"`  // ‖mean NTK − theory‖/‖theory‖ over kept times; 0 if none are kept

@@ -359,7 +359,7 @@ func converge(sizes []int, o Observable, opt Options) Convergence {
 	off := opt.Tolerance * opt.Tolerance * unit
 	resolved := fits
 	for i := range sizes {
-		// below, the error of the theory hides that of one network
+		// Below, the error of the theory hides that of one network.
 		resolved = resolved && sqError[i] > 10*(vy+off) && sqError[i] > 0 && variances[i] > 0
 	}
 	r.Error.Expected = opt.Error

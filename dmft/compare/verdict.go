@@ -98,7 +98,7 @@ type Limit struct {
 type estimate struct {
 	noise
 	orders int
-	// relative; sampling is the root mean square of the noise, free the tolerance
+	// Relative; sampling is the root mean square of the noise, free the tolerance.
 	distance, sampling, rest, finite, free float64
 	networks                               float64 // share of the networks in the squared noise
 }

@@ -246,7 +246,7 @@ func TestFiniteSizeBound(t *testing.T) {
 				t.Logf("%s, problem %d, %s of depth %d, %s, γ₀ = %.2g: bias %.3g is %.3g times the variance", o.Name, i,
 					p.Network.Kind, p.Network.Depth, p.Network.Activation.Name, p.Richness, math.Sqrt((d2-noise)/scale), ratio)
 			}
-			// beyond sampling and the usual tolerance
+			// Beyond sampling and the usual tolerance.
 			if bias := math.Sqrt((d2 - noise) / scale); ratio > 5 && bias > 0.01+3*math.Sqrt(noise/scale) {
 				t.Errorf("%s, problem %d: bias is %.3g times the variance of one network", o.Name, i, ratio)
 			}

@@ -108,7 +108,7 @@ func newCSVReader(r io.Reader, memory int64, note func(string, ...any)) (*csvRea
 		return nil, errors.New("the text is UTF-16; save it as UTF-8 (in Excel: CSV UTF-8)")
 	}
 	whole := head
-	// the sample can end within a letter
+	// The sample can end within a letter.
 	for i := 0; i < utf8.UTFMax && len(head) == csvSample && !utf8.Valid(whole); i++ {
 		whole = head[:len(head)-i]
 	}
@@ -644,7 +644,7 @@ func (p *csvParser) finish(note func(string, ...any)) (*table, error) {
 			p.rounding = p.rounding[1:]
 		}
 	}
-	// the name of the column, or a class
+	// The name of the column, or a class.
 	if l := p.labels; p.classes && p.cols == 1 && !p.header && len(l) > 1 && !isNumber(l[0]) {
 		again := false
 		for _, s := range l[1:] {

@@ -169,7 +169,7 @@ func TestCSVDialects(t *testing.T) {
 		header, index, bom := rapid.Bool().Draw(t, "header"), rapid.Bool().Draw(t, "index"), rapid.Bool().Draw(t, "mark")
 		quotes, comment := rapid.Bool().Draw(t, "quotes"), rapid.Bool().Draw(t, "comment")
 		trailing := strings.TrimSpace(sep) != "" && c > 1 && rapid.Bool().Draw(t, "trailing")
-		// unnamed columns need a header, and blanks cannot write an empty name
+		// Unnamed columns need a header, and blanks cannot write an empty name.
 		index = index && header && strings.TrimSpace(sep) != ""
 		want := mat.NewDense(n, c, nil)
 		var b strings.Builder

@@ -450,7 +450,7 @@ func Normalize(inputs, test mat.Matrix, how string) error {
 			for i := range p {
 				row := rowOf(x, i)
 				n := sumSquares(row)
-				// squares overflow or vanish; the row times a power of two is on the same ray
+				// Squares overflow or vanish; the row times a power of two is on the same ray.
 				if !(n > leastSquare && n < mostSquare) {
 					shift(row)
 					n = sumSquares(row)
@@ -529,7 +529,7 @@ func standardise(x, t *mat.Dense) error {
 			most = math.Max(most, math.Abs(v))
 		}
 	}
-	// the result is the same for inputs times a power of two, and squares do not overflow
+	// The result is the same for inputs times a power of two, and squares do not overflow.
 	if e := math.Ilogb(most); most > 0 && (e > 400 || e < -400) {
 		each(func(row []float64) {
 			for j := range row {

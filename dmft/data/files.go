@@ -254,7 +254,7 @@ func (r *fileReader) distributions(name string, y *mat.Dense, rounding []float64
 			sum += v
 		}
 		d := math.Abs(sum - 1)
-		// numbers of twice the precision may have been computed in single
+		// Numbers of twice the precision may have been computed in single.
 		if slices.Min(row) < 0 || d > math.Max(float64(c+4)*0x1p-23, rounding[i]) || d <= float64(c)*0x1p-52 {
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 //
 //	h¹ = W⁰x/√D,  h^{ℓ+1} = s·h^ℓ + b·W^ℓh^ℓ/√N,  f = w·h^L/(γ₀N).
 type DeepLinear struct {
-	// data and training, as for two layers, of which Start and Centred have no meaning here (f = 0 at the start)
+	// Data and training, as for two layers, of which Start and Centred have no meaning here (f = 0 at the start).
 	Problem Linear
 	Depth   int     // number of hidden layers L
 	Skip    float64 // s: 0 in an MLP, 1 in a residual network

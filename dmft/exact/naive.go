@@ -13,7 +13,7 @@ type Naive struct {
 	X         [][]float64           // M points of D numbers, training points first
 	Y         [][]float64           // targets of the P training points, C numbers each
 	Bias      float64               // σ_b of h¹ = W⁰x/√D + σ_b b⁰ and h^{ℓ+1} = s·h^ℓ + b·(W^ℓφ(h^ℓ)/√N + σ_b b^ℓ)
-	// layer (L of them), neuron: b⁰ … b^{L−1} at the start; nil is a network without biases
+	// Layer (L of them), neuron: b⁰ … b^{L−1} at the start; nil is a network without biases.
 	Biases      [][]float64
 	Richness    float64 // γ₀
 	Centred     bool    // predict f(θ) − f(θ₀)

@@ -164,7 +164,7 @@ func TestFlow(t *testing.T) {
 		{r.FBias.Value.Data[outputs], a.FBias.At(0, 0), b.FBias.At(0, 0)},
 		{r.NTKVariance.Value.Data[1], a.NTKVar.At(0, 0), b.NTKVar.At(0, 0)}} {
 		want := 2*x[2] - x[1]
-		// the next order is 1/400 of what the extrapolation removes
+		// The next order is 1/400 of what the extrapolation removes.
 		if tol := math.Abs(want-x[2]) * 0.02; math.Abs(x[0]-want) > tol {
 			t.Errorf("number %d: flow %.8f, small steps %.8f ± %.1g", i, x[0], want, tol)
 		}

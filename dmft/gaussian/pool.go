@@ -197,8 +197,8 @@ func (p *Pool) match(add la.Mat[float64], b *beside) error {
 	r := grow(&p.r, add.Cols, add.Cols)
 	rounds := 2
 	if p.n+b.N+add.Cols <= p.rows/2 && add.Cols <= p.rows/16 {
-		// at least half of the numbers is left, and their condition number is small, so that nothing has amplified
-		// rounding
+		// At least half of the numbers is left, and their condition number is small, so that nothing has amplified
+		// rounding.
 		rounds = 1
 	}
 	for range rounds {

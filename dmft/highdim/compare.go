@@ -112,7 +112,7 @@ type Distance struct {
 	Noise       float64 `json:"mean_error_noise"`
 	Train       float64 `json:"train_error"` // of the mean, train loss alone
 	Test        float64 `json:"test_error"`
-	// share of times and losses where the mean is within three combined standard errors
+	// Share of times and losses where the mean is within three combined standard errors.
 	Within3 float64 `json:"within_3_stderr"`
 }
 

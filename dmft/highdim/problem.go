@@ -45,7 +45,7 @@ type Target struct {
 type Training struct {
 	Method ode.Method
 	Steps  int // steps, or outputs of a flow
-	// mini-batches that every epoch is split into, points being shuffled once an epoch; 0 and 1 are the full batch
+	// Mini-batches that every epoch is split into, points being shuffled once an epoch; 0 and 1 are the full batch.
 	Batches int
 	Centred bool // predict f(t) − f(0)
 }

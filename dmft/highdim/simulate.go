@@ -19,7 +19,7 @@ type Simulation struct {
 	Seeds      int    // independent data sets and initial weights; 0 is 1
 	Seed       uint64 //
 	Alignments int    // as in Settings
-	// every step has a mini-batch of points that nobody has seen, as in OnePass; Simulate only, and optimisers only
+	// Every step has a mini-batch of points that nobody has seen, as in OnePass; Simulate only, and optimisers only.
 	Fresh bool
 	// SimulateMoments only: follow the model that is linear in the weights around the start, the lazy limit
 	Linearised bool

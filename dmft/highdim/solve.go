@@ -22,7 +22,7 @@ type Settings struct {
 	Blocks    int     // independent blocks they are split into, 4
 	Seed      uint64  //
 	Tolerance float64 // norm of a direction that is dropped, relative to g; 3e-3
-	// number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed
+	// Number of times, evenly spaced in the logarithm of time, at which the kernel-task alignment is computed.
 	Alignments int
 	Responses  bool // also compute response functions, in memory and time of order steps²
 

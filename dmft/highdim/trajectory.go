@@ -58,7 +58,7 @@ const (
 
 // Diagnostics says how a Trajectory was computed.
 type Diagnostics struct {
-	// of the test loss and the true gradient: "closed form" or "samples"
+	// Of the test loss and the true gradient: "closed form" or "samples".
 	Method      string   `json:"method"`
 	Directions  int      `json:"directions,omitempty"`  // of weight space that the theory needed, the most over blocks
 	Unmatched   int      `json:"unmatched,omitempty"`   // of them with noise that was not matched, for want of samples

@@ -148,7 +148,7 @@ func TestParametrizations(t *testing.T) {
 				t.Fatal(err)
 			}
 			problems = append(problems, q)
-			// the same for all: the sweep has to find where the optimum went
+			// The same for all: the sweep has to find where the optimum went.
 			grids = append(grids, transfer.Lattice(limit/8, limit*2))
 			p.Curves[i].Size = n
 			_, p.Curves[i].Stability = dmft.Stability(q)

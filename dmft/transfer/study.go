@@ -25,11 +25,11 @@ type Panel struct {
 	NoLimit string `json:"no_limit,omitempty"`
 
 	Drift Drift `json:"drift"`
-	// between the two largest sizes: a power law that is not reached at once shows itself there
+	// Between the two largest sizes: a power law that is not reached at once shows itself there.
 	Last        Drift   `json:"last_drift"`
 	TheoryDrift *Drift  `json:"theory_drift,omitempty"`
 	Verdict     Verdict `json:"verdict"`
-	// drift of the stability limit 2/λ_max of the NTK at the start, over the same sizes
+	// Drift of the stability limit 2/λ_max of the NTK at the start, over the same sizes.
 	Expected *float64 `json:"stability_drift,omitempty"`
 	Transfer *Reuse   `json:"reuse,omitempty"`
 }

@@ -281,7 +281,7 @@ func locate(x, y []float64, window float64) (at, shape float64, edge Edge, i int
 	if !ok { // flat: anywhere in the window
 		return x[i], (x[r] - x[l]) / math.Sqrt(12), Inside, i
 	}
-	// three points say nothing of the shape: 0.2 spacings is what a parabola through a kink is off by
+	// Three points say nothing of the shape: 0.2 spacings is what a parabola through a kink is off by.
 	if shape = 0.2 * step; r-l > 2 {
 		if c, ok := vertex(x[l:r+1], y[l:r+1], at, 3); ok {
 			shape = math.Abs(c - at)

@@ -273,7 +273,7 @@ func TestSweep(t *testing.T) {
 // TestGroups: of curves with two minima, of which the second is beyond the grid, all of a group are looked at there
 // when one is lowest at the end of the grid; and refinement follows the lowest point to where it moves.
 func TestGroups(t *testing.T) {
-	// minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not
+	// Minima at 3 (depth 1) and 20 (depth 2); the first curve is still falling at 8, the second is not.
 	eval := func(_ context.Context, j Job) (Point, error) {
 		v := j.Value
 		u, w := math.Log(v/3), math.Log(v/20)

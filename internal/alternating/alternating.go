@@ -48,7 +48,7 @@ type Settings struct {
 	// noise keeps f moving by its sampling error for ever.
 	Tolerance float64
 	Seed      uint64
-	// the same noise in every round, so that the iteration has a fixed point; fresh noise is what was published
+	// The same noise in every round, so that the iteration has a fixed point; fresh noise is what was published.
 	Frozen bool
 	// Jitter is added to the diagonal of a covariance, relative to its mean, before noise is drawn from it, 1e-10.
 	Jitter float64

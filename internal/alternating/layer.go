@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// independent streams of paths of a layer, the units of parallel work; fixed, so that results do not depend on the
-	// machine
+	// Independent streams of paths of a layer, the units of parallel work; fixed, so that results do not depend on the
+	// machine.
 	lanes = 8
 	batch = 64 // paths whose fields are solved together: the block size of gonum's products
 	group = 16 // rows of a Jacobian per product of a triangle of blocks: more waste zeros, fewer waste calls
@@ -39,7 +39,7 @@ type layer struct {
 	gain        []float64       // ηγ₀Δ
 	fu, fr      la.Mat[float64] // noise is these times white noise; of one time in the first layer, absent in the last
 
-	// new estimates: ⟨φφ⟩, ⟨gg⟩, ⟨∂φ/∂r⟩, ⟨∂g/∂u⟩; a not in the last layer, b not in the first
+	// New estimates: ⟨φφ⟩, ⟨gg⟩, ⟨∂φ/∂r⟩, ⟨∂g/∂u⟩; a not in the last layer, b not in the first.
 	phi, g, a, b la.Mat[float64]
 	top          []float64 // of the last layer: ⟨∂φ/∂r⟩ or ⟨wφ⟩
 }

@@ -14,7 +14,7 @@ const (
 	unpackedMax = 48      // rows below which the right operand is used where it lies
 
 	narrow = 2048 // reduction for few columns
-	// elements of a right operand that is packed once for all goroutines when several would pack the same part
+	// Elements of a right operand that is packed once for all goroutines when several would pack the same part.
 	sharedMax = 1 << 20
 )
 
@@ -286,7 +286,7 @@ func (ks *kernels[T]) multiply(p *product[T]) {
 		return
 	}
 	p.few()
-	// vectors along the rows of C would be mostly empty
+	// Vectors along the rows of C would be mostly empty.
 	if p.part == all && !p.pairs && (p.rsa == 1 && p.csa != 1 && p.n < ks.lanes && p.m > p.n ||
 		// B would be transposed for few rows of A
 		p.csa == 1 && p.rsb == 1 && p.csb != 1 && p.m <= ks.panel() && p.n > 2*p.m) {

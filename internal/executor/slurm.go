@@ -35,7 +35,7 @@ type Jobs struct {
 	Array   string `json:"array"`
 	Collect string `json:"collect"`
 	Tasks   int    `json:"tasks"`
-	// where SLURM's commands find them, when that is not the cluster that they ask anyway
+	// Where SLURM's commands find them, when that is not the cluster that they ask anyway.
 	Cluster string `json:"cluster,omitempty"`
 }
 

@@ -19,7 +19,7 @@ var joeKuo []byte
 // Sobol is a Sobol sequence, randomly scrambled: points in a unit cube, spread evenly, each of them uniformly
 // distributed. It is not safe for use by several goroutines.
 type Sobol struct {
-	// of the generator matrix of each dimension, with the first digit of the coordinate in the highest bit
+	// Of the generator matrix of each dimension, with the first digit of the coordinate in the highest bit.
 	columns [][32]uint64
 	shift   []uint64
 	next    uint64 // point

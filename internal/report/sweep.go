@@ -604,7 +604,7 @@ func (g *Grid) curves() ([]Named, error) {
 		for c := range panels[r] {
 			if p := &panels[r][c]; row.log {
 				p.Y.Min, p.Y.Max = lossRangeTo(p.Series, 10*highestStart(p.Series)) // as in lossFigure
-				// a point that has left the axes is marked at their end, and leaves no bar across them
+				// A point that has left the axes is marked at their end, and leaves no bar across them.
 				for _, x := range p.Series {
 					for k, y := range x.Y {
 						if x.Style == figure.Points && x.Hi != nil && y > p.Y.Max {

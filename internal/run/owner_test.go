@@ -26,7 +26,7 @@ func TestOwners(t *testing.T) {
 		{"another machine, fresh", Owner{Host: "elsewhere", PID: 1}, 10 * time.Second, true},
 		{"another machine, left", Owner{Host: "elsewhere", PID: 1}, 2 * stale, false},
 		{"this machine, killed", Owner{Host: self().Host, PID: 1 << 30}, time.Second, false},
-		// the lock is free
+		// The lock is free.
 		{"this machine, its number is another process now", Owner{Host: self().Host, PID: os.Getpid()}, time.Second, false},
 	} {
 		dir := filepath.Join(t.TempDir(), "run")

@@ -66,7 +66,7 @@ const (
 	Refuse  Other = iota // with a *ChangedError
 	Aside                // the folder gets another name, with a number at its end, and nothing is lost
 	Replace              // they are removed
-	// they are results of more or fewer points of the same product: folders in it are left as they are
+	// They are results of more or fewer points of the same product: folders in it are left as they are.
 	Extend
 )
 
@@ -89,7 +89,7 @@ type header struct {
 	Hash          string            `json:"hash"`
 	Keys          map[string]string `json:"keys,omitempty"`
 	Points        []string          `json:"points,omitempty"`
-	// files and folders of runs of what was here before, still to be removed
+	// Files and folders of runs of what was here before, still to be removed.
 	Remove []string `json:"remove,omitempty"`
 }
 
@@ -129,7 +129,7 @@ func open(dir string, c Claim) (*Folder, error) {
 	if f.lock, held, err = lock(filepath.Join(dir, lockName)); err != nil {
 		return nil, fmt.Errorf("run folder %s: %w", dir, err)
 	}
-	// another process has just moved the folder aside
+	// Another process has just moved the folder aside.
 	if here, err := os.Stat(filepath.Join(dir, lockName)); err != nil || !sameFile(here, f.lock) {
 		f.Close()
 		return nil, fmt.Errorf("run folder %s: %w", dir, ErrLocked)
