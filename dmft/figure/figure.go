@@ -210,6 +210,7 @@ func (f *Figure) Render(format string) (data []byte, err error) {
 			}
 		}
 	}
+	f.sameRoom(plots)
 	legend := newStrip(text, entries, w)
 	top := title + legend.height()
 	h += top + below
@@ -344,6 +345,33 @@ func (f *Figure) ranges() []extent {
 	}
 	return out
 }
+
+// sameRoom gives every panel the room that points at the edges of any of them need, so that axes are on one line.
+func (f *Figure) sameRoom(plots [][]*plot.Plot) {
+	var need room
+	for _, add := range []bool{false, true} {
+		for i := range f.Panels {
+			cols := len(plots[0])
+			p := plots[i/cols][i%cols]
+			switch {
+			case p == nil || f.Panels[i].Heat != nil:
+			case add:
+				p.Add(need)
+			default:
+				need = append(need, p.GlyphBoxes(p)...)
+			}
+		}
+	}
+}
+
+// room is nothing but what room it needs.
+type room []plot.GlyphBox
+
+// Plot implements plot.Plotter.
+func (room) Plot(draw.Canvas, *plot.Plot) {}
+
+// GlyphBoxes implements plot.GlyphBoxer.
+func (r room) GlyphBoxes(*plot.Plot) []plot.GlyphBox { return r }
 
 // shows says whether a panel has something on its axes.
 func (p *Panel) shows() bool {
@@ -650,7 +678,7 @@ func (s Series) draw(g *plot.Plot, logX, logY bool, bottom, top float64) (entry,
 			continue
 		}
 		line := &plotter.Line{XYs: decimate(xy, 1500), LineStyle: style}
-		g.Add(line)
+		g.Add(roomless{line})
 		if len(e.thumb) < 2 {
 			e.thumb = append(e.thumb, line)
 		}
@@ -683,12 +711,15 @@ func (s Series) draw(g *plot.Plot, logX, logY bool, bottom, top float64) (entry,
 					return e, false, err
 				}
 				sc.GlyphStyle = draw.GlyphStyle{Color: col, Radius: 3, Shape: arrowhead{down: side == 1}}
-				g.Add(sc)
+				g.Add(roomless{sc})
 			}
 		}
 	}
 	return e, len(runs) > 0, nil
 }
+
+// roomless is a plotter for which a plot makes no room beside its axes: lines end there, and arrowheads point there.
+type roomless struct{ plot.Plotter }
 
 // arrowhead marks where a curve leaves the axes: its tip is at the edge.
 type arrowhead struct{ down bool }

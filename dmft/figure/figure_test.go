@@ -12,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -390,5 +393,38 @@ func TestClipped(t *testing.T) {
 	}
 	if got := paths(Series{X: x, Y: []float64{1, 2, 30, 40}, Lo: lo, Hi: hi}); got != inside+2 {
 		t.Errorf("a band and a mark: %d more paths", got-inside)
+	}
+}
+
+// TestAxesInLine: panels have the same height whatever is at their edges: curves that leave the axes, points, bars.
+func TestAxesInLine(t *testing.T) {
+	text, err := newText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	within := Panel{Y: Axis{Min: 0, Max: 10}, Series: []Series{{X: []float64{0, 1, 2}, Y: []float64{4, 5, 6}}}}
+	for name, s := range map[string]Series{
+		"below": {Y: []float64{4, 5, -6}}, "above": {Y: []float64{4, 50, 6}}, "at the edge": {Y: []float64{0, 0.01, 10}},
+		"points": {Y: []float64{0, 5, 10}, Style: Points},
+		"bars":   {Y: []float64{5, 5, 5}, Lo: []float64{0, 1, 2}, Hi: []float64{6, 6, 10}, Style: Points},
+	} {
+		s.X = []float64{0, 1, 2}
+		edge := within
+		edge.Series = []Series{s}
+		f := Figure{Panels: []Panel{within, edge}}
+		plots := [][]*plot.Plot{make([]*plot.Plot, 2)}
+		for i := range f.Panels {
+			if plots[0][i], _, err = f.Panels[i].plot(text, f.ranges()[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.sameRoom(plots)
+		area := func(p *plot.Plot) [2]vg.Length { // from bottom to top
+			c := p.DataCanvas(draw.New(vgimg.New(200, 200)))
+			return [2]vg.Length{c.Min.Y, c.Max.Y}
+		}
+		if a, b := area(plots[0][0]), area(plots[0][1]); a != b {
+			t.Errorf("%s: %v and %v", name, a, b)
+		}
 	}
 }
